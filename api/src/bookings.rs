@@ -1,0 +1,266 @@
+//! Booking a spot, arriving, leaving, and a user's reservations.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::{
+    Error, accounts,
+    app::App,
+    bookings::{self, Payment, Release, Reservation},
+    money::Money,
+    time::wire,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    auth::CurrentUser,
+    extract::{self, Path},
+    problem::{Answer, Problem, ProblemBody},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(book_spot))
+        .routes(routes!(occupy_spot))
+        .routes(routes!(release_spot))
+        .route("/booking/{action}", axum::routing::post(unknown_action))
+        .routes(routes!(list_reservations))
+}
+
+/// Where to park.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct BookSpot {
+    lot_id: i64,
+}
+
+/// Which reservation begins.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct OccupySpot {
+    reservation_id: i64,
+}
+
+/// Which session ends, and how it is paid.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ReleaseSpot {
+    reservation_id: i64,
+    transaction_id: Option<String>,
+    /// `qr`, `upi`, `card`, `cash`, or another name.
+    payment_method: Option<String>,
+}
+
+/// A session that has begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Booked {
+    id: i64,
+    spot_id: i64,
+    lot_name: String,
+    #[serde(with = "wire")]
+    parking_time: DateTime<Utc>,
+    #[serde(with = "wire::option")]
+    leaving_time: Option<DateTime<Utc>>,
+    #[schema(value_type = f64)]
+    parking_cost: Money,
+    status: &'static str,
+}
+
+/// An arrival.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Occupied {
+    id: i64,
+    spot_id: i64,
+    #[serde(with = "wire")]
+    parking_time: DateTime<Utc>,
+    status: &'static str,
+}
+
+/// A session that has ended, with its bill.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Released {
+    id: i64,
+    spot_id: i64,
+    #[serde(with = "wire")]
+    parking_time: DateTime<Utc>,
+    #[serde(with = "wire::option")]
+    leaving_time: Option<DateTime<Utc>>,
+    actual_duration_hours: f64,
+    charged_hours: i64,
+    #[schema(value_type = f64)]
+    parking_cost: Money,
+    #[schema(value_type = f64)]
+    hourly_rate: Money,
+    transaction_id: Option<String>,
+    payment_method: Option<String>,
+    status: &'static str,
+}
+
+impl From<Release> for Released {
+    fn from(release: Release) -> Self {
+        let reservation = release.reservation;
+        Self {
+            id: reservation.id,
+            spot_id: reservation.spot_id,
+            parking_time: reservation.parking_time,
+            leaving_time: reservation.leaving_time,
+            actual_duration_hours: release.hours,
+            charged_hours: release.charged_hours,
+            parking_cost: reservation.cost,
+            hourly_rate: reservation.hourly_rate,
+            transaction_id: reservation.transaction_id,
+            payment_method: reservation.payment_method,
+            status: reservation.state.as_str(),
+        }
+    }
+}
+
+/// A reservation in its owner's list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReservationView {
+    id: i64,
+    spot_id: i64,
+    lot_name: String,
+    lot_address: String,
+    #[schema(value_type = f64)]
+    lot_price: Money,
+    #[serde(with = "wire")]
+    parking_time: DateTime<Utc>,
+    #[serde(with = "wire::option")]
+    leaving_time: Option<DateTime<Utc>>,
+    #[schema(value_type = f64)]
+    parking_cost: Money,
+    transaction_id: Option<String>,
+    payment_method: Option<String>,
+    status: &'static str,
+}
+
+impl From<Reservation> for ReservationView {
+    fn from(reservation: Reservation) -> Self {
+        Self {
+            id: reservation.id,
+            spot_id: reservation.spot_id,
+            lot_name: reservation.lot_name,
+            lot_address: reservation.lot_address,
+            lot_price: reservation.hourly_rate,
+            parking_time: reservation.parking_time,
+            leaving_time: reservation.leaving_time,
+            parking_cost: reservation.cost,
+            transaction_id: reservation.transaction_id,
+            payment_method: reservation.payment_method,
+            status: reservation.state.as_str(),
+        }
+    }
+}
+
+/// An answer about one reservation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct About<T> {
+    msg: &'static str,
+    reservation: T,
+}
+
+/// A user's reservations.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reservations {
+    msg: &'static str,
+    /// Their name.
+    user: String,
+    reservations: Vec<ReservationView>,
+}
+
+/// Start a session now on a free spot of the lot.
+#[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", security(("bearer" = [])), request_body = BookSpot, responses(
+    (status = 201, description = "The spot is yours", body = About<Booked>),
+    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such lot", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "The lot is full, or you are parked already", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn book_spot(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    extract::Json(body): extract::Json<BookSpot>,
+) -> Answer<(StatusCode, Json<About<Booked>>)> {
+    let reservation = bookings::book_spot(&app, who.user_id, body.lot_id).await?;
+    let booked = Booked {
+        id: reservation.id,
+        spot_id: reservation.spot_id,
+        lot_name: reservation.lot_name,
+        parking_time: reservation.parking_time,
+        leaving_time: reservation.leaving_time,
+        parking_cost: reservation.cost,
+        status: reservation.state.as_str(),
+    };
+    Ok((StatusCode::CREATED, Json(About { msg: "spot booked", reservation: booked })))
+}
+
+/// Arrive at a reserved spot.
+#[utoipa::path(post, path = "/booking/occupy-spot", tag = "bookings", security(("bearer" = [])), request_body = OccupySpot, responses(
+    (status = 200, description = "The session has begun", body = About<Occupied>),
+    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such reservation", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "It cannot begin", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn occupy_spot(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    extract::Json(body): extract::Json<OccupySpot>,
+) -> Answer<Json<About<Occupied>>> {
+    let reservation = bookings::occupy_spot(&app, who.user_id, body.reservation_id).await?;
+    let occupied = Occupied {
+        id: reservation.id,
+        spot_id: reservation.spot_id,
+        parking_time: reservation.parking_time,
+        status: "occupied",
+    };
+    Ok(Json(About { msg: "spot occupied", reservation: occupied }))
+}
+
+/// Leave: end the session and get the bill. Repeating it answers the same and bills nothing again.
+#[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", security(("bearer" = [])), request_body = ReleaseSpot, responses(
+    (status = 200, description = "The bill", body = About<Released>),
+    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such reservation", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "There is no session to end, or it was paid otherwise", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn release_spot(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    extract::Json(body): extract::Json<ReleaseSpot>,
+) -> Answer<Json<About<Released>>> {
+    let payment = Payment { transaction_id: body.transaction_id, method: body.payment_method };
+    let release = bookings::release_spot(&app, who.user_id, body.reservation_id, payment).await?;
+    Ok(Json(About { msg: "spot released", reservation: release.into() }))
+}
+
+async fn unknown_action(_: CurrentUser) -> Response {
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_action", "the actions are book-spot, occupy-spot and release-spot")
+        .into_response()
+}
+
+/// A user's reservations: their own, or anybody's for an administrator.
+#[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings", security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The user")), responses(
+    (status = 200, description = "By id", body = Reservations),
+    (status = 400, description = "The id is not a number", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 403, description = "Somebody else's", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such user", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn list_reservations(
+    State(app): State<App>,
+    who: CurrentUser,
+    Path(id): Path<String>,
+) -> Answer<Json<Reservations>> {
+    let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
+    who.must_be(id)?;
+    let user = accounts::by_id(&app, id).await?;
+    let reservations = bookings::of_user(&app, id).await?.into_iter().map(ReservationView::from).collect();
+    Ok(Json(Reservations { msg: "reservations", user: user.username, reservations }))
+}

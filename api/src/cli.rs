@@ -1,0 +1,205 @@
+//! The commands of `parkade-api`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use axum::serve::ListenerExt;
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use migration::{Migrator, MigratorTrait};
+use shared::{
+    accounts,
+    app::App,
+    config::{Config, Environment, Sources},
+    demo::{self, Plan, Size, Span},
+    settings, telemetry,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// Parkade's API: parking lots, bookings, exports.
+#[derive(Parser)]
+#[command(name = "parkade-api", version, after_help = settings::help())]
+pub(crate) struct Cli {
+    /// A file with settings, NAME=VALUE a line.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the schema up to date and answer requests until SIGTERM.
+    Serve,
+    /// Change the schema.
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Administrators.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// The settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Fill an empty database with a simulated car park.
+    Seed(Seed),
+}
+
+#[derive(Subcommand)]
+enum Migrate {
+    /// Apply every migration that is missing.
+    Up,
+    /// Undo every migration; all data is lost.
+    Down,
+    /// List the migrations.
+    Status,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Make an administrator; the password is read from standard input.
+    Create {
+        /// Shown to others.
+        #[arg(long)]
+        username: String,
+        /// The login.
+        #[arg(long)]
+        email: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read every setting and report all problems.
+    Check,
+}
+
+#[derive(clap::Args)]
+struct Seed {
+    /// small: 1 lot of 50 spots, demo: 20 of 300, large: 200 of 500.
+    #[arg(long, default_value = "small")]
+    size: Size,
+    /// How far back from now: day, month or year.
+    #[arg(long, default_value = "month")]
+    span: Span,
+    /// The same seed gives the same rows.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Reservations of the one heavy user.
+    #[arg(long, default_value_t = 0)]
+    heavy: u64,
+    /// Password of every simulated account; a random one is printed when none is given.
+    #[arg(long)]
+    password: Option<String>,
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if let Command::Openapi = self.command {
+            return print(&api::routes::document().to_pretty_json()?);
+        }
+        let config = Config::load(Sources::read(self.config.as_deref()))?;
+        telemetry::init(&config.log)?;
+        match self.command {
+            Command::Openapi => Ok(()),
+            Command::Serve => serve(config).await,
+            Command::Migrate(command) => migrate(config, command).await,
+            Command::Admin(AdminCommand::Create { username, email }) => create_admin(config, &username, &email).await,
+            Command::Config(ConfigCommand::Check) => {
+                config.jwt_secret()?;
+                print("the settings are fine")
+            }
+            Command::Seed(plan) => seed(config, plan).await,
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command line answers there")]
+fn print(text: &str) -> anyhow::Result<()> {
+    println!("{text}");
+    Ok(())
+}
+
+async fn started(config: Config) -> anyhow::Result<App> {
+    App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    config.jwt_secret()?;
+    let app = started(config).await?;
+    if let Some(admin) = &app.config.admin {
+        accounts::ensure_admin(&app, admin).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    }
+    let address = app.config.http_addr;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+    });
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stop asked for; finishing open requests");
+    };
+    axum::serve(listener, api::router(app.clone())).with_graceful_shutdown(stop).await?;
+    app.db.close().await;
+    Ok(())
+}
+
+async fn migrate(config: Config, command: Migrate) -> anyhow::Result<()> {
+    let production = config.environment == Environment::Production;
+    let app = App::connect(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    match command {
+        Migrate::Up => app.db.migrate().await.map_err(|error| anyhow::anyhow!(error.chain()))?,
+        Migrate::Down if production => bail!("APP_ENV is production: undoing the schema would lose all data"),
+        Migrate::Down => Migrator::down(app.db.write(), None).await?,
+        Migrate::Status => {
+            for migration in Migrator::get_migration_with_status(app.db.write()).await? {
+                print(&format!("{:<32}{}", migration.name(), migration.status()))?;
+            }
+        }
+    }
+    app.db.close().await;
+    Ok(())
+}
+
+async fn create_admin(config: Config, username: &str, email: &str) -> anyhow::Result<()> {
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password).context("reading the password from standard input")?;
+    let app = started(config).await?;
+    let user = accounts::create_admin(&app, username, email, password.trim_end_matches(['\r', '\n']))
+        .await
+        .map_err(|error| anyhow::anyhow!(error.chain()))?;
+    app.db.close().await;
+    print(&format!("administrator {} has the id {}", user.username, user.id))
+}
+
+async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
+    if config.environment == Environment::Production {
+        bail!("APP_ENV is production: simulated accounts have no place there");
+    }
+    let app = started(config).await?;
+    let password = seed.password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+    let hash = accounts::password::hash(password.clone()).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let plan = Plan::new(seed.size, seed.span, seed.seed, app.clock.now(), app.config.zone, seed.heavy);
+    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
+    let loaded = demo::load(&app.db, &plan, &hash, |rows| bar.set_position(rows))
+        .await
+        .map_err(|error| anyhow::anyhow!(error.chain()))?;
+    bar.finish_and_clear();
+    app.db.close().await;
+    print(&format!(
+        "{} lots, {} spots, {} users, {} reservations in {:.1} s; \
+         log in as admin@parkade.test or driver@parkade.test with the password {password}",
+        loaded.lots, loaded.spots, loaded.users, loaded.reservations, loaded.elapsed.as_secs_f64()
+    ))
+}

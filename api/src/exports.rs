@@ -1,0 +1,282 @@
+//! CSV exports: request, follow, download, look back, cancel.
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::{
+    Error,
+    app::App,
+    exports::{self, Export, Stage},
+    jobs::status::State as JobState,
+    time::{self, wire},
+};
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    auth::CurrentUser,
+    extract::{OptionalJson, Path},
+    problem::{Answer, ProblemBody},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(request_export))
+        .routes(routes!(export_status))
+        .routes(routes!(download_export))
+        .routes(routes!(export_history))
+        .routes(routes!(cancel_export))
+}
+
+/// What the file is to hold; everything may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct RequestExport {
+    /// Reservations that begin then or later; a local time or day of the application's zone, or with an offset.
+    from: Option<String>,
+    /// Reservations that begin before then.
+    to: Option<String>,
+    /// Of this lot only.
+    lot_id: Option<i64>,
+    /// Hashes instead of names, no plates and no transaction ids.
+    #[serde(default)]
+    anonymise: bool,
+    /// `all` for everybody's reservations (administrators), `own` otherwise.
+    scope: Option<String>,
+}
+
+impl RequestExport {
+    pub(crate) fn checked(self, app: &App) -> Answer<exports::Request> {
+        let instant = |pointer: &str, text: Option<String>| {
+            let read = |text: String| time::parse(&text, app.config.zone).map_err(|why| Error::invalid(pointer, why));
+            text.map(read).transpose()
+        };
+        let everyone = match self.scope.as_deref() {
+            None | Some("own") => false,
+            Some("all") => true,
+            Some(_) => return Err(Error::invalid("/scope", "must be own or all").into()),
+        };
+        Ok(exports::Request {
+            from: instant("/from", self.from)?,
+            until: instant("/to", self.to)?,
+            lot_id: self.lot_id,
+            anonymise: self.anonymise,
+            everyone,
+        })
+    }
+}
+
+/// An export that has been asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    msg: &'static str,
+    message: &'static str,
+    task_id: Uuid,
+    job_id: Uuid,
+    status: &'static str,
+}
+
+/// How accepted work is answered: where to look, and when.
+pub(crate) type AcceptedAnswer = (StatusCode, [(HeaderName, HeaderValue); 2], Json<Accepted>);
+
+pub(crate) fn accepted(id: Uuid) -> Answer<AcceptedAnswer> {
+    let location = HeaderValue::from_str(&format!("/api/tasks/{id}")).map_err(|e| Error::from(anyhow::Error::new(e)))?;
+    let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("1"))];
+    let body = Accepted {
+        msg: "export requested",
+        message: "the export is being written; poll the task or wait for the mail",
+        task_id: id,
+        job_id: id,
+        status: "processing",
+    };
+    Ok((StatusCode::ACCEPTED, headers, Json(body)))
+}
+
+/// An export.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportView {
+    job_id: Uuid,
+    task_id: Uuid,
+    /// `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
+    status: &'static str,
+    current: i64,
+    total: i64,
+    file_name: Option<String>,
+    rows: Option<i64>,
+    bytes: Option<i64>,
+    sha256: Option<String>,
+    /// While there is a file.
+    download_url: Option<String>,
+    #[serde(with = "wire")]
+    created_at: DateTime<Utc>,
+    #[serde(with = "wire::option")]
+    completed_at: Option<DateTime<Utc>>,
+    #[serde(with = "wire::option")]
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl ExportView {
+    fn of(export: Export, now: DateTime<Utc>) -> Self {
+        let stage = export.stage(now);
+        Self {
+            job_id: export.id,
+            task_id: export.id,
+            status: match stage {
+                Stage::Underway(JobState::Pending) => "pending",
+                Stage::Underway(_) => "processing",
+                Stage::Ready => "completed",
+                Stage::Expired => "expired",
+                Stage::Failed => "failed",
+                Stage::Cancelled => "cancelled",
+            },
+            current: export.progress_current.max(export.row_count.unwrap_or(0)),
+            total: export.progress_total.max(export.row_count.unwrap_or(0)),
+            file_name: export.file_name,
+            rows: export.row_count,
+            bytes: export.byte_count,
+            sha256: export.sha256,
+            download_url: (stage == Stage::Ready).then(|| format!("/api/export/download/{}", export.id)),
+            created_at: export.created_at,
+            completed_at: export.ready_at,
+            expires_at: export.expires_at,
+        }
+    }
+}
+
+/// One export.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OneExport {
+    msg: &'static str,
+    export: ExportView,
+}
+
+/// The caller's exports.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Exports {
+    msg: &'static str,
+    exports: Vec<ExportView>,
+}
+
+/// Ask for a CSV file of reservations. A mail says when it is there.
+#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = RequestExport, responses(
+    (status = 202, description = "Follow the task", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
+    (status = 400, description = "A field is wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 403, description = "Everybody's reservations are for administrators", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn request_export(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    OptionalJson(body): OptionalJson<RequestExport>,
+) -> Answer<AcceptedAnswer> {
+    let request = body.checked(&app)?;
+    accepted(exports::request(&app, &who, request).await?)
+}
+
+/// Where an export stands.
+#[utoipa::path(get, path = "/export/csv/status/{id}", tag = "exports", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The export")), responses(
+    (status = 200, description = "The export", body = OneExport),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn export_status(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Answer<Json<OneExport>> {
+    let export = exports::find(&app, &who, id).await?;
+    Ok(Json(OneExport { msg: "export", export: ExportView::of(export, app.clock.now()) }))
+}
+
+/// The file of a finished export, whole or by `Range`.
+#[utoipa::path(get, path = "/export/download/{id}", tag = "exports", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The export")), responses(
+    (status = 200, description = "The file", body = String, content_type = "text/csv"),
+    (status = 206, description = "A part of the file", body = String, content_type = "text/csv"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "There is no file yet", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 410, description = "The file has expired", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 416, description = "The file has no such range", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn download_export(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    Path(id): Path<Uuid>,
+    request: Request,
+) -> Answer<Response> {
+    let (path, name) = exports::download(&app, &who, id).await?;
+    let mut response = match ServeFile::new(path).oneshot(request).await {
+        Ok(response) => response.into_response(),
+        Err(never) => match never {},
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    if let Ok(disposition) = HeaderValue::from_str(&attachment(&name)) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    if response.status().is_success() {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    }
+    Ok(response)
+}
+
+/// `Content-Disposition` for any name (RFC 6266, RFC 8187): a plain form, and the exact one in UTF-8.
+fn attachment(name: &str) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
+    let exact = name.bytes().fold(String::new(), |text, byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => text + &char::from(byte).to_string(),
+        _ => format!("{text}%{byte:02X}"),
+    });
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}")
+}
+
+/// The caller's exports of the last weeks.
+#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), responses(
+    (status = 200, description = "The newest first", body = Exports),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn export_history(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Exports>> {
+    let now = app.clock.now();
+    let exports = exports::history(&app, who.user_id).await?.into_iter().map(|export| ExportView::of(export, now));
+    Ok(Json(Exports { msg: "your exports", exports: exports.collect() }))
+}
+
+/// Give up an export that is not finished.
+#[utoipa::path(post, path = "/export/csv/cancel/{id}", tag = "exports", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The export")), responses(
+    (status = 200, description = "It ends", body = OneExport),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "It has ended already", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn cancel_export(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Answer<Json<OneExport>> {
+    exports::cancel(&app, &who, id).await?;
+    let export = exports::find(&app, &who, id).await?;
+    Ok(Json(OneExport { msg: "export cancelled", export: ExportView::of(export, app.clock.now()) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attachment;
+
+    #[test]
+    fn any_file_name_is_safe_in_the_header() {
+        assert_eq!(
+            attachment("a \"b\"\r\n東.csv"),
+            "attachment; filename=\"a _b____.csv\"; filename*=UTF-8''a%20%22b%22%0D%0A%E6%9D%B1.csv"
+        );
+    }
+}

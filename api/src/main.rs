@@ -1,0 +1,11 @@
+//! `parkade-api`: the command line of the API.
+
+mod cli;
+
+use anyhow::Context;
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    cli::Cli::parse().run().await.context("parkade-api")
+}

@@ -1,0 +1,50 @@
+//! The table of contents: every resource, mounted under `/api` and, for older clients, at the root.
+
+use axum::Router;
+use shared::app::App;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{accounts, bookings, exports, health, lots, tasks};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Parkade", description = "Parking management: lots, bookings, exports.", license(name = "MIT OR Apache-2.0")),
+    modifiers(&BearerToken)
+)]
+struct Document;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+fn resources() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(accounts::routes())
+        .merge(lots::routes())
+        .merge(bookings::routes())
+        .merge(exports::routes())
+        .merge(tasks::routes())
+        .merge(health::routes())
+}
+
+/// The routes, at both places.
+pub(crate) fn all(app: &App) -> Router {
+    let (under_api, _) = OpenApiRouter::new().nest("/api", resources()).split_for_parts();
+    let (at_root, _) = resources().split_for_parts();
+    under_api.merge(at_root).merge(health::root()).with_state(app.clone())
+}
+
+/// The OpenAPI document, which names the routes under `/api`.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api", resources()).split_for_parts().1
+}

@@ -1,0 +1,126 @@
+//! Tasks: background work by the names and states that older clients know.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::{
+    Error,
+    app::App,
+    exports,
+    jobs::status::{self, State as JobState},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{
+    auth::CurrentUser,
+    exports::{AcceptedAnswer, Accepted, RequestExport, accepted},
+    extract::{OptionalJson, Path, Query},
+    problem::{Answer, Problem, ProblemBody},
+};
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read_task, start_task))
+}
+
+/// The kinds of tasks that can be started by name.
+const TYPES: [&str; 1] = ["export-csv"];
+
+/// Which task, where the path names its type.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WhichTask {
+    task_id: Option<String>,
+}
+
+/// Where a task stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TaskView {
+    msg: &'static str,
+    task_id: Uuid,
+    /// `PENDING`, `PROGRESS`, `SUCCESS`, `FAILURE` or `CANCELLED`.
+    state: &'static str,
+    /// The state in words.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+fn unknown_type() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_task", format!("the tasks are: {}", TYPES.join(", ")))
+}
+
+/// Start a task: `export-csv`, the same as a request for an export.
+#[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = RequestExport,
+    params(("task" = String, Path, description = "Its type")), responses(
+    (status = 202, description = "Follow the task", body = Accepted),
+    (status = 400, description = "There is no such type, or a field is wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 403, description = "Everybody's reservations are for administrators", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn start_task(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    Path(task): Path<String>,
+    OptionalJson(body): OptionalJson<RequestExport>,
+) -> Answer<AcceptedAnswer> {
+    if task != "export-csv" {
+        return Err(unknown_type());
+    }
+    let request = body.checked(&app)?;
+    accepted(exports::request(&app, &who, request).await?)
+}
+
+/// Where a task stands, by `/tasks/{id}` or by `/tasks/{type}?task_id={id}`.
+#[utoipa::path(get, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])),
+    params(("task" = String, Path, description = "Its id, or its type"),
+           ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
+    (status = 200, description = "The task", body = TaskView),
+    (status = 400, description = "There is no such type, or no id", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such task", body = ProblemBody, content_type = "application/problem+json"),
+))]
+pub(crate) async fn read_task(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+    Path(task): Path<String>,
+    Query(which): Query<WhichTask>,
+) -> Answer<Json<TaskView>> {
+    let id = match (task.parse::<Uuid>(), which.task_id) {
+        (Ok(id), _) => id,
+        (Err(_), _) if !TYPES.contains(&task.as_str()) => return Err(unknown_type()),
+        (Err(_), None) => return Err(Error::invalid("task_id", "is missing").into()),
+        (Err(_), Some(id)) => id.parse().map_err(|_| Error::NotFound("task"))?,
+    };
+    let status = status::find(&app, id)
+        .await?
+        .filter(|status| who.is_admin || status.owner_id == Some(who.user_id))
+        .ok_or(Error::NotFound("task"))?;
+    let running = status.state == JobState::Progress;
+    Ok(Json(TaskView {
+        msg: "task",
+        task_id: id,
+        state: status.state.as_str(),
+        status: in_words(status.state),
+        current: running.then_some(status.current),
+        total: running.then_some(status.total),
+        result: (status.state == JobState::Success).then_some(status.result),
+        error: status.error,
+    }))
+}
+
+const fn in_words(state: JobState) -> &'static str {
+    match state {
+        JobState::Pending => "the task waits for a worker",
+        JobState::Progress => "the task is running",
+        JobState::Success => "the task is done",
+        JobState::Failure => "the task failed",
+        JobState::Cancelled => "the task was cancelled",
+    }
+}

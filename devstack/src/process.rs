@@ -1,0 +1,69 @@
+//! The built Parkade binaries as guarded processes that see only the environment they are given.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::guard::{Guard, guarded};
+
+/// A guarded process; it is killed when dropped.
+pub type Process = Guard;
+
+/// Starts built binaries.
+#[derive(Debug)]
+pub struct App;
+
+impl App {
+    /// Runs `binary` in `dir` with output appended to `log`. Its environment is `envs`, over `PATH` and `HOME` of
+    /// this process, and nothing else.
+    ///
+    /// # Errors
+    /// When the binary is missing or cannot be started.
+    pub fn spawn<A, K, V>(
+        binary: &Path,
+        args: impl IntoIterator<Item = A>,
+        envs: &[(K, V)],
+        dir: &Path,
+        log: &Path,
+    ) -> Result<Process>
+    where
+        A: AsRef<OsStr>,
+        K: AsRef<OsStr>,
+        V: AsRef<OsStr>,
+    {
+        // A relative path would be looked up in `dir`.
+        let binary = binary.canonicalize().with_context(|| format!("no binary at {}", binary.display()))?;
+        let inherited = ["PATH", "HOME"].map(|name| std::env::var_os(name).map(|value| (name, value)));
+        let mut command = guarded(&binary, None);
+        command.args(args).current_dir(dir).env_clear().envs(inherited.into_iter().flatten());
+        command.envs(envs.iter().map(|(key, value)| (key, value)));
+        Guard::spawn(command, log)
+    }
+}
+
+/// What a process holds of the machine's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident now.
+    pub rss_bytes: u64,
+    /// The most that was ever resident.
+    pub peak_bytes: u64,
+}
+
+impl Guard {
+    /// The memory of the process, from `/proc/PID/status`.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn memory(&self) -> Result<Memory> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let bytes = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
+            Ok(kilobytes.with_context(|| format!("{path} has no {name}"))?.parse::<u64>()? * 1024)
+        };
+        Ok(Memory { rss_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
+    }
+}

@@ -1,0 +1,140 @@
+//! A private Redis with an append-only file, so that it can be killed and come back with its data.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::guard::{Guard, guarded, on_path};
+use crate::port::free_port;
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running `redis-server`, ended when dropped.
+#[derive(Debug)]
+pub struct Redis {
+    guard: Guard,
+    port: u16,
+    dir: PathBuf,
+    /// Removed after the server has ended; `None` when the directory is the caller's.
+    scratch: Option<TempDir>,
+}
+
+impl Redis {
+    /// Starts a server in a temporary directory and waits until it answers.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not start.
+    pub async fn start() -> Result<Self> {
+        let scratch = TempDir::with_prefix("devstack-redis-")?;
+        Self::launch(scratch.path().to_owned(), Some(scratch)).await
+    }
+
+    /// Starts a server with the data in `dir`, which is made when missing and kept afterwards.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not start.
+    pub async fn start_in(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Self::launch(dir.canonicalize()?, None).await
+    }
+
+    async fn launch(dir: PathBuf, scratch: Option<TempDir>) -> Result<Self> {
+        let port = free_port()?;
+        let guard = serve(&dir, port, scratch.is_some()).await?;
+        Ok(Self { guard, port, dir, scratch })
+    }
+
+    /// The address of logical database `db`, as clients and the configuration take it.
+    #[must_use]
+    pub fn url(&self, db: u8) -> String {
+        format!("redis://127.0.0.1:{}/{db}", self.port)
+    }
+
+    /// The port on 127.0.0.1, the same after a restart.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The id of the server process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.guard.pid()
+    }
+
+    /// Kills the server with SIGKILL, as a crash would.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub async fn kill(&self) -> Result<()> {
+        self.guard.kill()
+    }
+
+    /// Starts the server again on the same port and data, killing it first when it still runs.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.guard.kill()?;
+        self.guard = serve(&self.dir, self.port, self.scratch.is_some()).await?;
+        Ok(())
+    }
+
+    /// Freezes the server: connections stay open and nothing answers.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn pause(&self) -> Result<()> {
+        self.guard.pause()
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn resume(&self) -> Result<()> {
+        self.guard.resume()
+    }
+
+    /// Empties all databases of this private server.
+    ///
+    /// # Errors
+    /// When the server does not answer with success.
+    pub async fn flush_all(&self) -> Result<()> {
+        let reply = ask(self.port, "FLUSHALL").await?;
+        ensure!(reply.starts_with("+OK"), "Redis answered {reply:?}");
+        Ok(())
+    }
+}
+
+async fn serve(dir: &Path, port: u16, temporary: bool) -> Result<Guard> {
+    let program =
+        on_path("redis-server").context("no `redis-server` in PATH: install the package `redis-server`")?;
+    let mut command = guarded(&program, temporary.then_some(dir));
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"]).arg(dir);
+    command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]).current_dir(dir);
+    let guard = Guard::spawn(command, &dir.join("redis.log"))?;
+    // Its own id in the answer says that this is the server just started, and no other on the same port.
+    let own = format!("process_id:{}\r", guard.pid());
+    let answers = || async {
+        let reply = ask(port, "PING\r\nINFO server").await;
+        reply.is_ok_and(|text| text.starts_with("+PONG") && text.contains(&own))
+    };
+    guard.ready(START_LIMIT, answers).await.with_context(|| format!("cannot start {}", program.display()))?;
+    Ok(guard)
+}
+
+/// Sends inline commands on a connection of their own and returns the raw replies.
+async fn ask(port: u16, commands: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes()).await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    Ok(reply)
+}

@@ -1,0 +1,52 @@
+//! The ledger: every job that was ever asked for, and what became of it.
+
+use sea_orm_migration::prelude::*;
+
+use crate::ddl;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const UP: &[&str] = &[
+    "CREATE TABLE jobs (
+        id {uuid} NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        unique_key TEXT,
+        owner_id BIGINT REFERENCES users (id),
+        state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+        attempt BIGINT NOT NULL DEFAULT 0,
+        max_attempts BIGINT NOT NULL,
+        crashes BIGINT NOT NULL DEFAULT 0,
+        run_at {time} NOT NULL,
+        worker TEXT,
+        lease_token {uuid},
+        lease_until {time},
+        cancel_requested BOOLEAN NOT NULL DEFAULT FALSE,
+        progress_current BIGINT NOT NULL DEFAULT 0,
+        progress_total BIGINT NOT NULL DEFAULT 0,
+        result TEXT,
+        error TEXT,
+        trace TEXT,
+        created_at {time} NOT NULL,
+        started_at {time},
+        finished_at {time}
+    )",
+    "CREATE UNIQUE INDEX jobs_one_live_a_key ON jobs (kind, unique_key) WHERE state IN ('queued', 'running')",
+    "CREATE INDEX jobs_due ON jobs (queue, run_at) WHERE state = 'queued'",
+    "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running'",
+    "CREATE INDEX jobs_by_owner ON jobs (owner_id, created_at)",
+    "CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('succeeded', 'cancelled')",
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        ddl::run(manager, &["DROP TABLE jobs"]).await
+    }
+}

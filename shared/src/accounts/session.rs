@@ -1,0 +1,203 @@
+//! Sessions: a token names a row, and is good only while that row is open.
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use redis::AsyncCommands;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    db::{at, sql},
+    entities::session,
+    error::{Error, Result},
+};
+
+const ISSUER: &str = "parkade";
+const AUDIENCE: &str = "parkade-api";
+
+/// A session may be believed from Redis for this long, so an ended one fails everywhere within a second,
+/// also when Redis was away while it was ended.
+const BELIEVED_SECONDS: u64 = 1;
+
+/// Who is asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub user_id: i64,
+    /// Whether the user is an administrator.
+    pub is_admin: bool,
+    /// The login by which they come.
+    pub session_id: Uuid,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    sid: Uuid,
+    jti: Uuid,
+    iat: i64,
+    exp: i64,
+    iss: String,
+    aud: String,
+}
+
+/// Opens a session in the caller's transaction and returns its token.
+///
+/// # Errors
+/// Those of the database.
+pub async fn open(
+    app: &App,
+    db: &impl ConnectionTrait,
+    user_id: i64,
+    user_agent: Option<String>,
+) -> Result<String> {
+    let now = app.clock.now();
+    let row = session::Model {
+        id: Uuid::now_v7(),
+        user_id,
+        user_agent: user_agent.map(|text| text.chars().take(200).collect()),
+        created_at: now,
+        expires_at: now + app.config.session_lifetime,
+        ended_at: None,
+    };
+    let token = token(app, user_id, row.id, now)?;
+    session::ActiveModel::from(row).insert(db).await?;
+    Ok(token)
+}
+
+fn token(app: &App, user_id: i64, session_id: Uuid, now: DateTime<Utc>) -> Result<String> {
+    let claims = Claims {
+        sub: user_id.to_string(),
+        sid: session_id,
+        jti: Uuid::new_v4(),
+        iat: now.timestamp(),
+        exp: (now + app.config.session_lifetime).timestamp(),
+        iss: ISSUER.into(),
+        aud: AUDIENCE.into(),
+    };
+    let key = EncodingKey::from_secret(app.config.jwt_secret().map_err(anyhow::Error::new)?);
+    Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+        .map_err(|error| anyhow::Error::new(error).context("signing a token"))?)
+}
+
+/// Who the token belongs to.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] for every token that is not good, whatever is wrong with it.
+pub async fn find(app: &App, token: &str) -> Result<Identity> {
+    const REFUSED: Error = Error::Unauthenticated("the token is not valid or the session has ended; log in again");
+    let claims = read(app, token)?.ok_or(REFUSED)?;
+    let identity = match believed(app, claims.sid).await {
+        Some(identity) => identity,
+        None => look_up(app, claims.sid).await?.ok_or(REFUSED)?,
+    };
+    if claims.sub == identity.user_id.to_string() { Ok(identity) } else { Err(REFUSED) }
+}
+
+/// The claims, if signature, issuer, audience and times hold.
+fn read(app: &App, token: &str) -> Result<Option<Claims>> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.validate_exp = false; // below, by the application's clock
+    let key = DecodingKey::from_secret(app.config.jwt_secret().map_err(anyhow::Error::new)?);
+    let now = app.clock.now().timestamp();
+    Ok(jsonwebtoken::decode::<Claims>(token, &key, &validation)
+        .ok()
+        .map(|data| data.claims)
+        .filter(|claims| claims.exp > now && claims.iat <= now + 60))
+}
+
+async fn believed(app: &App, id: Uuid) -> Option<Identity> {
+    let cached: Option<String> = app.redis.cache.clone().get(app.redis.keys().session(id)).await.ok()?;
+    serde_json::from_str(&cached?).ok()
+}
+
+async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
+    let row = app
+        .db
+        .read()
+        .query_one_raw(sql(
+            app.db.read(),
+            "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.deleted_at IS NULL",
+            [id.into(), at(app.clock.now())],
+        ))
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let identity = Identity {
+        user_id: row.try_get("", "id")?,
+        is_admin: row.try_get::<String>("", "role")? == "admin",
+        session_id: id,
+    };
+    if let Ok(json) = serde_json::to_string(&identity) {
+        let kept: redis::RedisResult<()> =
+            app.redis.cache.clone().set_ex(app.redis.keys().session(id), json, BELIEVED_SECONDS).await;
+        if let Err(error) = kept {
+            tracing::debug!(%error, "session not cached");
+        }
+    }
+    Ok(Some(identity))
+}
+
+/// Extends the caller's session and returns a new token for it.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when it has ended meanwhile.
+pub async fn refresh(app: &App, who: &Identity) -> Result<String> {
+    let now = app.clock.now();
+    let extended = app
+        .db
+        .write()
+        .execute_raw(sql(
+            app.db.write(),
+            "UPDATE sessions SET expires_at = $2 WHERE id = $1 AND ended_at IS NULL",
+            [who.session_id.into(), at(now + app.config.session_lifetime)],
+        ))
+        .await?;
+    if extended.rows_affected() == 0 {
+        return Err(Error::Unauthenticated("the session has ended; log in again"));
+    }
+    token(app, who.user_id, who.session_id, now)
+}
+
+/// The user's open sessions, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(app: &App, user_id: i64) -> Result<Vec<session::Model>> {
+    Ok(session::Entity::find()
+        .filter(session::Column::UserId.eq(user_id))
+        .filter(session::Column::EndedAt.is_null())
+        .filter(session::Column::ExpiresAt.gt(app.clock.now()))
+        .order_by_desc(session::Column::CreatedAt)
+        .all(app.db.read())
+        .await?)
+}
+
+/// Ends one of the user's sessions.
+///
+/// # Errors
+/// [`Error::NotFound`] when the user has no such open session.
+pub async fn end(app: &App, user_id: i64, id: Uuid) -> Result<()> {
+    let ended = app
+        .db
+        .write()
+        .execute_raw(sql(
+            app.db.write(),
+            "UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL",
+            [id.into(), user_id.into(), at(app.clock.now())],
+        ))
+        .await?;
+    forget(app, id).await;
+    if ended.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound("session")) }
+}
+
+async fn forget(app: &App, id: Uuid) {
+    let forgotten: redis::RedisResult<()> = app.redis.cache.clone().del(app.redis.keys().session(id)).await;
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "session not dropped from Redis; it ends there within a second");
+    }
+}

@@ -1,0 +1,53 @@
+//! Everything the application works with, built once by each binary.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use crate::{
+    clock::Clock, config::Config, db::Db, error::Result, mailer::Mailer, redis::Redis, templates::Templates,
+};
+
+/// The application. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What the operator said.
+    pub config: Arc<Config>,
+    /// The database.
+    pub db: Db,
+    /// Redis.
+    pub redis: Redis,
+    /// Where mails go.
+    pub mailer: Mailer,
+    /// How mails look.
+    pub templates: Templates,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl App {
+    /// Connects to everything and brings the schema up to date. Redis may be away.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or migrated, or a template is broken.
+    pub async fn start(config: Config) -> Result<Self> {
+        let app = Self::connect(config).await?;
+        app.db.migrate().await?;
+        Ok(app)
+    }
+
+    /// Connects to everything and leaves the schema as it is.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn connect(config: Config) -> Result<Self> {
+        Ok(Self {
+            db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
+            redis: Redis::new(&config)?,
+            mailer: Mailer::from_config(&config.mail)?,
+            templates: Templates::new()?,
+            clock: Clock::System,
+            config: Arc::new(config),
+        })
+    }
+}

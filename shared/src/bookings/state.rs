@@ -1,0 +1,149 @@
+//! The states of a reservation and the moves between them. Pure.
+
+use std::str::FromStr;
+
+/// Where a reservation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// A spot is kept for a coming window.
+    Reserved,
+    /// The car is there, or a walk-in holds the spot.
+    Active,
+    /// Left and billed.
+    Completed,
+    /// Given up before arrival.
+    Cancelled,
+    /// Nobody came.
+    Expired,
+}
+
+/// What can happen to a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The driver arrives (`occupy-spot`).
+    Occupy,
+    /// The driver leaves and pays (`release-spot`).
+    Release,
+    /// The driver or an administrator gives it up.
+    Cancel,
+    /// The time to arrive has passed.
+    Expire,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Reserved, Self::Active, Self::Completed, Self::Cancelled, Self::Expired];
+
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether it keeps its spot from others.
+    #[must_use]
+    pub const fn holds_spot(self) -> bool {
+        matches!(self, Self::Reserved | Self::Active)
+    }
+
+    /// The state after `event`.
+    ///
+    /// # Errors
+    /// Why `event` cannot happen in this state, in words for the one who tried.
+    pub const fn after(self, event: Event) -> Result<Self, &'static str> {
+        use Event::{Cancel, Expire, Occupy, Release};
+        match (self, event) {
+            (Self::Reserved, Occupy) => Ok(Self::Active),
+            (Self::Reserved, Cancel) => Ok(Self::Cancelled),
+            (Self::Reserved, Expire) => Ok(Self::Expired),
+            (Self::Active, Release) => Ok(Self::Completed),
+            (Self::Reserved, Release) => Err("the spot has not been occupied yet; cancel the reservation instead"),
+            (Self::Active, Occupy) => Err("the spot is occupied already"),
+            (Self::Active, Cancel) => Err("the session is running; release the spot instead"),
+            (Self::Active, Expire) => Err("the session is running"),
+            (Self::Completed, _) => Err("the session has ended and is billed"),
+            (Self::Cancelled, _) => Err("the reservation was cancelled"),
+            (Self::Expired, _) => Err("the reservation has expired because nobody arrived"),
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| anyhow::anyhow!("unknown reservation state {text:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EVENTS: [Event; 4] = [Event::Occupy, Event::Release, Event::Cancel, Event::Expire];
+
+    #[test]
+    fn only_four_moves_exist() {
+        let moves: Vec<_> = State::ALL
+            .into_iter()
+            .flat_map(|from| EVENTS.map(|event| (from, event, from.after(event))))
+            .filter_map(|(from, event, to)| to.ok().map(|to| (from, event, to)))
+            .collect();
+        assert_eq!(
+            moves,
+            [
+                (State::Reserved, Event::Occupy, State::Active),
+                (State::Reserved, Event::Cancel, State::Cancelled),
+                (State::Reserved, Event::Expire, State::Expired),
+                (State::Active, Event::Release, State::Completed),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for state in State::ALL {
+            assert_eq!(state.as_str().parse::<State>().unwrap(), state);
+        }
+        assert!("parked".parse::<State>().is_err());
+    }
+
+    /// The model: a reservation is what its history of accepted events says.
+    fn model(history: &[Event]) -> State {
+        match history {
+            [] => State::Reserved,
+            [Event::Occupy] => State::Active,
+            [Event::Occupy, Event::Release] => State::Completed,
+            [Event::Cancel] => State::Cancelled,
+            [Event::Expire] => State::Expired,
+            other => panic!("impossible history {other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_sequence_of_events_ends_where_the_model_says(events in prop::collection::vec(0..4usize, 0..30)) {
+            let mut state = State::Reserved;
+            let mut accepted = Vec::new();
+            for event in events.into_iter().map(|i| EVENTS[i]) {
+                if let Ok(next) = state.after(event) {
+                    prop_assert!(state.holds_spot(), "a settled reservation moved");
+                    state = next;
+                    accepted.push(event);
+                }
+                prop_assert_eq!(state, model(&accepted));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The database connection and the few places where the two engines differ.
+
+use std::{str::FromStr, time::Duration};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqlxPostgresConnector, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait, Value,
+    sqlx::{
+        self, ConnectOptions,
+        postgres::{PgConnectOptions, PgPoolOptions},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+
+use crate::error::{Error, Result};
+
+/// Which database this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The default: one file, one writer at a time.
+    Sqlite,
+    /// For production.
+    Postgres,
+}
+
+/// Connections to the database. Cheap to clone.
+///
+/// SQLite has one writer: a pool of one connection queues writes in this process, where waiting is fair and
+/// cheap, and readers have connections of their own. On PostgreSQL both are the same pool.
+#[derive(Debug, Clone)]
+pub struct Db {
+    engine: Engine,
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+}
+
+/// How long a caller waits for a free connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Db {
+    /// Connects to `sqlite://path` or `postgres://…` with at most `connections` connections.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached, [`Error::Internal`] for a malformed URL.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
+        if url.starts_with("sqlite:") { Self::sqlite(url, connections).await } else { Self::postgres(url, connections).await }
+    }
+
+    async fn sqlite(url: &str, connections: u32) -> Result<Self> {
+        let options = SqliteConnectOptions::from_str(url)
+            .context("the SQLite URL cannot be read")?
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT)
+            .pragma("temp_store", "memory")
+            .pragma("cache_size", "-4096")
+            .disable_statement_logging();
+        if let Some(folder) = options.get_filename().parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let write = sqlite_pool(options.clone(), 1).await?;
+        let read = sqlite_pool(options.create_if_missing(false), connections).await?;
+        Ok(Self { engine: Engine::Sqlite, write: write.into(), read: read.into() })
+    }
+
+    async fn postgres(url: &str, connections: u32) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)
+            .context("the PostgreSQL URL cannot be read")?
+            .application_name("parkade")
+            .options([("timezone", "UTC"), ("lock_timeout", "3000"), ("statement_timeout", "60000")])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(|error| Error::Unavailable(anyhow::Error::new(error).context("cannot connect to PostgreSQL")))?;
+        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The connection for statements that change something.
+    #[must_use]
+    pub const fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// The connection for statements that only read.
+    #[must_use]
+    pub const fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once: one that read first and
+    /// wrote later would fail with "database is locked" in the middle.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is free in time.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        Ok(match self.engine {
+            Engine::Postgres => self.write.begin().await?,
+            Engine::Sqlite => {
+                let immediate = Some(SqliteTransactionMode::Immediate);
+                self.write
+                    .begin_with_options(TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() })
+                    .await?
+            }
+        })
+    }
+
+    /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
+    ///
+    /// # Errors
+    /// The first migration that fails, which leaves the schema as it was before that one.
+    pub async fn migrate(&self) -> Result<()> {
+        match self.engine {
+            Engine::Sqlite => Migrator::up(&self.write, None).await?,
+            Engine::Postgres => {
+                // The lock lives on a connection of its own, which the migrations do not use.
+                let mut lock =
+                    self.write.get_postgres_connection_pool().acquire().await.context("database")?.detach();
+                sqlx::query("SELECT pg_advisory_lock(7033152)").execute(&mut lock).await.context("database")?;
+                let done = Migrator::up(&self.write, None).await;
+                sqlx::Connection::close(lock).await.context("database")?;
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers when the database does.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// Closes the connections; SQLite folds its write-ahead log into the file.
+    pub async fn close(self) {
+        let (write, read) = (self.write, self.read);
+        for pool in [read, write] {
+            if let Err(error) = pool.close().await {
+                tracing::warn!(%error, "database did not close cleanly");
+            }
+        }
+    }
+}
+
+async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+        .map_err(|error| Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database")))
+}
+
+/// A statement with `$1`-style placeholders, which both engines read.
+pub fn sql<I: IntoIterator<Item = Value>>(db: &impl ConnectionTrait, text: &str, values: I) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), text, values)
+}
+
+/// The locking clause, where rows are locked one by one; a SQLite transaction holds the whole file.
+pub fn row_lock<'a>(db: &impl ConnectionTrait, clause: &'a str) -> &'a str {
+    if db.get_database_backend() == DbBackend::Sqlite { "" } else { clause }
+}
+
+/// Whether the error is the database refusing a row for the constraint or index that goes by `name`.
+#[must_use]
+pub fn violates(error: &sea_orm::DbErr, name: &str, sqlite_columns: &str) -> bool {
+    let text = error.to_string();
+    text.contains(name) || text.contains(sqlite_columns)
+}
+
+/// An instant as a bound value, typed so that a missing one is NULL.
+pub fn at(instant: impl Into<Option<DateTime<Utc>>>) -> Value {
+    Value::ChronoDateTimeUtc(instant.into())
+}

@@ -1,0 +1,120 @@
+//! The one error of the domain: what went wrong, told apart by what a caller can do about it.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+/// Why an operation did not happen.
+///
+/// The API turns it into a problem body, the worker asks [`Error::is_transient`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The thing does not exist, or the caller may not know that it does.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The state of things forbids it; `code` is stable and in snake case.
+    #[error("{message}")]
+    Conflict {
+        /// What a client can branch on.
+        code: &'static str,
+        /// What a person reads.
+        message: String,
+    },
+    /// The thing was there and has gone for good.
+    #[error("{0}")]
+    Gone(String),
+    /// The input is wrong; one entry a field.
+    #[error("{}", .0.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<FieldError>),
+    /// Nobody, or nobody any more, is logged in.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// Somebody is logged in who may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// Too many calls.
+    #[error("too many requests")]
+    RateLimited {
+        /// How long to wait before the next call.
+        retry_after: Duration,
+    },
+    /// A job's work was cut short on purpose; see `jobs::Interruption`.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something the job needs will never be right, however often it is tried.
+    #[error("{0}")]
+    Permanent(String),
+    /// A dependency is away or overloaded; later it may work.
+    #[error("a service that is needed is not available")]
+    Unavailable(#[source] anyhow::Error),
+    /// A defect of ours.
+    #[error("internal error")]
+    Internal(#[source] anyhow::Error),
+}
+
+/// What is wrong with one field of the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the body, or the parameter's name.
+    pub pointer: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A conflict with the code by which clients know it.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    /// One wrong field.
+    pub fn invalid(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { pointer: pointer.into(), message: message.into() }])
+    }
+
+    /// Whether the same thing may succeed when it is tried again later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. })
+    }
+
+    /// The error with its causes, for logs and the ledger, never for clients.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        match self {
+            Self::Unavailable(source) | Self::Internal(source) => format!("{self}: {source:#}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Internal(error)
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let away = match &error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+            other => {
+                let text = other.to_string();
+                ["database is locked", "shutting down", "starting up", "Connection refused", "connection closed", "terminating connection", "broken pipe", "unexpected end of file"]
+                    .iter()
+                    .any(|sign| text.contains(sign))
+            }
+        };
+        let error = anyhow::Error::new(error).context("database");
+        if away { Self::Unavailable(error) } else { Self::Internal(error) }
+    }
+}
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Unavailable(anyhow::Error::new(error).context("redis"))
+    }
+}

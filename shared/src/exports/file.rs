@@ -1,0 +1,93 @@
+//! An export file in the making: written beside its final name and moved there when it is whole.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Where the finished file of an export is.
+#[must_use]
+pub fn path(folder: &Path, id: Uuid) -> PathBuf {
+    folder.join(format!("{id}.csv"))
+}
+
+/// A file that vanishes again unless it is finished.
+#[derive(Debug)]
+pub struct PartFile {
+    part: PathBuf,
+    target: PathBuf,
+    file: File,
+    hash: Sha256,
+    bytes: u64,
+    whole: bool,
+}
+
+/// What a finished file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+impl PartFile {
+    /// Begins the file of export `id`; `run` keeps apart two workers that believe to have the same job.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create(folder: &Path, id: Uuid, run: Uuid) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let part = folder.join(format!("{id}.{run}.part"));
+        let file = File::create(&part)?;
+        Ok(Self { part, target: path(folder, id), file, hash: Sha256::new(), bytes: 0, whole: false })
+    }
+
+    /// Makes sure that the bytes are on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&self) -> io::Result<Facts> {
+        self.file.sync_all()?;
+        let sha256 = self.hash.clone().finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        Ok(Facts { bytes: self.bytes, sha256 })
+    }
+
+    /// Gives the file its name. Readers see it whole or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn finish(mut self) -> io::Result<()> {
+        fs::rename(&self.part, &self.target)?;
+        self.whole = true;
+        if let Some(folder) = self.target.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for PartFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.whole && let Err(error) = fs::remove_file(&self.part) {
+            tracing::warn!(%error, file = %self.part.display(), "unfinished export not removed");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The ledger: what happens to a job's row, one statement each. Late writers are fenced off by the lease token.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Value};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Job, Queue, new_id, policy::MAX_CRASHES};
+use crate::{
+    db::{Db, at, sql},
+    entities::job,
+    error::Result,
+    telemetry,
+};
+
+/// A job that is about to be written into the ledger.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Also the task id that users see.
+    pub id: Uuid,
+    kind: &'static str,
+    queue: Queue,
+    payload: String,
+    max_attempts: i64,
+    owner_id: Option<i64>,
+    unique_key: Option<String>,
+    run_at: Option<DateTime<Utc>>,
+}
+
+impl NewJob {
+    /// A job that does what `job` says.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] when the payload has no JSON form.
+    pub fn of<J: Job>(job: &J) -> Result<Self> {
+        Ok(Self {
+            id: new_id(),
+            kind: J::NAME,
+            queue: J::QUEUE,
+            payload: to_json(job)?,
+            max_attempts: J::MAX_ATTEMPTS,
+            owner_id: None,
+            unique_key: None,
+            run_at: None,
+        })
+    }
+
+    /// Belongs to this user, who may see and cancel it.
+    #[must_use]
+    pub fn owner(mut self, user_id: i64) -> Self {
+        self.owner_id = Some(user_id);
+        self
+    }
+
+    /// At most one live job of its kind has this key.
+    #[must_use]
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    /// Not before this instant.
+    #[must_use]
+    pub fn run_at(mut self, run_at: DateTime<Utc>) -> Self {
+        self.run_at = Some(run_at);
+        self
+    }
+}
+
+/// A job that stands in the ledger and can be announced in Redis once the transaction is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job, or the living one with the same unique key.
+    pub id: Uuid,
+    /// Where it waits.
+    pub queue: Queue,
+    /// Whether it can run now; one for later is left to the relay.
+    pub due: bool,
+}
+
+/// A job that this worker holds.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Claim {
+    /// Which job.
+    pub id: Uuid,
+    /// What kind.
+    pub kind: String,
+    /// The kind's own data.
+    pub payload: String,
+    /// Whose.
+    pub owner_id: Option<i64>,
+    /// Which run this is, from 1.
+    pub attempt: i64,
+    /// How many there may be.
+    pub max_attempts: i64,
+    /// The fence: writes without it change nothing.
+    pub lease_token: Uuid,
+    /// The trace of the request that asked for it.
+    pub trace: Option<String>,
+    /// Whether its owner has already given it up.
+    pub cancel_requested: bool,
+}
+
+/// Writes a job, in the caller's transaction. A living job with the same unique key is returned instead.
+///
+/// # Errors
+/// Those of the database.
+pub async fn insert(db: &impl ConnectionTrait, now: DateTime<Utc>, job: &NewJob) -> Result<Enqueued> {
+    let run_at = job.run_at.unwrap_or(now);
+    let done = db
+        .execute_raw(sql(
+            db,
+            "INSERT INTO jobs (id, kind, queue, payload, unique_key, owner_id, state, max_attempts, run_at, trace, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10)
+             ON CONFLICT (kind, unique_key) WHERE state IN ('queued', 'running') DO NOTHING",
+            [
+                job.id.into(),
+                job.kind.into(),
+                job.queue.name().into(),
+                job.payload.clone().into(),
+                job.unique_key.clone().into(),
+                job.owner_id.into(),
+                job.max_attempts.into(),
+                at(run_at),
+                telemetry::trace_id().into(),
+                at(now),
+            ],
+        ))
+        .await?;
+    let id = if done.rows_affected() == 1 { job.id } else { living(db, job).await?.unwrap_or(job.id) };
+    Ok(Enqueued { id, queue: job.queue, due: run_at <= now })
+}
+
+async fn living(db: &impl ConnectionTrait, job: &NewJob) -> Result<Option<Uuid>> {
+    let row = db
+        .query_one_raw(sql(
+            db,
+            "SELECT id FROM jobs WHERE kind = $1 AND unique_key = $2 AND state IN ('queued', 'running')",
+            [job.kind.into(), job.unique_key.clone().into()],
+        ))
+        .await?;
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?)
+}
+
+/// Takes a job that is due, or whose worker has vanished. `None`: somebody else has it, or it has ended.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(
+    db: &Db,
+    now: DateTime<Utc>,
+    lease: Duration,
+    worker: &str,
+    id: Uuid,
+) -> Result<Option<Claim>> {
+    let statement = sql(
+        db.write(),
+        "UPDATE jobs SET
+            crashes = CASE WHEN state = 'running' THEN crashes + 1 ELSE 0 END,
+            state = 'running', attempt = attempt + 1, worker = $2, lease_token = $3, lease_until = $4, started_at = $5
+         WHERE id = $1
+           AND ((state = 'queued' AND run_at <= $5) OR (state = 'running' AND lease_until < $5 AND crashes < $6))
+           AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = jobs.queue)
+         RETURNING id, kind, payload, owner_id, attempt, max_attempts, lease_token, trace, cancel_requested",
+        [id.into(), worker.into(), Uuid::new_v4().into(), at(now + lease), at(now), (MAX_CRASHES - 1).into()],
+    );
+    Ok(Claim::find_by_statement(statement).one(db.write()).await?)
+}
+
+/// Keeps a job for another `lease` and stores its progress. `None`: the job is not ours any more; otherwise
+/// whether its owner wants it stopped.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(
+    db: &Db,
+    now: DateTime<Utc>,
+    lease: Duration,
+    claim: &Claim,
+    progress: (i64, i64),
+) -> Result<Option<bool>> {
+    let row = db
+        .write()
+        .query_one_raw(sql(
+            db.write(),
+            "UPDATE jobs SET lease_until = $3, progress_current = $4, progress_total = $5
+             WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested",
+            [claim.id.into(), claim.lease_token.into(), at(now + lease), progress.0.into(), progress.1.into()],
+        ))
+        .await?;
+    Ok(row.map(|row| row.try_get("", "cancel_requested")).transpose()?)
+}
+
+/// The end of a run, as written into the row.
+#[derive(Debug)]
+pub enum Close<'a> {
+    /// With its result as JSON.
+    Succeeded(&'a str),
+    /// Into the dead set, with the reason.
+    Failed(&'a str),
+    /// At its owner's wish.
+    Cancelled,
+    /// Back into the queue for another try at that instant, with the reason.
+    Retry(DateTime<Utc>, &'a str),
+    /// Back into the queue as if it had not been taken.
+    Release,
+}
+
+/// Ends a run. `false`: the lease was lost, somebody else has the job, and nothing was written.
+///
+/// # Errors
+/// Those of the database.
+pub async fn close(db: &impl ConnectionTrait, now: DateTime<Utc>, claim: &Claim, how: Close<'_>) -> Result<bool> {
+    let (state, run_at, result, error): (&str, Option<DateTime<Utc>>, Option<&str>, Option<&str>) = match how {
+        Close::Succeeded(result) => ("succeeded", None, Some(result), None),
+        Close::Failed(error) => ("failed", None, None, Some(error)),
+        Close::Cancelled => ("cancelled", None, None, None),
+        Close::Retry(run_at, error) => ("queued", Some(run_at), None, Some(error)),
+        Close::Release => ("queued", Some(now), None, None),
+    };
+    let given_back = i64::from(matches!(how, Close::Release));
+    let done = db
+        .execute_raw(sql(
+            db,
+            "UPDATE jobs SET state = $3, run_at = COALESCE($4, run_at), result = $5, error = $6, crashes = 0,
+                attempt = attempt - $7, worker = NULL, lease_token = NULL, lease_until = NULL, finished_at = $8
+             WHERE id = $1 AND lease_token = $2 AND state = 'running'",
+            [
+                claim.id.into(),
+                claim.lease_token.into(),
+                state.into(),
+                at(run_at),
+                result.into(),
+                error.into(),
+                given_back.into(),
+                at((run_at.is_none()).then_some(now)),
+            ],
+        ))
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Asks for a job's end: a waiting one is cancelled at once, a running one is flagged. Returns the state before.
+///
+/// # Errors
+/// Those of the database.
+pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<job::Model>> {
+    db.write()
+        .execute_raw(sql(
+            db.write(),
+            "UPDATE jobs SET
+                cancel_requested = TRUE,
+                finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END,
+                state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+             WHERE id = $1 AND state IN ('queued', 'running')",
+            [id.into(), at(now)],
+        ))
+        .await?;
+    find(db, id).await
+}
+
+/// Buries jobs whose workers vanished once too often. Returns their ids.
+///
+/// # Errors
+/// Those of the database.
+pub async fn bury_poison(db: &Db, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    ids(
+        db.write(),
+        "UPDATE jobs SET state = 'failed', finished_at = $1, lease_token = NULL, lease_until = NULL,
+            error = 'its worker vanished three times in a row while running it'
+         WHERE state = 'running' AND lease_until < $1 AND crashes >= $2 RETURNING id",
+        [at(now), (MAX_CRASHES - 1).into()],
+    )
+    .await
+}
+
+/// Jobs of a queue that wait to be run now, the oldest first: due ones, and those whose worker has vanished.
+///
+/// # Errors
+/// Those of the database.
+pub async fn due(db: &Db, now: DateTime<Utc>, queue: Queue, limit: u64) -> Result<Vec<Uuid>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = ids(
+        db.read(),
+        "SELECT id FROM jobs WHERE state = 'running' AND lease_until < $1 AND queue = $2 LIMIT $3",
+        [at(now), queue.name().into(), limit.into()],
+    )
+    .await?;
+    found.extend(
+        ids(
+            db.read(),
+            "SELECT id FROM jobs WHERE state = 'queued' AND queue = $1 AND run_at <= $2
+               AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = $1)
+             ORDER BY run_at LIMIT $3",
+            [queue.name().into(), at(now), limit.into()],
+        )
+        .await?,
+    );
+    Ok(found)
+}
+
+async fn ids<const N: usize>(db: &impl ConnectionTrait, text: &str, values: [Value; N]) -> Result<Vec<Uuid>> {
+    let rows = db.query_all_raw(sql(db, text, values)).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)
+}
+
+/// The job's row.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(db: &Db, id: Uuid) -> Result<Option<job::Model>> {
+    Ok(job::Entity::find_by_id(id).one(db.read()).await?)
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(value).map_err(|e| anyhow::Error::new(e).context("the payload of a job"))?)
+}

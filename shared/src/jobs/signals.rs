@@ -1,0 +1,120 @@
+//! What a worker hears from Redis: "this queue has something new" and "stop that job". Hints only; a lost one costs
+//! a second, until the heartbeat or the renewal of the lease finds out by itself.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, stream};
+use redis::AsyncCommands;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Interruption, Interrupts, Queue};
+use crate::{error::Result, redis::Redis};
+
+/// The ears of a worker process, shared by its queues and its running jobs.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    wakes: Arc<[watch::Sender<u64>; 3]>,
+    running: Arc<Mutex<HashMap<Uuid, Interrupts>>>,
+}
+
+/// A second look this much later: a push may land between an empty fetch and the reading of its reply.
+const ECHO: Duration = Duration::from_millis(3);
+
+const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self { wakes: Arc::new(std::array::from_fn(|_| watch::channel(0).0)), running: Arc::default() }
+    }
+}
+
+impl Signals {
+    /// An item whenever the queue may have something new.
+    pub fn wakes(&self, queue: Queue) -> impl Stream<Item = ()> + Send + Unpin + use<> {
+        let mut receiver = self.wakes[queue as usize].subscribe();
+        receiver.mark_changed();
+        stream::unfold((receiver, false), |(mut receiver, echo)| async move {
+            if echo {
+                tokio::time::sleep(ECHO).await;
+            } else {
+                receiver.changed().await.ok()?;
+            }
+            Some(((), (receiver, !echo)))
+        })
+        .boxed()
+    }
+
+    /// Makes a running job stoppable by id until the returned guard is dropped.
+    #[must_use]
+    pub fn register(&self, id: Uuid, interrupts: Interrupts) -> Registration<'_> {
+        self.running().insert(id, interrupts);
+        Registration { signals: self, id }
+    }
+
+    /// Interrupts every running job.
+    pub fn interrupt_all(&self, why: Interruption) {
+        self.running().values().for_each(|interrupts| interrupts.interrupt(why));
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Interrupts>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens until the future is dropped, and reconnects when the connection is lost.
+    pub async fn listen(&self, redis: &Redis) {
+        loop {
+            if let Err(error) = self.listen_once(redis).await {
+                tracing::warn!(error = error.chain(), "not hearing signals; jobs are found by sweeping meanwhile");
+            }
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    async fn listen_once(&self, redis: &Redis) -> Result<()> {
+        let mut subscriber = redis.subscriber().await?;
+        let cancel_channel = redis.keys().cancel_channel();
+        subscriber.subscribe(&[redis.keys().wake_channel(), cancel_channel.clone()]).await?;
+        Queue::ALL.into_iter().for_each(|queue| self.wake(queue));
+        let mut messages = subscriber.on_message();
+        while let Some(message) = messages.next().await {
+            let text: String = message.get_payload()?;
+            if message.get_channel_name() != cancel_channel {
+                Queue::named(&text).into_iter().for_each(|queue| self.wake(queue));
+            } else if let Some(interrupts) = text.parse().ok().and_then(|id: Uuid| self.running().get(&id).cloned()) {
+                interrupts.interrupt(Interruption::Cancelled);
+            }
+        }
+        Err(crate::Error::Unavailable(anyhow::anyhow!("the subscription has ended")))
+    }
+
+    fn wake(&self, queue: Queue) {
+        self.wakes[queue as usize].send_modify(|count| *count += 1);
+    }
+}
+
+/// Tells the worker that runs the job to stop. Best effort: the flag in the ledger is seen at the next renewal.
+pub async fn send_cancel(redis: &Redis, id: Uuid) {
+    let sent: redis::RedisResult<()> =
+        redis.queue.clone().publish(redis.keys().cancel_channel(), id.to_string()).await;
+    if let Err(error) = sent {
+        tracing::debug!(job.id = %id, %error, "cancellation not signalled");
+    }
+}
+
+/// Takes a job off the list of stoppable ones when dropped.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    signals: &'a Signals,
+    id: Uuid,
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        self.signals.running().remove(&self.id);
+    }
+}

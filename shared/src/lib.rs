@@ -1,0 +1,25 @@
+//! The application: what Parkade can do, a slice a capability. `api` and `worker` are its two front doors.
+
+pub mod accounts;
+pub mod activity;
+pub mod app;
+pub mod bookings;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod demo;
+pub mod entities;
+pub mod error;
+pub mod exports;
+pub mod jobs;
+pub mod lots;
+pub mod mailer;
+pub mod money;
+pub mod notifications;
+pub mod redis;
+pub mod settings;
+pub mod telemetry;
+pub mod templates;
+pub mod time;
+
+pub use error::{Error, Result};

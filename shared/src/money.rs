@@ -1,0 +1,101 @@
+//! Exact money: whole minor units inside, a JSON number of major units outside.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// An amount in minor units (paise, cents) of the one currency of the installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Money(i64);
+
+/// No amount in this system is larger: ten thousand million major units.
+const MAX_MINOR: f64 = 1e12;
+
+impl Money {
+    /// `minor` minor units.
+    #[must_use]
+    pub const fn from_minor(minor: i64) -> Self {
+        Self(minor)
+    }
+
+    /// The amount in minor units.
+    #[must_use]
+    pub const fn minor(self) -> i64 {
+        self.0
+    }
+
+    /// The amount in major units, for JSON: 2550 minor units are 25.5.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "amounts are below 2^53")]
+    pub fn major(self) -> f64 {
+        self.0 as f64 / 100.0
+    }
+
+    /// Reads major units.
+    ///
+    /// # Errors
+    /// Says what is wrong: not finite, negative, too large, or finer than a minor unit.
+    #[expect(clippy::cast_possible_truncation, reason = "bounded just before")]
+    pub fn from_major(major: f64) -> Result<Self, &'static str> {
+        let minor = major * 100.0;
+        if !major.is_finite() || !(0.0..=MAX_MINOR).contains(&minor) {
+            return Err("must be a number from 0 to 10000000000");
+        }
+        if (minor - minor.round()).abs() > 1e-6 * minor.max(1.0) {
+            return Err("must have at most two decimal places");
+        }
+        Ok(Self(minor.round() as i64))
+    }
+
+    /// `times` this amount.
+    #[must_use]
+    pub const fn times(self, times: i64) -> Self {
+        Self(self.0.saturating_mul(times))
+    }
+}
+
+impl std::fmt::Display for Money {
+    /// Major units with two decimal places: `25.50`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let minor = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:02}", minor / 100, minor % 100)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.major())
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_major(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn major_units_round_trip_exactly() {
+        for minor in [0, 1, 10, 99, 100, 2550, 999_999_999_999] {
+            let money = Money::from_minor(minor);
+            assert_eq!(Money::from_major(money.major()), Ok(money), "{minor}");
+        }
+    }
+
+    #[test]
+    fn amounts_that_are_not_money_are_refused() {
+        for major in [-0.01, f64::NAN, f64::INFINITY, 0.001, 19.999, 1e13] {
+            assert!(Money::from_major(major).is_err(), "{major}");
+        }
+    }
+
+    #[test]
+    fn shows_two_decimal_places() {
+        assert_eq!(Money::from_minor(2550).to_string(), "25.50");
+        assert_eq!(Money::from_minor(5).to_string(), "0.05");
+        assert_eq!(serde_json::to_string(&Money::from_minor(2550)).unwrap(), "25.5");
+    }
+}

@@ -1,0 +1,77 @@
+//! The mail that a booking is made.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use minijinja::context;
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    delivery::{IfUnknown, Letter, deliver},
+    shown,
+};
+use crate::{
+    db::sql,
+    error::{Error, Result},
+    jobs::{Context, Done, Job, Queue},
+    money::Money,
+};
+
+/// Confirms a booking to its user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendConfirmation {
+    /// Which booking.
+    pub reservation_id: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Booking {
+    user_id: i64,
+    state: String,
+    starts_at: DateTime<Utc>,
+    hourly_rate_minor: i64,
+    location_name: String,
+    address: String,
+    pincode: String,
+    number: i64,
+}
+
+const BOOKING: &str = "SELECT r.user_id, r.state, r.starts_at, r.hourly_rate_minor,
+        l.location_name, l.address, l.pincode, s.number
+    FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+    WHERE r.id = $1";
+
+impl Job for SendConfirmation {
+    const NAME: &'static str = "send-confirmation";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let (db, config) = (context.app.db.read(), &context.app.config);
+        let booking =
+            Booking::find_by_statement(sql(db, BOOKING, [self.reservation_id.into()])).one(db).await?;
+        let booking = booking.ok_or(Error::NotFound("reservation"))?;
+        if ["cancelled", "expired"].contains(&booking.state.as_str()) {
+            return Ok(Done::with(json!({ "skipped": format!("the booking is {}", booking.state) })));
+        }
+        let letter = Letter {
+            key: format!("confirmation:{}", self.reservation_id),
+            kind: "confirmation",
+            user_id: booking.user_id,
+            values: context! {
+                reservation_id => self.reservation_id,
+                lot => booking.location_name,
+                address => format!("{}, {}", booking.address, booking.pincode),
+                spot => booking.number,
+                start => shown(booking.starts_at, config.zone),
+                currency => &config.currency,
+                rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
+            },
+            attachment: None,
+            if_unknown: IfUnknown::Resend,
+        };
+        deliver(context, letter).await
+    }
+}

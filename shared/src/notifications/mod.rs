@@ -1,0 +1,58 @@
+//! Mails to users, one job each. What they share is in `delivery`: how a mail goes once.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use crate::{error::Result, jobs::NewJob};
+
+mod confirmation;
+pub mod delivery;
+mod export_ready;
+mod receipt;
+#[cfg(test)]
+mod tests;
+mod welcome;
+
+pub use confirmation::SendConfirmation;
+pub use export_ready::SendExportReady;
+pub use receipt::SendReceipt;
+pub use welcome::SendWelcome;
+
+/// The mail that a booking is made.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn confirmation(reservation_id: i64, user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendConfirmation { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
+}
+
+/// The mail that a stay is paid for.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn receipt(reservation_id: i64, user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendReceipt { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
+}
+
+/// The mail that an export can be had.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn export_ready(export_id: Uuid, user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendExportReady { export_id })?.owner(user_id).unique(export_id.to_string()))
+}
+
+/// The mail to somebody new.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn welcome(user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendWelcome { user_id })?.owner(user_id).unique(user_id.to_string()))
+}
+
+/// An instant as mails show it: `20 Nov 2026, 18:37 IST`.
+#[must_use]
+pub fn shown(instant: DateTime<Utc>, zone: Tz) -> String {
+    instant.with_timezone(&zone).format("%-d %b %Y, %H:%M %Z").to_string()
+}

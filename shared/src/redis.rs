@@ -1,0 +1,142 @@
+//! Connections to Redis and the table of keys. Nothing that must survive is kept here.
+
+use std::time::Duration;
+
+use redis::{
+    Client, IntoConnectionInfo,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
+
+/// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
+#[derive(Clone)]
+pub struct Redis {
+    /// Database 0: caches and sessions.
+    pub cache: ConnectionManager,
+    /// Database 1: queues, job status, signals.
+    pub queue: ConnectionManager,
+    /// Database 2: notification status.
+    pub notifications: ConnectionManager,
+    queue_client: Client,
+    prefix: String,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// A request waits no longer than this for Redis; whatever it wanted is then had without.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A queue consumer is ended by a timeout, so it is patient.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Redis {
+    /// Prepares the connections; a server that is away is found out on first use.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a malformed URL.
+    pub fn new(config: &Config) -> Result<Self> {
+        let queue_client = client(&config.queue_redis_url)?;
+        Ok(Self {
+            cache: manager(client(&config.cache_redis_url)?, RESPONSE_TIMEOUT)?,
+            queue: manager(queue_client.clone(), RESPONSE_TIMEOUT)?,
+            notifications: manager(client(&config.notification_redis_url)?, RESPONSE_TIMEOUT)?,
+            queue_client,
+            prefix: config.redis_prefix.clone(),
+        })
+    }
+
+    /// A connection to database 1 for a queue consumer, with a patience of its own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server is away.
+    pub fn consumer(&self) -> Result<ConnectionManager> {
+        manager(self.queue_client.clone(), CONSUMER_TIMEOUT)
+    }
+
+    /// A subscriber on database 1.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server is away.
+    pub async fn subscriber(&self) -> Result<redis::aio::PubSub> {
+        Ok(self.queue_client.get_async_pubsub().await?)
+    }
+
+    /// The keys, each under the prefix of this installation.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys(&self.prefix)
+    }
+}
+
+fn client(url: &SecretString) -> Result<Client> {
+    let info = url.expose_secret().into_connection_info().map_err(|e| anyhow::Error::new(e).context("the Redis URL"))?;
+    Ok(Client::open(info)?)
+}
+
+fn manager(client: Client, response_timeout: Duration) -> Result<ConnectionManager> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(response_timeout))
+        .set_connection_timeout(Some(RESPONSE_TIMEOUT))
+        .set_number_of_retries(1)
+        .set_min_delay(Duration::from_millis(20))
+        .set_max_delay(Duration::from_millis(100));
+    ConnectionManager::new_lazy_with_config(client, config).map_err(Error::from)
+}
+
+/// Every key that Parkade writes itself. The queues below `{prefix}:{queue}:` are laid out by apalis.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a>(&'a str);
+
+impl Keys<'_> {
+    /// Database 0, string, 1 s: who a session belongs to.
+    #[must_use]
+    pub fn session(self, id: Uuid) -> String {
+        format!("{}:session:{id}", self.0)
+    }
+
+    /// Database 1: what apalis calls a queue.
+    #[must_use]
+    pub fn queue(self, queue: &str) -> String {
+        format!("{}:{queue}", self.0)
+    }
+
+    /// Database 1, hash, 24 h after the end: the status of a job.
+    #[must_use]
+    pub fn job(self, id: Uuid) -> String {
+        format!("{}:job:{id}", self.0)
+    }
+
+    /// Database 1, channel: a queue has something new; the message is its name.
+    #[must_use]
+    pub fn wake_channel(self) -> String {
+        format!("{}:wake", self.0)
+    }
+
+    /// Database 1, channel: a job is to stop; the message is its id.
+    #[must_use]
+    pub fn cancel_channel(self) -> String {
+        format!("{}:cancel", self.0)
+    }
+
+    /// Database 1, channel: a job's status has changed; the message is its id.
+    #[must_use]
+    pub fn status_channel(self) -> String {
+        format!("{}:status", self.0)
+    }
+
+    /// Database 2, string, 24 h: what became of a mail.
+    #[must_use]
+    pub fn mail(self, key: &str) -> String {
+        format!("{}:mail:{key}", self.0)
+    }
+}

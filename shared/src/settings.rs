@@ -1,0 +1,79 @@
+//! The table of settings: the help of the binaries, `.env.example` and the README are made from it.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// The value when none is given; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: Some(default), help }
+}
+
+const fn unset(name: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: None, help }
+}
+
+/// Every setting, in the order in which a newcomer meets them.
+pub const SETTINGS: &[Setting] = &[
+    unset("JWT_SECRET_KEY", "Signs the login tokens: at least 32 bytes, the same for every API process. Required to serve"),
+    setting("DATABASE_URL", "sqlite://data/parkade.db?mode=rwc", "The database: sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME"),
+    setting("DATABASE_CONNECTIONS", "16", "Most connections of a process to the database"),
+    setting("REDIS_HOST", "127.0.0.1", "Redis server, for the three databases below where they are not given"),
+    setting("REDIS_PORT", "6379", "Port of the Redis server"),
+    unset("REDIS_PASSWORD", "Password of the Redis server"),
+    unset("CACHE_REDIS_URL", "Redis database of caches and sessions; redis://REDIS_HOST:REDIS_PORT/0 when unset"),
+    unset("QUEUE_REDIS_URL", "Redis database of the job queues; …/1 when unset"),
+    unset("CELERY_BROKER_URL", "The old name of QUEUE_REDIS_URL"),
+    unset("NOTIFICATION_REDIS_URL", "Redis database of notification status; …/2 when unset"),
+    setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
+    setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
+    setting("PUBLIC_URL", "http://127.0.0.1:5000", "Where users reach the API: the links in mails"),
+    setting("CORS_ORIGINS", "http://localhost:5173,http://127.0.0.1:5173", "Web origins that may call the API, separated by commas"),
+    setting("APP_ENV", "development", "development, testing or production"),
+    setting("APP_TIMEZONE", "Asia/Kolkata", "IANA time zone of times without offset, of days and of months"),
+    setting("CURRENCY", "INR", "Currency code; prices have two decimal places"),
+    setting("SESSION_HOURS", "12", "How long a login lasts"),
+    unset("ADMIN_EMAIL", "Mail address of the first administrator, made at start when absent"),
+    unset("ADMIN_PASSWORD", "Password of the first administrator"),
+    unset("MAIL_SERVER", "SMTP server; without one, mails are written to MAIL_FOLDER"),
+    setting("MAIL_PORT", "587", "Port of the SMTP server"),
+    setting("MAIL_USE_TLS", "true", "Require STARTTLS (true) or talk in clear (false)"),
+    unset("MAIL_USERNAME", "Login at the SMTP server"),
+    unset("MAIL_PASSWORD", "Password at the SMTP server"),
+    setting("MAIL_DEFAULT_SENDER", "Parkade <parkade@localhost>", "Sender of the mails"),
+    setting("MAIL_FOLDER", "data/mails", "Where mails go when there is no SMTP server"),
+    setting("UPLOAD_FOLDER", "temp_files", "Where export files are kept; API and worker share it"),
+    setting("CSV_EXPORT_EXPIRY_HOURS", "24", "How long an export can be downloaded"),
+    setting("WORKER_MAIL", "8", "Mails that a worker sends at once"),
+    setting("WORKER_EXPORTS", "2", "Exports that a worker runs at once"),
+    setting("WORKER_MAINTENANCE", "1", "Maintenance jobs that a worker runs at once"),
+    setting("LOG_FORMAT", "text", "text, or json for one object a line"),
+    setting("LOG_LEVEL", "info", "What is logged: error, warn, info, debug, trace, or a filter such as shared=debug,info"),
+];
+
+/// The settings as the last part of `--help`.
+#[must_use]
+pub fn help() -> String {
+    SETTINGS.iter().fold(
+        "Settings (environment, then .env in the working directory, then the file of --config):\n".to_owned(),
+        |text, s| format!("{text}  {:<24}{} [{}]\n", s.name, s.help, s.default.unwrap_or("unset")),
+    )
+}
+
+/// The settings as `.env.example`, which the repository keeps and a test compares.
+#[must_use]
+pub fn env_example() -> String {
+    SETTINGS.iter().fold(
+        "# Every setting with its default. Copy to .env and change what you need.\n".to_owned(),
+        |text, s| match s.default {
+            Some(default) => format!("{text}\n# {}\n# {}={default:?}\n", s.help, s.name),
+            None => format!("{text}\n# {}\n# {}=\n", s.help, s.name),
+        },
+    )
+}

@@ -1,0 +1,64 @@
+//! The apalis side of the worker: a consumer a queue, restarted under a new name whenever it ends.
+
+use std::time::Duration;
+
+use apalis::prelude::{BackendExt, Data, WorkerBuilder, WorkerBuilderExt};
+use apalis_redis::RedisStorage;
+use shared::jobs::{
+    Queue,
+    queue::{self, Message},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Worker, perform::perform};
+
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// Consumes `queue` with at most `concurrency` jobs at once until `stop` is cancelled.
+///
+/// A consumer ends when Redis is away for longer than it waits. The next one has a name of its own, because apalis
+/// does not recover what a consumer left behind while its name is in use.
+pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match consume(worker, queue, concurrency, stop.clone()).await {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::warn!(queue = queue.name(), error = format!("{error:#}"), "consumer ended; starting another");
+                tokio::select! {
+                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+}
+
+async fn consume(worker: &Worker, queue: Queue, concurrency: usize, stop: CancellationToken) -> anyhow::Result<()> {
+    let redis = &worker.app.redis;
+    let storage: RedisStorage<Message> =
+        RedisStorage::new(redis.consumer()?).with_config(queue::config(redis, queue));
+    let name = format!("{}-{}-{}", worker.name, queue.name(), Uuid::new_v4().simple());
+    let consumer = WorkerBuilder::new(name.as_str())
+        .backend(storage.poll_with_stream(worker.signals.wakes(queue)))
+        .concurrency(concurrency)
+        .data(worker.clone())
+        .build(handle);
+    consumer
+        .run_until(async move {
+            stop.cancelled().await;
+            Ok::<(), std::io::Error>(())
+        })
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// Runs a job in a task of its own: it ends well even when the consumer does not. apalis is always told success,
+/// because what becomes of the job is decided in the ledger.
+async fn handle(message: Message, worker: Data<Worker>) {
+    let worker = (*worker).clone();
+    let task = worker.running.clone().spawn(async move { perform(&worker, message.id).await });
+    if let Err(error) = task.await {
+        tracing::error!(job.id = %message.id, %error, "the task of a job has ended abnormally");
+    }
+}

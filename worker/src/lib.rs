@@ -1,0 +1,78 @@
+//! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
+
+pub mod consume;
+pub mod perform;
+pub mod registry;
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    app::App,
+    jobs::{Interruption, Queue, relay, signals::Signals},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use registry::Registry;
+
+/// What a worker process works with.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The application.
+    pub app: App,
+    /// This process start, as shown to operators.
+    pub name: Arc<str>,
+    /// What it can do.
+    pub registry: Registry,
+    /// What it hears.
+    pub signals: Signals,
+    /// What it is doing.
+    pub running: TaskTracker,
+}
+
+/// Running jobs may finish for this long after a stop was asked for; then they go back into the queue.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Jobs that were interrupted need only write that down.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Worker {
+    /// A worker that can do what `registry` lists.
+    #[must_use]
+    pub fn new(app: App, registry: Registry) -> Self {
+        let name = format!("worker-{}", uuid::Uuid::new_v4().simple()).into();
+        Self { app, name, registry, signals: Signals::default(), running: TaskTracker::new() }
+    }
+
+    /// Works until `stop` is cancelled, then lets running jobs finish or go back.
+    pub async fn run(&self, stop: CancellationToken) {
+        tracing::info!(worker = &*self.name, "worker started");
+        let workers = self.app.config.workers;
+        let consuming = async {
+            tokio::join!(
+                consume::run(self, Queue::Mail, workers.mail, stop.clone()),
+                consume::run(self, Queue::Exports, workers.exports, stop.clone()),
+                consume::run(self, Queue::Maintenance, workers.maintenance, stop.clone()),
+                self.drain(&stop),
+            );
+        };
+        tokio::select! {
+            () = consuming => {}
+            () = relay::run_all(&self.app, &self.signals) => {}
+        }
+        tracing::info!(worker = &*self.name, "worker stopped");
+    }
+
+    /// A consumer waits for its jobs, so unfinished ones are interrupted from here.
+    async fn drain(&self, stop: &CancellationToken) {
+        stop.cancelled().await;
+        self.running.close();
+        if tokio::time::timeout(GRACE, self.running.wait()).await.is_ok() {
+            return;
+        }
+        tracing::info!(jobs = self.running.len(), "giving unfinished jobs back");
+        self.signals.interrupt_all(Interruption::Shutdown);
+        if tokio::time::timeout(FAREWELL, self.running.wait()).await.is_err() {
+            tracing::warn!(jobs = self.running.len(), "jobs left behind; their leases run out by themselves");
+        }
+    }
+}

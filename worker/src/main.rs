@@ -1,0 +1,62 @@
+//! `parkade-worker`: the command line of the worker.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use shared::{
+    app::App,
+    config::{Config, Sources},
+    settings, telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use worker::{Worker, registry::Registry};
+
+/// Parkade's worker: sends mails, writes exports, keeps house.
+#[derive(Parser)]
+#[command(name = "parkade-worker", version, after_help = settings::help())]
+struct Cli {
+    /// A file with settings, NAME=VALUE a line.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take jobs and run them until SIGTERM.
+    Run,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let config = Config::load(Sources::read(cli.config.as_deref()))?;
+    config.jwt_secret()?;
+    telemetry::init(&config.log)?;
+    match cli.command {
+        Command::Run => {
+            let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+            let stop = stop_on_signal()?;
+            Worker::new(app.clone(), Registry::default()).run(stop).await;
+            app.db.close().await;
+            Ok(())
+        }
+    }
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stop asked for");
+        stopped.cancel();
+    });
+    Ok(stop)
+}
