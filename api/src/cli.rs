@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use axum::serve::ListenerExt;
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use migration::{Migrator, MigratorTrait};
@@ -137,11 +136,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let address = app.config.http_addr;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
-        }
-    });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = async move {
         tokio::select! {
@@ -150,7 +144,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
         tracing::info!("stop asked for; finishing open requests");
     };
-    axum::serve(listener, api::router(app.clone())).with_graceful_shutdown(stop).await?;
+    api::serve_until(listener, api::router(app.clone()), stop).await?;
     app.db.close().await;
     Ok(())
 }

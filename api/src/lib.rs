@@ -12,11 +12,30 @@ pub mod problem;
 pub mod routes;
 pub mod tasks;
 
-use axum::Router;
+pub use axum::Router;
+use axum::serve::ListenerExt;
 use shared::app::App;
+use tokio::net::TcpListener;
 
 /// Everything that the API answers.
 pub fn router(app: App) -> Router {
     let routes = routes::all(&app);
     middleware::wrap(routes, &app)
+}
+
+/// Answers requests until `stop` is done, then finishes those that are open.
+///
+/// # Errors
+/// Those of the listener.
+pub async fn serve_until(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -24,7 +24,7 @@ pub enum Error {
     #[error("{0}")]
     Gone(String),
     /// The input is wrong; one entry a field.
-    #[error("{}", .0.iter().map(|f| format!("{}: {}", f.pointer, f.message)).collect::<Vec<_>>().join("; "))]
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
     /// Nobody, or nobody any more, is logged in.
     #[error("{0}")]
@@ -59,6 +59,15 @@ pub struct FieldError {
     pub pointer: String,
     /// What is wrong and what would be right.
     pub message: String,
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.trim_start_matches('/') {
+            "" => f.write_str(&self.message),
+            field => write!(f, "{field} {}", self.message),
+        }
+    }
 }
 
 /// The result of everything in this crate.
