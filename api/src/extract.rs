@@ -1,14 +1,14 @@
 //! Reading requests: bodies, paths and queries that are wrong become problems that say where.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use futures::StreamExt;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use shared::Error;
 
-use crate::problem::Problem;
+use crate::{middleware::MAX_BODY, problem::Problem};
 
 /// A JSON body, an object. Unknown members are ignored, as clients send more than is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -29,20 +29,20 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        parse(&body(request, state).await?).map(Self)
+        parse(&body(request).await?).map(Self)
     }
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let body = body(request, state).await?;
+        let body = body(request).await?;
         match (body.is_empty(), json) {
             (true, _) => parse(b"{}").map(Self),
             (false, true) => parse(&body).map(Self),
@@ -83,13 +83,22 @@ fn not_json() -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be application/json")
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 64 KiB")
+/// The body, unless it is too large. One that is not much too large is still read to its end, because a client that
+/// is cut off while it sends does not get to see the answer.
+async fn body(request: Request) -> Result<Vec<u8>, Problem> {
+    let mut pieces = request.into_body().into_data_stream();
+    let (mut body, mut seen) = (Vec::new(), 0);
+    while seen <= 16 * MAX_BODY
+        && let Some(piece) = pieces.next().await
+    {
+        let piece = piece
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read"))?;
+        seen += piece.len();
+        if seen <= MAX_BODY {
+            body.extend_from_slice(&piece);
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read"),
-    })
+    }
+    if seen <= MAX_BODY { Ok(body) } else { Err(StatusCode::PAYLOAD_TOO_LARGE.into()) }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

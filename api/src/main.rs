@@ -2,10 +2,9 @@
 
 mod cli;
 
-use anyhow::Context;
 use clap::Parser;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    cli::Cli::parse().run().await.context("parkade-api")
+    cli::Cli::parse().run().await
 }

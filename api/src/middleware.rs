@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::problem;
 
 /// The largest body that is read.
-const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// The longest path and query.
 const MAX_URI: usize = 8 * 1024;
@@ -49,12 +49,29 @@ pub fn wrap(routes: Router, app: &App) -> Router {
         .layer(middleware::from_fn(limit_uri))
         .layer(middleware::from_fn(problem::finish))
         .layer(cors)
+        .layer(middleware::from_fn(forget_strangers))
         .layer(middleware::from_fn(identify))
 }
 
 async fn limit_uri(request: Request, next: Next) -> Response {
     let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     if length > MAX_URI { StatusCode::URI_TOO_LONG.into_response() } else { next.run(request).await }
+}
+
+/// Other origins than those of the list are told nothing about CORS at all.
+async fn forget_strangers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        for name in [
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+        ] {
+            headers.remove(name);
+        }
+    }
+    response
 }
 
 /// Takes the caller's request id if it is a sensible one, or gives one, and logs the request under it.

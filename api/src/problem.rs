@@ -88,6 +88,12 @@ impl Problem {
     }
 }
 
+impl From<StatusCode> for Problem {
+    fn from(status: StatusCode) -> Self {
+        Self::of_status(status)
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let detail = error.to_string();

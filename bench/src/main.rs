@@ -1,2 +1,55 @@
-//! x
-fn main() {}
+//! `bench NAME`: runs a benchmark on real servers of its own, prints a table and writes the figures.
+//!
+//! Run it through `cargo xtask bench NAME`, which builds the release binaries that are measured.
+
+#![expect(clippy::print_stdout, reason = "the figures go there")]
+
+mod booking;
+mod export;
+mod http;
+mod jobs;
+mod report;
+mod stage;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Cli {
+    /// Write the figures there as JSON, too.
+    #[arg(long, global = true)]
+    json: Option<PathBuf>,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// How fast jobs start, and how many a second are done.
+    Jobs(jobs::Options),
+    /// How fast a big export is, beside a bare copy of the same rows.
+    Export(export::Options),
+    /// How many bookings a second, beside the same statements without us.
+    Booking(booking::Options),
+    /// Not a benchmark: the worker process of `jobs`.
+    #[command(hide = true)]
+    Worker,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let report = match cli.bench {
+        Bench::Jobs(options) => jobs::run(&options).await?,
+        Bench::Export(options) => export::run(&options).await?,
+        Bench::Booking(options) => booking::run(&options).await?,
+        Bench::Worker => return jobs::worker().await,
+    };
+    println!("{report}");
+    if let Some(path) = cli.json {
+        std::fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
+        println!("figures written to {}", path.display());
+    }
+    Ok(())
+}

@@ -57,7 +57,6 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT)
             .pragma("temp_store", "memory")
-            .pragma("cache_size", "-4096")
             .disable_statement_logging();
         if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -122,10 +121,15 @@ impl Db {
     /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
     ///
     /// # Errors
-    /// The first migration that fails, which leaves the schema as it was before that one.
+    /// The first migration that fails. PostgreSQL keeps those before it, SQLite is as it was.
     pub async fn migrate(&self) -> Result<()> {
         match self.engine {
-            Engine::Sqlite => Migrator::up(&self.write, None).await?,
+            Engine::Sqlite => {
+                // The write lock is the queue: whoever comes second finds nothing left to do.
+                let tx = self.begin().await?;
+                Migrator::up(&tx, None).await?;
+                tx.commit().await?;
+            }
             Engine::Postgres => {
                 // The lock lives on a connection of its own, which the migrations do not use.
                 let mut lock =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why an operation did not happen.
 ///
@@ -108,22 +108,58 @@ impl From<anyhow::Error> for Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let away = match &error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-            other => {
-                let text = other.to_string();
-                ["database is locked", "shutting down", "starting up", "Connection refused", "connection closed", "terminating connection", "broken pipe", "unexpected end of file"]
-                    .iter()
-                    .any(|sign| text.contains(sign))
-            }
-        };
+        let away = is_away(&error);
         let error = anyhow::Error::new(error).context("database");
         if away { Self::Unavailable(error) } else { Self::Internal(error) }
     }
 }
 
+/// Whether the database cannot be reached or is overloaded, rather than refusing what it was told.
+fn is_away(error: &DbErr) -> bool {
+    let driver = match error {
+        DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => error,
+        other => return matches!(other, DbErr::Conn(_)),
+    };
+    match &**driver {
+        sqlx::Error::Database(error) => is_passing(error.code().as_deref().unwrap_or_default()),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// SQLSTATE of PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, conflict of
+/// snapshots. Result code of SQLite: busy or locked, also in their extended forms.
+fn is_passing(code: &str) -> bool {
+    let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
+    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+    if code.len() == 5 { postgres } else { sqlite }
+}
+
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
         Self::Unavailable(anyhow::Error::new(error).context("redis"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+
+    #[test]
+    fn an_outage_is_told_from_a_refusal() {
+        for code in ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "261", "517"] {
+            assert!(is_passing(code), "{code}");
+        }
+        for code in ["23505", "23P01", "42P01", "22021", "", "1", "19", "2067", "1811", "787"] {
+            assert!(!is_passing(code), "{code}");
+        }
     }
 }

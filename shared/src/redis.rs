@@ -1,6 +1,12 @@
 //! Connections to Redis and the table of keys. Nothing that must survive is kept here.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{
     Client, IntoConnectionInfo,
@@ -12,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     config::Config,
     error::{Error, Result},
+    jobs::Queue,
 };
 
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
@@ -25,6 +32,8 @@ pub struct Redis {
     pub notifications: ConnectionManager,
     queue_client: Client,
     prefix: String,
+    /// How many messages of each queue were waiting when last looked at.
+    waiting: Arc<[AtomicU64; Queue::ALL.len()]>,
 }
 
 impl std::fmt::Debug for Redis {
@@ -52,6 +61,7 @@ impl Redis {
             notifications: manager(client(&config.notification_redis_url)?, RESPONSE_TIMEOUT)?,
             queue_client,
             prefix: config.redis_prefix.clone(),
+            waiting: Arc::default(),
         })
     }
 
@@ -69,6 +79,14 @@ impl Redis {
     /// [`Error::Unavailable`] when the server is away.
     pub async fn subscriber(&self) -> Result<redis::aio::PubSub> {
         Ok(self.queue_client.get_async_pubsub().await?)
+    }
+
+    pub(crate) fn seen_waiting(&self, queue: Queue) -> u64 {
+        self.waiting[queue as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn saw_waiting(&self, queue: Queue, count: u64) {
+        self.waiting[queue as usize].store(count, Ordering::Relaxed);
     }
 
     /// The keys, each under the prefix of this installation.

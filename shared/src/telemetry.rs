@@ -1,6 +1,6 @@
 //! Logs of both binaries, and the trace that runs from a request through the ledger to a job.
 
-use std::future::Future;
+use std::{future::Future, io::IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -17,6 +17,7 @@ tokio::task_local! {
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level)?;
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    let logs = logs.with_ansi(std::io::stderr().is_terminal());
     let started = if log.json { logs.json().flatten_event(true).try_init() } else { logs.compact().try_init() };
     started.map_err(|error| anyhow::anyhow!(error))
 }

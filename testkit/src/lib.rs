@@ -9,7 +9,7 @@
 //! }
 //! ```
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
+#![expect(clippy::expect_used, reason = "this is test code")]
 
 mod client;
 mod processes;

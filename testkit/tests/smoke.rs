@@ -1,7 +1,5 @@
 //! The kit itself works, on both databases.
 
-use testkit::TestApp;
-
 testkit::on_both! {
     async fn a_lot_has_all_its_spots(t: TestApp) {
         let lot = t.lot(3).await;

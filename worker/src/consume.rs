@@ -43,14 +43,13 @@ async fn consume(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
         .backend(storage.poll_with_stream(worker.signals.wakes(queue)))
         .concurrency(concurrency)
         .data(worker.clone())
-        .build(handle);
-    consumer
+        .build(handle)
         .run_until(async move {
             stop.cancelled().await;
             Ok::<(), std::io::Error>(())
-        })
-        .await
-        .map_err(|error| anyhow::anyhow!("{error}"))
+        });
+    let (ended, ()) = tokio::join!(consumer, queue::expire_name(redis, queue, &name));
+    ended.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// Runs a job in a task of its own: it ends well even when the consumer does not. apalis is always told success,

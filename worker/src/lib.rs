@@ -8,8 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use shared::{
     app::App,
-    jobs::{Interruption, Queue, relay, signals::Signals},
+    jobs::{Interruption, Queue, relay::Relay, signals::Signals},
 };
+use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use registry::Registry;
@@ -47,18 +48,23 @@ impl Worker {
     pub async fn run(&self, stop: CancellationToken) {
         tracing::info!(worker = &*self.name, "worker started");
         let workers = self.app.config.workers;
-        let consuming = async {
-            tokio::join!(
-                consume::run(self, Queue::Mail, workers.mail, stop.clone()),
-                consume::run(self, Queue::Exports, workers.exports, stop.clone()),
-                consume::run(self, Queue::Maintenance, workers.maintenance, stop.clone()),
-                self.drain(&stop),
-            );
-        };
-        tokio::select! {
-            () = consuming => {}
-            () = relay::run_all(&self.app, &self.signals) => {}
+        let mut feeding = JoinSet::new();
+        let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
+        feeding.spawn(async move { signals.listen(&redis).await });
+        let mut consuming = JoinSet::new();
+        for (queue, concurrency) in
+            [(Queue::Mail, workers.mail), (Queue::Exports, workers.exports), (Queue::Maintenance, workers.maintenance)]
+        {
+            let mut relay = Relay::new(self.app.clone(), queue);
+            feeding.spawn(async move { relay.run().await });
+            // A consumer fetches and acknowledges one message after the other, so a wide queue has several.
+            for share in shares(concurrency) {
+                let (worker, stop) = (self.clone(), stop.clone());
+                consuming.spawn(async move { consume::run(&worker, queue, share, stop).await });
+            }
         }
+        self.drain(&stop).await;
+        consuming.join_all().await;
         tracing::info!(worker = &*self.name, "worker stopped");
     }
 
@@ -75,4 +81,9 @@ impl Worker {
             tracing::warn!(jobs = self.running.len(), "jobs left behind; their leases run out by themselves");
         }
     }
+}
+
+/// Jobs at once for each consumer of a queue: at most four.
+fn shares(concurrency: usize) -> impl Iterator<Item = usize> {
+    (0..concurrency).step_by(4).map(move |done| (concurrency - done).min(4))
 }

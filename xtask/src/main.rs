@@ -1,2 +1,58 @@
-//! x
-fn main() {}
+//! `cargo xtask`: everything a developer does with this repository, one command each.
+#![expect(clippy::print_stdout, reason = "this program talks to the person who runs it")]
+
+mod bench;
+mod cargo;
+mod check;
+mod demo;
+mod install;
+mod rules;
+mod seed;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Parkade's developer commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole product on this machine and show the main job step by step.
+    Demo(demo::Args),
+    /// Run every test, on SQLite and on PostgreSQL.
+    Test(test::Args),
+    /// Check format, lints and unit tests: the quick look before a commit.
+    Check,
+    /// Prove the rules of the architecture.
+    Rules,
+    /// Fill an empty database with simulated traffic.
+    Seed(seed::Args),
+    /// Measure; without a name, `bench` lists what it can measure.
+    Bench(bench::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Test(args) => test::run(&args),
+        Command::Check => check::run(),
+        Command::Rules => rules::run(),
+        Command::Seed(args) => seed::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            eprintln!("error: {}", causes.join("\n  because: "));
+            ExitCode::FAILURE
+        }
+    }
+}

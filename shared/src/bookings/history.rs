@@ -1,8 +1,11 @@
 //! Reservations by the million: rows as lines of text, straight from the database and never all in memory.
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use sea_orm::{ConnectionTrait, sqlx, sqlx::postgres::PgPoolCopyExt};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use sea_orm::{
+    ConnectionTrait,
+    sqlx::{self, AssertSqlSafe, Row, Sqlite, Transaction, postgres::PgPoolCopyExt},
+};
 
 use crate::{
     db::{Db, Engine},
@@ -22,26 +25,49 @@ pub struct Filter {
     pub lot_id: Option<i64>,
 }
 
-/// The columns of a line, in order; those marked hold text that people typed.
-pub const COLUMNS: [(&str, bool); 13] = [
-    ("r.id", false),
-    ("l.location_name", true),
-    ("l.address", true),
-    ("s.number", false),
-    ("COALESCE(r.arrived_at, r.starts_at)", false),
-    ("COALESCE(r.left_at, r.ends_at)", false),
-    ("r.cost_minor", false),
-    ("r.state", false),
-    ("r.payment_method", true),
-    ("r.transaction_id", true),
-    ("u.vehicle_number", true),
-    ("r.user_id", false),
-    ("u.username", true),
+/// The cells of a line, in order.
+const COLUMNS: [&str; 13] = [
+    "r.id",
+    "l.location_name",
+    "l.address",
+    "s.number",
+    "COALESCE(r.arrived_at, r.starts_at)",
+    "COALESCE(r.left_at, r.ends_at)",
+    "r.cost_minor",
+    "r.state",
+    "r.payment_method",
+    "r.transaction_id",
+    "u.vehicle_number",
+    "r.user_id",
+    "u.username",
 ];
 
+/// How a line spells its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// PostgreSQL's COPY text format.
+    Copy,
+    /// A JSON array.
+    Json,
+}
+
+/// The encoding of the lines that come from this database.
+#[must_use]
+pub const fn encoding(engine: Engine) -> Encoding {
+    match engine {
+        Engine::Postgres => Encoding::Copy,
+        Engine::Sqlite => Encoding::Json,
+    }
+}
+
+const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id JOIN users u ON u.id = r.user_id";
+
+/// Rows of a query on SQLite, which hands over text much faster than rows.
+const PAGE: i64 = 500;
+
 impl Filter {
-    /// `FROM … WHERE …`. COPY takes no bound values; these are numbers and instants, so they are written out.
-    fn tail(&self, engine: Engine) -> String {
+    /// The condition. COPY takes no bound values; these are numbers and instants, so they are written out.
+    fn condition(&self, engine: Engine) -> String {
         let instant = |at: &DateTime<Utc>| match engine {
             // As sea-orm stores it, so that text compares as time.
             Engine::Sqlite => format!("'{}'", at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)),
@@ -56,33 +82,24 @@ impl Filter {
         .into_iter()
         .flatten()
         .collect();
-        let filter = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
-        format!(
-            "FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
-             JOIN users u ON u.id = r.user_id WHERE {filter}"
-        )
+        if conditions.is_empty() { "1 = 1".to_owned() } else { conditions.join(" AND ") }
     }
 
-    /// The query whose rows [`lines`] reads, with plain columns: what a bare copy of the same data runs.
+    /// The query behind [`lines`], with plain columns: what a bare copy of the same rows runs.
     #[must_use]
     pub fn query(&self, engine: Engine) -> String {
-        let columns: Vec<&str> = COLUMNS.iter().map(|(column, _)| *column).collect();
-        format!("SELECT {} {} ORDER BY r.id", columns.join(", "), self.tail(engine))
+        let (columns, condition) = (COLUMNS.join(", "), self.condition(engine));
+        format!("SELECT {columns} FROM reservations r {JOINS} WHERE {condition} ORDER BY r.id")
     }
 
-    /// The same, as lines in PostgreSQL's COPY text format, for an engine that has no COPY.
-    fn query_of_lines(&self) -> String {
-        let cell = |(column, typed): &(&str, bool)| {
-            let text = if *typed {
-                let escapes = [("'\\'", "'\\\\'"), ("char(9)", "'\\t'"), ("char(10)", "'\\n'"), ("char(13)", "'\\r'")];
-                escapes.iter().fold((*column).to_owned(), |sql, (raw, escaped)| format!("replace({sql}, {raw}, {escaped})"))
-            } else {
-                (*column).to_owned()
-            };
-            format!("coalesce({text}, '\\N')")
-        };
-        let cells: Vec<String> = COLUMNS.iter().map(cell).collect();
-        format!("SELECT {} {} ORDER BY r.id", cells.join(" || char(9) || "), self.tail(Engine::Sqlite))
+    /// A page of the same after the row `$1`, as JSON arrays in one text, and the id of the page's last row.
+    fn page(&self) -> String {
+        let (columns, condition) = (COLUMNS.join(", "), self.condition(Engine::Sqlite));
+        format!(
+            "SELECT group_concat(line, char(10)), max(id) FROM (
+                SELECT json_array({columns}) AS line, r.id AS id FROM reservations r {JOINS}
+                WHERE {condition} AND r.id > $1 ORDER BY r.id LIMIT {PAGE})"
+        )
     }
 }
 
@@ -91,30 +108,44 @@ impl Filter {
 /// # Errors
 /// Those of the database.
 pub async fn count(db: &Db, filter: &Filter) -> Result<i64> {
-    let text = format!("SELECT COUNT(*) AS count {}", filter.tail(db.engine()));
+    let text = format!("SELECT COUNT(*) AS count FROM reservations r WHERE {}", filter.condition(db.engine()));
     let row = db.read().query_one_raw(crate::db::sql(db.read(), &text, [])).await?;
     Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
 }
 
-/// The reservations by id, each a line of [`COLUMNS`] in PostgreSQL's COPY text format, as of one instant.
-pub fn lines<'a>(db: &'a Db, filter: &Filter) -> BoxStream<'a, Result<Vec<u8>>> {
+/// The reservations by id, as of one instant: pieces of one or more whole lines.
+pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
     match db.engine() {
         Engine::Postgres => {
             let copy = format!("COPY ({}) TO STDOUT", filter.query(Engine::Postgres));
-            futures::stream::once(async move {
-                let pool = db.read().get_postgres_connection_pool();
-                pool.copy_out_raw(&copy).await.map(|lines| lines.map_ok(|bytes| bytes.to_vec()))
-            })
-            .try_flatten()
-            .map_err(failed)
-            .boxed()
+            let pool = db.read().get_postgres_connection_pool().clone();
+            stream::once(async move { pool.copy_out_raw(&copy).await })
+                .try_flatten()
+                .map_ok(|line| line.to_vec())
+                .map_err(failed)
+                .boxed()
         }
-        Engine::Sqlite => sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(filter.query_of_lines()))
-            .fetch(db.read().get_sqlite_connection_pool())
-            .map_ok(String::into_bytes)
-            .map_err(failed)
-            .boxed(),
+        Engine::Sqlite => {
+            let page = filter.page();
+            let pool = db.read().get_sqlite_connection_pool().clone();
+            // One transaction, so that every page is of the same instant.
+            stream::once(async move { Ok::<_, sqlx::Error>(pages(pool.begin().await?, page)) }).try_flatten().map_err(failed).boxed()
+        }
     }
+}
+
+fn pages(
+    transaction: Transaction<'static, Sqlite>,
+    page: String,
+) -> impl futures::Stream<Item = sqlx::Result<Vec<u8>>> {
+    stream::try_unfold((transaction, i64::MIN, page), |(mut transaction, last, page)| async move {
+        let row = sqlx::query(AssertSqlSafe(page.clone())).bind(last).fetch_one(&mut *transaction).await?;
+        let (Some(mut lines), Some(last)) = (row.try_get::<Option<String>, _>(0)?, row.try_get(1)?) else {
+            return Ok(None);
+        };
+        lines.push('\n');
+        Ok(Some((lines.into_bytes(), (transaction, last, page))))
+    })
 }
 
 fn failed(error: sqlx::Error) -> Error {

@@ -4,7 +4,10 @@ use std::{borrow::Cow, io::Write};
 
 use chrono::NaiveDate;
 use hmac::{Hmac, Mac};
+use serde::{Deserialize, Deserializer, de::Visitor};
 use sha2::Sha256;
+
+use crate::bookings::history::Encoding;
 
 /// How the cells are to be written.
 #[derive(Debug, Clone)]
@@ -33,7 +36,7 @@ const HEADER: [&str; 13] = [
     "vehicle",
 ];
 
-/// Cells of a line, in the order of `bookings::history::COLUMNS`. A missing one is empty.
+/// The cells of a line from `bookings::history`, in its order. A missing one is empty.
 type Cells<'a> = [Cow<'a, [u8]>; 13];
 
 /// Writes the header.
@@ -45,13 +48,22 @@ pub fn write_header<W: Write>(out: &mut csv::Writer<W>, format: &Format) -> csv:
     out.write_record(None::<&[u8]>)
 }
 
-/// Writes the record of one line in PostgreSQL's COPY text format, with or without its line break.
+/// Writes the record of one line.
 ///
 /// # Errors
-/// Those of the writer, and `InvalidData` for a line with too few cells.
-pub fn write_line<W: Write>(out: &mut csv::Writer<W>, format: &Format, line: &[u8]) -> csv::Result<()> {
+/// Those of the writer, and `InvalidData` for a line that cannot be read.
+pub fn write_line<W: Write>(
+    out: &mut csv::Writer<W>,
+    format: &Format,
+    encoding: Encoding,
+    line: &[u8],
+) -> csv::Result<()> {
+    let cells = match encoding {
+        Encoding::Copy => split(line),
+        Encoding::Json => serde_json::from_slice::<[Cell<'_>; 13]>(line).ok().map(|cells| cells.map(|cell| cell.0)),
+    };
     let [id, lot, address, spot, start, end, cost, status, method, transaction, vehicle, user_id, user] =
-        split(line).ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "too few cells"))?;
+        cells.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "a line that is none"))?;
     let (start, end) = (Instant::read(&start), Instant::read(&end));
     let identity = |cell| if format.anonymise.is_some() { Cow::Borrowed(&b""[..]) } else { safe(cell) };
 
@@ -77,8 +89,47 @@ pub fn write_line<W: Write>(out: &mut csv::Writer<W>, format: &Format, line: &[u
     out.write_record(None::<&[u8]>)
 }
 
+/// A cell of a JSON line: a text, a whole number, or null.
+struct Cell<'a>(Cow<'a, [u8]>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyCell;
+
+        impl<'de> Visitor<'de> for AnyCell {
+            type Value = Cell<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text, a whole number or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Cell(Cow::Borrowed(b"")))
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cell(Cow::Borrowed(text.as_bytes())))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cell(Cow::Owned(text.as_bytes().to_vec())))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Cell(Cow::Owned(number.to_string().into_bytes())))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Cell(Cow::Owned(number.to_string().into_bytes())))
+            }
+        }
+
+        deserializer.deserialize_any(AnyCell)
+    }
+}
+
+/// The cells of a line in the COPY text format.
 fn split(line: &[u8]) -> Option<Cells<'_>> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
     let mut cells = line.split(|byte| *byte == b'\t').map(unescape);
     let mut all: [Option<Cow<'_, [u8]>>; 13] = std::array::from_fn(|_| cells.next());
     if all.iter().any(Option::is_none) {
@@ -180,8 +231,9 @@ mod tests {
     use super::*;
 
     fn written(format: &Format, line: &str) -> String {
+        let encoding = if line.starts_with('[') { Encoding::Json } else { Encoding::Copy };
         let mut out = csv::Writer::from_writer(Vec::new());
-        write_line(&mut out, format, line.as_bytes()).unwrap();
+        write_line(&mut out, format, encoding, line.as_bytes()).unwrap();
         String::from_utf8(out.into_inner().unwrap()).unwrap()
     }
 
@@ -189,8 +241,8 @@ mod tests {
         Format { currency: "INR".into(), with_user: false, anonymise: None }
     }
 
-    const POSTGRES: &str = "7\tMain St\t1, Main St\t12\t2026-11-20 10:00:00.5+00\t2026-11-20 12:30:00+00\t7500\tcompleted\tUPI\tTXN1\tMH12AB1234\t3\tAsha\n";
-    const SQLITE: &str = "7\tMain St\t1, Main St\t12\t2026-11-20T10:00:00.500+00:00\t2026-11-20T12:30:00+00:00\t7500\tcompleted\tUPI\tTXN1\tMH12AB1234\t3\tAsha";
+    const POSTGRES: &str = "7\tMain St\t1, Main St\t12\t2026-11-20 10:00:00.5+00\t2026-11-20 12:30:00+00\t7500\tcompleted\tUPI\tTXN1\tMH12AB1234\t3\tAsha";
+    const SQLITE: &str = r#"[7,"Main St","1, Main St",12,"2026-11-20T10:00:00.500+00:00","2026-11-20T12:30:00+00:00",7500,"completed","UPI","TXN1","MH12AB1234",3,"Asha"]"#;
 
     #[test]
     fn both_databases_give_the_same_record() {
@@ -201,8 +253,11 @@ mod tests {
 
     #[test]
     fn a_running_session_has_no_end_and_no_duration() {
-        let line = "7\tL\tA\t1\t2026-11-20 10:00:00+00\t\\N\t0\tactive\t\\N\t\\N\t\\N\t3\tAsha\n";
-        assert_eq!(written(&format(), line), "7,L,A,1,2026-11-20T10:00:00Z,,,0.00,INR,active,,,\n");
+        let line = "7\tL\tA\t1\t2026-11-20 10:00:00+00\t\\N\t0\tactive\t\\N\t\\N\t\\N\t3\tAsha";
+        let json = r#"[7,"L","A",1,"2026-11-20T10:00:00+00:00",null,0,"active",null,null,null,3,"Asha"]"#;
+        for line in [line, json] {
+            assert_eq!(written(&format(), line), "7,L,A,1,2026-11-20T10:00:00Z,,,0.00,INR,active,,,\n");
+        }
     }
 
     #[test]
@@ -219,11 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn text_survives_the_way_through_the_copy_format() {
-        let line = "7\ta\\\\b\\tc\\nd \"q\" ünï 東京\tA\t1\t\\N\t\\N\t5\tactive\t\\N\t\\N\t\\N\t3\tAsha";
-        let record = written(&format(), line);
-        let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(record.as_bytes());
-        assert_eq!(&cells.records().next().unwrap().unwrap()[1], "a\\b\tc\nd \"q\" ünï 東京");
+    fn text_survives_the_way_through_both_encodings() {
+        let copy = "7\ta\\\\b\\tc\\nd \"q\" ünï 東京\tA\t1\t\\N\t\\N\t5\tactive\t\\N\t\\N\t\\N\t3\tAsha";
+        let json = r#"[7,"a\\b\tc\nd \"q\" ünï 東京","A",1,null,null,5,"active",null,null,null,3,"Asha"]"#;
+        for line in [copy, json] {
+            let record = written(&format(), line);
+            let mut cells = csv::ReaderBuilder::new().has_headers(false).from_reader(record.as_bytes());
+            assert_eq!(&cells.records().next().unwrap().unwrap()[1], "a\\b\tc\nd \"q\" ünï 東京");
+        }
     }
 
     #[test]

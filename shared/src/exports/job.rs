@@ -16,7 +16,7 @@ use super::{
     file::{Facts, PartFile},
 };
 use crate::{
-    bookings::history::{self, Filter},
+    bookings::history::{self, Encoding, Filter},
     db::{at, sql},
     entities::export,
     error::{Error, Result},
@@ -57,7 +57,8 @@ impl Job for ExportCsv {
         let file = PartFile::create(&app.config.upload_folder, context.id, Uuid::new_v4()).map_err(disk)?;
         let (batches, received) = mpsc::channel(BATCHES);
         let progress = context.progress.clone();
-        let writing = tokio::task::spawn_blocking(move || write(file, &format, received, &progress));
+        let encoding = history::encoding(app.db.engine());
+        let writing = tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
         read(context, &filter, batches).await?;
         let (file, facts, rows) = writing.await.context("the writing thread")??;
 
@@ -82,15 +83,14 @@ fn filter(export: &export::Model) -> Filter {
 }
 
 /// Sends the lines on in batches; ends early when the writing side has given up.
-async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<Vec<u8>>>) -> Result<()> {
+async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>) -> Result<()> {
     let mut lines = history::lines(&context.app.db, filter);
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    while let Some(line) = lines.try_next().await? {
-        bytes += line.len();
-        batch.push(line);
-        if bytes >= BATCH {
-            bytes = 0;
-            if batches.send(std::mem::take(&mut batch)).await.is_err() {
+    let mut batch = Vec::with_capacity(2 * BATCH);
+    while let Some(piece) = lines.try_next().await? {
+        batch.extend_from_slice(&piece);
+        if batch.len() >= BATCH {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(2 * BATCH));
+            if batches.send(full).await.is_err() {
                 return Ok(());
             }
         }
@@ -104,17 +104,18 @@ type Written = (PartFile, Facts, i64);
 fn write(
     file: PartFile,
     format: &Format,
-    mut batches: mpsc::Receiver<Vec<Vec<u8>>>,
+    encoding: Encoding,
+    mut batches: mpsc::Receiver<Vec<u8>>,
     progress: &Progress,
 ) -> Result<Written> {
     let mut out = WriterBuilder::new().buffer_capacity(BATCH).from_writer(file);
-    let mut rows = 0;
+    let mut rows = 0_i64;
     cells::write_header(&mut out, format).map_err(unwritable)?;
     while let Some(batch) = batches.blocking_recv() {
-        for line in &batch {
-            cells::write_line(&mut out, format, line).map_err(unwritable)?;
+        for line in batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            cells::write_line(&mut out, format, encoding, line).map_err(unwritable)?;
+            rows += 1;
         }
-        rows += i64::try_from(batch.len()).unwrap_or(i64::MAX);
         progress.set(rows, progress.get().1.max(rows));
     }
     let file = out.into_inner().map_err(|error| disk(io::Error::from(error.error().kind())))?;
@@ -137,22 +138,29 @@ fn disk(error: io::Error) -> Error {
     }
 }
 
-/// Notes what the file is before it gets its name.
+/// Notes what the file is before it gets its name, unless the job is another run's by now.
 async fn record(context: &Context, facts: &Facts, rows: i64, expires_at: chrono::DateTime<chrono::Utc>) -> Result<()> {
     let db = context.app.db.write();
     let bytes = i64::try_from(facts.bytes).unwrap_or(i64::MAX);
-    db.execute_raw(sql(
-        db,
-        "UPDATE exports SET row_count = $2, byte_count = $3, sha256 = $4, ready_at = $5, expires_at = $6 WHERE id = $1",
-        [
-            context.id.into(),
-            rows.into(),
-            bytes.into(),
-            facts.sha256.clone().into(),
-            at(context.app.clock.now()),
-            at(expires_at),
-        ],
-    ))
-    .await?;
+    let done = db
+        .execute_raw(sql(
+            db,
+            "UPDATE exports SET row_count = $2, byte_count = $3, sha256 = $4, ready_at = $5, expires_at = $6
+             WHERE id = $1
+               AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = exports.id AND j.state = 'running' AND j.attempt = $7)",
+            [
+                context.id.into(),
+                rows.into(),
+                bytes.into(),
+                facts.sha256.clone().into(),
+                at(context.app.clock.now()),
+                at(expires_at),
+                context.attempt.into(),
+            ],
+        ))
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::Unavailable(anyhow::anyhow!("another run has the export now")));
+    }
     Ok(())
 }

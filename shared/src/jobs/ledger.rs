@@ -109,6 +109,24 @@ pub struct Claim {
 /// Those of the database.
 pub async fn insert(db: &impl ConnectionTrait, now: DateTime<Utc>, job: &NewJob) -> Result<Enqueued> {
     let run_at = job.run_at.unwrap_or(now);
+    let enqueued = |id| Enqueued { id, queue: job.queue, due: run_at <= now };
+    loop {
+        if try_to_insert(db, now, run_at, job).await? {
+            return Ok(enqueued(job.id));
+        }
+        // The living one may end before it is found, and then this one is to be written after all.
+        if let Some(id) = living(db, job).await? {
+            return Ok(enqueued(id));
+        }
+    }
+}
+
+async fn try_to_insert(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    run_at: DateTime<Utc>,
+    job: &NewJob,
+) -> Result<bool> {
     let done = db
         .execute_raw(sql(
             db,
@@ -129,8 +147,7 @@ pub async fn insert(db: &impl ConnectionTrait, now: DateTime<Utc>, job: &NewJob)
             ],
         ))
         .await?;
-    let id = if done.rows_affected() == 1 { job.id } else { living(db, job).await?.unwrap_or(job.id) };
-    Ok(Enqueued { id, queue: job.queue, due: run_at <= now })
+    Ok(done.rows_affected() == 1)
 }
 
 async fn living(db: &impl ConnectionTrait, job: &NewJob) -> Result<Option<Uuid>> {
@@ -276,28 +293,42 @@ pub async fn bury_poison(db: &Db, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
     .await
 }
 
-/// Jobs of a queue that wait to be run now, the oldest first: due ones, and those whose worker has vanished.
+/// A job that waits for a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromQueryResult)]
+pub struct Due {
+    /// Which job.
+    pub id: Uuid,
+    /// How often it has been run.
+    pub attempt: i64,
+}
+
+/// Jobs of a queue that wait to be run now: those whose worker has vanished, then those due for `head_start` or
+/// longer, the oldest first.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn due(db: &Db, now: DateTime<Utc>, queue: Queue, limit: u64) -> Result<Vec<Uuid>> {
+pub async fn due(
+    db: &Db,
+    now: DateTime<Utc>,
+    head_start: Duration,
+    queue: Queue,
+    limit: u64,
+) -> Result<Vec<Due>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = ids(
+    let abandoned = sql(
         db.read(),
-        "SELECT id FROM jobs WHERE state = 'running' AND lease_until < $1 AND queue = $2 LIMIT $3",
+        "SELECT id, attempt FROM jobs WHERE state = 'running' AND lease_until < $1 AND queue = $2 LIMIT $3",
         [at(now), queue.name().into(), limit.into()],
-    )
-    .await?;
-    found.extend(
-        ids(
-            db.read(),
-            "SELECT id FROM jobs WHERE state = 'queued' AND queue = $1 AND run_at <= $2
-               AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = $1)
-             ORDER BY run_at LIMIT $3",
-            [queue.name().into(), at(now), limit.into()],
-        )
-        .await?,
     );
+    let waiting = sql(
+        db.read(),
+        "SELECT id, attempt FROM jobs WHERE state = 'queued' AND queue = $1 AND run_at <= $2
+           AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = $1)
+         ORDER BY run_at LIMIT $3",
+        [queue.name().into(), at(now - head_start), limit.into()],
+    );
+    let mut found = Due::find_by_statement(abandoned).all(db.read()).await?;
+    found.extend(Due::find_by_statement(waiting).all(db.read()).await?);
     Ok(found)
 }
 

@@ -3,10 +3,12 @@
 //! A message holds only the id of a ledger row. Losing one delays a job until the relay's next sweep, having
 //! one twice changes nothing, since a job is claimed in the ledger.
 
-use apalis::prelude::{TaskBuilder, TaskId, TaskSink};
+use std::time::Duration;
+
+use apalis::prelude::{TaskBuilder, TaskSink};
 use apalis_redis::{Config, RedisStorage};
 use futures::{StreamExt, stream};
-use redis::aio::ConnectionManager;
+use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -26,6 +28,9 @@ pub const MOST_WAITING: u64 = 1_000;
 /// Requests stop announcing at this many and leave the rest to the relay.
 const MOST_ANNOUNCED: u64 = 500;
 
+/// How long Redis remembers the name of a consumer that is gone.
+const NAME_SECONDS: i64 = 24 * 3600;
+
 /// How a queue is laid out and kept in Redis, the same for pushing and consuming.
 ///
 /// One message at a time, so that the heartbeat never waits behind a full buffer; a worker that misses three
@@ -35,7 +40,7 @@ pub fn config(redis: &Redis, queue: Queue) -> Config {
     Config::default()
         .queue(redis.keys().queue(queue.name()))
         .batch_size(1)
-        .heartbeat_interval(std::time::Duration::from_secs(1))
+        .heartbeat_interval(Duration::from_secs(1))
         .missed_heartbeats(3)
         .lock_tasks(false)
         .emit_events(false)
@@ -55,10 +60,10 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
             continue;
         }
         let announced = async {
-            if waiting(redis, queue).await? < MOST_ANNOUNCED {
-                push(redis, queue, &ids).await?;
+            if redis.seen_waiting(queue) >= MOST_ANNOUNCED && waiting(redis, queue).await? >= MOST_ANNOUNCED {
+                return Ok(());
             }
-            Ok::<(), crate::Error>(())
+            push(redis, queue, &ids[..ids.len().min(MOST_ANNOUNCED as usize)]).await
         };
         if let Err(error) = announced.await {
             tracing::warn!(queue = queue.name(), error = error.chain(), "jobs not announced; the relay will");
@@ -66,31 +71,30 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
     }
 }
 
-/// Pushes messages and wakes the workers. A message that is in Redis already stays single.
+/// Pushes messages and wakes the workers. Each gets an id of its own: apalis ends a consumer that meets one twice.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn push(redis: &Redis, queue: Queue, ids: &[Uuid]) -> Result<()> {
     let mut storage: RedisStorage<Message> =
         RedisStorage::new(redis.queue.clone()).with_config(config(redis, queue));
-    let messages = ids
-        .iter()
-        .map(|id| TaskBuilder::new(Message { id: *id }).task_id(TaskId::from_string(id.to_string())).build())
-        .collect::<Vec<_>>();
-    storage
-        .push_all(stream::iter(messages).boxed())
-        .await
-        .map_err(|error| crate::Error::Unavailable(anyhow::anyhow!("pushing into {}: {error}", queue.name())))?;
-    wake(redis, queue).await
+    let messages: Vec<_> = ids.iter().map(|id| TaskBuilder::new(Message { id: *id }).build()).collect();
+    // Both go out on one connection, one behind the other, so this is a single round trip.
+    let (pushed, woken) = tokio::join!(storage.push_all(stream::iter(messages).boxed()), wake(redis, queue));
+    pushed.map_err(|error| crate::Error::Unavailable(anyhow::anyhow!("pushing into {}: {error}", queue.name())))?;
+    woken
 }
 
 async fn wake(redis: &Redis, queue: Queue) -> Result<()> {
-    let mut redis_queue = redis.queue.clone();
-    redis::cmd("PUBLISH")
-        .arg(redis.keys().wake_channel())
-        .arg(queue.name())
-        .query_async::<()>(&mut redis_queue)
+    let config = config(redis, queue);
+    let (scheduled, active): (u64, u64) = redis::pipe()
+        .publish(redis.keys().wake_channel(), queue.name())
+        .ignore()
+        .zcard(config.scheduled_jobs_set())
+        .llen(config.active_jobs_list())
+        .query_async(&mut redis.queue.clone())
         .await?;
+    redis.saw_waiting(queue, scheduled + active);
     Ok(())
 }
 
@@ -105,34 +109,26 @@ pub async fn waiting(redis: &Redis, queue: Queue) -> Result<u64> {
         .llen(config.active_jobs_list())
         .query_async(&mut redis.queue.clone())
         .await?;
+    redis.saw_waiting(queue, scheduled + active);
     Ok(scheduled + active)
 }
 
-/// Makes Redis forget messages, so that they can be pushed again.
-///
-/// # Errors
-/// [`crate::Error::Unavailable`] when Redis is away.
-pub async fn forget(redis: &Redis, queue: Queue, ids: &[String]) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
+/// Lets Redis forget the name of a consumer a day after its start; apalis itself would keep it for ever.
+pub async fn expire_name(redis: &Redis, queue: Queue, consumer: &str) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let key = format!("{}:workers:metadata:{consumer}", redis.keys().queue(queue.name()));
+    let kept: redis::RedisResult<bool> = redis.queue.clone().expire(&key, NAME_SECONDS).await;
+    if let Err(error) = kept {
+        tracing::debug!(%error, "the name of a consumer stays in Redis");
     }
-    let config = config(redis, queue);
-    let meta: Vec<String> = ids.iter().map(|id| format!("{}:{id}", config.job_meta_hash())).collect();
-    redis::pipe()
-        .hdel(config.job_data_hash(), ids)
-        .unlink(meta)
-        .query_async::<()>(&mut redis.queue.clone())
-        .await?;
-    Ok(())
 }
 
-/// Removes what apalis keeps of handled messages. Returns how many there were, at most `limit`.
+/// Removes what apalis keeps of handled messages. Returns how many there were, at most twice `limit`.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn tidy(redis: &Redis, queue: Queue, limit: usize) -> Result<usize> {
     let config = config(redis, queue);
-    let mut connection: ConnectionManager = redis.queue.clone();
     let (done, dead): (Vec<String>, Vec<String>) = redis::pipe()
         .cmd("SPOP")
         .arg(config.done_jobs_set())
@@ -140,9 +136,16 @@ pub async fn tidy(redis: &Redis, queue: Queue, limit: usize) -> Result<usize> {
         .cmd("SPOP")
         .arg(config.dead_jobs_set())
         .arg(limit)
-        .query_async(&mut connection)
+        .query_async(&mut redis.queue.clone())
         .await?;
     let handled: Vec<String> = done.into_iter().chain(dead).collect();
-    forget(redis, queue, &handled).await?;
+    if !handled.is_empty() {
+        let meta: Vec<String> = handled.iter().map(|id| format!("{}:{id}", config.job_meta_hash())).collect();
+        redis::pipe()
+            .hdel(config.job_data_hash(), &handled)
+            .unlink(meta)
+            .query_async::<()>(&mut redis.queue.clone())
+            .await?;
+    }
     Ok(handled.len())
 }

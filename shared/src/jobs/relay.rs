@@ -1,63 +1,83 @@
 //! The sweep: pushes due jobs that nobody has claimed into Redis. It alone is enough for every job to run.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
-use super::{Queue, ledger, queue, signals::Signals, status};
+use super::{
+    Queue,
+    ledger::{self, Due},
+    queue, status,
+};
 use crate::{app::App, error::Result};
 
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_UNDER_LOAD: Duration = Duration::from_millis(20);
 const TIDY_BATCH: usize = 1_000;
 
-/// Sweeps one queue until the future is dropped. Every worker does; doing it twice is harmless.
-pub async fn run(app: &App, queue: Queue) {
-    loop {
-        let pause = match sweep(app, queue).await {
-            Ok(true) => PAUSE_UNDER_LOAD,
-            Ok(false) => PAUSE,
-            Err(error) => {
-                tracing::warn!(queue = queue.name(), error = error.chain(), "sweep failed; trying again");
-                PAUSE
-            }
-        };
-        tokio::time::sleep(pause).await;
-    }
+/// Whoever enqueued a job announces it, so it is left to them for this long.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// A job that was pushed and not claimed is pushed again after this long: Redis may have lost it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The sweeper of one queue in one worker. Every worker has one; a job pushed twice is claimed once.
+#[derive(Debug)]
+pub struct Relay {
+    app: App,
+    queue: Queue,
+    /// What was pushed lately, by job and attempt.
+    pushed: HashMap<Due, Instant>,
 }
 
-/// One sweep. `true` when there is more to do at once.
-///
-/// # Errors
-/// Those of the database and of Redis.
-pub async fn sweep(app: &App, queue: Queue) -> Result<bool> {
-    let tidied = queue::tidy(&app.redis, queue, TIDY_BATCH).await?;
-    for id in ledger::bury_poison(&app.db, app.clock.now()).await? {
-        tracing::error!(job.id = %id, "job given up: its worker vanished three times in a row");
-        status::publish_from_ledger(app, id).await;
+impl Relay {
+    /// A sweeper that has not pushed anything yet.
+    #[must_use]
+    pub fn new(app: App, queue: Queue) -> Self {
+        Self { app, queue, pushed: HashMap::new() }
     }
-    let waiting = queue::waiting(&app.redis, queue).await?;
-    let room = queue::MOST_WAITING.saturating_sub(waiting);
-    if room == 0 {
-        return Ok(true);
-    }
-    let due = ledger::due(&app.db, app.clock.now(), queue, room).await?;
-    if due.is_empty() {
-        return Ok(tidied == TIDY_BATCH);
-    }
-    if waiting == 0 {
-        // Redis has nothing to hand out, so what it still remembers of these is a leftover.
-        let leftovers: Vec<String> = due.iter().map(ToString::to_string).collect();
-        queue::forget(&app.redis, queue, &leftovers).await?;
-    }
-    queue::push(&app.redis, queue, &due).await?;
-    Ok(due.len() as u64 >= room || tidied == TIDY_BATCH)
-}
 
-/// Sweeps every queue, and listens for signals, until the future is dropped.
-pub async fn run_all(app: &App, signals: &Signals) {
-    tokio::join!(
-        run(app, Queue::Mail),
-        run(app, Queue::Exports),
-        run(app, Queue::Maintenance),
-        signals.listen(&app.redis)
-    );
+    /// Sweeps until the future is dropped.
+    pub async fn run(&mut self) {
+        loop {
+            let pause = match self.sweep().await {
+                Ok(true) => PAUSE_UNDER_LOAD,
+                Ok(false) => PAUSE,
+                Err(error) => {
+                    tracing::warn!(queue = self.queue.name(), error = error.chain(), "sweep failed; trying again");
+                    PAUSE
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One sweep. `true` when there is more to do at once.
+    ///
+    /// # Errors
+    /// Those of the database and of Redis.
+    pub async fn sweep(&mut self) -> Result<bool> {
+        let (app, queue) = (&self.app, self.queue);
+        let tidied = queue::tidy(&app.redis, queue, TIDY_BATCH).await?;
+        for id in ledger::bury_poison(&app.db, app.clock.now()).await? {
+            tracing::error!(job.id = %id, "job given up: its worker vanished three times in a row");
+            status::publish_from_ledger(app, id).await;
+        }
+        let room = queue::MOST_WAITING.saturating_sub(queue::waiting(&app.redis, queue).await?);
+        if room == 0 {
+            return Ok(tidied >= TIDY_BATCH);
+        }
+        self.pushed.retain(|_, at| at.elapsed() < PATIENCE);
+        let asked = room + self.pushed.len() as u64;
+        let due = ledger::due(&app.db, app.clock.now(), HEAD_START, queue, asked).await?;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let fresh: Vec<Due> = due.into_iter().filter(|job| !self.pushed.contains_key(job)).take(room).collect();
+        if !fresh.is_empty() {
+            let ids: Vec<_> = fresh.iter().map(|job| job.id).collect();
+            queue::push(&app.redis, queue, &ids).await?;
+        }
+        self.pushed.extend(fresh.iter().map(|job| (*job, Instant::now())));
+        Ok(fresh.len() >= room || tidied >= TIDY_BATCH)
+    }
 }

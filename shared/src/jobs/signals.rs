@@ -22,8 +22,8 @@ pub struct Signals {
     running: Arc<Mutex<HashMap<Uuid, Interrupts>>>,
 }
 
-/// A second look this much later: a push may land between an empty fetch and the reading of its reply.
-const ECHO: Duration = Duration::from_millis(3);
+/// Further looks this much later: a push may land between an empty fetch and the reading of its reply.
+const ECHOES: [Duration; 3] = [Duration::from_millis(3), Duration::from_millis(30), Duration::from_millis(200)];
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -38,13 +38,15 @@ impl Signals {
     pub fn wakes(&self, queue: Queue) -> impl Stream<Item = ()> + Send + Unpin + use<> {
         let mut receiver = self.wakes[queue as usize].subscribe();
         receiver.mark_changed();
-        stream::unfold((receiver, false), |(mut receiver, echo)| async move {
-            if echo {
-                tokio::time::sleep(ECHO).await;
-            } else {
-                receiver.changed().await.ok()?;
+        stream::unfold((receiver, ECHOES.len()), |(mut receiver, echo)| async move {
+            let heard = match ECHOES.get(echo) {
+                Some(pause) => tokio::time::timeout(*pause, receiver.changed()).await,
+                None => Ok(receiver.changed().await),
+            };
+            match heard {
+                Ok(changed) => changed.ok().map(|()| ((), (receiver, 0))),
+                Err(_) => Some(((), (receiver, echo + 1))),
             }
-            Some(((), (receiver, !echo)))
         })
         .boxed()
     }

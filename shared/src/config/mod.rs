@@ -1,17 +1,16 @@
 //! Every setting: listed once, read once, and every problem reported together with where the value came from.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
+use self::sources::yes_or_no;
+pub use self::sources::{Problems, Sources};
 pub use crate::settings::{SETTINGS, Setting};
 
 /// What the application was told by its operator.
@@ -126,154 +125,6 @@ impl FromStr for Environment {
             "production" => Ok(Self::Production),
             _ => Err("must be development, testing or production"),
         }
-    }
-}
-
-/// Every problem found in the settings, a line each.
-#[derive(Debug, thiserror::Error)]
-#[error("the settings cannot be used:\n  {}", .0.join("\n  "))]
-pub struct Problems(pub Vec<String>);
-
-/// Where values come from: the environment, before `.env`, before a file named on the command line.
-#[derive(Debug, Default)]
-pub struct Sources {
-    values: BTreeMap<String, (String, String)>,
-    problems: Vec<String>,
-}
-
-impl Sources {
-    /// Reads the process's environment, `.env` in the working directory and `file`.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
-    pub fn read(file: Option<&Path>) -> Self {
-        let mut sources = Self::default();
-        for setting in SETTINGS {
-            match std::env::var(setting.name) {
-                Ok(value) => sources.add(setting.name, value, "the environment"),
-                Err(std::env::VarError::NotPresent) => {}
-                Err(error) => sources.problems.push(format!("{} (from the environment): {error}", setting.name)),
-            }
-        }
-        if Path::new(".env").exists() {
-            sources.add_file(Path::new(".env"));
-        }
-        if let Some(file) = file {
-            sources.add_file(file);
-        }
-        sources
-    }
-
-    /// Values given one by one, for tests.
-    #[must_use]
-    pub fn of<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut sources = Self::default();
-        for (name, value) in values {
-            sources.add_checked(name.into(), value.into(), "the given values");
-        }
-        sources
-    }
-
-    fn add_file(&mut self, path: &Path) {
-        match dotenvy::from_path_iter(path) {
-            Ok(entries) => {
-                for entry in entries {
-                    match entry {
-                        Ok((name, value)) => self.add_checked(name, value, &path.display().to_string()),
-                        Err(error) => self.problems.push(format!("{}: {error}", path.display())),
-                    }
-                }
-            }
-            Err(error) => self.problems.push(format!("{}: {error}", path.display())),
-        }
-    }
-
-    fn add_checked(&mut self, name: String, value: String, source: &str) {
-        if SETTINGS.iter().any(|s| s.name == name) {
-            self.add(&name, value, source);
-        } else {
-            self.problems.push(format!("{name} (from {source}): there is no such setting; --help lists them"));
-        }
-    }
-
-    /// The first source that has a value wins; an empty value counts as none.
-    fn add(&mut self, name: &str, value: String, source: &str) {
-        if !value.trim().is_empty() {
-            self.values.entry(name.to_owned()).or_insert((value, source.to_owned()));
-        }
-    }
-
-    fn raw(&self, name: &str) -> Option<(&str, &str)> {
-        let default = SETTINGS.iter().find(|s| s.name == name).and_then(|s| s.default);
-        match self.values.get(name) {
-            Some((value, source)) => Some((value.trim(), source)),
-            None => default.map(|value| (value, "the default")),
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.raw(name).map(|(value, _)| value.to_owned())
-    }
-
-    fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        let source = self.raw(name).map_or_else(String::new, |(_, source)| format!(" (from {source})"));
-        self.problems.push(format!("{name}{source}: {what}"));
-    }
-
-    /// A value that `read` understands; otherwise a problem is noted and `None` returned.
-    fn parse<T, E: fmt::Display>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, E>) -> Option<T> {
-        let value = self.text(name)?;
-        match read(&value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problem(name, error);
-                None
-            }
-        }
-    }
-
-    fn number<T: TryFrom<u64>>(&mut self, name: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
-        self.parse(name, |text| {
-            let number = text.parse::<u64>().ok().filter(|n| range.contains(n));
-            number
-                .and_then(|n| T::try_from(n).ok())
-                .ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
-        })
-    }
-
-    /// The URL of Redis database `db`, from its own setting or from host, port and password.
-    fn redis_url(&mut self, names: &[&str], db: u8) -> Option<SecretString> {
-        if let Some(name) = names.iter().find(|name| self.values.contains_key(**name)) {
-            return self.parse(name, |url| {
-                redis_scheme(url).then(|| SecretString::from(url)).ok_or("must begin with redis://, rediss:// or unix://")
-            });
-        }
-        let (host, port) = (self.text("REDIS_HOST")?, self.number::<u16>("REDIS_PORT", 1..=65535)?);
-        let password = self.text("REDIS_PASSWORD").map_or_else(String::new, |p| format!(":{}@", percent_encode(&p)));
-        Some(SecretString::from(format!("redis://{password}{host}:{port}/{db}")))
-    }
-}
-
-fn redis_scheme(url: &str) -> bool {
-    ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| url.starts_with(scheme))
-}
-
-/// Everything but unreserved characters (RFC 3986), so that a password may hold any.
-fn percent_encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
-}
-
-fn yes_or_no(text: &str) -> Result<bool, &'static str> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("must be true or false"),
     }
 }
 
@@ -396,56 +247,5 @@ impl Config {
                     .into(),
             ])
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(values: &[(&str, &str)]) -> Result<Config, Problems> {
-        Config::load(Sources::of(values.iter().copied()))
-    }
-
-    #[test]
-    fn the_defaults_are_enough() {
-        let config = load(&[]).unwrap();
-        assert_eq!(config.http_addr.to_string(), "127.0.0.1:5000");
-        assert_eq!(config.queue_redis_url.expose_secret(), "redis://127.0.0.1:6379/1");
-        assert!(config.jwt_secret().unwrap_err().to_string().contains("JWT_SECRET_KEY"));
-    }
-
-    #[test]
-    fn all_problems_come_at_once_with_their_source() {
-        let problems = load(&[
-            ("HTTP_ADDR", "here"),
-            ("APP_TIMEZONE", "Mars/Olympus"),
-            ("JWT_SECRET_KEY", "short"),
-            ("MAIL_USE_TLS", "perhaps"),
-            ("ADMIN_EMAIL", "a@b.example"),
-            ("NO_SUCH", "x"),
-        ])
-        .unwrap_err();
-        let text = problems.to_string();
-        for name in ["HTTP_ADDR", "APP_TIMEZONE", "JWT_SECRET_KEY", "MAIL_USE_TLS", "ADMIN_EMAIL", "NO_SUCH"] {
-            assert!(text.contains(&format!("{name} (from the given values)")), "{name} in {text}");
-        }
-        assert!(!text.contains("short"), "a secret is not shown");
-    }
-
-    #[test]
-    fn redis_can_be_given_by_host_port_and_password() {
-        let config =
-            load(&[("REDIS_HOST", "cache"), ("REDIS_PORT", "6380"), ("REDIS_PASSWORD", "p@ss/word")]).unwrap();
-        assert_eq!(config.notification_redis_url.expose_secret(), "redis://:p%40ss%2Fword@cache:6380/2");
-        let config = load(&[("CELERY_BROKER_URL", "redis://broker:6379/5")]).unwrap();
-        assert_eq!(config.queue_redis_url.expose_secret(), "redis://broker:6379/5");
-    }
-
-    #[test]
-    fn mail_tls_is_read_in_any_case() {
-        for (text, expected) in [("True", true), ("true", true), ("FALSE", false), ("0", false)] {
-            assert_eq!(load(&[("MAIL_USE_TLS", text)]).unwrap().mail.use_tls, expected, "{text}");
-        }
     }
 }

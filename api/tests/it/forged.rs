@@ -1,0 +1,110 @@
+//! Tokens that nobody gave out.
+
+use chrono::TimeDelta;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::{Driver, JWT_SECRET, TestApp};
+
+use crate::support::change;
+
+fn claims(token: &str) -> Value {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&["parkade-api"]);
+    let key = DecodingKey::from_secret(JWT_SECRET.as_bytes());
+    jsonwebtoken::decode(token, &key, &validation).expect("a good token").claims
+}
+
+fn signed(claims: &Value, algorithm: Algorithm, key: &str) -> String {
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+}
+
+fn with(claims: &Value, name: &str, value: Value) -> String {
+    let mut claims = claims.clone();
+    claims[name] = value;
+    signed(&claims, Algorithm::HS256, JWT_SECRET)
+}
+
+fn without(claims: &Value, name: &str) -> String {
+    let mut claims = claims.clone();
+    claims.as_object_mut().unwrap().remove(name);
+    signed(&claims, Algorithm::HS256, JWT_SECRET)
+}
+
+async fn status(t: &TestApp, token: &str) -> u16 {
+    let request =
+        t.request(Method::GET, "/auth/sessions", None).header("authorization", format!("Bearer {token}"));
+    let answer = t.send(request).await;
+    if answer.status != 200 {
+        answer.problem(401, "unauthenticated");
+    }
+    answer.status.as_u16()
+}
+
+testkit::on_both! {
+    async fn forged_tokens_are_refused(t: TestApp) {
+        let asha = t.driver("Asha").await;
+        let ravi = t.driver("Ravi").await;
+        let good = claims(&asha.token);
+        assert_eq!(status(&t, &signed(&good, Algorithm::HS256, JWT_SECRET)).await, 200, "what follows is refused for its own reason");
+
+        let now = t.app.clock.now();
+        let [header, payload, signature] = asha.token.split('.').collect::<Vec<_>>().try_into().unwrap();
+        let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0"; // {"alg":"none","typ":"JWT"}
+        let of_ravi = ravi.token.split('.').nth(1).unwrap();
+        let forged = [
+            ("no algorithm", format!("{none}.{payload}.")),
+            ("no algorithm, with a signature", format!("{none}.{payload}.{signature}")),
+            ("no signature", format!("{header}.{payload}.")),
+            ("two parts", format!("{header}.{payload}")),
+            ("another's claims", format!("{header}.{of_ravi}.{signature}")),
+            ("another key", signed(&good, Algorithm::HS256, "a key that somebody else has chosen")),
+            ("an empty key", signed(&good, Algorithm::HS256, "")),
+            ("HS384", signed(&good, Algorithm::HS384, JWT_SECRET)),
+            ("HS512", signed(&good, Algorithm::HS512, JWT_SECRET)),
+            ("another issuer", with(&good, "iss", json!("somebody"))),
+            ("another audience", with(&good, "aud", json!("parkade-worker"))),
+            ("issued in the future", with(&good, "iat", json!((now + TimeDelta::minutes(5)).timestamp()))),
+            ("expired", with(&good, "exp", json!((now - TimeDelta::seconds(1)).timestamp()))),
+            ("expires never", with(&good, "exp", json!(null))),
+            ("somebody else", with(&good, "sub", json!(ravi.id.to_string()))),
+            ("nobody", with(&good, "sub", json!(""))),
+            ("a number for a name", with(&good, "sub", json!(asha.id))),
+            ("another's session", with(&good, "sid", claims(&ravi.token)["sid"].clone())),
+            ("no such session", with(&good, "sid", json!("0190a0a0-0000-7000-8000-000000000000"))),
+            ("no session", with(&good, "sid", json!("7"))),
+            ("without issuer", without(&good, "iss")),
+            ("without audience", without(&good, "aud")),
+            ("without end", without(&good, "exp")),
+            ("without subject", without(&good, "sub")),
+            ("without session", without(&good, "sid")),
+            ("cut short", asha.token[..asha.token.len() - 2].to_owned()),
+            ("garbage", "garbage".to_owned()),
+            ("dots", "..".to_owned()),
+            ("the user's id", asha.id.to_string()),
+            ("null", "null".to_owned()),
+            ("very long", "x".repeat(4_000)),
+        ];
+        for (what, token) in forged {
+            assert_eq!(status(&t, &token).await, 401, "{what}");
+        }
+        assert_eq!(status(&t, &asha.token).await, 200);
+    }
+}
+
+testkit::on_both! {
+    async fn a_token_without_its_session_row_is_refused(t: TestApp) {
+        let asha = t.driver("Asha").await;
+        change(&t, "DELETE FROM sessions WHERE user_id = $1", [asha.id.into()]).await.unwrap();
+        assert_eq!(status(&t, &asha.token).await, 401);
+    }
+}
+
+testkit::on_both! {
+    async fn an_administrators_claim_makes_no_administrator(t: TestApp) {
+        let asha = t.driver("Asha").await;
+        let token = with(&claims(&asha.token), "role", json!("admin"));
+        let asha = Driver { token, ..asha };
+        t.post("/parking-lots", Some(&asha), json!({})).await.problem(403, "forbidden");
+    }
+}

@@ -1,0 +1,84 @@
+//! Without Redis, people still log in, are recognised and log out; only speed is lost.
+
+use std::time::{Duration, Instant};
+
+use devstack::Redis;
+use serde_json::json;
+use testkit::TestApp;
+
+use crate::support::ENGINES;
+
+/// An application on a Redis of its own, which the test may take away.
+async fn with_own_redis(engine: testkit::Engine) -> (TestApp, Redis) {
+    let redis = Redis::start().await.unwrap();
+    let [cache, queue, notifications] = [0, 1, 2].map(|db| redis.url(db));
+    let settings = [
+        ("CACHE_REDIS_URL", cache.as_str()),
+        ("QUEUE_REDIS_URL", queue.as_str()),
+        ("NOTIFICATION_REDIS_URL", notifications.as_str()),
+    ];
+    (TestApp::start_with(engine, &settings).await, redis)
+}
+
+/// Registers, logs in, books, releases and logs out, each within the patience of the old client.
+async fn a_day_at_the_car_park(t: &TestApp, name: &str, patience: Duration) {
+    let begun = Instant::now();
+    let asha = t.driver(name).await;
+    let again = t.log_in(&asha.email).await;
+    let lot = t.lot(1).await;
+    let reservation = t.book(&asha, lot).await;
+    t.release(&asha, reservation).await.expect(200);
+    t.get("/auth/sessions", Some(&again)).await.expect(200);
+    t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+    t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
+    t.get("/auth/sessions", Some(&again)).await.expect(200);
+    t.get("/health/ready", None).await.expect(200);
+    assert!(begun.elapsed() < patience, "ten requests took {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_works_while_redis_refuses_connections() {
+    for engine in ENGINES {
+        let (t, redis) = with_own_redis(engine).await;
+        let before = t.driver("Before").await;
+        t.get("/auth/sessions", Some(&before)).await.expect(200);
+        redis.kill().await.unwrap();
+        t.get("/auth/sessions", Some(&before)).await.expect(200);
+        a_day_at_the_car_park(&t, "Asha", Duration::from_secs(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_works_while_redis_hangs() {
+    let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;
+    let before = t.driver("Before").await;
+    t.get("/auth/sessions", Some(&before)).await.expect(200);
+    redis.pause().unwrap();
+    a_day_at_the_car_park(&t, "Asha", Duration::from_secs(20)).await;
+    redis.resume().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_starts_without_redis_serves() {
+    let redis = Redis::start().await.unwrap();
+    redis.kill().await.unwrap();
+    let t = TestApp::start_with(testkit::Engine::Sqlite, &[("REDIS_PORT", &redis.port().to_string())]).await;
+    a_day_at_the_car_park(&t, "Asha", Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
+    for engine in ENGINES {
+        let (t, mut redis) = with_own_redis(engine).await;
+        let asha = t.driver("Asha").await;
+        t.get("/auth/sessions", Some(&asha)).await.expect(200);
+        redis.kill().await.unwrap();
+        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+        let ended = Instant::now();
+        redis.restart().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1).saturating_sub(ended.elapsed())).await;
+        for _ in 0..5 {
+            t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
+        }
+    }
+}

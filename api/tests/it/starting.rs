@@ -1,0 +1,53 @@
+//! API processes that start.
+
+use serde_json::json;
+use testkit::{Engine, Processes, TestApp};
+
+use crate::support::{Client, number};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_that_start_at_once_on_an_empty_postgresql_migrate_it_once() {
+    let t = TestApp::start(Engine::Postgres).await;
+    let server = testkit::postgres().await;
+    let url = server.create_database("never_migrated").await.unwrap();
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("ADMIN_EMAIL", "boss@example.com"),
+        ("ADMIN_PASSWORD", "Correct-horse-1"),
+    ];
+    let processes = Processes::of(&t, &settings);
+    // Each returns once its process is ready, and panics with its log otherwise.
+    let (a, b, c) = tokio::join!(processes.api(), processes.api(), processes.api());
+    let ask = async |sql: &str| server.query("never_migrated", sql).await.unwrap().trim().to_owned();
+    let expected = number(&t, "SELECT COUNT(*) AS n FROM seaql_migrations").await;
+    assert_eq!(expected, 12);
+    assert_eq!(ask("SELECT COUNT(*) FROM seaql_migrations").await, expected.to_string());
+    assert_eq!(ask("SELECT COUNT(*) FROM users WHERE role = 'admin'").await, "1", "one of three made it");
+    let login = json!({ "email": "boss@example.com", "password": "Correct-horse-1" });
+    let mut tokens = Vec::new();
+    for (_, base) in [&a, &b, &c] {
+        let (status, body) = Client::of(base).post("/auth/login", "", login.clone()).await;
+        assert_eq!(status, 200, "{body}");
+        tokens.push(body["token"].as_str().unwrap().to_owned());
+    }
+    for token in &tokens {
+        for (_, base) in [&a, &b, &c] {
+            assert_eq!(
+                Client::of(base).get("/auth/sessions", token).await.0,
+                200,
+                "a token is good everywhere"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_start_at_once_on_a_new_sqlite_file_migrate_it_once() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let url = format!("sqlite://{}?mode=rwc", t.folder().join("never/migrated.db").display());
+    let processes = Processes::of(&t, &[("DATABASE_URL", &url)]);
+    let (a, b) = tokio::join!(processes.api(), processes.api());
+    let form = json!({ "username": "Asha", "email": "asha@example.com", "password": testkit::PASSWORD });
+    assert_eq!(Client::of(&a.1).post("/auth/register", "", form.clone()).await.0, 201);
+    assert_eq!(Client::of(&b.1).post("/auth/register", "", form).await.0, 409, "they share the file");
+}

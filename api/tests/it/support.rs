@@ -1,0 +1,199 @@
+//! What several slices need: rows by SQL, people in bulk, clients of other processes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::try_join_all;
+use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value as SqlValue};
+use serde_json::Value;
+use shared::{
+    accounts::session,
+    db::{at, sql},
+};
+use testkit::{Answer, Driver, Engine, TestApp};
+
+/// Every table of the product.
+pub(crate) const TABLES: [&str; 12] = [
+    "users",
+    "sessions",
+    "lots",
+    "spots",
+    "reservations",
+    "jobs",
+    "cron_ticks",
+    "exports",
+    "user_activity",
+    "email_deliveries",
+    "idempotency_keys",
+    "paused_queues",
+];
+
+/// An instant of the fixed clocks in tests.
+pub(crate) fn noon() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+/// Seconds as a difference of times.
+pub(crate) fn seconds(seconds: i64) -> TimeDelta {
+    TimeDelta::seconds(seconds)
+}
+
+/// Changes rows; the number of them, or why the database refused.
+pub(crate) async fn change(
+    t: &TestApp,
+    text: &str,
+    values: impl IntoIterator<Item = SqlValue>,
+) -> Result<u64, DbErr> {
+    let db = t.app.db.write();
+    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
+}
+
+/// The one number that a query gives in its column `n`.
+pub(crate) async fn number(t: &TestApp, text: &str) -> i64 {
+    let db = t.app.db.read();
+    let row = db.query_one_raw(sql(db, text, [])).await.unwrap().expect("a row");
+    row.try_get("", "n").unwrap()
+}
+
+/// The one text that a query gives in its column `t`.
+pub(crate) async fn text(t: &TestApp, query: &str) -> String {
+    let db = t.app.db.read();
+    let row = db.query_one_raw(sql(db, query, [])).await.unwrap().expect("a row");
+    row.try_get("", "t").unwrap()
+}
+
+/// How many rows each table has, and what is in those that requests change.
+pub(crate) async fn content(t: &TestApp) -> Vec<String> {
+    let db = t.app.db.read();
+    let mut lines = Vec::new();
+    for table in TABLES {
+        let rows = JsonValue::find_by_statement(sql(db, &format!("SELECT * FROM {table}"), [])).all(db).await;
+        let mut rows: Vec<String> = rows.unwrap().iter().map(|row| format!("{table} {row}")).collect();
+        rows.sort_unstable();
+        lines.push(format!("{table}: {} rows", rows.len()));
+        lines.append(&mut rows);
+    }
+    lines
+}
+
+/// Drivers with sessions, without the price of hashing a password for each.
+pub(crate) async fn many_drivers(t: &TestApp, prefix: &str, count: usize) -> Vec<Driver> {
+    let now = t.app.clock.now();
+    let tx = t.app.db.begin().await.unwrap();
+    let mut drivers = Vec::with_capacity(count);
+    for i in 0..count {
+        let name = format!("{prefix}{i}");
+        let email = format!("{name}@example.com");
+        let insert = sql(
+            &tx,
+            "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
+             VALUES ($1, $1, $2, $2, 'none', 'user', $3) RETURNING id",
+            [name.as_str().into(), email.as_str().into(), at(now)],
+        );
+        let id = tx.query_one_raw(insert).await.unwrap().expect("an id").try_get("", "id").unwrap();
+        let token = session::open(&t.app, &tx, id, None).await.unwrap();
+        drivers.push(Driver { id, token, email });
+    }
+    tx.commit().await.unwrap();
+    drivers
+}
+
+/// Reserves a spot for a window by SQL, as no endpoint of this issue does. The id, or why it was refused.
+pub(crate) async fn reserve(
+    t: &TestApp,
+    user: i64,
+    spot: i64,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<i64, DbErr> {
+    let db = t.app.db.write();
+    let row = db
+        .query_one_raw(sql(
+            db,
+            "INSERT INTO reservations
+                (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, created_at)
+             SELECT $1, s.lot_id, s.id, 'reserved', $3, $4, l.price_minor, $3
+             FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $2 RETURNING id",
+            [user.into(), spot.into(), at(from), at(until)],
+        ))
+        .await?;
+    row.expect("the spot exists").try_get("", "id")
+}
+
+/// The spots of a lot, by number.
+pub(crate) async fn spots(t: &TestApp, lot: i64) -> Vec<i64> {
+    let db = t.app.db.read();
+    let text = "SELECT id FROM spots WHERE lot_id = $1 ORDER BY number";
+    let rows = db.query_all_raw(sql(db, text, [lot.into()])).await.unwrap();
+    rows.iter().map(|row| row.try_get("", "id").unwrap()).collect()
+}
+
+/// A body without its words for people.
+pub(crate) fn plain(answer: &Answer) -> Value {
+    let mut body = answer.body.clone();
+    let msg = body.as_object_mut().and_then(|object| object.remove("msg"));
+    assert!(msg.is_some_and(|msg| msg.is_string()), "every answer has a msg: {}", answer.text);
+    body
+}
+
+/// The pointers of a 400 about fields, in order.
+pub(crate) fn pointers(answer: &Answer) -> Vec<&str> {
+    answer.problem(400, "invalid");
+    let errors = answer.body["errors"].as_array().expect("errors");
+    errors.iter().map(|error| error["pointer"].as_str().expect("a pointer")).collect()
+}
+
+/// A client of one API process.
+#[derive(Clone)]
+pub(crate) struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// Of the process at this base address.
+    pub(crate) fn of(base: &str) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        Self { base: base.to_owned(), http }
+    }
+
+    /// Calls it; status and body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.expect("an answer");
+        (response.status(), response.json().await.unwrap_or_default())
+    }
+
+    /// POST.
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
+        self.call(Method::POST, path, token, Some(body)).await
+    }
+
+    /// GET.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> (StatusCode, Value) {
+        self.call(Method::GET, path, token, None).await
+    }
+}
+
+/// Runs all of them at once on the runtime's threads and collects what came, in order.
+pub(crate) async fn at_once<F>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    let tasks: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    try_join_all(tasks).await.expect("no call panics")
+}
+
+/// Both engines, for tests that start the application themselves.
+pub(crate) const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];

@@ -1,0 +1,220 @@
+//! What is around every endpoint: request ids, both mounts, CORS, limits, panics.
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, Response},
+    routing::get,
+};
+use reqwest::{Method, header::HeaderMap};
+use serde_json::{Value, json};
+use testkit::{Engine, TestApp};
+use tower::ServiceExt;
+
+async fn app() -> TestApp {
+    TestApp::start(Engine::Sqlite).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensible_request_id_comes_back_and_any_other_is_replaced() {
+    let t = app().await;
+    let call = async |id: &str| {
+        let answer = t.send(t.request(Method::GET, "/nowhere", None).header("x-request-id", id)).await;
+        answer.problem(404, "not_found");
+        assert_eq!(
+            answer.headers["x-request-id"],
+            answer.body["request_id"].as_str().unwrap(),
+            "header and body agree"
+        );
+        answer.headers["x-request-id"].to_str().unwrap().to_owned()
+    };
+    let longest = "x".repeat(128);
+    for id in ["7", "a-b_c.d/e:f{}", &longest] {
+        assert_eq!(call(id).await, id);
+    }
+    let too_long = "x".repeat(129);
+    for id in ["", "with space", "tab\there", &too_long] {
+        let given = call(id).await;
+        assert!(given.parse::<uuid::Uuid>().is_ok(), "{given}");
+    }
+    let (one, two) = (t.get("/parking-lots", None).await, t.get("/parking-lots", None).await);
+    assert_ne!(one.headers["x-request-id"], two.headers["x-request-id"], "good answers have one too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_resource_is_at_both_places_and_the_greeting_at_the_root() {
+    let t = app().await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    for (path, status) in [
+        ("parking-lots".to_owned(), 200),
+        (format!("parking-lots/{lot}"), 200),
+        (format!("parking-lots/{lot}/available-spots"), 200),
+        ("parking-lots/999".to_owned(), 404),
+        ("auth/sessions".to_owned(), 200),
+        (format!("users/{}/reservations", asha.id), 200),
+        ("export/csv/history".to_owned(), 200),
+        ("tasks/export-csv".to_owned(), 400),
+        ("health/live".to_owned(), 200),
+        ("health/ready".to_owned(), 200),
+        ("nowhere".to_owned(), 404),
+    ] {
+        let canonical = t.get(&format!("/{path}"), Some(&asha)).await.expect(status);
+        let alias = t.get(&format!("//{path}"), Some(&asha)).await.expect(status);
+        let plain = |mut body: Value| {
+            if let Some(body) = body.as_object_mut() {
+                body.remove("request_id");
+                body.remove("instance");
+            }
+            body
+        };
+        assert_eq!(plain(canonical.body), plain(alias.body), "{path}");
+    }
+    let booked = t.post("//booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.expect(201);
+    let id = booked.body["reservation"]["id"].as_i64().unwrap();
+    t.release(&asha, id).await.expect(200);
+    assert!(t.get("//", None).await.expect(200).body["msg"].is_string());
+    for nothing in ["//api", "//api/", "//api/api/parking-lots", "//ui/parking-lots"] {
+        t.get(nothing, Some(&asha)).await.problem(404, "not_found");
+    }
+}
+
+fn cors(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .keys()
+        .map(reqwest::header::HeaderName::as_str)
+        .filter(|name| name.starts_with("access-control-"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_origins_of_the_list_are_allowed() {
+    let origins = [("CORS_ORIGINS", "http://localhost:5173, https://park.example")];
+    let t = TestApp::start_with(Engine::Sqlite, &origins).await;
+    let from = async |method: Method, origin: &str| {
+        let request = t.request(method.clone(), "/parking-lots", None).header("origin", origin);
+        let request = match method {
+            Method::OPTIONS => request
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "authorization,content-type"),
+            _ => request,
+        };
+        t.send(request).await
+    };
+    for origin in ["http://localhost:5173", "https://park.example"] {
+        let answer = from(Method::GET, origin).await.expect(200);
+        assert_eq!(answer.headers["access-control-allow-origin"], origin);
+        assert!(answer.headers.get("access-control-allow-credentials").is_none());
+        assert!(answer.headers["vary"].to_str().unwrap().to_lowercase().contains("origin"));
+        let preflight = from(Method::OPTIONS, origin).await.expect(200);
+        assert_eq!(preflight.headers["access-control-allow-origin"], origin);
+        let methods = preflight.headers["access-control-allow-methods"].to_str().unwrap();
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            assert!(methods.contains(method), "{methods}");
+        }
+        let allowed = preflight.headers["access-control-allow-headers"].to_str().unwrap().to_lowercase();
+        assert!(allowed.contains("authorization") && allowed.contains("content-type"), "{allowed}");
+    }
+    for origin in [
+        "http://localhost:5174",
+        "http://localhost",
+        "https://localhost:5173",
+        "http://127.0.0.1:5173",
+        "https://park.example.evil.example",
+        "https://evil.park.example",
+        "https://park.exampl",
+        "null",
+        "*",
+        "HTTP://LOCALHOST:5173",
+    ] {
+        for method in [Method::GET, Method::OPTIONS] {
+            let answer = from(method.clone(), origin).await;
+            assert_eq!(cors(&answer.headers), Vec::<&str>::new(), "{method} from {origin}");
+        }
+    }
+    // Errors can be read by allowed origins as well.
+    let request = t.request(Method::GET, "/auth/sessions", None).header("origin", "https://park.example");
+    let refused = t.send(request).await;
+    refused.problem(401, "unauthenticated");
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://park.example");
+}
+
+async fn body(response: Response<Body>) -> Value {
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
+    let t = app().await;
+    let routes = api::Router::new()
+        .route(
+            "/boom",
+            get(async || {
+                if true {
+                    panic!("the secret of the house")
+                }
+            }),
+        )
+        .route("/calm", get(async || "calm"));
+    let router = api::middleware::wrap(routes, &t.app);
+    let call = async |path: &str| {
+        let request = Request::get(path).header("x-request-id", "r7").body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    };
+    let response = call("/boom").await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(response.headers()["x-request-id"], "r7");
+    let problem = body(response).await;
+    assert_eq!(
+        (&problem["code"], &problem["request_id"], &problem["status"]),
+        (&json!("internal"), &json!("r7"), &json!(500))
+    );
+    assert!(!problem.to_string().contains("secret"), "{problem}");
+    assert_eq!(call("/calm").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_error_is_a_problem_without_internals() {
+    let t = app().await;
+    let asha = t.driver("Asha").await;
+    crate::support::change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
+    for answer in [
+        t.get("/parking-lots", None).await,
+        t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": 1 })).await,
+    ] {
+        answer.problem(500, "internal");
+        for internal in ["lots", "SELECT", "sqlite", "no such table"] {
+            assert!(!answer.text.replace("/api/parking-lots", "").contains(internal), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_database_away_the_answer_is_503_and_says_when_to_try_again() {
+    let mut server = devstack::Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
+    let url = server.create_database("parkade").await.unwrap();
+    let t = TestApp::start_with(Engine::Postgres, &[("DATABASE_URL", &url)]).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    server.kill().await.unwrap();
+    for _ in 0..2 {
+        let (ready, lots, booking) = tokio::join!(
+            t.get("/health/ready", None),
+            t.get("/parking-lots", None),
+            t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })),
+        );
+        for answer in [ready, lots, booking] {
+            answer.problem(503, "unavailable");
+            assert_eq!(answer.headers["retry-after"], "1");
+            assert_eq!(answer.body["retry_after"], 1);
+        }
+    }
+    t.get("/health/live", None).await.expect(200);
+    server.restart().await.unwrap();
+    t.eventually("it works again", || async { t.get("/health/ready", None).await.status == 200 }).await;
+    t.eventually("bookings too", || async {
+        t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.status == 201
+    })
+    .await;
+}

@@ -1,0 +1,211 @@
+//! How long a job waits before it runs, and how many a second are done, beside bare Redis commands.
+
+use std::{
+    env,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use redis::AsyncCommands;
+use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::{
+    app::App,
+    config::{Config, Sources},
+    db::{Engine, sql},
+    jobs::{Context, Done, Enqueued, Job, NewJob, Queue, ledger, queue},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use worker::{Worker, registry::Registry};
+
+use crate::{
+    report::{Goal, Report, percentile, sorted},
+    stage::{ENGINES, Stage},
+};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Jobs of each latency measurement.
+    #[arg(long, default_value_t = 1_000)]
+    starts: usize,
+    /// Jobs of the throughput measurement.
+    #[arg(long, default_value_t = 20_000)]
+    jobs: usize,
+}
+
+/// Does nothing but tell how long it waited for its start.
+#[derive(Serialize, Deserialize)]
+struct Noop {
+    /// When it was asked for, in microseconds since 1970.
+    asked: i64,
+}
+
+impl Job for Noop {
+    const NAME: &'static str = "noop";
+    const QUEUE: Queue = Queue::Mail;
+
+    async fn run(&self, _: &Context) -> shared::Result<Done> {
+        Ok(Done::with(json!(micros() - self.asked)))
+    }
+}
+
+/// Both processes run on one machine, so its clock will do.
+fn micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The worker process: a real worker that also knows [`Noop`].
+pub async fn worker() -> Result<()> {
+    let config = Config::load(Sources::read(None))?;
+    shared::telemetry::init(&config.log)?;
+    let app = App::start(config).await?;
+    Worker::new(app, Registry::default().with::<Noop>()).run(CancellationToken::new()).await;
+    Ok(())
+}
+
+pub async fn run(options: &Options) -> Result<Report> {
+    let mut report = Report::default();
+    for engine in ENGINES {
+        measure(engine, options, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
+    let stage = Stage::set(engine).await?;
+    let app = &stage.app;
+    let name = stage.name();
+    if engine == Engine::Postgres {
+        bare_redis(app, report).await?;
+    }
+    let _worker = stage.spawn(&env::current_exe()?, "worker", &[])?;
+    starts(app, 50, true).await?;
+
+    for (label, transactional, p99) in
+        [("announce to start, committed before", false, 5.0), ("transaction to start", true, 15.0)]
+    {
+        let waits = starts(app, options.starts, transactional).await?;
+        let p50 = format!("{name}: {label}, p50");
+        if transactional {
+            report.add(p50, percentile(&waits, 0.5), "ms", format!("{} jobs, one by one", waits.len()));
+        } else {
+            report.check(p50, percentile(&waits, 0.5), "ms", Goal::AtMost(1.0));
+        }
+        report.check(format!("{name}: {label}, p99"), percentile(&waits, 0.99), "ms", Goal::AtMost(p99));
+    }
+    let rate = throughput(app, options.jobs).await?;
+    let goal = if engine == Engine::Postgres { 2000.0 } else { 500.0 };
+    report.check(format!("{name}: no-op jobs, asked for to done"), rate, "jobs/s", Goal::AtLeast(goal));
+    Ok(())
+}
+
+async fn enqueue(app: &App, jobs: usize) -> Result<Vec<Enqueued>> {
+    let tx = app.db.begin().await?;
+    let mut enqueued = Vec::with_capacity(jobs);
+    for _ in 0..jobs {
+        enqueued.push(ledger::insert(&tx, app.clock.now(), &NewJob::of(&Noop { asked: micros() })?).await?);
+    }
+    tx.commit().await?;
+    Ok(enqueued)
+}
+
+/// How long each job waited, in milliseconds, sorted. With `transactional` the clock starts before the
+/// transaction that asks for the job, else when it is announced.
+async fn starts(app: &App, jobs: usize, transactional: bool) -> Result<Vec<f64>> {
+    app.db.write().execute_unprepared("DELETE FROM jobs").await?;
+    let mut announced = Vec::with_capacity(jobs);
+    for _ in 0..jobs {
+        let asked = micros();
+        let enqueued = enqueue(app, 1).await?;
+        announced.push((enqueued[0].id, if transactional { 0 } else { micros() - asked }));
+        queue::announce(&app.redis, &enqueued).await;
+        tokio::time::sleep(Duration::from_millis(4)).await;
+    }
+    finished(app, jobs).await?;
+    let mut waits = Vec::with_capacity(jobs);
+    for (id, before) in announced {
+        let row = ledger::find(&app.db, id).await?.context("the job")?;
+        let wait: i64 = row.result.context("its result")?.parse()?;
+        #[expect(clippy::cast_precision_loss, reason = "a figure")]
+        waits.push((wait - before) as f64 / 1000.0);
+    }
+    Ok(sorted(waits))
+}
+
+/// Jobs a second from the first request to the last end: 16 callers commit and announce one job after the other.
+async fn throughput(app: &App, jobs: usize) -> Result<f64> {
+    app.db.write().execute_unprepared("DELETE FROM jobs").await?;
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let app = app.clone();
+        let jobs = jobs / 16;
+        callers.spawn(async move {
+            for _ in 0..jobs {
+                let enqueued = enqueue(&app, 1).await?;
+                queue::announce_soon(&app, enqueued);
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = callers.join_next().await {
+        done??;
+    }
+    finished(app, jobs / 16 * 16).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    Ok(jobs as f64 / begun.elapsed().as_secs_f64())
+}
+
+async fn finished(app: &App, jobs: usize) -> Result<()> {
+    let text = "SELECT COUNT(*) AS count FROM jobs WHERE state = 'succeeded'";
+    for _ in 0..6_000 {
+        let row = app.db.read().query_one_raw(sql(app.db.read(), text, [])).await?.context("a row")?;
+        if row.try_get::<i64>("", "count")? == i64::try_from(jobs)? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("the jobs did not end within a minute")
+}
+
+/// What Redis itself can do here: an EVAL that does nothing, and a list as a queue.
+async fn bare_redis(app: &App, report: &mut Report) -> Result<()> {
+    const CALLS: u32 = 20_000;
+    let script = Arc::new(redis::Script::new("return 1"));
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let (mut redis, script) = (app.redis.queue.clone(), script.clone());
+        callers.spawn(async move {
+            for _ in 0..CALLS / 16 {
+                script.key("bench").invoke_async::<i32>(&mut redis).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = callers.join_next().await {
+        done??;
+    }
+    report.add("bare EVAL, 16 callers", f64::from(CALLS) / begun.elapsed().as_secs_f64(), "calls/s", "");
+
+    let mut consumer = app.redis.consumer()?;
+    let begun = Instant::now();
+    let popping = tokio::spawn(async move {
+        for _ in 0..CALLS {
+            consumer.brpop::<_, (String, String)>("bench:list", 5.0).await?;
+        }
+        anyhow::Ok(())
+    });
+    let mut redis = app.redis.queue.clone();
+    for _ in 0..CALLS {
+        redis.lpush::<_, _, ()>("bench:list", 1).await?;
+    }
+    popping.await??;
+    report.add("LPUSH to BRPOP, one of each", f64::from(CALLS) / begun.elapsed().as_secs_f64(), "items/s", "");
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Where a benchmark takes place: private servers, a database, and the release binaries as processes.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use devstack::{App as Binaries, Postgres, Process, Redis};
+use shared::{
+    app::App,
+    config::{Config, Sources},
+    db::Engine,
+};
+use tempfile::TempDir;
+
+/// Both databases.
+pub const ENGINES: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
+
+/// Servers that wait for the disk as in production, and one empty database.
+pub struct Stage {
+    /// Which database.
+    pub engine: Engine,
+    /// The library on that database.
+    pub app: App,
+    /// The PostgreSQL server, also where it is not the database.
+    pub postgres: Option<Postgres>,
+    settings: Vec<(String, String)>,
+    folder: TempDir,
+    _redis: Redis,
+}
+
+impl Stage {
+    /// Starts everything.
+    pub async fn set(engine: Engine) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let redis = Redis::start().await?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (postgres, url) = match engine {
+            Engine::Sqlite => (None, format!("sqlite://{}?mode=rwc", path("parkade.db"))),
+            Engine::Postgres => {
+                let server = Postgres::start().await?;
+                let url = server.create_database("parkade").await?;
+                (Some(server), url)
+            }
+        };
+        let settings: Vec<(String, String)> = [
+            ("DATABASE_URL", url),
+            ("REDIS_PORT", redis.port().to_string()),
+            ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
+            ("UPLOAD_FOLDER", path("files")),
+            ("MAIL_FOLDER", path("mails")),
+            ("LOG_LEVEL", "warn,worker=debug,shared=debug,apalis_core::backend::persistence=debug".into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let app = App::start(Config::load(Sources::of(settings.clone()))?).await?;
+        Ok(Self { engine, app, postgres, settings, folder, _redis: redis })
+    }
+
+    /// How the tables call it.
+    pub fn name(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "SQLite",
+            Engine::Postgres => "PostgreSQL",
+        }
+    }
+
+    /// A path in the folder of this stage.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a process with the settings of this stage.
+    pub fn spawn(&self, binary: &Path, command: &str, more: &[(&str, String)]) -> Result<Process> {
+        let mut settings = self.settings.clone();
+        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Binaries::spawn(binary, [command], &settings, self.folder.path(), &self.path(&format!("{command}.log")))
+    }
+
+    /// Starts the release worker.
+    pub fn worker(&self) -> Result<Process> {
+        self.spawn(&binary("parkade-worker")?, "run", &[])
+    }
+
+    /// Starts the release API. Returns its address once it answers.
+    pub async fn api(&self) -> Result<(Process, String)> {
+        let address = format!("127.0.0.1:{}", devstack::free_port()?);
+        let api = self.spawn(&binary("parkade-api")?, "serve", &[("HTTP_ADDR", address.clone())])?;
+        for _ in 0..200 {
+            if tokio::net::TcpStream::connect(&address).await.is_ok() {
+                return Ok((api, address));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("the API does not answer:\n{}", api.log())
+    }
+}
+
+/// A binary that was built beside this one.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.is_file(), "{} is missing; use cargo xtask bench", path.display());
+    Ok(path)
+}
+
+/// Runs a command and returns its output.
+pub async fn output(command: &mut tokio::process::Command) -> Result<String> {
+    let output = command.output().await.with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,51 @@
+//! Settings are read whole, and wrong ones are reported whole.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn load(values: &[(&str, &str)]) -> Result<Config, Problems> {
+    Config::load(Sources::of(values.iter().copied()))
+}
+
+#[test]
+fn the_defaults_are_enough() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.http_addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(config.queue_redis_url.expose_secret(), "redis://127.0.0.1:6379/1");
+    assert!(config.jwt_secret().unwrap_err().to_string().contains("JWT_SECRET_KEY"));
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_source() {
+    let problems = load(&[
+        ("HTTP_ADDR", "here"),
+        ("APP_TIMEZONE", "Mars/Olympus"),
+        ("JWT_SECRET_KEY", "short"),
+        ("MAIL_USE_TLS", "perhaps"),
+        ("ADMIN_EMAIL", "a@b.example"),
+        ("NO_SUCH", "x"),
+    ])
+    .unwrap_err();
+    let text = problems.to_string();
+    for name in ["HTTP_ADDR", "APP_TIMEZONE", "JWT_SECRET_KEY", "MAIL_USE_TLS", "ADMIN_EMAIL", "NO_SUCH"] {
+        assert!(text.contains(&format!("{name} (from the given values)")), "{name} in {text}");
+    }
+    assert!(!text.contains("short"), "a secret is not shown");
+}
+
+#[test]
+fn redis_can_be_given_by_host_port_and_password() {
+    let config =
+        load(&[("REDIS_HOST", "cache"), ("REDIS_PORT", "6380"), ("REDIS_PASSWORD", "p@ss/word")]).unwrap();
+    assert_eq!(config.notification_redis_url.expose_secret(), "redis://:p%40ss%2Fword@cache:6380/2");
+    let config = load(&[("CELERY_BROKER_URL", "redis://broker:6379/5")]).unwrap();
+    assert_eq!(config.queue_redis_url.expose_secret(), "redis://broker:6379/5");
+}
+
+#[test]
+fn mail_tls_is_read_in_any_case() {
+    for (text, expected) in [("True", true), ("true", true), ("FALSE", false), ("0", false)] {
+        assert_eq!(load(&[("MAIL_USE_TLS", text)]).unwrap().mail.use_tls, expected, "{text}");
+    }
+}

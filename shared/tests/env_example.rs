@@ -1,0 +1,20 @@
+//! `.env.example` says what the code says.
+
+use std::path::PathBuf;
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.env.example")
+}
+
+#[test]
+fn env_example_lists_every_setting_as_the_code_does() {
+    let kept = std::fs::read_to_string(path()).expect(".env.example");
+    let write = "cargo test -p shared --test env_example -- --ignored";
+    assert_eq!(kept, shared::settings::env_example(), "settings have changed; write the file anew: {write}");
+}
+
+#[test]
+#[ignore = "writes the file"]
+fn write_env_example() {
+    std::fs::write(path(), shared::settings::env_example()).expect("it can be written");
+}

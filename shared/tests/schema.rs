@@ -1,0 +1,381 @@
+//! What the database itself guarantees, whatever the application does; and that migrations go both ways.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
+use shared::db::{Db, Engine as Kind, at, sql};
+use testkit::{Engine, TestApp};
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn after(minutes: i64) -> DateTime<Utc> {
+    noon() + TimeDelta::minutes(minutes)
+}
+
+async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
+    let db = t.app.db.write();
+    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
+}
+
+async fn inserted(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<i64, DbErr> {
+    let db = t.app.db.write();
+    db.query_one_raw(sql(db, text, values)).await?.expect("RETURNING id").try_get("", "id")
+}
+
+async fn user(t: &TestApp, name: &str) -> i64 {
+    let text = "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
+                VALUES ($1, $1, $1, $1, 'x', 'user', $2) RETURNING id";
+    inserted(t, text, [name.into(), at(noon())]).await.unwrap()
+}
+
+/// The spots of a new lot with so many.
+async fn spots(t: &TestApp, count: i64) -> Vec<i64> {
+    let lot = t.lot(count).await;
+    let db = t.app.db.read();
+    let rows = db
+        .query_all_raw(sql(db, "SELECT id FROM spots WHERE lot_id = $1 ORDER BY number", [lot.into()]))
+        .await;
+    rows.unwrap().iter().map(|row| row.try_get("", "id").unwrap()).collect()
+}
+
+/// Inserts a reservation as it is told to.
+async fn reservation(
+    t: &TestApp,
+    user: i64,
+    spot: i64,
+    state: &str,
+    from: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+) -> Result<i64, DbErr> {
+    let arrived = matches!(state, "active" | "completed").then_some(from);
+    let left = (state == "completed").then(|| from + TimeDelta::minutes(30));
+    let text = "INSERT INTO reservations
+            (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at, hourly_rate_minor, created_at)
+        SELECT $1, lot_id, id, $3, $4, $5, $6, $7, 100, $4 FROM spots WHERE id = $2 RETURNING id";
+    let values = [user.into(), spot.into(), state.into(), at(from), at(until), at(arrived), at(left)];
+    inserted(t, text, values).await
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, DbErr>, by: &[&str]) {
+    let error = result.expect_err("the database must refuse this").to_string();
+    assert!(by.iter().any(|by| error.contains(by)), "refused by something else: {error}");
+}
+
+const OVERLAP: [&str; 1] = ["reservations_no_overlap"];
+const ONE_A_SPOT: [&str; 3] =
+    ["reservations_one_active_a_spot", "reservations.spot_id", "reservations_no_overlap"];
+const ONE_A_USER: [&str; 2] = ["reservations_one_active_a_user", "reservations.user_id"];
+
+testkit::on_both! {
+    async fn windows_on_one_spot_never_overlap(t: TestApp) {
+        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+        let spots = spots(&t, 2).await;
+        reservation(&t, asha, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
+        for (from, until) in [
+            (60, Some(120)), (30, Some(61)), (119, Some(180)), (70, Some(80)), (0, Some(500)), (119, None), (0, None), (60, None),
+        ] {
+            let second = reservation(&t, ravi, spots[0], "reserved", after(from), until.map(after)).await;
+            refused(second, &OVERLAP);
+        }
+        let by_a_microsecond = after(60) + TimeDelta::microseconds(1);
+        refused(reservation(&t, ravi, spots[0], "reserved", after(0), Some(by_a_microsecond)).await, &OVERLAP);
+        refused(reservation(&t, ravi, spots[0], "active", after(0), None).await, &OVERLAP);
+        for (spot, from, until) in [(0, 0, Some(60)), (0, 120, Some(180)), (1, 60, Some(120)), (0, 180, None)] {
+            reservation(&t, ravi, spots[spot], "reserved", after(from), until.map(after)).await.unwrap();
+        }
+    }
+}
+
+testkit::on_both! {
+    async fn windows_that_are_over_for_good_hold_nothing(t: TestApp) {
+        let asha = user(&t, "Asha").await;
+        let spot = spots(&t, 1).await[0];
+        for state in ["cancelled", "expired", "completed", "cancelled", "completed", "reserved"] {
+            reservation(&t, asha, spot, state, after(0), Some(after(60))).await.unwrap();
+        }
+        refused(reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await, &OVERLAP);
+    }
+}
+
+testkit::on_both! {
+    async fn a_walk_in_holds_its_spot_without_end(t: TestApp) {
+        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+        let spot = spots(&t, 1).await[0];
+        reservation(&t, asha, spot, "active", after(0), None).await.unwrap();
+        for (from, until) in [(0, 1), (1_000_000, 1_000_060), (-60, 1)] {
+            refused(reservation(&t, ravi, spot, "reserved", after(from), Some(after(until))).await, &OVERLAP);
+        }
+        reservation(&t, ravi, spot, "reserved", after(-60), Some(after(0))).await.unwrap();
+    }
+}
+
+testkit::on_both! {
+    async fn a_change_cannot_make_windows_overlap_either(t: TestApp) {
+        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+        let spots = spots(&t, 2).await;
+        let first = reservation(&t, asha, spots[0], "reserved", after(0), Some(after(60))).await.unwrap();
+        let later = reservation(&t, ravi, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
+        let other = reservation(&t, ravi, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
+        let cancelled = reservation(&t, ravi, spots[0], "cancelled", after(0), Some(after(60))).await.unwrap();
+        for (text, values) in [
+            ("UPDATE reservations SET starts_at = $2 WHERE id = $1", vec![later.into(), at(after(59))]),
+            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(after(61))]),
+            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(None)]),
+            ("UPDATE reservations SET spot_id = $2 WHERE id = $1", vec![other.into(), spots[0].into()]),
+            ("UPDATE reservations SET state = $2 WHERE id = $1", vec![cancelled.into(), "reserved".into()]),
+        ] {
+            refused(change(&t, text, values).await, &OVERLAP);
+        }
+        change(&t, "UPDATE reservations SET ends_at = $2 WHERE id = $1", [first.into(), at(after(30))]).await.unwrap();
+        change(&t, "UPDATE reservations SET starts_at = $2 WHERE id = $1", [later.into(), at(after(30))]).await.unwrap();
+    }
+}
+
+testkit::on_both! {
+    async fn no_spot_has_two_sessions(t: TestApp) {
+        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+        let spot = spots(&t, 1).await[0];
+        reservation(&t, asha, spot, "active", after(0), Some(after(60))).await.unwrap();
+        // The window of the first is over, but it is still there.
+        refused(reservation(&t, ravi, spot, "active", after(60), None).await, &ONE_A_SPOT);
+        let next = reservation(&t, ravi, spot, "reserved", after(60), Some(after(120))).await.unwrap();
+        let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+        refused(change(&t, text, [next.into()]).await, &ONE_A_SPOT);
+    }
+}
+
+testkit::on_both! {
+    async fn no_user_has_two_sessions(t: TestApp) {
+        let asha = user(&t, "Asha").await;
+        let spots = spots(&t, 2).await;
+        reservation(&t, asha, spots[0], "active", after(0), None).await.unwrap();
+        refused(reservation(&t, asha, spots[1], "active", after(0), None).await, &ONE_A_USER);
+        let reserved = reservation(&t, asha, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
+        let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+        refused(change(&t, text, [reserved.into()]).await, &ONE_A_USER);
+    }
+}
+
+testkit::on_both! {
+    async fn rows_that_make_no_sense_are_refused(t: TestApp) {
+        let asha = user(&t, "Asha").await;
+        let spot = spots(&t, 1).await[0];
+        let check = ["check constraint", "CHECK constraint"];
+        let foreign = ["foreign key", "FOREIGN KEY"];
+        let id = reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await.unwrap();
+        for state in ["parked", "", "RESERVED", "completed", "active"] {
+            // Completed without a departure, active without an arrival.
+            let text = "UPDATE reservations SET state = $2 WHERE id = $1";
+            refused(change(&t, text, [id.into(), state.into()]).await, &check);
+        }
+        for (text, values) in [
+            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(0))]),
+            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(-1))]),
+            ("UPDATE reservations SET left_at = $2 WHERE id = $1", vec![id.into(), at(after(1))]),
+            ("UPDATE reservations SET cost_minor = -1 WHERE id = $1", vec![id.into()]),
+            ("UPDATE reservations SET hourly_rate_minor = -1 WHERE id = $1", vec![id.into()]),
+            ("UPDATE users SET role = 'boss' WHERE id = $1", vec![asha.into()]),
+            ("UPDATE lots SET price_minor = -1 WHERE id > $1", vec![0.into()]),
+            ("UPDATE lots SET number_of_slots = 0 WHERE id > $1", vec![0.into()]),
+            ("UPDATE lots SET number_of_slots = 10001 WHERE id > $1", vec![0.into()]),
+        ] {
+            refused(change(&t, text, values).await, &check);
+        }
+        for text in [
+            "UPDATE reservations SET user_id = 999999 WHERE id = $1", "UPDATE reservations SET lot_id = 999999 WHERE id = $1",
+            "UPDATE reservations SET spot_id = 999999 WHERE id = $1",
+        ] {
+            refused(change(&t, text, [id.into()]).await, &foreign);
+        }
+        refused(change(&t, "DELETE FROM users WHERE id = $1", [asha.into()]).await, &foreign);
+        refused(change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await, &foreign);
+    }
+}
+
+testkit::on_both! {
+    async fn names_addresses_plates_and_phones_are_unique_and_several_may_have_none(t: TestApp) {
+        let (asha, ravi) = (user(&t, "asha").await, user(&t, "ravi").await);
+        let unique = ["unique constraint", "UNIQUE constraint"];
+        for column in ["username_key", "email_key", "vehicle_number", "phone_number"] {
+            let text = format!("UPDATE users SET {column} = $2 WHERE id = $1");
+            change(&t, &text, [asha.into(), "same".into()]).await.unwrap();
+            refused(change(&t, &text, [ravi.into(), "same".into()]).await, &unique);
+        }
+        let text = "UPDATE users SET vehicle_number = NULL, phone_number = NULL WHERE id > 0";
+        assert_eq!(change(&t, text, []).await.unwrap(), 2);
+        let text = "INSERT INTO spots (lot_id, number) SELECT lot_id, number FROM spots WHERE id = $1";
+        let spot = spots(&t, 1).await[0];
+        refused(change(&t, text, [spot.into()]).await, &unique);
+    }
+}
+
+testkit::on_both! {
+    async fn ids_are_never_used_again(t: TestApp) {
+        let (first, last) = (user(&t, "a").await, user(&t, "b").await);
+        assert!(first < last);
+        change(&t, "DELETE FROM users WHERE id = $1", [last.into()]).await.unwrap();
+        let next = user(&t, "c").await;
+        assert!(next > last, "{next} after {last}");
+        change(&t, "DELETE FROM users WHERE id > $1", [0.into()]).await.unwrap();
+        assert!(user(&t, "d").await > next);
+
+        let spot = spots(&t, 1).await[0];
+        let id = reservation(&t, user(&t, "e").await, spot, "cancelled", after(0), None).await.unwrap();
+        change(&t, "DELETE FROM reservations WHERE id = $1", [id.into()]).await.unwrap();
+        assert!(reservation(&t, user(&t, "f").await, spot, "cancelled", after(0), None).await.unwrap() > id);
+        change(&t, "DELETE FROM reservations WHERE id > $1", [0.into()]).await.unwrap();
+        change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await.unwrap();
+        assert!(spots(&t, 1).await[0] > spot);
+    }
+}
+
+testkit::on_both! {
+    async fn instants_keep_their_microseconds_and_their_order(t: TestApp) {
+        let asha = user(&t, "Asha").await;
+        let text = "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, 'login', $2, $3)";
+        let instants = ["12:00:00Z", "12:00:00.000001Z", "12:00:00.5Z", "12:00:00.500001Z", "12:00:00.51Z", "12:00:01Z"];
+        for instant in instants.iter().rev() {
+            let instant: DateTime<Utc> = format!("2026-11-20T{instant}").parse().unwrap();
+            change(&t, text, [asha.into(), instant.to_rfc3339().into(), at(instant)]).await.unwrap();
+        }
+        let db = t.app.db.read();
+        let rows = db.query_all_raw(sql(db, "SELECT created_at FROM user_activity ORDER BY created_at", [])).await.unwrap();
+        let read: Vec<DateTime<Utc>> = rows.iter().map(|row| row.try_get("", "created_at").unwrap()).collect();
+        let expected: Vec<DateTime<Utc>> = instants.iter().map(|time| format!("2026-11-20T{time}").parse().unwrap()).collect();
+        assert_eq!(read, expected);
+    }
+}
+
+/// Everything that makes up the schema, as the database describes it.
+async fn described(db: &Db) -> Vec<String> {
+    let queries: &[&str] = match db.engine() {
+        Kind::Sqlite => &["SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'seaql_%' ORDER BY type, name"],
+        Kind::Postgres => &[
+            "SELECT table_name, column_name, ordinal_position, data_type, is_nullable, column_default, is_identity, identity_generation
+             FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 3",
+            "SELECT conrelid::regclass::text AS t, conname::text AS name, pg_get_constraintdef(oid) AS definition
+             FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3",
+            "SELECT tablename::text AS t, indexname::text AS name, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+            "SELECT tgrelid::regclass::text AS t, tgname::text AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
+            "SELECT extname::text AS name FROM pg_extension ORDER BY 1",
+        ],
+    };
+    let mut lines = Vec::new();
+    for query in queries {
+        let rows = JsonValue::find_by_statement(sql(db.read(), query, [])).all(db.read()).await.unwrap();
+        lines.extend(rows.iter().map(ToString::to_string));
+    }
+    lines
+}
+
+async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
+    let db = Db::connect(url, 2).await.unwrap();
+    db.migrate().await.unwrap();
+    let first = described(&db).await;
+    let all = first.join("\n");
+    for table in [
+        "users",
+        "sessions",
+        "lots",
+        "spots",
+        "reservations",
+        "jobs",
+        "cron_ticks",
+        "exports",
+        "user_activity",
+        "email_deliveries",
+        "idempotency_keys",
+        "paused_queues",
+    ] {
+        assert!(all.contains(&format!("\"{table}\"")), "{table} is missing in {all}");
+    }
+    assert!(all.contains("reservations_no_overlap"));
+
+    Migrator::down(db.write(), None).await.unwrap();
+    let left: Vec<_> = described(&db)
+        .await
+        .into_iter()
+        .filter(|line| {
+            !line.contains("sqlite_sequence")
+                && !line.contains("seaql_")
+                && !line.contains("\"name\":\"plpgsql\"")
+                && !line.contains("btree_gist")
+        })
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:#?}");
+    db.migrate().await.unwrap();
+    assert_eq!(described(&db).await, first);
+
+    // One by one, too: each migration undoes what it did and nothing else.
+    let count = u32::try_from(Migrator::migrations().len()).unwrap();
+    let mut schemas = vec![first];
+    for _ in 0..count {
+        Migrator::down(db.write(), Some(1)).await.unwrap();
+        schemas.push(described(&db).await);
+    }
+    schemas.pop();
+    while let Some(expected) = schemas.pop() {
+        Migrator::up(db.write(), Some(1)).await.unwrap();
+        assert_eq!(described(&db).await, expected);
+    }
+    db.migrate().await.unwrap();
+    assert_eq!(
+        db.write().query_all_raw(sql(db.write(), "SELECT * FROM seaql_migrations", [])).await.unwrap().len(),
+        count as usize
+    );
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_go_down_and_up_again_to_the_same_schema_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
+    migrations_go_down_and_up_again_to_the_same_schema(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_go_down_and_up_again_to_the_same_schema_on_postgres() {
+    let url = testkit::postgres().await.create_database("up_down_up").await.unwrap();
+    migrations_go_down_and_up_again_to_the_same_schema(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_from_many_connections_at_once_happens_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
+    let postgres = testkit::postgres().await.create_database("many_at_once").await.unwrap();
+    for url in [sqlite, postgres] {
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move {
+                    let db = Db::connect(&url, 2).await?;
+                    db.migrate().await?;
+                    db.close().await;
+                    Ok::<_, shared::Error>(())
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap_or_else(|error| panic!("{url}: {}", error.chain()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_waits_for_the_disk_and_checks_references() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    for db in [t.app.db.write(), t.app.db.read()] {
+        for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1)] {
+            let row = db.query_one_raw(sql(db, &format!("PRAGMA {pragma}"), [])).await.unwrap().unwrap();
+            assert_eq!(row.try_get_by_index::<i32>(0).unwrap(), expected, "{pragma}");
+        }
+        let row = db.query_one_raw(sql(db, "PRAGMA journal_mode", [])).await.unwrap().unwrap();
+        assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "wal");
+    }
+}

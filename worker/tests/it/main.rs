@@ -1,0 +1,13 @@
+//! Jobs from end to end: on a real Redis, on both databases, and where it is about crashes with the built binaries.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
+
+#[macro_use]
+mod support;
+
+mod crashes;
+mod ledger;
+mod mails;
+mod status;
+mod stop;
+mod traps;

@@ -1,0 +1,211 @@
+//! The processes of a demo: Redis, a mail sink, the API and a worker, on a database with simulated data.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use devstack::{App, MailSink, Process, Redis};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::{client::Client, show::Show, state::State};
+
+/// The accounts that the simulated data has.
+const ADMIN: &str = "admin@parkade.test";
+const DRIVER: &str = "driver@parkade.test";
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A worker may finish its jobs for 25 s.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+const TAIL: usize = 20;
+
+/// Everything that runs. Dropping it kills all of it.
+pub(super) struct Stack {
+    pub(super) client: Client,
+    pub(super) sink: MailSink,
+    state: State,
+    folder: PathBuf,
+    url: String,
+    /// Which of the printed logins were tried, and work.
+    logins: Vec<&'static str>,
+    worker: Process,
+    api: Process,
+    redis: Redis,
+}
+
+impl Stack {
+    pub(super) async fn start(
+        show: &Show,
+        binaries: &Path,
+        folder: PathBuf,
+        port: u16,
+        mut state: State,
+        size: &str,
+    ) -> Result<Self> {
+        let logs = folder.join("logs");
+        std::fs::create_dir_all(&logs)?;
+        let redis = Redis::start_in(&folder.join("redis")).await?;
+        show.line(&format!("Redis with an append-only file on 127.0.0.1:{}", redis.port()));
+        let sink = MailSink::start().await?;
+        show.line(&format!("mail sink on {}", sink.addr()));
+        let url = format!("http://127.0.0.1:{port}");
+        let settings = settings(&state, &redis, &sink, port, &url);
+
+        let api = binaries.join("parkade-api");
+        if state.is_seeded() {
+            show.line("the data of an earlier run is there");
+        } else {
+            show.line(&format!("loading a simulated month ({size})"));
+            show.line(&seed(&api, &settings, &folder, size, &state.secrets.password).await?);
+            state.set_seeded()?;
+        }
+        let client = Client::new(&url)?;
+        let api = App::spawn(&api, ["serve"], &settings, &folder, &logs.join("api.log"))?;
+        ready(&api, &client).await?;
+        show.line(&format!("parkade-api on {url}"));
+        let worker = binaries.join("parkade-worker");
+        let worker = App::spawn(&worker, ["run"], &settings, &folder, &logs.join("worker.log"))?;
+        show.line("parkade-worker");
+        let logins = working_logins(&client, &state.secrets.password).await;
+        Ok(Self { client, sink, state, folder, url, logins, worker, api, redis })
+    }
+
+    /// Where everything is, and who can log in.
+    pub(super) fn introduce(&self, show: &Show) {
+        show.title("Parkade is running");
+        show.result("API", format!("{}/api", self.url));
+        let password = &self.state.secrets.password;
+        for (role, email) in [("admin", ADMIN), ("driver", DRIVER)] {
+            if self.logins.contains(&email) {
+                show.result(role, format!("{email}  password {password}"));
+            } else {
+                show.result(role, format!("{email}  has a password from before this demo, if there is one"));
+            }
+        }
+        show.result(
+            "database",
+            if self.state.database.contains('@') { "as given" } else { &self.state.database },
+        );
+        show.result("logs", self.folder.join("logs").display());
+        show.result("files", self.folder.display());
+        println!();
+    }
+
+    /// The name of the process that ends first.
+    pub(super) async fn first_to_end(&self) -> &'static str {
+        tokio::select! {
+            _ = self.api.wait(FOREVER) => "parkade-api",
+            _ = self.worker.wait(FOREVER) => "parkade-worker",
+        }
+    }
+
+    /// The ends of the logs.
+    pub(super) fn show_logs(&self, show: &Show) {
+        for (name, process) in [("api.log", &self.api), ("worker.log", &self.worker)] {
+            show.line(&format!("the end of {}", self.folder.join("logs").join(name).display()));
+            show.quote(&tail(process));
+        }
+    }
+
+    /// Ends everything, those first who need the others.
+    pub(super) async fn stop(self, show: &Show) {
+        for (name, process) in [("parkade-worker", &self.worker), ("parkade-api", &self.api)] {
+            let ended = match process.terminate() {
+                Ok(()) => process.wait(STOP_LIMIT).await,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(Some(0)) => show.line(&format!("{name} stopped")),
+                Ok(code) => show.line(&format!("{name} stopped with {code:?}")),
+                Err(error) => show.line(&format!("{name}: {error:#}")),
+            }
+        }
+        // Redis writes out its file; if it does not, the end of this process ends it.
+        if let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.redis.port())).await {
+            let _ = connection.write_all(b"SHUTDOWN\r\n").await;
+            let _ = tokio::time::timeout(Duration::from_secs(5), connection.readable()).await;
+        }
+        show.line("Redis and the mail sink stopped");
+    }
+}
+
+/// What the processes are told, beside their defaults.
+fn settings(
+    state: &State,
+    redis: &Redis,
+    sink: &MailSink,
+    port: u16,
+    url: &str,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("JWT_SECRET_KEY", state.secrets.jwt.clone()),
+        ("DATABASE_URL", state.database.clone()),
+        ("REDIS_PORT", redis.port().to_string()),
+        ("HTTP_ADDR", format!("127.0.0.1:{port}")),
+        ("PUBLIC_URL", url.to_owned()),
+        ("ADMIN_EMAIL", ADMIN.to_owned()),
+        ("ADMIN_PASSWORD", state.secrets.password.clone()),
+        ("MAIL_SERVER", sink.addr().ip().to_string()),
+        ("MAIL_PORT", sink.addr().port().to_string()),
+        ("MAIL_USE_TLS", "false".to_owned()),
+        ("MAIL_DEFAULT_SENDER", "Parkade <parkade@parkade.test>".to_owned()),
+        ("UPLOAD_FOLDER", "exports".to_owned()),
+    ]
+}
+
+/// Fills the database, unless somebody has done so; says what was done.
+async fn seed(
+    api: &Path,
+    settings: &[(&'static str, String)],
+    folder: &Path,
+    size: &str,
+    password: &str,
+) -> Result<String> {
+    let mut command = tokio::process::Command::new(api);
+    command.args(["seed", "--size", size, "--span", "month", "--password", password]);
+    // As `App::spawn` does: what the developer's shell has set is not for the demo.
+    command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+    command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.with_context(|| format!("cannot run {}", api.display()))?;
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        let told = said.lines().last().and_then(|line| line.split(';').next()).unwrap_or_default();
+        return Ok(told.to_owned());
+    }
+    ensure!(errors.contains("the database is in use"), "parkade-api seed failed:\n{said}{errors}");
+    Ok("the database is in use: its data stays as it is".to_owned())
+}
+
+/// Waits until the API answers; its log is in the error when it does not.
+async fn ready(api: &Process, client: &Client) -> Result<()> {
+    let answers = async {
+        while !client.is_ready().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = answers => Ok(()),
+        _ = api.wait(START_LIMIT) => bail!("parkade-api is not ready; its log ends with:\n{}", tail(api)),
+    }
+}
+
+async fn working_logins(client: &Client, password: &str) -> Vec<&'static str> {
+    let mut working = Vec::new();
+    for email in [ADMIN, DRIVER] {
+        let body = json!({ "email": email, "password": password });
+        if client.post("/api/auth/login", &body, reqwest::StatusCode::OK).await.is_ok() {
+            working.push(email);
+        }
+    }
+    working
+}
+
+fn tail(process: &Process) -> String {
+    let log = process.log();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}

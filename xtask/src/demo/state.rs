@@ -1,0 +1,111 @@
+//! What a demo must remember to run again on the same files: its secrets, and whether the data is loaded.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+const DEFAULT_DATABASE: &str = "sqlite://parkade.db?mode=rwc";
+
+/// The secrets of a demo.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Secrets {
+    /// `JWT_SECRET_KEY`.
+    pub(super) jwt: String,
+    /// Of every account the demo makes.
+    pub(super) password: String,
+    /// The databases that were filled.
+    seeded: Vec<String>,
+}
+
+/// The secrets, their file, and the database in use.
+#[derive(Debug)]
+pub(super) struct State {
+    file: PathBuf,
+    pub(super) secrets: Secrets,
+    /// `DATABASE_URL`; a relative file lies in the folder of the demo.
+    pub(super) database: String,
+}
+
+impl State {
+    /// Reads `demo.json` of the folder, or makes it.
+    pub(super) fn open(folder: &Path, database: Option<String>) -> Result<Self> {
+        let file = folder.join("demo.json");
+        let secrets = match std::fs::read(&file) {
+            Ok(text) => {
+                serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Secrets {
+                jwt: format!("{}{}", random(), random()),
+                password: random()[..16].to_owned(),
+                seeded: Vec::new(),
+            },
+            Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+        };
+        let state = Self { file, secrets, database: database.unwrap_or_else(|| DEFAULT_DATABASE.to_owned()) };
+        state.write()?;
+        Ok(state)
+    }
+
+    pub(super) fn is_seeded(&self) -> bool {
+        self.secrets.seeded.contains(&self.database)
+    }
+
+    /// Remembers that the database is filled.
+    pub(super) fn set_seeded(&mut self) -> Result<()> {
+        self.secrets.seeded.push(self.database.clone());
+        self.write()
+    }
+
+    /// Nobody else may read it.
+    fn write(&self) -> Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).write(true).truncate(true).mode(0o600).open(&self.file);
+        let written = file.and_then(|mut file| file.write_all(&serde_json::to_vec_pretty(&self.secrets)?));
+        written.with_context(|| format!("writing {}", self.file.display()))
+    }
+}
+
+/// 122 random bits as 32 hexadecimal digits.
+pub(super) fn random() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// Makes the folder this process's own until the file is closed.
+pub(super) fn lock(folder: &Path) -> Result<File> {
+    let file = File::create(folder.join("demo.lock"))?;
+    if file.try_lock().is_err() {
+        bail!("another demo uses {}: stop it, or choose another --data", folder.display());
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_finds_the_secrets_and_the_loaded_databases() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = State::open(folder.path(), None).unwrap();
+        assert!(!first.is_seeded());
+        first.set_seeded().unwrap();
+        let second = State::open(folder.path(), None).unwrap();
+        assert_eq!(second.secrets.jwt, first.secrets.jwt);
+        assert!(second.is_seeded());
+        assert!(!State::open(folder.path(), Some("postgres://h/d".into())).unwrap().is_seeded());
+    }
+
+    #[test]
+    fn a_folder_has_one_demo() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        assert!(lock(folder.path()).unwrap_err().to_string().contains("another demo"));
+        drop(held);
+        lock(folder.path()).unwrap();
+    }
+}
