@@ -20,7 +20,6 @@ const UP: &[&str] = &[
         phone_number TEXT UNIQUE,
         reminders_off BOOLEAN NOT NULL DEFAULT FALSE,
         last_login_at {time},
-        last_booking_at {time},
         created_at {time} NOT NULL,
         deleted_at {time}
     )",

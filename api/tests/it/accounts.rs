@@ -355,3 +355,15 @@ testkit::on_both! {
         t.send(sessions().header("cookie", format!("token={}", asha.token))).await.problem(401, "unauthenticated");
     }
 }
+
+testkit::on_both! {
+    async fn the_first_administrator_is_made_even_when_a_driver_has_the_name(t: TestApp) {
+        t.driver("boss").await;
+        let admin = shared::config::Admin { email: "boss@office.example".into(), password: testkit::PASSWORD.into() };
+        shared::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+        shared::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+        let made = shared::accounts::by_email(&t.app, "boss@office.example").await.unwrap().unwrap();
+        assert_eq!(made.role, "admin");
+        assert!(made.username.starts_with("boss-"), "{}", made.username);
+    }
+}

@@ -153,8 +153,17 @@ pub async fn ensure_admin(app: &App, admin: &Admin) -> Result<()> {
     if by_email(app, &admin.email).await?.is_some() {
         return Ok(());
     }
-    let name = admin.email.split('@').next().unwrap_or("admin");
-    match create_admin(app, name, &admin.email, admin.password.expose_secret()).await {
+    let name = admin.email.split('@').next().unwrap_or("admin").to_owned();
+    let password = admin.password.expose_secret();
+    let made = match create_admin(app, &name, &admin.email, password).await {
+        Err(Error::Conflict { code: "username_taken", .. }) => {
+            let name = format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+            create_admin(app, &name, &admin.email, password).await
+        }
+        made => made,
+    };
+    match made {
+        // Another process was faster.
         Err(Error::Conflict { .. }) if by_email(app, &admin.email).await?.is_some() => Ok(()),
         made => made.map(|user| tracing::info!(user.id, "administrator created")),
     }
@@ -173,7 +182,6 @@ async fn insert(app: &App, db: &impl ConnectionTrait, account: Account, hash: St
         phone_number: Set(account.phone_number),
         reminders_off: Set(false),
         last_login_at: Set((role == Role::User).then_some(now)),
-        last_booking_at: Set(None),
         created_at: Set(now),
         deleted_at: Set(None),
         ..Default::default()

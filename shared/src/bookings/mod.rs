@@ -161,7 +161,6 @@ async fn try_to_book(app: &App, user_id: i64, lot_id: i64) -> Result<Option<Rese
         return if is_parked(&tx, user_id).await? { Err(already_parked()) } else { Ok(None) };
     };
     let id: i64 = row.try_get("", "id")?;
-    tx.execute_raw(sql(&tx, "UPDATE users SET last_booking_at = $2 WHERE id = $1", [user_id.into(), at(now)])).await?;
     activity::record(&tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
     let confirmation = ledger::insert(&tx, now, &notifications::confirmation(id, user_id)?).await?;
     tx.commit().await?;

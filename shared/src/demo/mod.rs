@@ -96,13 +96,8 @@ async fn check_empty(sink: &mut Sink) -> Result<i64> {
     sink.number("SELECT COALESCE(MAX(id), 0) FROM users").await
 }
 
-/// What follows from the rows: the last booking of every user, the next ids, the planner's statistics.
+/// What follows from the rows: the next ids, the planner's statistics.
 async fn finish(sink: &mut Sink) -> Result<()> {
-    sink.execute(
-        "UPDATE users SET last_booking_at = (SELECT r.created_at FROM reservations r
-            WHERE r.user_id = users.id ORDER BY r.id DESC LIMIT 1)",
-    )
-    .await?;
     for table in [LOTS, SPOTS, USERS, RESERVATIONS] {
         sink.advance_ids(&table).await?;
         sink.execute(&format!("ANALYZE {}", table.name)).await?;

@@ -18,7 +18,6 @@ pub struct Model {
     pub phone_number: Option<String>,
     pub reminders_off: bool,
     pub last_login_at: Option<DateTimeUtc>,
-    pub last_booking_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub deleted_at: Option<DateTimeUtc>,
 }

@@ -12,13 +12,16 @@ use std::{
 use devstack::{ChaosProxy, MailSink, Mode};
 use futures::future::join_all;
 use serde_json::json;
-use shared::{jobs::{queue, status}, notifications};
+use shared::{
+    jobs::{queue, status},
+    notifications,
+};
 use testkit::{Driver, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, execute, file_of, files_of, insert,
-    mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
+    Act, MAIL, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, execute, file_of, files_of,
+    insert, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
 };
 
 /// So many rows take a worker about a second.
@@ -28,7 +31,8 @@ const UNFINISHED: &str = "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeed
 
 /// Waits until every job has succeeded.
 async fn all_succeed(t: &TestApp) {
-    within(Duration::from_secs(60), "every job succeeded", || async { number(t, UNFINISHED).await == 0 }).await;
+    within(Duration::from_secs(60), "every job succeeded", || async { number(t, UNFINISHED).await == 0 })
+        .await;
 }
 
 /// Waits until the export has written some of its rows.
@@ -141,7 +145,7 @@ on_both_at_once! {
         let (answers, ()) = tokio::join!(join_all(drivers.iter().map(book)), killing);
         let promised = answers.iter().filter(|booked| **booked).count() as i64;
         let (bookings, jobs) = (number(&t, booked).await, number(&t, UNFINISHED).await);
-        println!("{promised} promised, {bookings} booked");
+        eprintln!("{promised} promised, {bookings} booked");
         assert!(promised <= bookings && bookings >= 3);
         assert_eq!(bookings, jobs, "a booking and its mail are one change");
 
@@ -162,7 +166,8 @@ async fn api_without_redis(t: &TestApp, port: &str) -> (devstack::Process, Strin
     settings.retain(|(name, _)| name != "REDIS_PORT");
     settings.extend([("REDIS_PORT".to_owned(), port.to_owned()), ("HTTP_ADDR".to_owned(), address.clone())]);
     let log = t.folder().join("api.log");
-    let api = devstack::App::spawn(&testkit::binary("parkade-api"), ["serve"], &settings, t.folder(), &log).unwrap();
+    let api = devstack::App::spawn(&testkit::binary("parkade-api"), ["serve"], &settings, t.folder(), &log)
+        .unwrap();
     within(Duration::from_secs(30), "the API listens", || async {
         tokio::net::TcpStream::connect(&address).await.is_ok()
     })

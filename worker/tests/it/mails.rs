@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use devstack::{Behaviour, MailSink};
 use serde_json::json;
-use shared::{jobs::{NewJob, queue}, notifications};
+use shared::{
+    jobs::{NewJob, queue},
+    notifications,
+};
 use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    delivery, driver_with, execute, hurry, insert, mail_settings, reaches, request_export, row, send_to, settings,
-    within,
+    delivery, driver_with, execute, hurry, insert, mail_settings, reaches, request_export, row, send_to,
+    settings, within,
 };
 
 /// Announces one mail; the mails that came before it are not waited for.
@@ -39,7 +42,8 @@ async fn sink_for(t: &mut TestApp) -> MailSink {
 
 /// What an operator does with a failed job.
 async fn requeue(t: &TestApp, id: Uuid) {
-    let text = "UPDATE jobs SET state = 'queued', attempt = 0, run_at = created_at, error = NULL, finished_at = NULL
+    let text =
+        "UPDATE jobs SET state = 'queued', attempt = 0, run_at = created_at, error = NULL, finished_at = NULL
                 WHERE id = $1 AND state = 'failed'";
     assert_eq!(execute(t, text, [id.into()]).await, 1);
 }
@@ -64,7 +68,7 @@ testkit::on_both! {
         let (welcome, confirmation) = (of("Welcome to Parkade, Ann Bö & Co"), of("is booked"));
         let (receipt, ready) = (of("Receipt: INR 25.50 for parking at Main Street"), of("Your export is ready"));
         for mail in &mails {
-            assert_eq!(mail.to, [driver.email.clone()]);
+            assert_eq!(mail.to, std::slice::from_ref(&driver.email));
             assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
             let (text, html) = (mail.text().unwrap(), mail.html().unwrap());
             assert!(text.contains("Hello Ann Bö & Co") && !text.contains("&amp;"), "{text}");

@@ -14,7 +14,9 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::support::{Act, MAIL, Probe, driver_with, enqueue, insert, reaches, registry, request_export, within};
+use crate::support::{
+    Act, MAIL, Probe, driver_with, enqueue, insert, reaches, registry, request_export, within,
+};
 
 async fn find(app: &App, id: Uuid) -> Status {
     status::find(app, id).await.unwrap().expect("a known job")

@@ -15,8 +15,8 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, MAINTENANCE, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, file_of, files_of, insert,
-    mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
+    Act, MAIL, MAINTENANCE, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, file_of, files_of,
+    insert, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
 };
 
 /// So many rows take a worker about a second.
@@ -45,7 +45,7 @@ on_both_at_once! {
         let asked = Instant::now();
         t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), serde_json::json!({})).await.expect(200);
         let row = reaches(&t, id, "cancelled").await;
-        println!("cancelled {:?} after it was asked for", asked.elapsed());
+        eprintln!("cancelled {:?} after it was asked for", asked.elapsed());
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
         within(Duration::from_secs(2), "no file and no .part", || async { files_of(&t, id).is_empty() }).await;
         assert_eq!((row.attempt, row.result), (1, None));
@@ -86,7 +86,7 @@ on_both_at_once! {
         let late = insert(&t, &notifications::welcome(people(&t, 1).await[0]).unwrap()).await;
         queue::announce(&t.app.redis, &[late]).await;
         assert_eq!(first.wait(Duration::from_secs(30)).await.unwrap(), Some(0), "{}", first.log());
-        println!("ended {:?} after SIGTERM", asked.elapsed());
+        eprintln!("ended {:?} after SIGTERM", asked.elapsed());
         let ended = row(&t, id).await;
         assert_eq!((ended.state.as_str(), ended.attempt), ("succeeded", 1), "{}", first.log());
         assert_eq!((row(&t, late.id).await.state.as_str(), row(&t, late.id).await.attempt), ("queued", 0));
@@ -109,7 +109,7 @@ async fn a_job_longer_than_the_grace_goes_back_without_costing_an_attempt() {
     reaches(&t, short_id, "running").await;
     let asked = Instant::now();
     worker.stop().await;
-    println!("ended {:?} after it was told to", asked.elapsed());
+    eprintln!("ended {:?} after it was told to", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     let back = row(&t, id).await;
     assert_eq!((back.state.as_str(), back.attempt, back.lease_token), ("queued", 0, None));

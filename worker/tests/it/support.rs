@@ -166,8 +166,15 @@ pub(crate) async fn row(t: &TestApp, id: Uuid) -> job::Model {
 
 /// Waits until the job is in this state, and returns its row.
 pub(crate) async fn reaches(t: &TestApp, id: Uuid, state: &str) -> job::Model {
-    within(Duration::from_secs(40), &format!("job {state}"), || async { row(t, id).await.state == state }).await;
-    row(t, id).await
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        let row = row(t, id).await;
+        if row.state == state {
+            return row;
+        }
+        assert!(Instant::now() < deadline, "not {state} within 40 s: {row:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Waits until the job's `attempt`-th run has failed and another is planned, and lets that one begin now.
@@ -198,7 +205,11 @@ pub(crate) async fn delivery(t: &TestApp, key: &str) -> email_delivery::Model {
 }
 
 /// Waits until `done` says so, and fails the test after `limit`.
-pub(crate) async fn within<F: Future<Output = bool>>(limit: Duration, what: &str, mut done: impl FnMut() -> F) {
+pub(crate) async fn within<F: Future<Output = bool>>(
+    limit: Duration,
+    what: &str,
+    mut done: impl FnMut() -> F,
+) {
     let waiting = async {
         while !done().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -233,7 +244,8 @@ pub(crate) async fn people(t: &TestApp, count: i64) -> Vec<i64> {
     for _ in 0..count {
         let name = format!("p{}", Uuid::new_v4().simple());
         let db = t.app.db.write();
-        let text = "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
+        let text =
+            "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
                     VALUES ($1, $1, $2, $2, '', 'user', $3) RETURNING id";
         let values = [name.clone().into(), format!("{name}@example.com").into(), at(t.app.clock.now())];
         let row = db.query_one_raw(sql(db, text, values)).await.unwrap().unwrap();
@@ -271,7 +283,10 @@ pub(crate) fn mail_settings(port: u16) -> [(&'static str, String); 3] {
 }
 
 /// The same with others.
-pub(crate) fn settings<'a>(mail: &'a [(&'static str, String)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn settings<'a>(
+    mail: &'a [(&'static str, String)],
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
     mail.iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied()).collect()
 }
 

@@ -23,8 +23,8 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, execute, hurry, insert, mail_settings, number,
-    people, reaches, registry, request_export, row, settings, within,
+    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, execute, hurry, insert, mail_settings,
+    number, people, reaches, registry, request_export, row, settings, within,
 };
 
 /// Runs `count` jobs one after the other; the median time from before the announcement to the first line of the job.
@@ -54,13 +54,13 @@ testkit::on_both! {
         let worker = t.work_with(registry());
         warm_up(&t).await;
         let median = median_start_latency(&t, 30).await;
-        println!("median of 30 starts: {median:?}");
+        eprintln!("median of 30 starts: {median:?}");
         assert!(median < Duration::from_millis(100), "{median:?}");
         worker.stop().await;
     }
 }
 
-testkit::on_both! {
+on_both_at_once! {
     async fn trap_2_five_thousand_jobs_never_crowd_redis_and_all_run(t: TestApp) {
         let job = Probe::<MAIL>::new(&[Act::Succeed]);
         let tx = t.app.db.begin().await.unwrap();
@@ -82,7 +82,7 @@ testkit::on_both! {
             () = watching => {}
             () = within(Duration::from_secs(180), "5,000 jobs", || async { number(&t, left).await == 0 }) => {}
         }
-        println!("5,000 jobs in {:?}; at most {most:?} waited in Redis", began.elapsed());
+        eprintln!("{:?}: 5,000 jobs in {:?}; at most {most:?} waited in Redis", t.engine, began.elapsed());
         assert!((100..=queue::MOST_WAITING + 100).contains(&most.into_inner()));
         assert_eq!(job.runs().len(), 5_000);
         worker.stop().await;
@@ -158,7 +158,7 @@ on_both_with_redis! {
         redis.resume().unwrap();
         let back = Instant::now();
         reaches(&t, meanwhile.id, "succeeded").await;
-        println!("frozen for 2 s: work again after {:?}", back.elapsed());
+        eprintln!("frozen for 2 s: work again after {:?}", back.elapsed());
         assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
 
         for _ in 0..2 {
@@ -168,7 +168,7 @@ on_both_with_redis! {
             redis.restart().await.unwrap();
             let back = Instant::now();
             reaches(&t, meanwhile.id, "succeeded").await;
-            println!("killed and restarted: work again after {:?}", back.elapsed());
+            eprintln!("killed and restarted: work again after {:?}", back.elapsed());
             assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -191,7 +191,7 @@ async fn trap_4_a_worker_outlives_a_redis_that_is_frozen_for_longer_than_it_wait
     redis.resume().unwrap();
     let back = Instant::now();
     reaches(&t, meanwhile.id, "succeeded").await;
-    println!("frozen for 33 s: work again after {:?}", back.elapsed());
+    eprintln!("frozen for 33 s: work again after {:?}", back.elapsed());
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
     worker.stop().await;
 }
@@ -218,7 +218,7 @@ on_both_at_once! {
         for id in ids {
             reaches(&t, id, "succeeded").await;
         }
-        println!("everything recovered {:?} after the kill", dead.elapsed());
+        eprintln!("everything recovered {:?} after the kill", dead.elapsed());
         assert!(dead.elapsed() < Duration::from_secs(8), "{:?} with the start of a process", dead.elapsed());
         let mails = sink.messages();
         assert_eq!(mails.len(), 6);
@@ -346,7 +346,7 @@ testkit::on_both! {
     }
 }
 
-testkit::on_both! {
+on_both_at_once! {
     async fn trap_9_finished_jobs_leave_nothing_in_redis_but_their_status_for_a_day(t: TestApp) {
         let worker = t.work_with(registry());
         let probe = Probe::<MAIL>::new(&[Act::Succeed]);
