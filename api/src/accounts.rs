@@ -185,7 +185,10 @@ pub(crate) async fn refresh(State(app): State<App>, CurrentUser(who): CurrentUse
     (status = 200, description = "The newest first", body = Sessions),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn list_sessions(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Sessions>> {
+pub(crate) async fn list_sessions(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+) -> Answer<Json<Sessions>> {
     let sessions = session::list(&app, who.user_id).await?.into_iter().map(|row| SessionView {
         id: row.id,
         created_at: row.created_at,

@@ -41,7 +41,11 @@ impl FromRequestParts<App> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let CurrentUser(identity) = CurrentUser::from_request_parts(parts, app).await?;
-        if identity.is_admin { Ok(Self(identity)) } else { Err(Error::Forbidden("only an administrator may do this").into()) }
+        if identity.is_admin {
+            Ok(Self(identity))
+        } else {
+            Err(Error::Forbidden("only an administrator may do this").into())
+        }
     }
 }
 

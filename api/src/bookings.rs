@@ -240,8 +240,12 @@ pub(crate) async fn release_spot(
 }
 
 async fn unknown_action(_: CurrentUser) -> Response {
-    Problem::new(StatusCode::BAD_REQUEST, "unknown_action", "the actions are book-spot, occupy-spot and release-spot")
-        .into_response()
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "unknown_action",
+        "the actions are book-spot, occupy-spot and release-spot",
+    )
+    .into_response()
 }
 
 /// A user's reservations: their own, or anybody's for an administrator.

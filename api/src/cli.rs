@@ -107,7 +107,9 @@ impl Cli {
             Command::Openapi => Ok(()),
             Command::Serve => serve(config).await,
             Command::Migrate(command) => migrate(config, command).await,
-            Command::Admin(AdminCommand::Create { username, email }) => create_admin(config, &username, &email).await,
+            Command::Admin(AdminCommand::Create { username, email }) => {
+                create_admin(config, &username, &email).await
+            }
             Command::Config(ConfigCommand::Check) => {
                 config.jwt_secret()?;
                 print("the settings are fine")
@@ -183,9 +185,11 @@ async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
     }
     let app = started(config).await?;
     let password = seed.password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-    let hash = accounts::password::hash(password.clone()).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let hash =
+        accounts::password::hash(password.clone()).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     let plan = Plan::new(seed.size, seed.span, seed.seed, app.clock.now(), app.config.zone, seed.heavy);
-    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
+    let bar = ProgressBar::new_spinner()
+        .with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
     let loaded = demo::load(&app.db, &plan, &hash, |rows| bar.set_position(rows))
         .await
         .map_err(|error| anyhow::anyhow!(error.chain()))?;
@@ -194,6 +198,10 @@ async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
     print(&format!(
         "{} lots, {} spots, {} users, {} reservations in {:.1} s; \
          log in as admin@parkade.test or driver@parkade.test with the password {password}",
-        loaded.lots, loaded.spots, loaded.users, loaded.reservations, loaded.elapsed.as_secs_f64()
+        loaded.lots,
+        loaded.spots,
+        loaded.users,
+        loaded.reservations,
+        loaded.elapsed.as_secs_f64()
     ))
 }

@@ -55,7 +55,9 @@ pub(crate) struct RequestExport {
 impl RequestExport {
     pub(crate) fn checked(self, app: &App) -> Answer<exports::Request> {
         let instant = |pointer: &str, text: Option<String>| {
-            let read = |text: String| time::parse(&text, app.config.zone).map_err(|why| Error::invalid(pointer, why));
+            let read = |text: String| {
+                time::parse(&text, app.config.zone).map_err(|why| Error::invalid(pointer, why))
+            };
             text.map(read).transpose()
         };
         let everyone = match self.scope.as_deref() {
@@ -87,7 +89,8 @@ pub(crate) struct Accepted {
 pub(crate) type AcceptedAnswer = (StatusCode, [(HeaderName, HeaderValue); 2], Json<Accepted>);
 
 pub(crate) fn accepted(id: Uuid) -> Answer<AcceptedAnswer> {
-    let location = HeaderValue::from_str(&format!("/api/tasks/{id}")).map_err(|e| Error::from(anyhow::Error::new(e)))?;
+    let location =
+        HeaderValue::from_str(&format!("/api/tasks/{id}")).map_err(|e| Error::from(anyhow::Error::new(e)))?;
     let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("1"))];
     let body = Accepted {
         msg: "export requested",
@@ -224,14 +227,17 @@ pub(crate) async fn download_export(
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
     if response.status().is_success() {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     }
     Ok(response)
 }
 
 /// `Content-Disposition` for any name (RFC 6266, RFC 8187): a plain form, and the exact one in UTF-8.
 fn attachment(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
     let exact = name.bytes().fold(String::new(), |text, byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => text + &char::from(byte).to_string(),
         _ => format!("{text}%{byte:02X}"),
@@ -244,9 +250,13 @@ fn attachment(name: &str) -> String {
     (status = 200, description = "The newest first", body = Exports),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn export_history(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Exports>> {
+pub(crate) async fn export_history(
+    State(app): State<App>,
+    CurrentUser(who): CurrentUser,
+) -> Answer<Json<Exports>> {
     let now = app.clock.now();
-    let exports = exports::history(&app, who.user_id).await?.into_iter().map(|export| ExportView::of(export, now));
+    let exports =
+        exports::history(&app, who.user_id).await?.into_iter().map(|export| ExportView::of(export, now));
     Ok(Json(Exports { msg: "your exports", exports: exports.collect() }))
 }
 

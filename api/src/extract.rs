@@ -55,9 +55,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let axum::extract::Path(value) = axum::extract::Path::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address"))?;
+        let axum::extract::Path(value) =
+            axum::extract::Path::from_request_parts(parts, state).await.map_err(|_| {
+                Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+            })?;
         Ok(Self(value))
     }
 }
@@ -80,7 +81,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn not_json() -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be application/json")
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be application/json",
+    )
 }
 
 /// The body, unless it is too large. One that is not much too large is still read to its end, because a client that
@@ -91,8 +96,9 @@ async fn body(request: Request) -> Result<Vec<u8>, Problem> {
     while seen <= 16 * MAX_BODY
         && let Some(piece) = pieces.next().await
     {
-        let piece = piece
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read"))?;
+        let piece = piece.map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read")
+        })?;
         seen += piece.len();
         if seen <= MAX_BODY {
             body.extend_from_slice(&piece);
@@ -119,7 +125,11 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         }
     })?;
     if reader.end().is_err() {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "the body goes on after its JSON value"));
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_json",
+            "the body goes on after its JSON value",
+        ));
     }
     Ok(value)
 }

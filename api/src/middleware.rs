@@ -33,7 +33,8 @@ pub struct RequestId(pub String);
 
 /// Wraps the routes.
 pub fn wrap(routes: Router, app: &App) -> Router {
-    let origins: Vec<HeaderValue> = app.config.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let origins: Vec<HeaderValue> =
+        app.config.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let cors = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
@@ -77,7 +78,8 @@ async fn forget_strangers(request: Request, next: Next) -> Response {
 /// Takes the caller's request id if it is a sensible one, or gives one, and logs the request under it.
 async fn identify(mut request: Request, next: Next) -> Response {
     let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let sensible = |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let sensible =
+        |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     let id = given.filter(sensible).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", trace = id, http.method = %request.method(), http.path = request.uri().path());

@@ -75,10 +75,14 @@ impl Problem {
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this address does not know the method; see Allow"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("method_not_allowed", "this address does not know the method; see Allow")
+            }
             StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than 64 KiB"),
             StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is too long"),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "the body must be application/json"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported_media_type", "the body must be application/json")
+            }
             StatusCode::RANGE_NOT_SATISFIABLE => ("range_not_satisfiable", "the file has no such range"),
             StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "the service cannot answer now; try again"),
             status if status.is_server_error() => ("internal", "something went wrong on our side"),
@@ -101,7 +105,9 @@ impl From<Error> for Problem {
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             Error::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
             Error::Gone(_) => Self::new(StatusCode::GONE, "gone", detail),
-            Error::Invalid(errors) => Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid", detail) },
+            Error::Invalid(errors) => {
+                Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid", detail) }
+            }
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Error::RateLimited { retry_after } => Self {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::CurrentUser,
-    exports::{AcceptedAnswer, Accepted, RequestExport, accepted},
+    exports::{Accepted, AcceptedAnswer, RequestExport, accepted},
     extract::{OptionalJson, Path, Query},
     problem::{Answer, Problem, ProblemBody},
 };

@@ -77,7 +77,12 @@ async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Resu
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    report.add(format!("{name}: API memory"), api.memory()?.peak_bytes as f64 / f64::from(1 << 20), "MiB", "peak");
+    report.add(
+        format!("{name}: API memory"),
+        api.memory()?.peak_bytes as f64 / f64::from(1 << 20),
+        "MiB",
+        "peak",
+    );
     verify(&stage).await
 }
 
@@ -87,16 +92,21 @@ async fn prepare(stage: &Stage) -> Result<Vec<String>> {
     for number in 1..=LOTS {
         let location_name = format!("Lot {number}");
         let price = Money::from_minor(2500);
-        let lot = NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
+        let lot =
+            NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
         lots::create(app, lot).await?;
     }
     let mut tokens = Vec::new();
     let tx = app.db.begin().await?;
     for number in 1..=64_i64 {
         let email = format!("user{number}@example.com");
-        let text = "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
+        let text =
+            "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
                     VALUES ($1, $1, $1, $1, 'none', 'user', $2) RETURNING id";
-        let row = tx.query_one_raw(sql(&tx, text, [email.into(), app.clock.now().into()])).await?.context("a row")?;
+        let row = tx
+            .query_one_raw(sql(&tx, text, [email.into(), app.clock.now().into()]))
+            .await?
+            .context("a row")?;
         tokens.push(session::open(app, &tx, row.try_get("", "id")?, None).await?);
     }
     tx.commit().await?;
@@ -116,9 +126,12 @@ async fn flows(address: &str, tokens: &[String], seconds: u64) -> Result<(f64, V
             while Instant::now() < end {
                 let lot = rand::random_range(1..=LOTS);
                 let body = format!("{{\"lot_id\":{lot}}}");
-                let answer = timed(&mut connection, &mut times, "/api/booking/book-spot", &token, &body, 201).await?;
+                let answer =
+                    timed(&mut connection, &mut times, "/api/booking/book-spot", &token, &body, 201).await?;
                 let id = answer["reservation"]["id"].as_i64().context("an id")?;
-                let body = format!("{{\"reservation_id\":{id},\"payment_method\":\"card\",\"transaction_id\":\"TXN{id}\"}}");
+                let body = format!(
+                    "{{\"reservation_id\":{id},\"payment_method\":\"card\",\"transaction_id\":\"TXN{id}\"}}"
+                );
                 timed(&mut connection, &mut times, "/api/booking/release-spot", &token, &body, 200).await?;
             }
             anyhow::Ok(times)
@@ -155,7 +168,18 @@ async fn pgbench(stage: &Stage, clients: usize, seconds: u64) -> Result<f64> {
     std::fs::write(&script, STATEMENTS)?;
     let text = output(
         Command::new(postgres.bin("pgbench"))
-            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string(), "-f"])
+            .args([
+                "-n",
+                "-M",
+                "prepared",
+                "-j",
+                "2",
+                "-c",
+                &clients.to_string(),
+                "-T",
+                &seconds.to_string(),
+                "-f",
+            ])
             .arg(&script)
             .arg(postgres.url("parkade")),
     )

@@ -73,7 +73,12 @@ async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Resu
     #[expect(clippy::cast_precision_loss, reason = "figures")]
     {
         report.add(format!("{name}: {tool}"), bare, "s", format!("{rows} rows, median of {}", options.runs));
-        report.add(format!("{name}: export, request to ready"), ours, "s", format!("{:.0} rows/s", rows as f64 / ours));
+        report.add(
+            format!("{name}: export, request to ready"),
+            ours,
+            "s",
+            format!("{:.0} rows/s", rows as f64 / ours),
+        );
         report.check(format!("{name}: export / bare copy"), ours / bare, "x", Goal::AtMost(times));
         let more = worker.memory()?.peak_bytes.saturating_sub(idle) as f64 / f64::from(1 << 20);
         report.check(format!("{name}: worker's peak memory above idle"), more, "MiB", Goal::AtMost(16.0));
@@ -97,7 +102,11 @@ async fn bare_copy(stage: &Stage, query: &str) -> Result<f64> {
         }
     };
     let begun = Instant::now();
-    let status = command.stdout(Stdio::from(file)).status().await.context("the database's own tool; install sqlite3")?;
+    let status = command
+        .stdout(Stdio::from(file))
+        .status()
+        .await
+        .context("the database's own tool; install sqlite3")?;
     ensure!(status.success(), "{command:?} failed");
     Ok(begun.elapsed().as_secs_f64())
 }

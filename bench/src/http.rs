@@ -42,7 +42,9 @@ impl Connection {
     }
 
     fn complete(&self) -> Result<Option<(u16, String)>> {
-        let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
+        let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+            return Ok(None);
+        };
         let head = std::str::from_utf8(&self.buffer[..end])?;
         let status = head.get(9..12).context("a status line")?.parse()?;
         let length: usize = head

@@ -50,7 +50,7 @@ impl Stage {
             ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
             ("UPLOAD_FOLDER", path("files")),
             ("MAIL_FOLDER", path("mails")),
-            ("LOG_LEVEL", "warn,worker=debug,shared=debug,apalis_core::backend::persistence=debug".into()),
+            ("LOG_LEVEL", "warn".into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
@@ -75,7 +75,13 @@ impl Stage {
     pub fn spawn(&self, binary: &Path, command: &str, more: &[(&str, String)]) -> Result<Process> {
         let mut settings = self.settings.clone();
         settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        Binaries::spawn(binary, [command], &settings, self.folder.path(), &self.path(&format!("{command}.log")))
+        Binaries::spawn(
+            binary,
+            [command],
+            &settings,
+            self.folder.path(),
+            &self.path(&format!("{command}.log")),
+        )
     }
 
     /// Starts the release worker.

@@ -32,6 +32,10 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, definitions: &[&str]) -> Re
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) async fn run_for(manager: &SchemaManager<'_>, sqlite: &[&str], postgres: &[&str]) -> Result<(), DbErr> {
+pub(crate) async fn run_for(
+    manager: &SchemaManager<'_>,
+    sqlite: &[&str],
+    postgres: &[&str],
+) -> Result<(), DbErr> {
     run(manager, if manager.get_database_backend() == DbBackend::Sqlite { sqlite } else { postgres }).await
 }

@@ -7,8 +7,7 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE users (
+const UP: &[&str] = &["CREATE TABLE users (
         id {id},
         username TEXT NOT NULL,
         username_key TEXT NOT NULL UNIQUE,
@@ -22,8 +21,7 @@ const UP: &[&str] = &[
         last_login_at {time},
         created_at {time} NOT NULL,
         deleted_at {time}
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -7,8 +7,7 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE lots (
+const UP: &[&str] = &["CREATE TABLE lots (
         id {id},
         location_name TEXT NOT NULL,
         address TEXT NOT NULL,
@@ -19,8 +18,7 @@ const UP: &[&str] = &[
         created_at {time} NOT NULL,
         updated_at {time} NOT NULL,
         archived_at {time}
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

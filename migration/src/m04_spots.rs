@@ -7,16 +7,14 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE spots (
+const UP: &[&str] = &["CREATE TABLE spots (
         id {id},
         lot_id BIGINT NOT NULL REFERENCES lots (id),
         number BIGINT NOT NULL,
         retiring BOOLEAN NOT NULL DEFAULT FALSE,
         retired_at {time},
         UNIQUE (lot_id, number)
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -33,10 +33,10 @@ const UP: &[&str] = &[
         started_at {time},
         finished_at {time}
     )",
-    "CREATE UNIQUE INDEX jobs_one_live_a_key ON jobs (kind, unique_key) WHERE state IN ('queued', 'running')",
+    "CREATE UNIQUE INDEX jobs_one_live_a_key ON jobs (kind, unique_key)
+        WHERE unique_key IS NOT NULL AND state IN ('queued', 'running')",
     "CREATE INDEX jobs_due ON jobs (queue, run_at) WHERE state = 'queued'",
-    "CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running'",
-    "CREATE INDEX jobs_by_owner ON jobs (owner_id, created_at)",
+    "CREATE INDEX jobs_running ON jobs (queue) WHERE state = 'running'",
     "CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('succeeded', 'cancelled')",
 ];
 

@@ -7,15 +7,13 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE cron_ticks (
+const UP: &[&str] = &["CREATE TABLE cron_ticks (
         name TEXT NOT NULL,
         tick {time} NOT NULL,
         job_id {uuid},
         created_at {time} NOT NULL,
         PRIMARY KEY (name, tick)
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -7,8 +7,7 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE email_deliveries (
+const UP: &[&str] = &["CREATE TABLE email_deliveries (
         key TEXT NOT NULL PRIMARY KEY,
         kind TEXT NOT NULL,
         user_id BIGINT REFERENCES users (id),
@@ -20,8 +19,7 @@ const UP: &[&str] = &[
         error TEXT,
         created_at {time} NOT NULL,
         updated_at {time} NOT NULL
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

@@ -7,8 +7,7 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE idempotency_keys (
+const UP: &[&str] = &["CREATE TABLE idempotency_keys (
         user_id BIGINT NOT NULL,
         key TEXT NOT NULL,
         request_hash TEXT NOT NULL,
@@ -17,8 +16,7 @@ const UP: &[&str] = &[
         body TEXT,
         created_at {time} NOT NULL,
         PRIMARY KEY (user_id, key)
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

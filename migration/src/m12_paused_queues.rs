@@ -7,13 +7,11 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const UP: &[&str] = &[
-    "CREATE TABLE paused_queues (
+const UP: &[&str] = &["CREATE TABLE paused_queues (
         queue TEXT NOT NULL PRIMARY KEY,
         paused_by BIGINT,
         paused_at {time} NOT NULL
-    )",
-];
+    )"];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {

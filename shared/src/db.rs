@@ -6,8 +6,8 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqlxPostgresConnector, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::{
         self, ConnectOptions,
         postgres::{PgConnectOptions, PgPoolOptions},
@@ -30,11 +30,15 @@ pub enum Engine {
 ///
 /// SQLite has one writer: a pool of one connection queues writes in this process, where waiting is fair and
 /// cheap, and readers have connections of their own. On PostgreSQL both are the same pool.
+///
+/// What may be done again after a crash of the database server need not wait for its disk: PostgreSQL has
+/// connections for that, too.
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
     write: DatabaseConnection,
     read: DatabaseConnection,
+    relaxed: DatabaseConnection,
 }
 
 /// How long a caller waits for a free connection before it is told that the database is away.
@@ -46,7 +50,11 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when the database cannot be reached, [`Error::Internal`] for a malformed URL.
     pub async fn connect(url: &str, connections: u32) -> Result<Self> {
-        if url.starts_with("sqlite:") { Self::sqlite(url, connections).await } else { Self::postgres(url, connections).await }
+        if url.starts_with("sqlite:") {
+            Self::sqlite(url, connections).await
+        } else {
+            Self::postgres(url, connections).await
+        }
     }
 
     async fn sqlite(url: &str, connections: u32) -> Result<Self> {
@@ -63,7 +71,8 @@ impl Db {
         }
         let write = sqlite_pool(options.clone(), 1).await?;
         let read = sqlite_pool(options.create_if_missing(false), connections).await?;
-        Ok(Self { engine: Engine::Sqlite, write: write.into(), read: read.into() })
+        let write: DatabaseConnection = write.into();
+        Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read: read.into() })
     }
 
     async fn postgres(url: &str, connections: u32) -> Result<Self> {
@@ -72,15 +81,15 @@ impl Db {
             .application_name("parkade")
             .options([("timezone", "UTC"), ("lock_timeout", "3000"), ("statement_timeout", "60000")])
             .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await
-            .map_err(|error| Error::Unavailable(anyhow::Error::new(error).context("cannot connect to PostgreSQL")))?;
+        let relaxed = options.clone().options([("synchronous_commit", "off")]);
+        let pool = postgres_pool(connections).connect_with(options).await.map_err(|error| {
+            Error::Unavailable(anyhow::Error::new(error).context("cannot connect to PostgreSQL"))
+        })?;
         let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool })
+        let relaxed = SqlxPostgresConnector::from_sqlx_postgres_pool(
+            postgres_pool(connections.div_ceil(2)).connect_lazy_with(relaxed),
+        );
+        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool, relaxed })
     }
 
     /// Which database this is.
@@ -101,6 +110,13 @@ impl Db {
         &self.read
     }
 
+    /// The connection for single statements that may be lost, with their effects, when the database server crashes:
+    /// claims and ends of jobs, which are then run again.
+    #[must_use]
+    pub const fn relaxed(&self) -> &DatabaseConnection {
+        &self.relaxed
+    }
+
     /// Begins a transaction that may write. On SQLite it takes the write lock at once: one that read first and
     /// wrote later would fail with "database is locked" in the middle.
     ///
@@ -112,7 +128,10 @@ impl Db {
             Engine::Sqlite => {
                 let immediate = Some(SqliteTransactionMode::Immediate);
                 self.write
-                    .begin_with_options(TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() })
+                    .begin_with_options(TransactionOptions {
+                        sqlite_transaction_mode: immediate,
+                        ..Default::default()
+                    })
                     .await?
             }
         })
@@ -134,7 +153,10 @@ impl Db {
                 // The lock lives on a connection of its own, which the migrations do not use.
                 let mut lock =
                     self.write.get_postgres_connection_pool().acquire().await.context("database")?.detach();
-                sqlx::query("SELECT pg_advisory_lock(7033152)").execute(&mut lock).await.context("database")?;
+                sqlx::query("SELECT pg_advisory_lock(7033152)")
+                    .execute(&mut lock)
+                    .await
+                    .context("database")?;
                 let done = Migrator::up(&self.write, None).await;
                 sqlx::Connection::close(lock).await.context("database")?;
                 done?;
@@ -153,13 +175,19 @@ impl Db {
 
     /// Closes the connections; SQLite folds its write-ahead log into the file.
     pub async fn close(self) {
-        let (write, read) = (self.write, self.read);
-        for pool in [read, write] {
+        for pool in [self.read, self.relaxed, self.write] {
             if let Err(error) = pool.close().await {
                 tracing::warn!(%error, "database did not close cleanly");
             }
         }
     }
+}
+
+fn postgres_pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
 }
 
 async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
@@ -169,7 +197,9 @@ async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<
         .test_before_acquire(false)
         .connect_with(options)
         .await
-        .map_err(|error| Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database")))
+        .map_err(|error| {
+            Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database"))
+        })
 }
 
 /// A statement with `$1`-style placeholders, which both engines read.

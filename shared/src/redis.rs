@@ -97,7 +97,10 @@ impl Redis {
 }
 
 fn client(url: &SecretString) -> Result<Client> {
-    let info = url.expose_secret().into_connection_info().map_err(|e| anyhow::Error::new(e).context("the Redis URL"))?;
+    let info = url
+        .expose_secret()
+        .into_connection_info()
+        .map_err(|e| anyhow::Error::new(e).context("the Redis URL"))?;
     Ok(Client::open(info)?)
 }
 

@@ -21,20 +21,38 @@ const fn unset(name: &'static str, help: &'static str) -> Setting {
 
 /// Every setting, in the order in which a newcomer meets them.
 pub const SETTINGS: &[Setting] = &[
-    unset("JWT_SECRET_KEY", "Signs the login tokens: at least 32 bytes, the same for every API process. Required to serve"),
-    setting("DATABASE_URL", "sqlite://data/parkade.db?mode=rwc", "The database: sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME"),
+    unset(
+        "JWT_SECRET_KEY",
+        "Signs the login tokens: at least 32 bytes, the same for every API process. Required to serve",
+    ),
+    setting(
+        "DATABASE_URL",
+        "sqlite://data/parkade.db?mode=rwc",
+        "The database: sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
+    ),
     setting("DATABASE_CONNECTIONS", "16", "Most connections of a process to the database"),
-    setting("REDIS_HOST", "127.0.0.1", "Redis server, for the three databases below where they are not given"),
+    setting(
+        "REDIS_HOST",
+        "127.0.0.1",
+        "Redis server, for the three databases below where they are not given",
+    ),
     setting("REDIS_PORT", "6379", "Port of the Redis server"),
     unset("REDIS_PASSWORD", "Password of the Redis server"),
-    unset("CACHE_REDIS_URL", "Redis database of caches and sessions; redis://REDIS_HOST:REDIS_PORT/0 when unset"),
+    unset(
+        "CACHE_REDIS_URL",
+        "Redis database of caches and sessions; redis://REDIS_HOST:REDIS_PORT/0 when unset",
+    ),
     unset("QUEUE_REDIS_URL", "Redis database of the job queues; …/1 when unset"),
     unset("CELERY_BROKER_URL", "The old name of QUEUE_REDIS_URL"),
     unset("NOTIFICATION_REDIS_URL", "Redis database of notification status; …/2 when unset"),
     setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
     setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
     setting("PUBLIC_URL", "http://127.0.0.1:5000", "Where users reach the API: the links in mails"),
-    setting("CORS_ORIGINS", "http://localhost:5173,http://127.0.0.1:5173", "Web origins that may call the API, separated by commas"),
+    setting(
+        "CORS_ORIGINS",
+        "http://localhost:5173,http://127.0.0.1:5173",
+        "Web origins that may call the API, separated by commas",
+    ),
     setting("APP_ENV", "development", "development, testing or production"),
     setting("APP_TIMEZONE", "Asia/Kolkata", "IANA time zone of times without offset, of days and of months"),
     setting("CURRENCY", "INR", "Currency code; prices have two decimal places"),
@@ -54,7 +72,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("WORKER_EXPORTS", "2", "Exports that a worker runs at once"),
     setting("WORKER_MAINTENANCE", "1", "Maintenance jobs that a worker runs at once"),
     setting("LOG_FORMAT", "text", "text, or json for one object a line"),
-    setting("LOG_LEVEL", "info", "What is logged: error, warn, info, debug, trace, or a filter such as shared=debug,info"),
+    setting(
+        "LOG_LEVEL",
+        "info",
+        "What is logged: error, warn, info, debug, trace, or a filter such as shared=debug,info",
+    ),
 ];
 
 /// The settings as the last part of `--help`.

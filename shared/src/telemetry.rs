@@ -18,7 +18,8 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level)?;
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
-    let started = if log.json { logs.json().flatten_event(true).try_init() } else { logs.compact().try_init() };
+    let started =
+        if log.json { logs.json().flatten_event(true).try_init() } else { logs.compact().try_init() };
     started.map_err(|error| anyhow::anyhow!(error))
 }
 

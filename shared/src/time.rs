@@ -17,7 +17,10 @@ pub mod wire {
     use super::{DateTime, Utc, rfc3339};
 
     /// Writes an instant.
-    pub fn serialize<S: serde::Serializer>(instant: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: serde::Serializer>(
+        instant: &DateTime<Utc>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&rfc3339(*instant))
     }
 

@@ -113,7 +113,8 @@ impl TestApp {
 
     /// Logs somebody in over HTTP.
     pub async fn log_in(&self, email: &str) -> Driver {
-        let answer = self.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
+        let answer =
+            self.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
         self.logged_in(&answer, email.to_owned())
     }
 
@@ -139,7 +140,8 @@ impl TestApp {
 
     /// Books a spot. Returns the reservation's id.
     pub async fn book(&self, driver: &Driver, lot: i64) -> i64 {
-        let answer = self.post("/booking/book-spot", Some(driver), json!({ "lot_id": lot })).await.expect(201);
+        let answer =
+            self.post("/booking/book-spot", Some(driver), json!({ "lot_id": lot })).await.expect(201);
         answer.body["reservation"]["id"].as_i64().expect("an id")
     }
 

@@ -94,7 +94,9 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let router = api::router(app.clone());
-        tokio::spawn(async move { api::serve_until(listener, router, std::future::pending()).await.expect("the API serves") });
+        tokio::spawn(async move {
+            api::serve_until(listener, router, std::future::pending()).await.expect("the API serves")
+        });
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
         Self { app, engine, address, http, settings, folder, stop: CancellationToken::new() }
     }

@@ -18,7 +18,11 @@ pub fn binary(name: &str) -> PathBuf {
         test.parent().and_then(Path::parent).expect("target/debug/deps").to_path_buf()
     });
     let path = folder.join(name);
-    assert!(path.is_file(), "{} is missing: cargo build -p api -p worker, or cargo xtask test", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: cargo build -p api -p worker, or cargo xtask test",
+        path.display()
+    );
     path
 }
 
@@ -38,7 +42,8 @@ impl<'a> Processes<'a> {
 
     fn spawn(&self, name: &str, command: &str, address: Option<String>) -> Process {
         let mut settings = self.test.settings().to_vec();
-        for (name, value) in self.changed.iter().cloned().chain(address.map(|a| ("HTTP_ADDR".to_owned(), a))) {
+        for (name, value) in self.changed.iter().cloned().chain(address.map(|a| ("HTTP_ADDR".to_owned(), a)))
+        {
             settings.retain(|(known, _)| *known != name);
             settings.push((name, value));
         }

@@ -25,7 +25,9 @@ pub async fn redis() -> &'static Redis {
 pub async fn postgres() -> &'static Postgres {
     static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
     POSTGRES
-        .get_or_init(|| async { Postgres::start_with(&["-c", "fsync=off"]).await.expect("PostgreSQL starts") })
+        .get_or_init(|| async {
+            Postgres::start_with(&["-c", "fsync=off"]).await.expect("PostgreSQL starts")
+        })
         .await
 }
 

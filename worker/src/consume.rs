@@ -24,7 +24,11 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
         match consume(worker, queue, concurrency, stop.clone()).await {
             Ok(()) => break,
             Err(error) => {
-                tracing::warn!(queue = queue.name(), error = format!("{error:#}"), "consumer ended; starting another");
+                tracing::warn!(
+                    queue = queue.name(),
+                    error = format!("{error:#}"),
+                    "consumer ended; starting another"
+                );
                 tokio::select! {
                     () = tokio::time::sleep(RESTART_PAUSE) => {}
                     () = stop.cancelled() => {}
@@ -34,7 +38,12 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
     }
 }
 
-async fn consume(worker: &Worker, queue: Queue, concurrency: usize, stop: CancellationToken) -> anyhow::Result<()> {
+async fn consume(
+    worker: &Worker,
+    queue: Queue,
+    concurrency: usize,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let redis = &worker.app.redis;
     let storage: RedisStorage<Message> =
         RedisStorage::new(redis.consumer()?).with_config(queue::config(redis, queue));

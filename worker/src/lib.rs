@@ -52,9 +52,11 @@ impl Worker {
         let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
         feeding.spawn(async move { signals.listen(&redis).await });
         let mut consuming = JoinSet::new();
-        for (queue, concurrency) in
-            [(Queue::Mail, workers.mail), (Queue::Exports, workers.exports), (Queue::Maintenance, workers.maintenance)]
-        {
+        for (queue, concurrency) in [
+            (Queue::Mail, workers.mail),
+            (Queue::Exports, workers.exports),
+            (Queue::Maintenance, workers.maintenance),
+        ] {
             let mut relay = Relay::new(self.app.clone(), queue);
             feeding.spawn(async move { relay.run().await });
             // A consumer fetches and acknowledges one message after the other, so a wide queue has several.

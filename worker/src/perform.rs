@@ -37,7 +37,9 @@ pub async fn perform(worker: &Worker, id: Uuid) {
             telemetry::traced(trace, run_claimed(worker, &claim).instrument(span)).await;
         }
         Ok(None) => tracing::debug!(job.id = %id, "job is taken, ended or not due"),
-        Err(error) => tracing::warn!(job.id = %id, error = error.chain(), "job not claimed; the relay will try again"),
+        Err(error) => {
+            tracing::warn!(job.id = %id, error = error.chain(), "job not claimed; the relay will try again")
+        }
     }
 }
 
@@ -94,7 +96,8 @@ async fn attempt(worker: &Worker, claim: &Claim, kind: Kind, progress: &Progress
         attempt: claim.attempt,
         progress: progress.clone(),
     };
-    let work = AssertUnwindSafe(tokio::time::timeout(kind.timeout, kind.run(&claim.payload, context))).catch_unwind();
+    let work = AssertUnwindSafe(tokio::time::timeout(kind.timeout, kind.run(&claim.payload, context)))
+        .catch_unwind();
     tokio::select! {
         biased;
         ended = work => match ended {
@@ -172,7 +175,13 @@ async fn record(worker: &Worker, claim: &Claim, verdict: Verdict, done: Done, re
     }
 }
 
-async fn try_to_record(worker: &Worker, claim: &Claim, verdict: Verdict, done: &Done, reason: &str) -> Result<bool> {
+async fn try_to_record(
+    worker: &Worker,
+    claim: &Claim,
+    verdict: Verdict,
+    done: &Done,
+    reason: &str,
+) -> Result<bool> {
     let app = &worker.app;
     let now = app.clock.now();
     let result = done.result.to_string();
@@ -184,7 +193,7 @@ async fn try_to_record(worker: &Worker, claim: &Claim, verdict: Verdict, done: &
         Verdict::Cancel => Close::Cancelled,
     };
     if done.then.is_empty() {
-        return ledger::close(app.db.write(), now, claim, close).await;
+        return ledger::close(app.db.relaxed(), now, claim, close).await;
     }
     let tx = app.db.begin().await?;
     if !ledger::close(&tx, now, claim, close).await? {

@@ -3,7 +3,9 @@
 pub mod password;
 pub mod session;
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+};
 
 pub use crate::entities::user::Model as User;
 use crate::{
@@ -83,7 +85,12 @@ pub async fn register(app: &App, registration: Registration, user_agent: Option<
 ///
 /// # Errors
 /// [`Error::Unauthenticated`], the same for an unknown address and a wrong password.
-pub async fn log_in(app: &App, email: &str, password: String, user_agent: Option<String>) -> Result<LoggedIn> {
+pub async fn log_in(
+    app: &App,
+    email: &str,
+    password: String,
+    user_agent: Option<String>,
+) -> Result<LoggedIn> {
     let user = by_email(app, email).await?;
     let right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
     let Some(user) = user.filter(|_| right) else {
@@ -92,7 +99,8 @@ pub async fn log_in(app: &App, email: &str, password: String, user_agent: Option
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let token = session::open(app, &tx, user.id, user_agent).await?;
-    tx.execute_raw(sql(&tx, "UPDATE users SET last_login_at = $2 WHERE id = $1", [user.id.into(), at(now)])).await?;
+    tx.execute_raw(sql(&tx, "UPDATE users SET last_login_at = $2 WHERE id = $1", [user.id.into(), at(now)]))
+        .await?;
     activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;
     tx.commit().await?;
     Ok(LoggedIn { user, token })
@@ -169,7 +177,13 @@ pub async fn ensure_admin(app: &App, admin: &Admin) -> Result<()> {
     }
 }
 
-async fn insert(app: &App, db: &impl ConnectionTrait, account: Account, hash: String, role: Role) -> Result<User> {
+async fn insert(
+    app: &App,
+    db: &impl ConnectionTrait,
+    account: Account,
+    hash: String,
+    role: Role,
+) -> Result<User> {
     let now = app.clock.now();
     let row = user::ActiveModel {
         username_key: Set(key(&account.username)),
@@ -221,7 +235,9 @@ impl Account {
     fn checked(registration: Registration) -> Result<Self> {
         let mut wrong = Vec::new();
         let mut check = |pointer: &str, problem: Option<&str>| {
-            wrong.extend(problem.map(|message| FieldError { pointer: pointer.into(), message: message.into() }));
+            wrong.extend(
+                problem.map(|message| FieldError { pointer: pointer.into(), message: message.into() }),
+            );
         };
         let username = registration.username.trim().to_owned();
         let email = key(&registration.email);

@@ -16,7 +16,8 @@ static SLOTS: LazyLock<Arc<Semaphore>> =
     LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(2, usize::from))));
 
 /// Compared with when there is no such user, so that the answer takes as long as for one there is.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$5Xjhr5uKsMdaWHSZT1COmJf6lJ7fY3mKLgzXZ3Jp1yc";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$5Xjhr5uKsMdaWHSZT1COmJf6lJ7fY3mKLgzXZ3Jp1yc";
 
 /// The hash to store, with a salt of its own.
 ///
@@ -39,9 +40,8 @@ pub async fn hash(password: String) -> Result<String> {
 /// [`crate::Error::Internal`] when checking fails for another reason than a wrong password.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     in_turn(move || {
-        let right = Argon2::default()
-            .verify_password(password.as_bytes(), hash.as_deref().unwrap_or(NOBODY))
-            .is_ok();
+        let right =
+            Argon2::default().verify_password(password.as_bytes(), hash.as_deref().unwrap_or(NOBODY)).is_ok();
         Ok(right && hash.is_some())
     })
     .await

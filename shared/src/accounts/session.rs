@@ -87,7 +87,8 @@ fn token(app: &App, user_id: i64, session_id: Uuid, now: DateTime<Utc>) -> Resul
 /// # Errors
 /// [`Error::Unauthenticated`] for every token that is not good, whatever is wrong with it.
 pub async fn find(app: &App, token: &str) -> Result<Identity> {
-    const REFUSED: Error = Error::Unauthenticated("the token is not valid or the session has ended; log in again");
+    const REFUSED: Error =
+        Error::Unauthenticated("the token is not valid or the session has ended; log in again");
     let claims = read(app, token)?.ok_or(REFUSED)?;
     let identity = match believed(app, claims.sid).await {
         Some(identity) => identity,

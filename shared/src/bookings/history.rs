@@ -60,7 +60,8 @@ pub const fn encoding(engine: Engine) -> Encoding {
     }
 }
 
-const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id JOIN users u ON u.id = r.user_id";
+const JOINS: &str =
+    "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id JOIN users u ON u.id = r.user_id";
 
 /// Rows of a query on SQLite, which hands over text much faster than rows.
 const PAGE: i64 = 500;
@@ -108,7 +109,8 @@ impl Filter {
 /// # Errors
 /// Those of the database.
 pub async fn count(db: &Db, filter: &Filter) -> Result<i64> {
-    let text = format!("SELECT COUNT(*) AS count FROM reservations r WHERE {}", filter.condition(db.engine()));
+    let text =
+        format!("SELECT COUNT(*) AS count FROM reservations r WHERE {}", filter.condition(db.engine()));
     let row = db.read().query_one_raw(crate::db::sql(db.read(), &text, [])).await?;
     Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
 }
@@ -129,7 +131,10 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
             let page = filter.page();
             let pool = db.read().get_sqlite_connection_pool().clone();
             // One transaction, so that every page is of the same instant.
-            stream::once(async move { Ok::<_, sqlx::Error>(pages(pool.begin().await?, page)) }).try_flatten().map_err(failed).boxed()
+            stream::once(async move { Ok::<_, sqlx::Error>(pages(pool.begin().await?, page)) })
+                .try_flatten()
+                .map_err(failed)
+                .boxed()
         }
     }
 }

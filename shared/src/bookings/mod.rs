@@ -2,11 +2,13 @@
 
 pub mod billing;
 pub mod history;
+pub mod payment;
 pub mod state;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 
+pub use self::payment::Payment;
 use self::state::{Event, State};
 use crate::{
     activity,
@@ -48,15 +50,6 @@ pub struct Reservation {
     pub transaction_id: Option<String>,
     /// Of the payment.
     pub payment_method: Option<String>,
-}
-
-/// How a driver pays.
-#[derive(Debug, Clone, Default)]
-pub struct Payment {
-    /// Given by whoever took the money.
-    pub transaction_id: Option<String>,
-    /// `qr`, `upi`, `card`, `cash`, or another name.
-    pub method: Option<String>,
 }
 
 /// A finished session and its bill.
@@ -134,7 +127,10 @@ pub async fn book_spot(app: &App, user_id: i64, lot_id: i64) -> Result<Reservati
             return Ok(booked);
         }
     }
-    Err(Error::conflict("lot_full", "too many drivers are booking this parking lot; try again or try another one"))
+    Err(Error::conflict(
+        "lot_full",
+        "too many drivers are booking this parking lot; try again or try another one",
+    ))
 }
 
 /// `None` when somebody else was faster at the chosen spot.
@@ -253,7 +249,7 @@ async fn is_overstayed(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> 
 /// [`Error::NotFound`] for a reservation of somebody else; [`Error::Conflict`] when there is no session to end,
 /// or it was paid by another transaction.
 pub async fn release_spot(app: &App, user_id: i64, id: i64, payment: Payment) -> Result<Release> {
-    let payment = checked(payment)?;
+    let payment = payment.checked()?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let mut reservation = lock_own(&tx, user_id, id).await?;
@@ -261,7 +257,10 @@ pub async fn release_spot(app: &App, user_id: i64, id: i64, payment: Payment) ->
         return match (&payment.transaction_id, &reservation.transaction_id) {
             (Some(given), Some(stored)) if given == stored => Ok(released(reservation)),
             (None, _) => Ok(released(reservation)),
-            _ => Err(Error::conflict("paid_otherwise", "the session has ended and was paid by another transaction")),
+            _ => Err(Error::conflict(
+                "paid_otherwise",
+                "the session has ended and was paid by another transaction",
+            )),
         };
     }
     reservation.state = after(&reservation, Event::Release)?;
@@ -299,23 +298,6 @@ fn released(reservation: Reservation) -> Release {
         charged_hours: billing::charged_hours(reservation.parking_time, left),
         reservation,
     }
-}
-
-/// The names under which payments are stored; an unknown one is kept as given.
-fn checked(payment: Payment) -> Result<Payment> {
-    let field = |pointer: &str, text: Option<String>, most: usize| match text.filter(|text| !text.is_empty()) {
-        Some(text) if text.chars().count() > most || text.contains('\0') => {
-            Err(Error::invalid(pointer, format!("must have at most {most} characters, none of them NUL")))
-        }
-        text => Ok(text),
-    };
-    let method = field("/payment_method", payment.method, 20)?.map(|method| match method.as_str() {
-        "qr" | "upi" => "UPI".to_owned(),
-        "card" => "Card".to_owned(),
-        "cash" => "Cash".to_owned(),
-        _ => method,
-    });
-    Ok(Payment { transaction_id: field("/transaction_id", payment.transaction_id, 50)?, method })
 }
 
 fn after(reservation: &Reservation, event: Event) -> Result<State> {

@@ -32,7 +32,8 @@ pub enum Event {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Reserved, Self::Active, Self::Completed, Self::Cancelled, Self::Expired];
+    pub const ALL: [Self; 5] =
+        [Self::Reserved, Self::Active, Self::Completed, Self::Cancelled, Self::Expired];
 
     /// As stored and sent.
     #[must_use]
@@ -63,7 +64,9 @@ impl State {
             (Self::Reserved, Cancel) => Ok(Self::Cancelled),
             (Self::Reserved, Expire) => Ok(Self::Expired),
             (Self::Active, Release) => Ok(Self::Completed),
-            (Self::Reserved, Release) => Err("the spot has not been occupied yet; cancel the reservation instead"),
+            (Self::Reserved, Release) => {
+                Err("the spot has not been occupied yet; cancel the reservation instead")
+            }
             (Self::Active, Occupy) => Err("the spot is occupied already"),
             (Self::Active, Cancel) => Err("the session is running; release the spot instead"),
             (Self::Active, Expire) => Err("the session is running"),

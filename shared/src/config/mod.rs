@@ -152,7 +152,9 @@ impl Config {
         });
         let currency = from.parse("CURRENCY", |text| {
             let known = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
-            known.then(|| text.to_owned()).ok_or("must be a currency code of three capital letters such as INR")
+            known
+                .then(|| text.to_owned())
+                .ok_or("must be a currency code of three capital letters such as INR")
         });
         let json = from.parse("LOG_FORMAT", |text| match text {
             "text" => Ok(false),
@@ -160,7 +162,8 @@ impl Config {
             _ => Err("must be text or json"),
         });
         let database_url = from.parse("DATABASE_URL", |url| {
-            let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+            let known =
+                ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
             known.then(|| SecretString::from(url)).ok_or("must begin with sqlite: or postgres://")
         });
         let cache_redis_url = from.redis_url(&["CACHE_REDIS_URL"], 0);
@@ -223,7 +226,9 @@ impl Config {
             _ => None,
         };
         let sender = from.parse("MAIL_DEFAULT_SENDER", |text| {
-            text.parse::<lettre::message::Mailbox>().map(|_| text.to_owned()).map_err(|e| format!("no mail address: {e}"))
+            text.parse::<lettre::message::Mailbox>()
+                .map(|_| text.to_owned())
+                .map_err(|e| format!("no mail address: {e}"))
         });
         Some(Mail {
             server: from.text("MAIL_SERVER"),

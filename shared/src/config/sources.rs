@@ -28,7 +28,9 @@ impl Sources {
             match std::env::var(setting.name) {
                 Ok(value) => sources.add(setting.name, value, "the environment"),
                 Err(std::env::VarError::NotPresent) => {}
-                Err(error) => sources.problems.push(format!("{} (from the environment): {error}", setting.name)),
+                Err(error) => {
+                    sources.problems.push(format!("{} (from the environment): {error}", setting.name))
+                }
             }
         }
         if Path::new(".env").exists() {
@@ -68,7 +70,8 @@ impl Sources {
         if SETTINGS.iter().any(|s| s.name == name) {
             self.add(&name, value, source);
         } else {
-            self.problems.push(format!("{name} (from {source}): there is no such setting; --help lists them"));
+            self.problems
+                .push(format!("{name} (from {source}): there is no such setting; --help lists them"));
         }
     }
 
@@ -97,7 +100,11 @@ impl Sources {
     }
 
     /// A value that `read` understands; otherwise a problem is noted and `None` returned.
-    pub(super) fn parse<T, E: fmt::Display>(&mut self, name: &str, read: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+    pub(super) fn parse<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let value = self.text(name)?;
         match read(&value) {
             Ok(value) => Some(value),
@@ -108,7 +115,11 @@ impl Sources {
         }
     }
 
-    pub(super) fn number<T: TryFrom<u64>>(&mut self, name: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
+    pub(super) fn number<T: TryFrom<u64>>(
+        &mut self,
+        name: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<T> {
         self.parse(name, |text| {
             let number = text.parse::<u64>().ok().filter(|n| range.contains(n));
             number
@@ -121,11 +132,14 @@ impl Sources {
     pub(super) fn redis_url(&mut self, names: &[&str], db: u8) -> Option<SecretString> {
         if let Some(name) = names.iter().find(|name| self.values.contains_key(**name)) {
             return self.parse(name, |url| {
-                redis_scheme(url).then(|| SecretString::from(url)).ok_or("must begin with redis://, rediss:// or unix://")
+                redis_scheme(url)
+                    .then(|| SecretString::from(url))
+                    .ok_or("must begin with redis://, rediss:// or unix://")
             });
         }
         let (host, port) = (self.text("REDIS_HOST")?, self.number::<u16>("REDIS_PORT", 1..=65535)?);
-        let password = self.text("REDIS_PASSWORD").map_or_else(String::new, |p| format!(":{}@", percent_encode(&p)));
+        let password =
+            self.text("REDIS_PASSWORD").map_or_else(String::new, |p| format!(":{}@", percent_encode(&p)));
         Some(SecretString::from(format!("redis://{password}{host}:{port}/{db}")))
     }
 }

@@ -2,15 +2,15 @@
 
 #![expect(missing_docs, reason = "columns are documented where the tables are defined")]
 
-pub mod user;
-pub mod session;
-pub mod lot;
-pub mod spot;
-pub mod reservation;
-pub mod job;
-pub mod cron_tick;
-pub mod export;
 pub mod activity;
+pub mod cron_tick;
 pub mod email_delivery;
+pub mod export;
 pub mod idempotency_key;
+pub mod job;
+pub mod lot;
 pub mod paused_queue;
+pub mod reservation;
+pub mod session;
+pub mod spot;
+pub mod user;

@@ -60,7 +60,9 @@ pub fn write_line<W: Write>(
 ) -> csv::Result<()> {
     let cells = match encoding {
         Encoding::Copy => split(line),
-        Encoding::Json => serde_json::from_slice::<[Cell<'_>; 13]>(line).ok().map(|cells| cells.map(|cell| cell.0)),
+        Encoding::Json => {
+            serde_json::from_slice::<[Cell<'_>; 13]>(line).ok().map(|cells| cells.map(|cell| cell.0))
+        }
     };
     let [id, lot, address, spot, start, end, cost, status, method, transaction, vehicle, user_id, user] =
         cells.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "a line that is none"))?;
@@ -178,7 +180,8 @@ fn safe(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 
 /// The same driver gets the same name in every export of this installation, and nobody else can tell whose it is.
 fn pseudonym(key: &[u8], user_id: &[u8]) -> String {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length will do"));
+    let mut mac =
+        <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length will do"));
     mac.update(b"export user ");
     mac.update(user_id);
     mac.finalize().into_bytes()[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
@@ -193,9 +196,9 @@ struct Instant<'a> {
 impl<'a> Instant<'a> {
     fn read(cell: &'a [u8]) -> Option<Self> {
         let number = |range: std::ops::Range<usize>| -> Option<u32> {
-            cell.get(range)?.iter().try_fold(0, |sum, digit| {
-                digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
-            })
+            cell.get(range)?
+                .iter()
+                .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0')))
         };
         let day = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)?).ok()?, number(5..7)?, number(8..10)?)?;
         let time = day.and_hms_opt(number(11..13)?, number(14..16)?, number(17..19)?)?;

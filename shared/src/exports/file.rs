@@ -53,7 +53,8 @@ impl PartFile {
     /// Those of the file system.
     pub fn sync(&self) -> io::Result<Facts> {
         self.file.sync_all()?;
-        let sha256 = self.hash.clone().finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let sha256 =
+            self.hash.clone().finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         Ok(Facts { bytes: self.bytes, sha256 })
     }
 
@@ -86,7 +87,9 @@ impl Write for PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.whole && let Err(error) = fs::remove_file(&self.part) {
+        if !self.whole
+            && let Err(error) = fs::remove_file(&self.part)
+        {
             tracing::warn!(%error, file = %self.part.display(), "unfinished export not removed");
         }
     }

@@ -50,7 +50,11 @@ impl Job for ExportCsv {
         let format = Format {
             currency: app.config.currency.clone(),
             with_user: export.everyone,
-            anonymise: export.anonymise.then(|| app.config.jwt_secret().map(<[u8]>::to_vec)).transpose().map_err(anyhow::Error::new)?,
+            anonymise: export
+                .anonymise
+                .then(|| app.config.jwt_secret().map(<[u8]>::to_vec))
+                .transpose()
+                .map_err(anyhow::Error::new)?,
         };
         context.progress.set(0, history::count(&app.db, &filter).await?);
 
@@ -58,7 +62,8 @@ impl Job for ExportCsv {
         let (batches, received) = mpsc::channel(BATCHES);
         let progress = context.progress.clone();
         let encoding = history::encoding(app.db.engine());
-        let writing = tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
+        let writing =
+            tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
         read(context, &filter, batches).await?;
         let (file, facts, rows) = writing.await.context("the writing thread")??;
 
@@ -66,7 +71,8 @@ impl Job for ExportCsv {
         let expires_at = now + app.config.export_expiry;
         record(context, &facts, rows, expires_at).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
-        let done = Done::with(json!({ "rows": rows, "bytes": facts.bytes, "sha256": facts.sha256 })).then(mail);
+        let done =
+            Done::with(json!({ "rows": rows, "bytes": facts.bytes, "sha256": facts.sha256 })).then(mail);
         // Nothing is awaited from here to the success, so a cancelled export never leaves a file.
         file.finish().map_err(disk)?;
         Ok(done)
@@ -139,7 +145,12 @@ fn disk(error: io::Error) -> Error {
 }
 
 /// Notes what the file is before it gets its name, unless the job is another run's by now.
-async fn record(context: &Context, facts: &Facts, rows: i64, expires_at: chrono::DateTime<chrono::Utc>) -> Result<()> {
+async fn record(
+    context: &Context,
+    facts: &Facts,
+    rows: i64,
+    expires_at: chrono::DateTime<chrono::Utc>,
+) -> Result<()> {
     let db = context.app.db.write();
     let bytes = i64::try_from(facts.bytes).unwrap_or(i64::MAX);
     let done = db

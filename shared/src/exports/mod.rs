@@ -87,7 +87,9 @@ impl Export {
     #[must_use]
     pub fn stage(&self, now: DateTime<Utc>) -> Stage {
         match self.state.as_str() {
-            "succeeded" if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) => Stage::Expired,
+            "succeeded" if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) => {
+                Stage::Expired
+            }
             "succeeded" => Stage::Ready,
             "failed" => Stage::Failed,
             "cancelled" => Stage::Cancelled,
@@ -169,8 +171,12 @@ pub async fn download(app: &App, who: &Identity, id: Uuid) -> Result<(PathBuf, S
     let path = file::path(&app.config.upload_folder, id);
     match export.stage(app.clock.now()) {
         Stage::Ready if path.is_file() => Ok((path, export.file_name.unwrap_or_else(|| format!("{id}.csv")))),
-        Stage::Ready | Stage::Expired => Err(Error::Gone("the file has expired; request a new export".into())),
-        Stage::Underway(_) => Err(Error::conflict("export_not_ready", "the export is not finished yet; poll its status")),
+        Stage::Ready | Stage::Expired => {
+            Err(Error::Gone("the file has expired; request a new export".into()))
+        }
+        Stage::Underway(_) => {
+            Err(Error::conflict("export_not_ready", "the export is not finished yet; poll its status"))
+        }
         Stage::Failed => Err(Error::conflict("export_failed", "the export failed; request a new one")),
         Stage::Cancelled => Err(Error::conflict("export_cancelled", "the export was cancelled")),
     }
@@ -185,5 +191,9 @@ pub async fn cancel(app: &App, who: &Identity, id: Uuid) -> Result<()> {
     if matches!(export.stage(app.clock.now()), Stage::Cancelled) {
         return Ok(());
     }
-    if jobs::cancel(app, id).await? { Ok(()) } else { Err(Error::conflict("export_ended", "the export has ended already")) }
+    if jobs::cancel(app, id).await? {
+        Ok(())
+    } else {
+        Err(Error::conflict("export_ended", "the export has ended already"))
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -132,7 +132,7 @@ async fn try_to_insert(
             db,
             "INSERT INTO jobs (id, kind, queue, payload, unique_key, owner_id, state, max_attempts, run_at, trace, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10)
-             ON CONFLICT (kind, unique_key) WHERE state IN ('queued', 'running') DO NOTHING",
+             ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') DO NOTHING",
             [
                 job.id.into(),
                 job.kind.into(),
@@ -173,7 +173,7 @@ pub async fn claim(
     id: Uuid,
 ) -> Result<Option<Claim>> {
     let statement = sql(
-        db.write(),
+        db.relaxed(),
         "UPDATE jobs SET
             crashes = CASE WHEN state = 'running' THEN crashes + 1 ELSE 0 END,
             state = 'running', attempt = attempt + 1, worker = $2, lease_token = $3, lease_until = $4, started_at = $5
@@ -183,7 +183,7 @@ pub async fn claim(
          RETURNING id, kind, payload, owner_id, attempt, max_attempts, lease_token, trace, cancel_requested",
         [id.into(), worker.into(), Uuid::new_v4().into(), at(now + lease), at(now), (MAX_CRASHES - 1).into()],
     );
-    Ok(Claim::find_by_statement(statement).one(db.write()).await?)
+    Ok(Claim::find_by_statement(statement).one(db.relaxed()).await?)
 }
 
 /// Keeps a job for another `lease` and stores its progress. `None`: the job is not ours any more; otherwise
@@ -201,10 +201,16 @@ pub async fn renew(
     let row = db
         .write()
         .query_one_raw(sql(
-            db.write(),
+            db.relaxed(),
             "UPDATE jobs SET lease_until = $3, progress_current = $4, progress_total = $5
              WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested",
-            [claim.id.into(), claim.lease_token.into(), at(now + lease), progress.0.into(), progress.1.into()],
+            [
+                claim.id.into(),
+                claim.lease_token.into(),
+                at(now + lease),
+                progress.0.into(),
+                progress.1.into(),
+            ],
         ))
         .await?;
     Ok(row.map(|row| row.try_get("", "cancel_requested")).transpose()?)
@@ -229,8 +235,14 @@ pub enum Close<'a> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn close(db: &impl ConnectionTrait, now: DateTime<Utc>, claim: &Claim, how: Close<'_>) -> Result<bool> {
-    let (state, run_at, result, error): (&str, Option<DateTime<Utc>>, Option<&str>, Option<&str>) = match how {
+pub async fn close(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    claim: &Claim,
+    how: Close<'_>,
+) -> Result<bool> {
+    let (state, run_at, result, error): (&str, Option<DateTime<Utc>>, Option<&str>, Option<&str>) = match how
+    {
         Close::Succeeded(result) => ("succeeded", None, Some(result), None),
         Close::Failed(error) => ("failed", None, None, Some(error)),
         Close::Cancelled => ("cancelled", None, None, None),
@@ -276,65 +288,6 @@ pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<job:
         ))
         .await?;
     find(db, id).await
-}
-
-/// Buries jobs whose workers vanished once too often. Returns their ids.
-///
-/// # Errors
-/// Those of the database.
-pub async fn bury_poison(db: &Db, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
-    ids(
-        db.write(),
-        "UPDATE jobs SET state = 'failed', finished_at = $1, lease_token = NULL, lease_until = NULL,
-            error = 'its worker vanished three times in a row while running it'
-         WHERE state = 'running' AND lease_until < $1 AND crashes >= $2 RETURNING id",
-        [at(now), (MAX_CRASHES - 1).into()],
-    )
-    .await
-}
-
-/// A job that waits for a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromQueryResult)]
-pub struct Due {
-    /// Which job.
-    pub id: Uuid,
-    /// How often it has been run.
-    pub attempt: i64,
-}
-
-/// Jobs of a queue that wait to be run now: those whose worker has vanished, then those due for `head_start` or
-/// longer, the oldest first.
-///
-/// # Errors
-/// Those of the database.
-pub async fn due(
-    db: &Db,
-    now: DateTime<Utc>,
-    head_start: Duration,
-    queue: Queue,
-    limit: u64,
-) -> Result<Vec<Due>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let abandoned = sql(
-        db.read(),
-        "SELECT id, attempt FROM jobs WHERE state = 'running' AND lease_until < $1 AND queue = $2 LIMIT $3",
-        [at(now), queue.name().into(), limit.into()],
-    );
-    let waiting = sql(
-        db.read(),
-        "SELECT id, attempt FROM jobs WHERE state = 'queued' AND queue = $1 AND run_at <= $2
-           AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = $1)
-         ORDER BY run_at LIMIT $3",
-        [queue.name().into(), at(now - head_start), limit.into()],
-    );
-    let mut found = Due::find_by_statement(abandoned).all(db.read()).await?;
-    found.extend(Due::find_by_statement(waiting).all(db.read()).await?);
-    Ok(found)
-}
-
-async fn ids<const N: usize>(db: &impl ConnectionTrait, text: &str, values: [Value; N]) -> Result<Vec<Uuid>> {
-    let rows = db.query_all_raw(sql(db, text, values)).await?;
-    Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)
 }
 
 /// The job's row.

@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
+pub mod backlog;
 pub mod context;
 pub mod ledger;
 pub mod policy;

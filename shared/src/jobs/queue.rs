@@ -55,7 +55,8 @@ pub fn announce_soon(app: &App, jobs: Vec<Enqueued>) {
 /// Tells the workers about jobs, after the commit. Best effort: what is not announced is found by the relay.
 pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
     for queue in Queue::ALL {
-        let ids: Vec<Uuid> = jobs.iter().filter(|job| job.queue == queue && job.due).map(|job| job.id).collect();
+        let ids: Vec<Uuid> =
+            jobs.iter().filter(|job| job.queue == queue && job.due).map(|job| job.id).collect();
         if ids.is_empty() {
             continue;
         }
@@ -81,7 +82,9 @@ pub async fn push(redis: &Redis, queue: Queue, ids: &[Uuid]) -> Result<()> {
     let messages: Vec<_> = ids.iter().map(|id| TaskBuilder::new(Message { id: *id }).build()).collect();
     // Both go out on one connection, one behind the other, so this is a single round trip.
     let (pushed, woken) = tokio::join!(storage.push_all(stream::iter(messages).boxed()), wake(redis, queue));
-    pushed.map_err(|error| crate::Error::Unavailable(anyhow::anyhow!("pushing into {}: {error}", queue.name())))?;
+    pushed.map_err(|error| {
+        crate::Error::Unavailable(anyhow::anyhow!("pushing into {}: {error}", queue.name()))
+    })?;
     woken
 }
 

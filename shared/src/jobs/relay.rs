@@ -1,19 +1,19 @@
 //! The sweep: pushes due jobs that nobody has claimed into Redis. It alone is enough for every job to run.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 use super::{
     Queue,
-    ledger::{self, Due},
+    backlog::{self, Due},
     queue, status,
 };
 use crate::{app::App, error::Result};
 
 const PAUSE: Duration = Duration::from_millis(500);
-const PAUSE_UNDER_LOAD: Duration = Duration::from_millis(20);
+const PAUSE_UNDER_LOAD: Duration = Duration::from_millis(50);
 const TIDY_BATCH: usize = 1_000;
 
 /// Whoever enqueued a job announces it, so it is left to them for this long.
@@ -45,7 +45,11 @@ impl Relay {
                 Ok(true) => PAUSE_UNDER_LOAD,
                 Ok(false) => PAUSE,
                 Err(error) => {
-                    tracing::warn!(queue = self.queue.name(), error = error.chain(), "sweep failed; trying again");
+                    tracing::warn!(
+                        queue = self.queue.name(),
+                        error = error.chain(),
+                        "sweep failed; trying again"
+                    );
                     PAUSE
                 }
             };
@@ -60,7 +64,7 @@ impl Relay {
     pub async fn sweep(&mut self) -> Result<bool> {
         let (app, queue) = (&self.app, self.queue);
         let tidied = queue::tidy(&app.redis, queue, TIDY_BATCH).await?;
-        for id in ledger::bury_poison(&app.db, app.clock.now()).await? {
+        for id in backlog::bury_poison(&app.db, app.clock.now()).await? {
             tracing::error!(job.id = %id, "job given up: its worker vanished three times in a row");
             status::publish_from_ledger(app, id).await;
         }
@@ -70,9 +74,13 @@ impl Relay {
         }
         self.pushed.retain(|_, at| at.elapsed() < PATIENCE);
         let asked = room + self.pushed.len() as u64;
-        let due = ledger::due(&app.db, app.clock.now(), HEAD_START, queue, asked).await?;
+        let due = backlog::due(&app.db, app.clock.now(), HEAD_START, queue, asked).await?;
+        // What is not due any more has been claimed.
+        let still_due: HashSet<Due> = due.iter().copied().collect();
+        self.pushed.retain(|job, _| still_due.contains(job));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let fresh: Vec<Due> = due.into_iter().filter(|job| !self.pushed.contains_key(job)).take(room).collect();
+        let fresh: Vec<Due> =
+            due.into_iter().filter(|job| !self.pushed.contains_key(job)).take(room).collect();
         if !fresh.is_empty() {
             let ids: Vec<_> = fresh.iter().map(|job| job.id).collect();
             queue::push(&app.redis, queue, &ids).await?;

@@ -23,7 +23,8 @@ pub struct Signals {
 }
 
 /// Further looks this much later: a push may land between an empty fetch and the reading of its reply.
-const ECHOES: [Duration; 3] = [Duration::from_millis(3), Duration::from_millis(30), Duration::from_millis(200)];
+const ECHOES: [Duration; 3] =
+    [Duration::from_millis(3), Duration::from_millis(30), Duration::from_millis(200)];
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -71,7 +72,10 @@ impl Signals {
     pub async fn listen(&self, redis: &Redis) {
         loop {
             if let Err(error) = self.listen_once(redis).await {
-                tracing::warn!(error = error.chain(), "not hearing signals; jobs are found by sweeping meanwhile");
+                tracing::warn!(
+                    error = error.chain(),
+                    "not hearing signals; jobs are found by sweeping meanwhile"
+                );
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
@@ -87,7 +91,9 @@ impl Signals {
             let text: String = message.get_payload()?;
             if message.get_channel_name() != cancel_channel {
                 Queue::named(&text).into_iter().for_each(|queue| self.wake(queue));
-            } else if let Some(interrupts) = text.parse().ok().and_then(|id: Uuid| self.running().get(&id).cloned()) {
+            } else if let Some(interrupts) =
+                text.parse().ok().and_then(|id: Uuid| self.running().get(&id).cloned())
+            {
                 interrupts.interrupt(Interruption::Cancelled);
             }
         }

@@ -89,8 +89,12 @@ fn freshness() -> TimeDelta {
     TimeDelta::from_std(RENEW_EVERY * 2).unwrap_or_default()
 }
 
-/// Tells readers where the job stands. Best effort: the ledger has the truth.
+/// Tells the job's owner where it stands. Best effort: the ledger has the truth. A job without an owner is followed by
+/// nobody but administrators, who read the ledger.
 pub async fn publish(app: &App, id: Uuid, status: &Status) {
+    if status.owner_id.is_none() {
+        return;
+    }
     let key = app.redis.keys().job(id);
     let fields = [
         ("kind", status.kind.clone()),

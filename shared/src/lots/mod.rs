@@ -109,7 +109,11 @@ pub async fn list(app: &App) -> Result<Vec<Lot>> {
 /// [`Error::NotFound`] when there is none with this id, or it is archived.
 pub async fn find(app: &App, id: i64) -> Result<Lot> {
     let statement = sql(app.db.read(), &format!("{SELECT} AND l.id = $1"), [id.into()]);
-    Row::find_by_statement(statement).one(app.db.read()).await?.map(Lot::from).ok_or(Error::NotFound("parking lot"))
+    Row::find_by_statement(statement)
+        .one(app.db.read())
+        .await?
+        .map(Lot::from)
+        .ok_or(Error::NotFound("parking lot"))
 }
 
 /// A lot and its free spots, by number.
@@ -185,7 +189,11 @@ fn checked(mut new: NewLot) -> Result<NewLot> {
 /// Why no spot of the lot could be had: it does not exist, or it is full.
 pub(crate) async fn explain_no_spot(db: &impl ConnectionTrait, id: i64) -> Error {
     let open = db
-        .query_one_raw(sql(db, "SELECT 1 AS one FROM lots WHERE id = $1 AND archived_at IS NULL", [id.into()]))
+        .query_one_raw(sql(
+            db,
+            "SELECT 1 AS one FROM lots WHERE id = $1 AND archived_at IS NULL",
+            [id.into()],
+        ))
         .await;
     match open {
         Ok(Some(_)) => Error::conflict("lot_full", "the parking lot is full; try another one"),

@@ -10,7 +10,7 @@ use rand_chacha::{
 use shared::{
     entities::job,
     jobs::{
-        NewJob, Queue,
+        NewJob, Queue, backlog,
         ledger::{self, Claim, Close},
         policy::{self, Ending, LEASE, MAX_CRASHES, Verdict},
     },
@@ -60,7 +60,7 @@ impl<'a> Ledger<'a> {
     }
 
     async fn due(&self) -> Vec<Uuid> {
-        let due = ledger::due(&self.t.app.db, self.now, Duration::ZERO, Queue::Mail, 100).await.unwrap();
+        let due = backlog::due(&self.t.app.db, self.now, Duration::ZERO, Queue::Mail, 100).await.unwrap();
         due.iter().map(|due| due.id).collect()
     }
 
@@ -215,12 +215,12 @@ testkit::on_both! {
         let mut l = Ledger::of(&t);
         let (id, other) = (l.add(&Ledger::job()).await, l.add(&Ledger::job()).await);
         for attempt in 1..=MAX_CRASHES {
-            assert!(ledger::bury_poison(&t.app.db, l.now).await.unwrap().is_empty());
+            assert!(backlog::bury_poison(&t.app.db, l.now).await.unwrap().is_empty());
             assert_eq!(l.claim(id).await.unwrap().attempt, attempt);
             l.wait(LEASE_MILLIS + 1);
         }
         assert!(l.claim(id).await.is_none(), "no fourth start");
-        assert_eq!(ledger::bury_poison(&t.app.db, l.now).await.unwrap(), [id]);
+        assert_eq!(backlog::bury_poison(&t.app.db, l.now).await.unwrap(), [id]);
         let row = l.row(id).await;
         assert_eq!((row.state.as_str(), row.attempt, row.finished_at), ("failed", 3, Some(l.now)));
         assert!(row.error.unwrap().contains("vanished"));
@@ -238,7 +238,7 @@ testkit::on_both! {
             let claim = l.claim(id).await.expect("two starts are not three");
             assert!(l.close(&claim, Close::Retry(l.now, "answered")).await, "an answer ends the row");
         }
-        assert!(ledger::bury_poison(&t.app.db, l.now + TimeDelta::hours(1)).await.unwrap().is_empty());
+        assert!(backlog::bury_poison(&t.app.db, l.now + TimeDelta::hours(1)).await.unwrap().is_empty());
     }
 }
 
@@ -312,7 +312,7 @@ testkit::on_both! {
             let id = l.add(&Ledger::job()).await;
             let mut starts = 0;
             loop {
-                ledger::bury_poison(&t.app.db, l.now).await.unwrap();
+                backlog::bury_poison(&t.app.db, l.now).await.unwrap();
                 let Some(claim) = l.claim(id).await else { break };
                 starts += 1;
                 assert!(starts < 20, "seed {seed} goes on for ever");

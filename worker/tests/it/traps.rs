@@ -104,7 +104,9 @@ testkit::on_both! {
 }
 
 async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
-    redis::cmd("KEYS").arg(pattern).query_async(&mut t.app.redis.queue.clone()).await.unwrap()
+    let mut redis = t.app.redis.queue.clone();
+    let found = redis::AsyncCommands::scan_match::<_, String>(&mut redis, pattern).await.unwrap();
+    futures::StreamExt::collect::<Vec<_>>(found).await.into_iter().map(|key| key.unwrap()).collect()
 }
 
 on_both_at_once! {
