@@ -23,14 +23,18 @@ const fn unset(name: &'static str, help: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     unset(
         "JWT_SECRET_KEY",
-        "Signs the login tokens: at least 32 bytes, the same for every API process. Required to serve",
+        "Signs the login tokens: at least 32 bytes, the same for every process. Required to serve and to work",
     ),
     setting(
         "DATABASE_URL",
         "sqlite://data/parkade.db?mode=rwc",
         "The database: sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
     ),
-    setting("DATABASE_CONNECTIONS", "16", "Most connections of a process to the database"),
+    setting(
+        "DATABASE_CONNECTIONS",
+        "16",
+        "Most connections of a process to the database; on PostgreSQL half as many more keep the books of jobs",
+    ),
     setting(
         "REDIS_HOST",
         "127.0.0.1",

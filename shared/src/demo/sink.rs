@@ -31,9 +31,7 @@ impl Sink {
             Engine::Sqlite => Self::Sqlite(db.begin().await?),
             Engine::Postgres => {
                 let pool = db.write().get_postgres_connection_pool();
-                let mut sink = Self::Postgres(pool.begin().await.context("database")?);
-                sink.execute("SET LOCAL statement_timeout = 0").await?;
-                sink
+                Self::Postgres(pool.begin().await.context("database")?)
             }
         })
     }

@@ -19,8 +19,10 @@ const TIDY_BATCH: usize = 1_000;
 /// Whoever enqueued a job announces it, so it is left to them for this long.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// A job that was pushed and not claimed is pushed again after this long: Redis may have lost it.
+/// A job that was pushed and not claimed is pushed again after this long: Redis may have lost it. Where nothing
+/// waits in Redis any more, it has, unless a consumer is just about to claim the job.
 const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_WITH_EMPTY_QUEUE: Duration = Duration::from_secs(1);
 
 /// The sweeper of one queue in one worker. Every worker has one; a job pushed twice is claimed once.
 #[derive(Debug)]
@@ -68,11 +70,13 @@ impl Relay {
             tracing::error!(job.id = %id, "job given up: its worker vanished three times in a row");
             status::publish_from_ledger(app, id).await;
         }
-        let room = queue::MOST_WAITING.saturating_sub(queue::waiting(&app.redis, queue).await?);
+        let waiting = queue::waiting(&app.redis, queue).await?;
+        let room = queue::MOST_WAITING.saturating_sub(waiting);
         if room == 0 {
             return Ok(tidied >= TIDY_BATCH);
         }
-        self.pushed.retain(|_, at| at.elapsed() < PATIENCE);
+        let patience = if waiting == 0 { PATIENCE_WITH_EMPTY_QUEUE } else { PATIENCE };
+        self.pushed.retain(|_, at| at.elapsed() < patience);
         let asked = room + self.pushed.len() as u64;
         let due = backlog::due(&app.db, app.clock.now(), HEAD_START, queue, asked).await?;
         // What is not due any more has been claimed.

@@ -15,7 +15,8 @@ use shared::{
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, Probe, driver_with, enqueue, insert, reaches, registry, request_export, within,
+    Act, MAIL, Probe, driver_with, enqueue, enqueue_for, insert, people, reaches, registry, request_export,
+    within,
 };
 
 async fn find(app: &App, id: Uuid) -> Status {
@@ -81,13 +82,14 @@ on_both_with_redis! {
 testkit::on_both! {
     async fn a_status_that_nobody_refreshes_is_not_believed(t: TestApp) {
         let worker = t.work_with(registry());
-        let id = enqueue(&t, &Probe::<MAIL>::new(&[Act::Succeed])).await;
+        let owner = people(&t, 1).await[0];
+        let id = enqueue_for(&t, owner, &Probe::<MAIL>::new(&[Act::Succeed])).await;
         reaches(&t, id, "succeeded").await;
         within(Duration::from_secs(5), "the published end", || async { find(&t.app, id).await.state.is_final() }).await;
         worker.stop().await;
         let running = Status {
             kind: "probe-mail".into(),
-            owner_id: None,
+            owner_id: Some(owner),
             state: State::Progress,
             current: 1,
             total: 2,

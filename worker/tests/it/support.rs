@@ -160,6 +160,13 @@ pub(crate) async fn enqueue(t: &TestApp, job: &impl Job) -> Uuid {
 }
 
 /// The job's row.
+/// The same for a job that somebody owns, and may follow.
+pub(crate) async fn enqueue_for(t: &TestApp, owner: i64, job: &impl Job) -> Uuid {
+    let enqueued = insert(t, &NewJob::of(job).unwrap().owner(owner)).await;
+    shared::jobs::queue::announce(&t.app.redis, &[enqueued]).await;
+    enqueued.id
+}
+
 pub(crate) async fn row(t: &TestApp, id: Uuid) -> job::Model {
     ledger::find(&t.app.db, id).await.unwrap().expect("the job is in the ledger")
 }

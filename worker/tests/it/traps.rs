@@ -23,8 +23,8 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, execute, hurry, insert, mail_settings,
-    number, people, reaches, registry, request_export, row, settings, within,
+    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, enqueue_for, execute, hurry, insert,
+    mail_settings, number, people, reaches, registry, request_export, row, settings, within,
 };
 
 /// Runs `count` jobs one after the other; the median time from before the announcement to the first line of the job.
@@ -352,7 +352,8 @@ on_both_at_once! {
     async fn trap_9_finished_jobs_leave_nothing_in_redis_but_their_status_for_a_day(t: TestApp) {
         let worker = t.work_with(registry());
         let probe = Probe::<MAIL>::new(&[Act::Succeed]);
-        let ids = join_all((0..200).map(|_| enqueue(&t, &probe))).await;
+        let owner = people(&t, 1).await[0];
+        let ids = join_all((0..200).map(|_| enqueue_for(&t, owner, &probe))).await;
         for id in &ids {
             reaches(&t, *id, "succeeded").await;
         }
