@@ -88,7 +88,8 @@ impl Problem {
             status if status.is_server_error() => ("internal", "something went wrong on our side"),
             _ => ("bad_request", "the request cannot be understood"),
         };
-        Self::new(status, code, detail)
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { retry_after, ..Self::new(status, code, detail) }
     }
 }
 
@@ -116,7 +117,7 @@ impl From<Error> for Problem {
             },
             Error::Unavailable(_) => {
                 tracing::error!(error = error.chain(), "a dependency is away");
-                Self { retry_after: Some(1), ..Self::of_status(StatusCode::SERVICE_UNAVAILABLE) }
+                Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
             }
             Error::Internal(_) | Error::Interrupted | Error::Permanent(_) => {
                 tracing::error!(error = error.chain(), "a request failed");

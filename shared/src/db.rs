@@ -41,6 +41,9 @@ pub struct Db {
     relaxed: DatabaseConnection,
 }
 
+/// How often a process waits for another one that migrates, each time for [`ACQUIRE_TIMEOUT`].
+const MIGRATION_TRIES: usize = 20;
+
 /// How long a caller waits for a free connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -145,7 +148,7 @@ impl Db {
         match self.engine {
             Engine::Sqlite => {
                 // The write lock is the queue: whoever comes second finds nothing left to do.
-                let tx = self.begin().await?;
+                let tx = self.begin_in_turn().await?;
                 Migrator::up(&tx, None).await?;
                 tx.commit().await?;
             }
@@ -153,7 +156,7 @@ impl Db {
                 // The lock lives on a connection of its own, which the migrations do not use.
                 let mut lock =
                     self.write.get_postgres_connection_pool().acquire().await.context("database")?.detach();
-                sqlx::query("SELECT pg_advisory_lock(7033152)")
+                sqlx::raw_sql("SET lock_timeout = 0; SELECT pg_advisory_lock(7033152)")
                     .execute(&mut lock)
                     .await
                     .context("database")?;
@@ -163,6 +166,17 @@ impl Db {
             }
         }
         Ok(())
+    }
+
+    /// Begins a transaction although another process may hold the file for longer than usual.
+    async fn begin_in_turn(&self) -> Result<DatabaseTransaction> {
+        for _ in 1..MIGRATION_TRIES {
+            match self.begin().await {
+                Err(Error::Unavailable(_)) => {}
+                begun => return begun,
+            }
+        }
+        self.begin().await
     }
 
     /// Answers when the database does.

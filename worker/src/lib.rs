@@ -31,7 +31,7 @@ pub struct Worker {
 }
 
 /// Running jobs may finish for this long after a stop was asked for; then they go back into the queue.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(18);
 
 /// Jobs that were interrupted need only write that down.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -66,7 +66,9 @@ impl Worker {
             }
         }
         self.drain(&stop).await;
-        consuming.join_all().await;
+        if tokio::time::timeout(FAREWELL, consuming.join_all()).await.is_err() {
+            tracing::warn!("a consumer did not end in time");
+        }
         tracing::info!(worker = &*self.name, "worker stopped");
     }
 

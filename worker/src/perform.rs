@@ -47,7 +47,8 @@ async fn run_claimed(worker: &Worker, claim: &Claim) {
     let progress = Progress::default();
     let outcome = match worker.registry.find(&claim.kind) {
         Some(kind) => attempt(worker, claim, kind, &progress).await,
-        None => Err(Error::Permanent(format!("this worker knows no job {:?}", claim.kind)).into()),
+        // A newer worker may know it: in a rolling update both are about.
+        None => Err(Error::Unavailable(anyhow!("this worker knows no job {:?}", claim.kind)).into()),
     };
     let (ending, done, error) = match outcome {
         Ok(done) => (Ending::Succeeded, Some(done), None),

@@ -47,9 +47,15 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     .await
 }
 
+/// The slot goes with the work: a caller that hangs up leaves the work to its end, and the slot with it.
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let _slot = SLOTS.acquire().await.context("password hashing has been closed")?;
-    tokio::task::spawn_blocking(work).await.context("password hashing was interrupted")?
+    let slot = SLOTS.clone().acquire_owned().await.context("password hashing has been closed")?;
+    let slotted = move || {
+        let done = work();
+        drop(slot);
+        done
+    };
+    tokio::task::spawn_blocking(slotted).await.context("password hashing was interrupted")?
 }
 
 #[cfg(test)]

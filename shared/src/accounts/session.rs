@@ -1,6 +1,6 @@
 //! Sessions: a token names a row, and is good only while that row is open.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use redis::AsyncCommands;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -20,6 +20,7 @@ const AUDIENCE: &str = "parkade-api";
 /// A session may be believed from Redis for this long, so an ended one fails everywhere within a second,
 /// also when Redis was away while it was ended.
 const BELIEVED_SECONDS: u64 = 1;
+const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(1);
 
 /// Who is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +112,23 @@ fn read(app: &App, token: &str) -> Result<Option<Claims>> {
         .filter(|claims| claims.exp > now && claims.iat <= now + 60))
 }
 
+/// What Redis keeps: who it is, and when SQL said so. The expiry of the key is not enough, because a write may reach
+/// a Redis that hung long after it was sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cached {
+    identity: Identity,
+    seen_at: DateTime<Utc>,
+}
+
 async fn believed(app: &App, id: Uuid) -> Option<Identity> {
     let cached: Option<String> = app.redis.cache.clone().get(app.redis.keys().session(id)).await.ok()?;
-    serde_json::from_str(&cached?).ok()
+    let cached: Cached = serde_json::from_str(&cached?).ok()?;
+    let age = app.clock.now() - cached.seen_at;
+    (age <= BELIEVED_FOR).then_some(cached.identity)
 }
 
 async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
+    let seen_at = app.clock.now();
     let row = app
         .db
         .read()
@@ -124,7 +136,7 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
             app.db.read(),
             "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.deleted_at IS NULL",
-            [id.into(), at(app.clock.now())],
+            [id.into(), at(seen_at)],
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -133,7 +145,7 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
         is_admin: row.try_get::<String>("", "role")? == "admin",
         session_id: id,
     };
-    if let Ok(json) = serde_json::to_string(&identity) {
+    if let Ok(json) = serde_json::to_string(&Cached { identity, seen_at }) {
         let kept: redis::RedisResult<()> =
             app.redis.cache.clone().set_ex(app.redis.keys().session(id), json, BELIEVED_SECONDS).await;
         if let Err(error) = kept {

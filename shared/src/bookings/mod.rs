@@ -114,6 +114,10 @@ const SELECT: &str = "
 /// The one active session a user may have, by its index in PostgreSQL and its column in SQLite.
 const ONE_A_USER: (&str, &str) = ("reservations_one_active_a_user", "reservations.user_id");
 
+/// The same for spots, and the rule that keeps windows apart.
+const ONE_A_SPOT: (&str, &str) = ("reservations_one_active_a_spot", "reservations.spot_id");
+const NO_OVERLAP: &str = "reservations_no_overlap";
+
 /// Other bookings may win the chosen spot this often before a driver is told that the lot is full.
 const MOST_TRIES: usize = 20;
 
@@ -209,6 +213,20 @@ fn already_parked() -> Error {
 /// # Errors
 /// [`Error::NotFound`] for a reservation of somebody else; [`Error::Conflict`] when it cannot start.
 pub async fn occupy_spot(app: &App, user_id: i64, id: i64) -> Result<Reservation> {
+    for _ in 0..MOST_TRIES {
+        if let Some(occupied) = try_to_occupy(app, user_id, id).await? {
+            return Ok(occupied);
+        }
+    }
+    Err(overstayed())
+}
+
+fn overstayed() -> Error {
+    Error::conflict("spot_overstayed", "the reserved spot is still occupied and no other one is free")
+}
+
+/// `None` when somebody else was faster at the spot.
+async fn try_to_occupy(app: &App, user_id: i64, id: i64) -> Result<Option<Reservation>> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let reservation = lock_own(&tx, user_id, id).await?;
@@ -219,23 +237,26 @@ pub async fn occupy_spot(app: &App, user_id: i64, id: i64) -> Result<Reservation
     }
     let spot_id = if is_overstayed(&tx, reservation.spot_id).await? {
         let free = choose_spot(&tx, reservation.lot_id).await?;
-        free.map(|spot| spot.id).ok_or_else(|| {
-            Error::conflict("spot_overstayed", "the reserved spot is still occupied and no other one is free")
-        })?
+        free.map(|spot| spot.id).ok_or_else(overstayed)?
     } else {
         reservation.spot_id
     };
-    tx.execute_raw(sql(
-        &tx,
-        "UPDATE reservations SET state = $2, arrived_at = $3, spot_id = $4 WHERE id = $1",
-        [id.into(), next.as_str().into(), at(now), spot_id.into()],
-    ))
-    .await
-    .map_err(|error| {
-        if violates(&error, ONE_A_USER.0, ONE_A_USER.1) { already_parked() } else { error.into() }
-    })?;
+    let updated = tx
+        .execute_raw(sql(
+            &tx,
+            "UPDATE reservations SET state = $2, arrived_at = $3, spot_id = $4 WHERE id = $1",
+            [id.into(), next.as_str().into(), at(now), spot_id.into()],
+        ))
+        .await;
+    match updated {
+        Ok(_) => {}
+        Err(error) if violates(&error, ONE_A_USER.0, ONE_A_USER.1) => return Err(already_parked()),
+        Err(error) if violates(&error, ONE_A_SPOT.0, ONE_A_SPOT.1) => return Ok(None),
+        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
     tx.commit().await?;
-    Ok(Reservation { state: next, parking_time: now, leaving_time: None, spot_id, ..reservation })
+    Ok(Some(Reservation { state: next, parking_time: now, leaving_time: None, spot_id, ..reservation }))
 }
 
 async fn is_overstayed(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> {

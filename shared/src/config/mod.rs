@@ -128,6 +128,21 @@ impl FromStr for Environment {
     }
 }
 
+/// Web origins, each as a browser sends it.
+fn origins(text: &str) -> Result<Vec<String>, &'static str> {
+    let is_origin = |origin: &str| {
+        let host =
+            origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/*,".contains(&byte))
+    };
+    let origins: Vec<String> = text.split(',').map(|origin| origin.trim().to_owned()).collect();
+    if origins.iter().all(|origin| is_origin(origin)) {
+        Ok(origins)
+    } else {
+        Err("must be origins such as https://app.example.com, separated by commas, without a path or a *")
+    }
+}
+
 impl Config {
     /// Reads every setting.
     ///
@@ -161,6 +176,12 @@ impl Config {
             "json" => Ok(true),
             _ => Err("must be text or json"),
         });
+        let level = from.parse("LOG_LEVEL", |text| {
+            tracing_subscriber::EnvFilter::try_new(text)
+                .map(|_| text.to_owned())
+                .map_err(|error| error.to_string())
+        });
+        let cors_origins = from.parse("CORS_ORIGINS", origins);
         let database_url = from.parse("DATABASE_URL", |url| {
             let known =
                 ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
@@ -183,10 +204,10 @@ impl Config {
             environment: environment?,
             http_addr: http_addr?,
             public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
-            cors_origins: from.text("CORS_ORIGINS")?.split(',').map(|s| s.trim().to_owned()).collect(),
+            cors_origins: cors_origins?,
             zone: zone?,
             currency: currency?,
-            log: Log { json: json?, level: from.text("LOG_LEVEL")? },
+            log: Log { json: json?, level: level? },
             database_url: database_url?,
             database_connections: database_connections?,
             cache_redis_url: cache_redis_url?,

@@ -28,8 +28,8 @@ impl Sources {
             match std::env::var(setting.name) {
                 Ok(value) => sources.add(setting.name, value, "the environment"),
                 Err(std::env::VarError::NotPresent) => {}
-                Err(error) => {
-                    sources.problems.push(format!("{} (from the environment): {error}", setting.name))
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    sources.problems.push(format!("{} (from the environment): is not UTF-8", setting.name))
                 }
             }
         }
@@ -55,10 +55,14 @@ impl Sources {
     fn add_file(&mut self, path: &Path) {
         match dotenvy::from_path_iter(path) {
             Ok(entries) => {
-                for entry in entries {
+                for (number, entry) in (1..).zip(entries) {
                     match entry {
                         Ok((name, value)) => self.add_checked(name, value, &path.display().to_string()),
-                        Err(error) => self.problems.push(format!("{}: {error}", path.display())),
+                        // The error would show the line, which may hold a secret.
+                        Err(_) => self.problems.push(format!(
+                            "{}: entry {number} cannot be read; write NAME=VALUE, and quote a value with spaces",
+                            path.display()
+                        )),
                     }
                 }
             }

@@ -25,10 +25,21 @@ fn all_problems_come_at_once_with_their_source() {
         ("MAIL_USE_TLS", "perhaps"),
         ("ADMIN_EMAIL", "a@b.example"),
         ("NO_SUCH", "x"),
+        ("CORS_ORIGINS", "*"),
+        ("LOG_LEVEL", "shared=loud=very"),
     ])
     .unwrap_err();
     let text = problems.to_string();
-    for name in ["HTTP_ADDR", "APP_TIMEZONE", "JWT_SECRET_KEY", "MAIL_USE_TLS", "ADMIN_EMAIL", "NO_SUCH"] {
+    for name in [
+        "HTTP_ADDR",
+        "APP_TIMEZONE",
+        "JWT_SECRET_KEY",
+        "MAIL_USE_TLS",
+        "ADMIN_EMAIL",
+        "NO_SUCH",
+        "CORS_ORIGINS",
+        "LOG_LEVEL",
+    ] {
         assert!(text.contains(&format!("{name} (from the given values)")), "{name} in {text}");
     }
     assert!(!text.contains("short"), "a secret is not shown");
@@ -48,4 +59,13 @@ fn mail_tls_is_read_in_any_case() {
     for (text, expected) in [("True", true), ("true", true), ("FALSE", false), ("0", false)] {
         assert_eq!(load(&[("MAIL_USE_TLS", text)]).unwrap().mail.use_tls, expected, "{text}");
     }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_not_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "CURRENCY=INR\nADMIN_PASSWORD=correct horse battery\n").unwrap();
+    let problems = Config::load(Sources::read(Some(file.path()))).unwrap_err().to_string();
+    assert!(problems.contains("entry 2"), "{problems}");
+    assert!(!problems.contains("horse"), "{problems}");
 }

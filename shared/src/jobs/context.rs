@@ -36,6 +36,12 @@ impl Interrupts {
         }
     }
 
+    /// Whether this is the same button.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.reason, &other.reason)
+    }
+
     /// Waits until the run is to stop, and says why.
     pub async fn interrupted(&self) -> Interruption {
         self.token.cancelled().await;

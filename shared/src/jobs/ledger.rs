@@ -199,7 +199,7 @@ pub async fn renew(
     progress: (i64, i64),
 ) -> Result<Option<bool>> {
     let row = db
-        .write()
+        .relaxed()
         .query_one_raw(sql(
             db.relaxed(),
             "UPDATE jobs SET lease_until = $3, progress_current = $4, progress_total = $5
@@ -253,8 +253,11 @@ pub async fn close(
     let done = db
         .execute_raw(sql(
             db,
-            "UPDATE jobs SET state = $3, run_at = COALESCE($4, run_at), result = $5, error = $6, crashes = 0,
-                attempt = attempt - $7, worker = NULL, lease_token = NULL, lease_until = NULL, finished_at = $8
+            "UPDATE jobs SET
+                state = CASE WHEN $3 = 'queued' AND cancel_requested THEN 'cancelled' ELSE $3 END,
+                finished_at = CASE WHEN $3 = 'queued' AND NOT cancel_requested THEN NULL ELSE $8 END,
+                run_at = COALESCE($4, run_at), result = $5, error = $6, crashes = 0, attempt = attempt - $7,
+                worker = NULL, lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND state = 'running'",
             [
                 claim.id.into(),
@@ -264,7 +267,7 @@ pub async fn close(
                 result.into(),
                 error.into(),
                 given_back.into(),
-                at((run_at.is_none()).then_some(now)),
+                at(now),
             ],
         ))
         .await?;

@@ -15,6 +15,7 @@ use crate::{app::App, error::Result};
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_UNDER_LOAD: Duration = Duration::from_millis(50);
 const TIDY_BATCH: usize = 1_000;
+const CHUNK: usize = 100;
 
 /// Whoever enqueued a job announces it, so it is left to them for this long.
 const HEAD_START: Duration = Duration::from_secs(1);
@@ -85,11 +86,15 @@ impl Relay {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let fresh: Vec<Due> =
             due.into_iter().filter(|job| !self.pushed.contains_key(job)).take(room).collect();
-        if !fresh.is_empty() {
-            let ids: Vec<_> = fresh.iter().map(|job| job.id).collect();
+        // A little at a time, with a look at what the other workers' relays have pushed meanwhile.
+        for chunk in fresh.chunks(CHUNK) {
+            let ids: Vec<_> = chunk.iter().map(|job| job.id).collect();
             queue::push(&app.redis, queue, &ids).await?;
+            self.pushed.extend(chunk.iter().map(|job| (*job, Instant::now())));
+            if app.redis.seen_waiting(queue) >= queue::MOST_WAITING {
+                break;
+            }
         }
-        self.pushed.extend(fresh.iter().map(|job| (*job, Instant::now())));
         Ok(fresh.len() >= room || tidied >= TIDY_BATCH)
     }
 }

@@ -55,8 +55,8 @@ impl Signals {
     /// Makes a running job stoppable by id until the returned guard is dropped.
     #[must_use]
     pub fn register(&self, id: Uuid, interrupts: Interrupts) -> Registration<'_> {
-        self.running().insert(id, interrupts);
-        Registration { signals: self, id }
+        self.running().insert(id, interrupts.clone());
+        Registration { signals: self, id, interrupts }
     }
 
     /// Interrupts every running job.
@@ -119,10 +119,34 @@ pub async fn send_cancel(redis: &Redis, id: Uuid) {
 pub struct Registration<'a> {
     signals: &'a Signals,
     id: Uuid,
+    interrupts: Interrupts,
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.signals.running().remove(&self.id);
+        let mut running = self.signals.running();
+        // After a lost lease, this process may be running the same job again.
+        if running.get(&self.id).is_some_and(|registered| registered.is(&self.interrupts)) {
+            running.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_old_run_does_not_make_the_new_one_unstoppable() {
+        let (signals, id) = (Signals::default(), Uuid::new_v4());
+        let (old, new) = (Interrupts::default(), Interrupts::default());
+        let ended = signals.register(id, old.clone());
+        let _running = signals.register(id, new.clone());
+        drop(ended);
+        signals.interrupt_all(Interruption::Shutdown);
+        assert_eq!(new.interrupted().now_or_never(), Some(Interruption::Shutdown));
+        assert_eq!(old.interrupted().now_or_never(), None);
     }
 }

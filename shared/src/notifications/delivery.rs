@@ -1,5 +1,7 @@
 //! A mail goes once: its row is claimed before, the answer is recorded after, and between the two nobody knows.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use minijinja::{Value, context};
 use redis::AsyncCommands;
@@ -75,7 +77,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         attachment: letter.attachment.clone(),
     };
     match app.mailer.send(&mail).await {
-        Ok(()) => record_sent(app, &letter).await,
+        Ok(()) => insist_on_recording(app, &letter).await,
         Err(failure) => Err(record_failure(app, &letter, &claim, failure).await?),
     }
 }
@@ -190,6 +192,20 @@ fn message_id(context: &Context, key: &str) -> String {
     let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let sender = config.mail.sender.parse::<lettre::message::Mailbox>();
     format!("{hex}@{}", sender.as_ref().map_or("localhost", |sender| sender.email.domain()))
+}
+
+/// Records the server's yes, trying again for some seconds: without the record, the mail might go twice.
+async fn insist_on_recording(app: &App, letter: &Letter) -> Result<Done> {
+    for pause in [50, 200, 800, 2_000].map(Duration::from_millis) {
+        match record_sent(app, letter).await {
+            Err(error) if error.is_transient() => {
+                tracing::warn!(error = error.chain(), "a sent mail is not recorded yet; trying again");
+            }
+            recorded => return recorded,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    record_sent(app, letter).await
 }
 
 /// Records the server's yes, which is true whatever another run has made of the row since.

@@ -353,3 +353,16 @@ testkit::on_both! {
         worker.stop().await;
     }
 }
+
+testkit::on_both! {
+    async fn a_job_that_is_given_up_while_it_fails_is_not_tried_again(t: TestApp) {
+        let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
+        let now = t.app.clock.now();
+        let claim = ledger::claim(&t.app.db, now, LEASE, "w", job.id).await.unwrap().unwrap();
+        ledger::cancel(&t.app.db, now, job.id).await.unwrap();
+        let again = Close::Retry(now + TimeDelta::hours(1), "a passing reason");
+        assert!(ledger::close(t.app.db.write(), now, &claim, again).await.unwrap());
+        let row = row(&t, job.id).await;
+        assert_eq!((row.state.as_str(), row.finished_at), ("cancelled", Some(now)));
+    }
+}
