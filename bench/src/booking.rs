@@ -18,7 +18,7 @@ use tokio::{process::Command, task::JoinSet};
 use crate::{
     http::Connection,
     report::{Goal, Report, percentile, sorted},
-    stage::{ENGINES, Stage, output},
+    stage::{Stage, output},
 };
 
 /// What to measure.
@@ -35,15 +35,8 @@ const LOTS: i64 = 20;
 /// What `bookings::book_spot` and `bookings::release_spot` execute, for pgbench. Kept in step by hand.
 const STATEMENTS: &str = include_str!("booking.sql");
 
-pub async fn run(options: &Options) -> Result<Report> {
-    let mut report = Report::default();
-    for engine in ENGINES {
-        measure(engine, options, &mut report).await?;
-    }
-    Ok(report)
-}
-
-async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
+/// Takes all figures on one database.
+pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
     let stage = Stage::set(engine).await?;
     let tokens = prepare(&stage).await?;
     let (api, address) = stage.api().await?;

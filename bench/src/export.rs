@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use crate::{
     report::{Goal, Report, percentile, sorted},
-    stage::{ENGINES, Stage},
+    stage::Stage,
 };
 
 /// What to measure.
@@ -28,15 +28,8 @@ pub struct Options {
     runs: usize,
 }
 
-pub async fn run(options: &Options) -> Result<Report> {
-    let mut report = Report::default();
-    for engine in ENGINES {
-        measure(engine, options, &mut report).await?;
-    }
-    Ok(report)
-}
-
-async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
+/// Takes all figures on one database.
+pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
     let stage = Stage::set(engine).await?;
     let app = &stage.app;
     let plan = Plan::new(Size::Small, Span::Day, 1, app.clock.now(), app.config.zone, options.rows);

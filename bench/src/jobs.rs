@@ -23,7 +23,7 @@ use worker::{Worker, registry::Registry};
 
 use crate::{
     report::{Goal, Report, percentile, sorted},
-    stage::{ENGINES, Stage},
+    stage::Stage,
 };
 
 /// What to measure.
@@ -71,15 +71,8 @@ pub async fn worker() -> Result<()> {
     Ok(())
 }
 
-pub async fn run(options: &Options) -> Result<Report> {
-    let mut report = Report::default();
-    for engine in ENGINES {
-        measure(engine, options, &mut report).await?;
-    }
-    Ok(report)
-}
-
-async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
+/// Takes all figures on one database.
+pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
     let stage = Stage::set(engine).await?;
     let app = &stage.app;
     let name = stage.name();

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::{report::Report, stage::ENGINES};
+
 #[derive(Parser)]
 struct Cli {
     /// Write the figures there as JSON, too.
@@ -40,12 +42,15 @@ enum Bench {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let report = match cli.bench {
-        Bench::Jobs(options) => jobs::run(&options).await?,
-        Bench::Export(options) => export::run(&options).await?,
-        Bench::Booking(options) => booking::run(&options).await?,
-        Bench::Worker => return jobs::worker().await,
-    };
+    let mut report = Report::default();
+    for engine in ENGINES {
+        match &cli.bench {
+            Bench::Jobs(options) => jobs::measure(engine, options, &mut report).await?,
+            Bench::Export(options) => export::measure(engine, options, &mut report).await?,
+            Bench::Booking(options) => booking::measure(engine, options, &mut report).await?,
+            Bench::Worker => return jobs::worker().await,
+        }
+    }
     println!("{report}");
     if let Some(path) = cli.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
