@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     auth::CurrentUser,
     extract::{self, Path},
-    problem::{Answer, ProblemBody},
+    problem::Answer,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -127,8 +127,7 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 /// Open an account and log in.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Register, responses(
     (status = 201, description = "The account is open", body = TokenAndUser),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "Name, mail, plate or phone is taken", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 409, description = "Name, mail, plate or phone is taken"),
 ))]
 pub(crate) async fn register(
     State(app): State<App>,
@@ -149,8 +148,7 @@ pub(crate) async fn register(
 /// Log in by mail address and password.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LogIn, responses(
     (status = 200, description = "Logged in", body = TokenAndUser),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Address or password is wrong", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 401, description = "Address or password is wrong"),
 ))]
 pub(crate) async fn log_in(
     State(app): State<App>,
@@ -164,7 +162,6 @@ pub(crate) async fn log_in(
 /// End this session; its tokens are void from now on.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, description = "Logged out", body = Message),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn log_out(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Message>> {
     session::end(&app, who.user_id, who.session_id).await?;
@@ -174,7 +171,6 @@ pub(crate) async fn log_out(State(app): State<App>, CurrentUser(who): CurrentUse
 /// Extend this session and get a new token for it.
 #[utoipa::path(post, path = "/auth/refresh", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, description = "A new token", body = Token),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn refresh(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Token>> {
     Ok(Json(Token { msg: "session extended", token: session::refresh(&app, &who).await? }))
@@ -183,7 +179,6 @@ pub(crate) async fn refresh(State(app): State<App>, CurrentUser(who): CurrentUse
 /// The caller's open sessions.
 #[utoipa::path(get, path = "/auth/sessions", tag = "accounts", security(("bearer" = [])), responses(
     (status = 200, description = "The newest first", body = Sessions),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn list_sessions(
     State(app): State<App>,
@@ -203,8 +198,7 @@ pub(crate) async fn list_sessions(
 #[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "accounts", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The session")), responses(
     (status = 200, description = "Ended", body = Message),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "The caller has no such session", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "The caller has no such session"),
 ))]
 pub(crate) async fn end_session(
     State(app): State<App>,

@@ -21,7 +21,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::CurrentUser,
     extract::{self, Path},
-    problem::{Answer, Problem, ProblemBody},
+    once::{Once, reply},
+    problem::{Answer, Problem},
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -67,6 +68,20 @@ pub(crate) struct Booked {
     #[schema(value_type = f64)]
     parking_cost: Money,
     status: &'static str,
+}
+
+impl Booked {
+    fn of(reservation: &Reservation) -> Self {
+        Self {
+            id: reservation.id,
+            spot_id: reservation.spot_id,
+            lot_name: reservation.lot_name.clone(),
+            parking_time: reservation.parking_time,
+            leaving_time: reservation.leaving_time,
+            parking_cost: reservation.cost,
+            status: reservation.state.as_str(),
+        }
+    }
 }
 
 /// An arrival.
@@ -175,36 +190,28 @@ pub(crate) struct Reservations {
 /// Start a session now on a free spot of the lot.
 #[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", security(("bearer" = [])), request_body = BookSpot, responses(
     (status = 201, description = "The spot is yours", body = About<Booked>),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such lot", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "The lot is full, or you are parked already", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such lot"),
+    (status = 409, description = "The lot is full, or you are parked already"),
 ))]
 pub(crate) async fn book_spot(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
-    extract::Json(body): extract::Json<BookSpot>,
-) -> Answer<(StatusCode, Json<About<Booked>>)> {
-    let reservation = bookings::book_spot(&app, who.user_id, body.lot_id).await?;
-    let booked = Booked {
-        id: reservation.id,
-        spot_id: reservation.spot_id,
-        lot_name: reservation.lot_name,
-        parking_time: reservation.parking_time,
-        leaving_time: reservation.leaving_time,
-        parking_cost: reservation.cost,
-        status: reservation.state.as_str(),
+    once: Once<extract::Json<BookSpot>>,
+) -> Answer<Response> {
+    let booked = |reservation: &Reservation| {
+        reply(StatusCode::CREATED, &About { msg: "spot booked", reservation: Booked::of(reservation) })
     };
-    Ok((StatusCode::CREATED, Json(About { msg: "spot booked", reservation: booked })))
+    let book = |extract::Json(body): extract::Json<BookSpot>, keep| {
+        bookings::book_spot(&app, who.user_id, body.lot_id, keep)
+    };
+    once.answer(&app, who.user_id, booked, book).await
 }
 
 /// Arrive at a reserved spot.
 #[utoipa::path(post, path = "/booking/occupy-spot", tag = "bookings", security(("bearer" = [])), request_body = OccupySpot, responses(
     (status = 200, description = "The session has begun", body = About<Occupied>),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such reservation", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "It cannot begin", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such reservation"),
+    (status = 409, description = "It cannot begin"),
 ))]
 pub(crate) async fn occupy_spot(
     State(app): State<App>,
@@ -224,10 +231,8 @@ pub(crate) async fn occupy_spot(
 /// Leave: end the session and get the bill. Repeating it answers the same and bills nothing again.
 #[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", security(("bearer" = [])), request_body = ReleaseSpot, responses(
     (status = 200, description = "The bill", body = About<Released>),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such reservation", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "There is no session to end, or it was paid otherwise", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such reservation"),
+    (status = 409, description = "There is no session to end, or it was paid otherwise"),
 ))]
 pub(crate) async fn release_spot(
     State(app): State<App>,
@@ -252,10 +257,9 @@ async fn unknown_action(_: CurrentUser) -> Response {
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings", security(("bearer" = [])),
     params(("id" = i64, Path, description = "The user")), responses(
     (status = 200, description = "By id", body = Reservations),
-    (status = 400, description = "The id is not a number", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 403, description = "Somebody else's", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such user", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 400, description = "The id is not a number"),
+    (status = 403, description = "Somebody else's"),
+    (status = 404, description = "There is no such user"),
 ))]
 pub(crate) async fn list_reservations(
     State(app): State<App>,

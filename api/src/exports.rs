@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::{
     auth::CurrentUser,
     extract::{OptionalJson, Path},
-    problem::{Answer, ProblemBody},
+    problem::Answer,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -170,9 +170,8 @@ pub(crate) struct Exports {
 /// Ask for a CSV file of reservations. A mail says when it is there.
 #[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = RequestExport, responses(
     (status = 202, description = "Follow the task", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
-    (status = 400, description = "A field is wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 403, description = "Everybody's reservations are for administrators", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 400, description = "A field is wrong"),
+    (status = 403, description = "Everybody's reservations are for administrators"),
 ))]
 pub(crate) async fn request_export(
     State(app): State<App>,
@@ -187,8 +186,7 @@ pub(crate) async fn request_export(
 #[utoipa::path(get, path = "/export/csv/status/{id}", tag = "exports", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The export")), responses(
     (status = 200, description = "The export", body = OneExport),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export"),
 ))]
 pub(crate) async fn export_status(
     State(app): State<App>,
@@ -204,11 +202,10 @@ pub(crate) async fn export_status(
     params(("id" = Uuid, Path, description = "The export")), responses(
     (status = 200, description = "The file", body = String, content_type = "text/csv"),
     (status = 206, description = "A part of the file", body = String, content_type = "text/csv"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "There is no file yet", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 410, description = "The file has expired", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 416, description = "The file has no such range", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export"),
+    (status = 409, description = "There is no file yet"),
+    (status = 410, description = "The file has expired"),
+    (status = 416, description = "The file has no such range"),
 ))]
 pub(crate) async fn download_export(
     State(app): State<App>,
@@ -248,7 +245,6 @@ fn attachment(name: &str) -> String {
 /// The caller's exports of the last weeks.
 #[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), responses(
     (status = 200, description = "The newest first", body = Exports),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn export_history(
     State(app): State<App>,
@@ -264,9 +260,8 @@ pub(crate) async fn export_history(
 #[utoipa::path(post, path = "/export/csv/cancel/{id}", tag = "exports", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The export")), responses(
     (status = 200, description = "It ends", body = OneExport),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such export", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 409, description = "It has ended already", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "You have no such export"),
+    (status = 409, description = "It has ended already"),
 ))]
 pub(crate) async fn cancel_export(
     State(app): State<App>,

@@ -1,7 +1,8 @@
 //! Reading requests: bodies, paths and queries that are wrong become problems that say where.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    body::Body,
+    extract::{FromRequest, FromRequestParts, OriginalUri, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use futures::StreamExt;
@@ -33,7 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(not_json());
         }
-        parse(&body(request).await?).map(Self)
+        parse(&read_body(request.into_body()).await?).map(Self)
     }
 }
 
@@ -42,7 +43,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let json = is_json(request.headers());
-        let body = body(request).await?;
+        let body = read_body(request.into_body()).await?;
         match (body.is_empty(), json) {
             (true, _) => parse(b"{}").map(Self),
             (false, true) => parse(&body).map(Self),
@@ -74,6 +75,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The path as the client wrote it, before the routes took `/api` away.
+pub(crate) struct OriginalPath(String);
+
+impl OriginalPath {
+    pub(crate) fn of(request: &Request) -> Self {
+        let original = request.extensions().get::<OriginalUri>().map(|uri| &uri.0);
+        Self(original.unwrap_or_else(|| request.uri()).path().to_owned())
+    }
+
+    /// The same route has two addresses.
+    pub(crate) fn without_prefix(&self) -> &str {
+        self.0.strip_prefix("/api").unwrap_or(&self.0)
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -90,8 +106,8 @@ fn not_json() -> Problem {
 
 /// The body, unless it is too large. One that is not much too large is still read to its end, because a client that
 /// is cut off while it sends does not get to see the answer.
-async fn body(request: Request) -> Result<Vec<u8>, Problem> {
-    let mut pieces = request.into_body().into_data_stream();
+pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
+    let mut pieces = body.into_data_stream();
     let (mut body, mut seen) = (Vec::new(), 0);
     while seen <= 16 * MAX_BODY
         && let Some(piece) = pieces.next().await

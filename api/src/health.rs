@@ -6,7 +6,7 @@ use shared::app::App;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::problem::{Answer, ProblemBody};
+use crate::problem::Answer;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready))
@@ -36,7 +36,7 @@ pub(crate) async fn live() -> Json<Health> {
 /// The process can do its work: the database answers. Redis may be away.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses(
     (status = 200, description = "It can", body = Health),
-    (status = 503, description = "The database is away", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 503, description = "The database is away"),
 ))]
 pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Health>> {
     app.db.ping().await?;

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::Admin,
     extract::{self, Path, number_or_text},
-    problem::{Answer, ProblemBody},
+    problem::Answer,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -105,7 +105,7 @@ pub(crate) async fn list_lots(State(app): State<App>) -> Answer<Json<Lots>> {
 /// One open lot.
 #[utoipa::path(get, path = "/parking-lots/{id}", tag = "lots", params(("id" = i64, Path, description = "The lot")), responses(
     (status = 200, description = "The lot", body = OneLot),
-    (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "There is none"),
 ))]
 pub(crate) async fn read_lot(State(app): State<App>, Path(id): Path<i64>) -> Answer<Json<OneLot>> {
     Ok(Json(OneLot { msg: "parking lot", lot: lots::find(&app, id).await?.into() }))
@@ -115,7 +115,7 @@ pub(crate) async fn read_lot(State(app): State<App>, Path(id): Path<i64>) -> Ans
 #[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
     params(("id" = i64, Path, description = "The lot")), responses(
     (status = 200, description = "By number", body = FreeSpots),
-    (status = 404, description = "There is no such lot", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such lot"),
 ))]
 pub(crate) async fn list_free_spots(State(app): State<App>, Path(id): Path<i64>) -> Answer<Json<FreeSpots>> {
     let (lot, spots) = lots::free_spots(&app, id).await?;
@@ -130,11 +130,8 @@ pub(crate) async fn list_free_spots(State(app): State<App>, Path(id): Path<i64>)
 }
 
 /// Open a lot with all its spots.
-#[utoipa::path(post, path = "/parking-lots", tag = "lots", security(("bearer" = [])), request_body = CreateLot, responses(
+#[utoipa::path(post, path = "/parking-lots", tag = "lots", security(("bearer" = ["admin"])), request_body = CreateLot, responses(
     (status = 201, description = "The lot is open", body = OneLot),
-    (status = 400, description = "A field is missing or wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 403, description = "Not an administrator", body = ProblemBody, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn create_lot(
     State(app): State<App>,

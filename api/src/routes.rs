@@ -2,32 +2,21 @@
 
 use axum::Router;
 use shared::app::App;
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts, bookings, exports, health, lots, tasks};
+use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Parkade", description = "Parking management: lots, bookings, exports.", license(name = "MIT OR Apache-2.0")),
-    modifiers(&BearerToken)
+    info(
+        title = "Parkade",
+        description = "Parking management: lots, bookings, exports.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(crate::problem::ProblemBody))
 )]
 struct Document;
-
-struct BearerToken;
-
-impl Modify for BearerToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
-    }
-}
 
 fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -49,5 +38,7 @@ pub(crate) fn all(app: &App) -> Router {
 /// The OpenAPI document, which names the routes under `/api`.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Document::openapi()).nest("/api", resources()).split_for_parts().1
+    let written =
+        OpenApiRouter::with_openapi(Document::openapi()).nest("/api", resources()).split_for_parts().1;
+    openapi::complete(written)
 }

@@ -17,7 +17,7 @@ use crate::{
     auth::CurrentUser,
     exports::{Accepted, AcceptedAnswer, RequestExport, accepted},
     extract::{OptionalJson, Path, Query},
-    problem::{Answer, Problem, ProblemBody},
+    problem::{Answer, Problem},
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -60,9 +60,8 @@ fn unknown_type() -> Problem {
 #[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = RequestExport,
     params(("task" = String, Path, description = "Its type")), responses(
     (status = 202, description = "Follow the task", body = Accepted),
-    (status = 400, description = "There is no such type, or a field is wrong", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 403, description = "Everybody's reservations are for administrators", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 400, description = "There is no such type, or a field is wrong"),
+    (status = 403, description = "Everybody's reservations are for administrators"),
 ))]
 pub(crate) async fn start_task(
     State(app): State<App>,
@@ -82,9 +81,8 @@ pub(crate) async fn start_task(
     params(("task" = String, Path, description = "Its id, or its type"),
            ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
     (status = 200, description = "The task", body = TaskView),
-    (status = 400, description = "There is no such type, or no id", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
-    (status = 404, description = "You have no such task", body = ProblemBody, content_type = "application/problem+json"),
+    (status = 400, description = "There is no such type, or no id"),
+    (status = 404, description = "You have no such task"),
 ))]
 pub(crate) async fn read_task(
     State(app): State<App>,

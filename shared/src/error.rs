@@ -32,6 +32,12 @@ pub enum Error {
     /// Somebody is logged in who may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The thing is not any more as the caller last saw it.
+    #[error("it was changed meanwhile; read it again")]
+    Changed,
+    /// The key of an earlier request came with another one.
+    #[error("this Idempotency-Key was used for another request; take a new one")]
+    KeyReused,
     /// Too many calls.
     #[error("too many requests")]
     RateLimited {

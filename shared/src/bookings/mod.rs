@@ -13,8 +13,10 @@ use self::state::{Event, State};
 use crate::{
     activity,
     app::App,
+    cache::{self, Group},
     db::{at, row_lock, sql, violates},
     error::{Error, Result},
+    idempotency::Keep,
     jobs::{ledger, queue},
     lots::{self, FREE_SPOTS},
     money::Money,
@@ -125,9 +127,10 @@ const MOST_TRIES: usize = 20;
 ///
 /// # Errors
 /// [`Error::NotFound`] without such a lot; [`Error::Conflict`] when it is full or the driver is parked already.
-pub async fn book_spot(app: &App, user_id: i64, lot_id: i64) -> Result<Reservation> {
+pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(booked) = try_to_book(app, user_id, lot_id).await? {
+        if let Some(booked) = try_to_book(app, user_id, lot_id, &keep).await? {
+            cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
         }
     }
@@ -138,7 +141,12 @@ pub async fn book_spot(app: &App, user_id: i64, lot_id: i64) -> Result<Reservati
 }
 
 /// `None` when somebody else was faster at the chosen spot.
-async fn try_to_book(app: &App, user_id: i64, lot_id: i64) -> Result<Option<Reservation>> {
+async fn try_to_book(
+    app: &App,
+    user_id: i64,
+    lot_id: i64,
+    keep: &Keep<Reservation>,
+) -> Result<Option<Reservation>> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let Some(spot) = choose_spot(&tx, lot_id).await? else {
@@ -163,9 +171,7 @@ async fn try_to_book(app: &App, user_id: i64, lot_id: i64) -> Result<Option<Rese
     let id: i64 = row.try_get("", "id")?;
     activity::record(&tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
     let confirmation = ledger::insert(&tx, now, &notifications::confirmation(id, user_id)?).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, vec![confirmation]);
-    Ok(Some(Reservation {
+    let reservation = Reservation {
         id,
         user_id,
         lot_id,
@@ -179,7 +185,11 @@ async fn try_to_book(app: &App, user_id: i64, lot_id: i64) -> Result<Option<Rese
         cost: Money::default(),
         transaction_id: None,
         payment_method: None,
-    }))
+    };
+    keep.answer(&tx, &reservation).await?;
+    tx.commit().await?;
+    queue::announce_soon(app, vec![confirmation]);
+    Ok(Some(reservation))
 }
 
 #[derive(FromQueryResult)]

@@ -1,0 +1,64 @@
+//! What is the same for every operation is said here once, and added to the document.
+
+use utoipa::openapi::{
+    Content, OpenApi, Ref, RefOr, Response,
+    path::{Operation, Parameter, ParameterIn},
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+/// Completes the document that the handlers wrote.
+pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    for item in document.paths.paths.values_mut() {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+        {
+            add_common_statuses(operation);
+            give_problems_their_body(operation);
+        }
+    }
+    document
+}
+
+/// Statuses that come from the extractors and from what is around every handler.
+fn add_common_statuses(operation: &mut Operation) {
+    let scopes: Vec<String> = (operation.security.iter().flatten())
+        .filter_map(|requirement| serde_json::to_value(requirement).ok())
+        .filter_map(|requirement| serde_json::from_value(requirement["bearer"].clone()).ok())
+        .flat_map(|scopes: Vec<String>| scopes)
+        .collect();
+    let in_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query);
+    let reads_query = operation.parameters.iter().flatten().any(in_query);
+    let common = [
+        (true, "429", "Too many requests; wait as long as `Retry-After` says"),
+        (true, "503", "The database is away, or there is too much to do"),
+        (operation.security.is_some(), "401", "No token, or one that is not good any more"),
+        (scopes.iter().any(|scope| scope == "admin"), "403", "Not an administrator"),
+        (
+            operation.request_body.is_some() || reads_query,
+            "400",
+            "The request is malformed, or a field is wrong",
+        ),
+        (operation.request_body.is_some(), "413", "The body is larger than 64 KiB"),
+        (operation.request_body.is_some(), "415", "The body is not `application/json`"),
+    ];
+    for (applies, status, description) in common {
+        if applies {
+            let response = || RefOr::T(Response::new(description));
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(response);
+        }
+    }
+}
+
+fn give_problems_their_body(operation: &mut Operation) {
+    let responses = operation.responses.responses.iter_mut();
+    for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
+        if let RefOr::T(response) = response
+            && response.content.is_empty()
+        {
+            let body = Content::new(Some(Ref::from_schema_name("ProblemBody")));
+            response.content.insert("application/problem+json".to_owned(), RefOr::T(body));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Lists in parts: `?limit=` and `?cursor=` in, `Link: <…>; rel="next"` out.
+
+use std::{fmt::Display, str::FromStr};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, OriginalUri},
+    http::{HeaderName, HeaderValue, Uri, header, request::Parts},
+    response::AppendHeaders,
+};
+use serde::Deserialize;
+use shared::{
+    Error,
+    page::{LONGEST, Page},
+};
+use utoipa::IntoParams;
+
+use crate::{extract::Query, problem::Problem};
+
+/// The most rows of a part that a client may ask for.
+const MOST: i64 = 1000;
+
+/// Which part of a list. Without either, the whole list, up to 10,000 rows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// At most so many rows.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+    /// Where the part begins; take it from the `Link` of the part before.
+    #[param(pattern = "^[0-9a-f.-]{1,64}$")]
+    cursor: Option<String>,
+}
+
+/// The part of a list that the request is about; `C` is read from the cursor.
+#[derive(Debug, Clone)]
+pub(crate) struct Paging<C = i64> {
+    pub(crate) page: Page<C>,
+    uri: Uri,
+}
+
+/// A list's answer, with the address of its next part.
+pub(crate) type Linked<T> = (AppendHeaders<Option<(HeaderName, HeaderValue)>>, Json<T>);
+
+impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(query) = Query::<PageQuery>::from_request_parts(parts, state).await?;
+        let OriginalUri(uri) =
+            OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
+        let limit = match query.limit {
+            None => LONGEST,
+            Some(limit) if (1..=MOST).contains(&limit) => limit,
+            Some(_) => return Err(Error::invalid("limit", "must be a whole number from 1 to 1000").into()),
+        };
+        let wrong = |_| Error::invalid("cursor", "must be one from the Link header of this list");
+        let after = query.cursor.map(|text| text.parse().map_err(wrong)).transpose()?;
+        Ok(Self { page: Page { limit, after }, uri })
+    }
+}
+
+impl<C> Paging<C> {
+    /// Whether the request names a part at all.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.page.limit == LONGEST && self.page.after.is_none()
+    }
+
+    /// The answer; `next` is where the next part begins, if there is one.
+    pub(crate) fn answer<T>(&self, next: Option<impl Display>, body: T) -> Linked<T> {
+        let link = next.and_then(|cursor| self.link(&cursor));
+        (AppendHeaders(link.map(|link| (header::LINK, link))), Json(body))
+    }
+
+    fn link(&self, cursor: &impl Display) -> Option<HeaderValue> {
+        let query = self.uri.query().unwrap_or_default();
+        let kept: String = query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("cursor"))
+            .flat_map(|pair| [pair, "&"])
+            .collect();
+        HeaderValue::from_str(&format!("<{}?{kept}cursor={cursor}>; rel=\"next\"", self.uri.path())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_keeps_the_rest_of_the_query() {
+        let link = |uri: &str| {
+            let paging: Paging = Paging { page: Page::default(), uri: uri.parse().unwrap() };
+            paging.link(&7).unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(link("/api/users"), "</api/users?cursor=7>; rel=\"next\"");
+        assert_eq!(link("/users?cursor=3&limit=2"), "</users?limit=2&cursor=7>; rel=\"next\"");
+        assert_eq!(link("/users?limit=2&x=%20"), "</users?limit=2&x=%20&cursor=7>; rel=\"next\"");
+    }
+}

@@ -1,0 +1,112 @@
+//! A part of a long list: how many rows, and after which one.
+
+use std::str::FromStr;
+
+/// Lists without a limit stop here.
+pub const LONGEST: i64 = 10_000;
+
+/// Which part of a list. `C` is what its rows are sorted by.
+#[derive(Debug, Clone)]
+pub struct Page<C = i64> {
+    /// At most so many rows.
+    pub limit: i64,
+    /// Those after this one; from the start without.
+    pub after: Option<C>,
+}
+
+impl<C> Default for Page<C> {
+    fn default() -> Self {
+        Self { limit: LONGEST, after: None }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Paged<T> {
+    /// The rows, in the order of the list.
+    pub items: Vec<T>,
+    /// Whether there are more after them.
+    pub more: bool,
+}
+
+impl<C> Page<C> {
+    /// How many rows to ask the database for: one more tells whether there are more.
+    #[must_use]
+    pub const fn rows(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// The part, of rows that were asked for by [`Page::rows`].
+    #[must_use]
+    pub fn cut<T>(&self, mut rows: Vec<T>) -> Paged<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Paged { items: rows, more }
+    }
+}
+
+impl<T> Paged<T> {
+    /// Where the next part begins: what `cursor` makes of the last row, if there are more.
+    pub fn next<C>(&self, cursor: impl FnOnce(&T) -> C) -> Option<C> {
+        self.items.last().filter(|_| self.more).map(cursor)
+    }
+
+    /// The same part with its rows changed one by one.
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Paged<U> {
+        Paged { items: self.items.into_iter().map(change).collect(), more: self.more }
+    }
+}
+
+/// A place in a list that is sorted by an instant, the latest first, and by id where instants are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The instant.
+    pub at: chrono::DateTime<chrono::Utc>,
+    /// The row.
+    pub id: i64,
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.at.timestamp_micros(), self.id)
+    }
+}
+
+impl FromStr for Moment {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (micros, id) = text.split_once('.').ok_or(())?;
+        let micros: i64 = micros.parse().map_err(|_| ())?;
+        let at = chrono::DateTime::from_timestamp_micros(micros).ok_or(())?;
+        let year = chrono::Datelike::year(&at);
+        if !(1970..=9998).contains(&year) {
+            return Err(());
+        }
+        Ok(Self { at, id: id.parse().map_err(|_| ())? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_too_many_means_more() {
+        let page: Page = Page { limit: 2, after: None };
+        assert_eq!(page.rows(), 3);
+        let (cut, whole) = (page.cut(vec![1, 2, 3]), page.cut(vec![1, 2]));
+        assert_eq!((cut.items, cut.more), (vec![1, 2], true));
+        assert_eq!((whole.items, whole.more), (vec![1, 2], false));
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_was_written_and_nonsense_is_none() {
+        let moment = Moment { at: "2026-11-20T12:00:00.000001Z".parse().unwrap(), id: 7 };
+        assert_eq!(moment.to_string().parse(), Ok(moment));
+        for text in ["", "1", "1.", ".1", "x.1", "1.x", "9223372036854775807.1", "-99999999999999999.1"] {
+            assert_eq!(text.parse::<Moment>(), Err(()), "{text}");
+        }
+    }
+}
