@@ -164,7 +164,7 @@ pub(crate) async fn log_in(
     (status = 200, description = "Logged out", body = Message),
 ))]
 pub(crate) async fn log_out(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Message>> {
-    session::end(&app, who.user_id, who.session_id).await?;
+    accounts::log_out(&app, &who).await?;
     Ok(Json(Message { msg: "logged out" }))
 }
 

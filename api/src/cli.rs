@@ -11,6 +11,7 @@ use shared::{
     app::App,
     config::{Config, Environment, Sources},
     demo::{self, Plan, Size, Span},
+    maintenance::integrity,
     settings, telemetry,
 };
 use tokio::{
@@ -42,6 +43,8 @@ enum Command {
     /// The settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check on live data that it is sound; fails when a rule is broken.
+    Integrity,
     /// Print the OpenAPI document.
     Openapi,
     /// Fill an empty database with a simulated car park.
@@ -114,6 +117,7 @@ impl Cli {
                 config.jwt_secret()?;
                 print("the settings are fine")
             }
+            Command::Integrity => check_integrity(config).await,
             Command::Seed(plan) => seed(config, plan).await,
         }
     }
@@ -177,6 +181,20 @@ async fn create_admin(config: Config, username: &str, email: &str) -> anyhow::Re
         .map_err(|error| anyhow::anyhow!(error.chain()))?;
     app.db.close().await;
     print(&format!("administrator {} has the id {}", user.username, user.id))
+}
+
+async fn check_integrity(config: Config) -> anyhow::Result<()> {
+    let app = App::connect(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let checks = integrity::check(&app).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    app.db.close().await;
+    for check in &checks {
+        print(&format!("{:<5}{}", if check.offenders.is_empty() { "ok" } else { "FAIL" }, check.rule))?;
+        check.offenders.iter().try_for_each(|offender| print(&format!("       {offender}")))?;
+    }
+    match checks.iter().filter(|check| !check.offenders.is_empty()).count() {
+        0 => print("the data is sound"),
+        broken => bail!("{broken} of {} rules are broken", checks.len()),
+    }
 }
 
 async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {

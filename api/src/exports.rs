@@ -3,15 +3,17 @@
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
-    Error,
+    Error, Result,
+    accounts::session::Identity,
     app::App,
     exports::{self, Export, Stage},
+    idempotency::Kept,
     jobs::status::State as JobState,
     time::{self, wire},
 };
@@ -22,8 +24,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    auth::CurrentUser,
+    auth::{Admin, CurrentUser},
     extract::{OptionalJson, Path},
+    once::{Once, reply},
+    page::{Linked, PageQuery, Paging},
     problem::Answer,
 };
 
@@ -33,6 +37,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(export_status))
         .routes(routes!(download_export))
         .routes(routes!(export_history))
+        .routes(routes!(all_exports))
+        .routes(routes!(clean_up_exports))
         .routes(routes!(cancel_export))
 }
 
@@ -53,7 +59,7 @@ pub(crate) struct RequestExport {
 }
 
 impl RequestExport {
-    pub(crate) fn checked(self, app: &App) -> Answer<exports::Request> {
+    fn checked(self, app: &App) -> Result<exports::Request> {
         let instant = |pointer: &str, text: Option<String>| {
             let read = |text: String| {
                 time::parse(&text, app.config.zone).map_err(|why| Error::invalid(pointer, why))
@@ -63,7 +69,7 @@ impl RequestExport {
         let everyone = match self.scope.as_deref() {
             None | Some("own") => false,
             Some("all") => true,
-            Some(_) => return Err(Error::invalid("/scope", "must be own or all").into()),
+            Some(_) => return Err(Error::invalid("/scope", "must be own or all")),
         };
         Ok(exports::Request {
             from: instant("/from", self.from)?,
@@ -75,7 +81,7 @@ impl RequestExport {
     }
 }
 
-/// An export that has been asked for.
+/// Work that has been asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     msg: &'static str,
@@ -85,21 +91,12 @@ pub(crate) struct Accepted {
     status: &'static str,
 }
 
-/// How accepted work is answered: where to look, and when.
-pub(crate) type AcceptedAnswer = (StatusCode, [(HeaderName, HeaderValue); 2], Json<Accepted>);
-
-pub(crate) fn accepted(id: Uuid) -> Answer<AcceptedAnswer> {
-    let location =
-        HeaderValue::from_str(&format!("/api/tasks/{id}")).map_err(|e| Error::from(anyhow::Error::new(e)))?;
-    let headers = [(header::LOCATION, location), (header::RETRY_AFTER, HeaderValue::from_static("1"))];
-    let body = Accepted {
-        msg: "export requested",
-        message: "the export is being written; poll the task or wait for the mail",
-        task_id: id,
-        job_id: id,
-        status: "processing",
-    };
-    Ok((StatusCode::ACCEPTED, headers, Json(body)))
+/// The answer to a request for work in the background: where to look, and when.
+pub(crate) fn accepted(id: Uuid, msg: &'static str) -> Result<Kept> {
+    let message = "the work is done in the background; poll the task";
+    let body = Accepted { msg, message, task_id: id, job_id: id, status: "processing" };
+    let kept = reply(StatusCode::ACCEPTED, &body)?;
+    Ok(Kept { headers: Some(format!("/api/tasks/{id}")), ..kept })
 }
 
 /// An export.
@@ -160,11 +157,19 @@ pub(crate) struct OneExport {
     export: ExportView,
 }
 
-/// The caller's exports.
+/// An export and whose it is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Exports {
+pub(crate) struct OwnedExport {
+    user_id: i64,
+    #[serde(flatten)]
+    export: ExportView,
+}
+
+/// A list of exports.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Exports<T> {
     msg: &'static str,
-    exports: Vec<ExportView>,
+    exports: Vec<T>,
 }
 
 /// Ask for a CSV file of reservations. A mail says when it is there.
@@ -176,10 +181,22 @@ pub(crate) struct Exports {
 pub(crate) async fn request_export(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
-    OptionalJson(body): OptionalJson<RequestExport>,
-) -> Answer<AcceptedAnswer> {
-    let request = body.checked(&app)?;
-    accepted(exports::request(&app, &who, request).await?)
+    once: Once<OptionalJson<RequestExport>>,
+) -> Answer<Response> {
+    request(&app, &who, once).await
+}
+
+/// What `/export/csv/request` and `/tasks/export-csv` both do.
+pub(crate) async fn request(
+    app: &App,
+    who: &Identity,
+    once: Once<OptionalJson<RequestExport>>,
+) -> Answer<Response> {
+    let requested = |id: &Uuid| accepted(*id, "export requested");
+    once.answer(app, who.user_id, requested, async |OptionalJson(body), keep| {
+        exports::request(app, who, body.checked(app)?, keep).await
+    })
+    .await
 }
 
 /// Where an export stands.
@@ -242,18 +259,49 @@ fn attachment(name: &str) -> String {
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
-/// The caller's exports of the last weeks.
-#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), responses(
-    (status = 200, description = "The newest first", body = Exports),
+/// List your exports.
+#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), params(PageQuery), responses(
+    (status = 200, description = "The newest first", body = Exports<ExportView>),
 ))]
 pub(crate) async fn export_history(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
-) -> Answer<Json<Exports>> {
+    paging: Paging<Uuid>,
+) -> Answer<Linked<Exports<ExportView>>> {
     let now = app.clock.now();
-    let exports =
-        exports::history(&app, who.user_id).await?.into_iter().map(|export| ExportView::of(export, now));
-    Ok(Json(Exports { msg: "your exports", exports: exports.collect() }))
+    let list = exports::history(&app, Some(who.user_id), &paging.page).await?;
+    let (next, list) = (list.next(|export| export.id), list.map(|export| ExportView::of(export, now)));
+    Ok(paging.answer(next, Exports { msg: "your exports", exports: list.items }))
+}
+
+/// List everybody's exports.
+#[utoipa::path(get, path = "/export/admin/jobs", tag = "exports", security(("bearer" = ["admin"])), params(PageQuery), responses(
+    (status = 200, description = "The newest first", body = Exports<OwnedExport>),
+))]
+pub(crate) async fn all_exports(
+    State(app): State<App>,
+    _: Admin,
+    paging: Paging<Uuid>,
+) -> Answer<Linked<Exports<OwnedExport>>> {
+    let now = app.clock.now();
+    let list = exports::history(&app, None, &paging.page).await?;
+    let next = list.next(|export| export.id);
+    let list =
+        list.map(|export| OwnedExport { user_id: export.user_id, export: ExportView::of(export, now) });
+    Ok(paging.answer(next, Exports { msg: "all exports", exports: list.items }))
+}
+
+/// Remove the files of expired exports now.
+#[utoipa::path(post, path = "/export/admin/cleanup", tag = "exports", security(("bearer" = ["admin"])), responses(
+    (status = 202, description = "Follow the task; its result says what was freed", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
+))]
+pub(crate) async fn clean_up_exports(
+    State(app): State<App>,
+    Admin(who): Admin,
+    once: Once<OptionalJson<IgnoredAny>>,
+) -> Answer<Response> {
+    let requested = |id: &Uuid| accepted(*id, "clean-up requested");
+    once.answer(&app, who.user_id, requested, async |_, keep| exports::clean_up(&app, &who, keep).await).await
 }
 
 /// Give up an export that is not finished.

@@ -1,11 +1,14 @@
 //! The HTTP front door: requests in, the application's answers out. Start reading at `routes.rs`.
 
 pub mod accounts;
+pub mod admin;
 pub mod auth;
 pub mod bookings;
+pub(crate) mod cached;
 pub mod exports;
 pub mod extract;
 pub mod health;
+pub(crate) mod limits;
 pub mod lots;
 pub mod middleware;
 pub(crate) mod once;
@@ -14,6 +17,8 @@ pub(crate) mod page;
 pub mod problem;
 pub mod routes;
 pub mod tasks;
+
+use std::net::SocketAddr;
 
 pub use axum::Router;
 use axum::serve::ListenerExt;
@@ -40,5 +45,6 @@ pub async fn serve_until(
             tracing::debug!(%error, "no TCP_NODELAY");
         }
     });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
 }

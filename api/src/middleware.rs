@@ -1,20 +1,20 @@
 //! What happens around every request: an id, a trace, limits, CORS, and a body for every error.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use shared::{app::App, telemetry};
+use shared::{app::App, counters, telemetry};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::TimeoutLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::problem;
+use crate::{limits, problem};
 
 /// The largest body that is read.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -27,6 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// Names a request in logs, answers and the jobs that it enqueues.
 #[derive(Debug, Clone, Default)]
 pub struct RequestId(pub String);
@@ -38,9 +40,24 @@ pub fn wrap(routes: Router, app: &App) -> Router {
     let cors = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, REQUEST_ID])
-        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::CONTENT_DISPOSITION, REQUEST_ID]);
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            IDEMPOTENCY_KEY,
+            REQUEST_ID,
+        ])
+        .expose_headers([
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
+            header::LINK,
+            REQUEST_ID,
+        ]);
     routes
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -51,7 +68,41 @@ pub fn wrap(routes: Router, app: &App) -> Router {
         .layer(middleware::from_fn(problem::finish))
         .layer(cors)
         .layer(middleware::from_fn(forget_strangers))
+        .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(middleware::from_fn(identify))
+        .layer(middleware::from_fn(finish_writes))
+}
+
+/// A write, once begun, is finished although its caller goes away: what follows its commit must happen.
+async fn finish_writes(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let done = tokio::spawn(next.run(request)).await;
+    done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Counts calls by endpoint and answers by status, and says how long the answer took.
+async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    counters::count(&app, "total_api_calls");
+    let method = request.method().clone();
+    if let Some(path) = request.extensions().get::<MatchedPath>() {
+        let path = path.as_str().strip_prefix("/api").unwrap_or(path.as_str());
+        counters::count(&app, format!("endpoint_calls:{method} {path}"));
+        match (&method, path.split('/').nth(1)) {
+            (&Method::GET, Some("users")) => counters::count(&app, "api_calls:users:get"),
+            (&Method::GET, Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
+            _ => {}
+        }
+    }
+    let mut response = next.run(request).await;
+    counters::count(&app, format!("response_codes:{}", response.status().as_u16()));
+    let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(took) = HeaderValue::from_str(&took) {
+        response.headers_mut().insert("server-timing", took);
+    }
+    response
 }
 
 async fn limit_uri(request: Request, next: Next) -> Response {

@@ -4,8 +4,9 @@ use axum::Router;
 use shared::app::App;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, admin, bookings, exports, health, lots, openapi, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +26,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(bookings::routes())
         .merge(exports::routes())
         .merge(tasks::routes())
+        .merge(admin::routes())
         .merge(health::routes())
 }
 
@@ -32,7 +34,8 @@ fn resources() -> OpenApiRouter<App> {
 pub(crate) fn all(app: &App) -> Router {
     let (under_api, _) = OpenApiRouter::new().nest("/api", resources()).split_for_parts();
     let (at_root, _) = resources().split_for_parts();
-    under_api.merge(at_root).merge(health::root()).with_state(app.clone())
+    let pages = SwaggerUi::new("/docs").url("/openapi.json", document());
+    under_api.merge(at_root).merge(health::root()).merge(pages).with_state(app.clone())
 }
 
 /// The OpenAPI document, which names the routes under `/api`.

@@ -1,12 +1,11 @@
 //! Tasks: background work by the names and states that older clients know.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     Error,
     app::App,
-    exports,
     jobs::status::{self, State as JobState},
 };
 use utoipa::ToSchema;
@@ -15,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     auth::CurrentUser,
-    exports::{Accepted, AcceptedAnswer, RequestExport, accepted},
+    exports::{self, Accepted, RequestExport},
     extract::{OptionalJson, Path, Query},
+    once::Once,
     problem::{Answer, Problem},
 };
 
@@ -67,13 +67,12 @@ pub(crate) async fn start_task(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
     Path(task): Path<String>,
-    OptionalJson(body): OptionalJson<RequestExport>,
-) -> Answer<AcceptedAnswer> {
-    if task != "export-csv" {
-        return Err(unknown_type());
+    once: Once<OptionalJson<RequestExport>>,
+) -> Answer<Response> {
+    match task.as_str() {
+        "export-csv" => exports::request(&app, &who, once).await,
+        _ => Err(unknown_type()),
     }
-    let request = body.checked(&app)?;
-    accepted(exports::request(&app, &who, request).await?)
 }
 
 /// Where a task stands, by `/tasks/{id}` or by `/tasks/{type}?task_id={id}`.

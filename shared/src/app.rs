@@ -5,7 +5,8 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use crate::{
-    clock::Clock, config::Config, db::Db, error::Result, mailer::Mailer, redis::Redis, templates::Templates,
+    cache::Cache, clock::Clock, config::Config, counters::Counters, db::Db, error::Result, mailer::Mailer,
+    rate_limit::Limits, redis::Redis, templates::Templates,
 };
 
 /// The application. Cheap to clone.
@@ -17,6 +18,12 @@ pub struct App {
     pub db: Db,
     /// Redis.
     pub redis: Redis,
+    /// Answers that are made again only when something has changed.
+    pub cache: Cache,
+    /// Counts that are still to be written.
+    pub counters: Counters,
+    /// Who may call how often.
+    pub limits: Limits,
     /// Where mails go.
     pub mailer: Mailer,
     /// How mails look.
@@ -44,6 +51,9 @@ impl App {
         Ok(Self {
             db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
             redis: Redis::new(&config)?,
+            cache: Cache::default(),
+            counters: Counters::default(),
+            limits: Limits::default(),
             mailer: Mailer::from_config(&config.mail)?,
             templates: Templates::new()?,
             clock: Clock::System,

@@ -1,6 +1,26 @@
 //! Answers kept in Redis, each with the generations of what it was made from.
+//!
+//! A write gives its groups new generations; an answer of older ones is not served. The generations are read before
+//! the database is, so an answer that was made while a write went on carries the old ones and is never believed:
+//! there is no moment at which a late reader could put back what a writer has just made stale.
 
-use crate::app::App;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use redis::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    coalesce::Coalesce,
+    counters,
+    error::{Error, Result},
+};
 
 /// What changes together. A write that changes one of these makes everything that was made from it stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +35,240 @@ pub enum Group {
     User(i64),
 }
 
-/// To be called after the commit of a write and before it is answered.
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Catalog => f.write_str("catalog"),
+            Self::Occupancy => f.write_str("occupancy"),
+            Self::Users => f.write_str("users"),
+            Self::User(id) => write!(f, "user:{id}"),
+        }
+    }
+}
+
+/// Which answer, and how long it may be kept.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The part of its key before the first colon groups the hit counters.
+    pub key: String,
+    /// What it is made from.
+    pub groups: Vec<Group>,
+    /// However fresh it is.
+    pub ttl: Duration,
+}
+
+/// An answer as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// With its quotes.
+    pub etag: String,
+    /// For a list that is not whole: where its next part begins.
+    pub next: Option<String>,
+    /// JSON.
+    pub body: Arc<[u8]>,
+}
+
+impl Entry {
+    /// An answer that is told from others by its content.
+    #[must_use]
+    pub fn of(body: Vec<u8>) -> Self {
+        let digest = Sha256::digest(&body);
+        let etag = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Self::tagged(format!("\"{etag}\""), body)
+    }
+
+    /// An answer with an ETag of its own.
+    #[must_use]
+    pub fn tagged(etag: String, body: Vec<u8>) -> Self {
+        Self { etag, next: None, body: body.into() }
+    }
+}
+
+/// What this process knows about the cache. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Cache {
+    readers: Arc<Coalesce<Result<Entry>>>,
+    /// Groups that changed while Redis could not be told, each with the latest such change.
+    overdue: Arc<Mutex<Overdue>>,
+}
+
+type Overdue = BTreeMap<Group, Uuid>;
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+/// Longer than any answer is kept, so that an answer never outlives the generation that made it stale.
+const GENERATION_TTL: u64 = 3600;
+
+/// Makes an answer from the database.
+pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Entry>> + Send + Sync>;
+
+/// The answer, from Redis if it is fresh there, else from `load`. Callers who come together share one look.
+///
+/// # Errors
+/// Those of `load`. Redis may be away.
+pub async fn get(app: &App, recipe: Recipe, load: Load) -> Result<Entry> {
+    let (key, looker) = (recipe.key.clone(), app.clone());
+    let look = Arc::new(Look { app: looker, recipe, load });
+    let answer = app.cache.readers.join(&key, move |callers| {
+        let look = look.clone();
+        async move {
+            let answer = look.up().await;
+            (0..callers).map(|_| answer.as_ref().map(Entry::clone).map_err(Error::again)).collect()
+        }
+    });
+    answer.await.unwrap_or_else(|| Err(anyhow::anyhow!("making an answer panicked").into()))
+}
+
+struct Look {
+    app: App,
+    recipe: Recipe,
+    load: Load,
+}
+
+impl Look {
+    async fn up(&self) -> Result<Entry> {
+        match self.read().await {
+            Ok((_, Some(entry))) => {
+                tracing::debug!(cache.key = self.recipe.key, "cache HIT");
+                self.count("cache_hits");
+                Ok(entry)
+            }
+            Ok((generations, None)) => {
+                tracing::debug!(cache.key = self.recipe.key, "cache MISS");
+                self.count("cache_misses");
+                let entry = (self.load)().await?;
+                self.write(&generations, &entry).await;
+                Ok(entry)
+            }
+            Err(error) => {
+                tracing::debug!(cache.key = self.recipe.key, %error, "cache away");
+                self.count("cache_errors");
+                (self.load)().await
+            }
+        }
+    }
+
+    fn count(&self, outcome: &str) {
+        let group = self.recipe.key.split(':').next().unwrap_or_default();
+        counters::count(&self.app, format!("{outcome}:{group}"));
+    }
+
+    /// The generations of now, and the answer if it was made of these.
+    async fn read(&self) -> redis::RedisResult<(Vec<u8>, Option<Entry>)> {
+        let keys = self.app.redis.keys();
+        let mut pipe = redis::pipe();
+        let overdue = overdue(&self.app);
+        set_generations(&self.app, &mut pipe, &overdue);
+        let generations = self.recipe.groups.iter().map(|group| keys.generation(*group));
+        pipe.cmd("MGET").arg(generations.chain([keys.cached(&self.recipe.key)]).collect::<Vec<_>>());
+        let (mut values,): (Vec<Value>,) =
+            self.app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await?;
+        settled(&self.app, &overdue);
+        let kept = values.pop();
+        let mut generations = Vec::new();
+        for value in values {
+            generations.extend(if let Value::BulkString(generation) = value {
+                generation
+            } else {
+                b"0".to_vec()
+            });
+            generations.push(b' ');
+        }
+        let entry = match kept {
+            Some(Value::BulkString(kept)) => decode(&kept, &generations),
+            _ => None,
+        };
+        Ok((generations, entry))
+    }
+
+    async fn write(&self, generations: &[u8], entry: &Entry) {
+        // Answers that were made together shall not end together.
+        let ttl = self.recipe.ttl.mul_f64(rand::random_range(0.9..=1.0)).as_millis();
+        let mut set = redis::cmd("SET");
+        set.arg(self.app.redis.keys().cached(&self.recipe.key)).arg(encode(generations, entry));
+        set.arg("PX").arg(u64::try_from(ttl).unwrap_or(u64::MAX).max(1));
+        if let Err(error) = self.app.redis.ask(async |mut redis| set.exec_async(&mut redis).await).await {
+            tracing::debug!(cache.key = self.recipe.key, %error, "not cached");
+        }
+    }
+}
+
+/// Names the layout of an answer and the release that made it, so that no other reads it.
+const LAYOUT: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
+
+fn encode(generations: &[u8], entry: &Entry) -> Vec<u8> {
+    let next = entry.next.as_deref().unwrap_or_default();
+    let lines = [LAYOUT.as_bytes(), generations, entry.etag.as_bytes(), next.as_bytes(), &entry.body];
+    lines.join(&b'\n')
+}
+
+fn decode(kept: &[u8], generations: &[u8]) -> Option<Entry> {
+    let mut parts = kept.splitn(5, |byte| *byte == b'\n');
+    let fresh = parts.next()? == LAYOUT.as_bytes() && parts.next()? == generations;
+    let etag = std::str::from_utf8(parts.next()?).ok()?.to_owned();
+    let next = std::str::from_utf8(parts.next()?).ok()?.to_owned();
+    let entry = Entry { etag, next: Some(next).filter(|next| !next.is_empty()), body: parts.next()?.into() };
+    fresh.then_some(entry)
+}
+
+/// To be called after the commit of a write and before it is answered: whatever was made from `groups` is stale.
+/// While Redis is away, the groups are remembered, and told before this process reads from Redis again.
 pub async fn changed(app: &App, groups: &[Group]) {
-    let _ = (app, groups);
+    let mut all = overdue(app);
+    all.extend(groups.iter().map(|group| (*group, Uuid::new_v4())));
+    let mut pipe = redis::pipe();
+    set_generations(app, &mut pipe, &all);
+    match app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
+        Ok(()) => settled(app, &all),
+        Err(error) => {
+            tracing::debug!(%error, "caches not told of a change yet");
+            app.cache.overdue().extend(all);
+        }
+    }
+}
+
+fn set_generations(app: &App, pipe: &mut redis::Pipeline, groups: &Overdue) {
+    for (group, generation) in groups {
+        let generation = generation.simple().to_string();
+        pipe.set_ex(app.redis.keys().generation(*group), generation, GENERATION_TTL).ignore();
+    }
+}
+
+impl Cache {
+    fn overdue(&self) -> MutexGuard<'_, Overdue> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn overdue(app: &App) -> Overdue {
+    app.cache.overdue().clone()
+}
+
+/// Forgets what Redis was told, unless it has changed again.
+fn settled(app: &App, told: &Overdue) {
+    if !told.is_empty() {
+        app.cache.overdue().retain(|group, change| told.get(group) != Some(change));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_other_generations_is_not_read() {
+        let entry = Entry::of(b"{\"a\":\n1}".to_vec());
+        let part = Entry { next: Some("7".into()), ..entry.clone() };
+        assert_eq!(decode(&encode(b"x y ", &part), b"x y "), Some(part));
+        let kept = encode(b"x y ", &entry);
+        assert_eq!(decode(&kept, b"x y "), Some(entry));
+        assert_eq!(decode(&kept, b"x z "), None);
+        for cut in 0..LAYOUT.len() + 30 {
+            assert_eq!(decode(&kept[..cut.min(kept.len() - 9)], b"x y "), None);
+        }
+    }
 }

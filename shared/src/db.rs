@@ -6,8 +6,8 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
+    SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::{
         self, ConnectOptions,
         postgres::{PgConnectOptions, PgPoolOptions},
@@ -138,6 +138,15 @@ impl Db {
                     .await?
             }
         })
+    }
+
+    /// Begins a transaction that sees the data as of one instant and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is free in time.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+        let level = (self.engine == Engine::Postgres).then_some(IsolationLevel::RepeatableRead);
+        Ok(self.read.begin_with_config(level, None).await?)
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.

@@ -90,6 +90,26 @@ impl Error {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), message: message.into() }])
     }
 
+    /// The same error for another caller who waited for the same thing.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::NotFound(what) => Self::NotFound(what),
+            Self::Conflict { code, message } => Self::Conflict { code, message: message.clone() },
+            Self::Gone(text) => Self::Gone(text.clone()),
+            Self::Invalid(fields) => Self::Invalid(fields.clone()),
+            Self::Unauthenticated(text) => Self::Unauthenticated(text),
+            Self::Forbidden(text) => Self::Forbidden(text),
+            Self::Changed => Self::Changed,
+            Self::KeyReused => Self::KeyReused,
+            Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },
+            Self::Interrupted => Self::Interrupted,
+            Self::Permanent(text) => Self::Permanent(text.clone()),
+            Self::Unavailable(source) => Self::Unavailable(anyhow::anyhow!("{source:#}")),
+            Self::Internal(source) => Self::Internal(anyhow::anyhow!("{source:#}")),
+        }
+    }
+
     /// Whether the same thing may succeed when it is tried again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

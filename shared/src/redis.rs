@@ -5,17 +5,19 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::{
-    Client, IntoConnectionInfo,
+    Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
+    breaker::Breaker,
+    cache::Group,
     config::Config,
     error::{Error, Result},
     jobs::Queue,
@@ -24,8 +26,9 @@ use crate::{
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
 #[derive(Clone)]
 pub struct Redis {
-    /// Database 0: caches and sessions.
-    pub cache: ConnectionManager,
+    /// Database 0: caches, sessions, counters, limits. By [`Redis::ask`], so that its absence is noticed.
+    cache: ConnectionManager,
+    breaker: Arc<Breaker>,
     /// Database 1: queues, job status, signals.
     pub queue: ConnectionManager,
     /// Database 2: notification status.
@@ -40,6 +43,19 @@ impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// What a Redis server says about itself.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Round trip.
+    pub took: Duration,
+    /// Of the server.
+    pub version: String,
+    /// `1.05M`.
+    pub used_memory_human: String,
+    /// Connections of everybody.
+    pub connected_clients: i64,
 }
 
 /// A request waits no longer than this for Redis; whatever it wanted is then had without.
@@ -57,11 +73,54 @@ impl Redis {
         let queue_client = client(&config.queue_redis_url)?;
         Ok(Self {
             cache: manager(client(&config.cache_redis_url)?, RESPONSE_TIMEOUT)?,
+            breaker: Arc::default(),
             queue: manager(queue_client.clone(), RESPONSE_TIMEOUT)?,
             notifications: manager(client(&config.notification_redis_url)?, RESPONSE_TIMEOUT)?,
             queue_client,
             prefix: config.redis_prefix.clone(),
             waiting: Arc::default(),
+        })
+    }
+
+    /// Asks database 0, unless it has just failed to answer somebody else.
+    ///
+    /// # Errors
+    /// Those of the question, and an input/output error while Redis is away.
+    pub async fn ask<T, F: Future<Output = RedisResult<T>>>(
+        &self,
+        question: impl FnOnce(ConnectionManager) -> F,
+    ) -> RedisResult<T> {
+        if !self.breaker.lets_pass() {
+            return Err((ErrorKind::Io, "Redis did not answer a moment ago").into());
+        }
+        let answer = question(self.cache.clone()).await;
+        let is_away = |error: &RedisError| {
+            error.is_io_error()
+                || error.is_timeout()
+                || error.is_connection_dropped()
+                || error.is_connection_refusal()
+        };
+        self.breaker.saw(!answer.as_ref().is_err_and(is_away));
+        answer
+    }
+
+    /// How long database 0 takes to answer, and what server it is on.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn facts(&self) -> Result<Facts> {
+        let begun = Instant::now();
+        let text: String =
+            self.ask(async |mut redis| redis::cmd("INFO").query_async(&mut redis).await).await?;
+        let fact = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        Ok(Facts {
+            took: begun.elapsed(),
+            version: fact("redis_version"),
+            used_memory_human: fact("used_memory_human"),
+            connected_clients: fact("connected_clients").parse().unwrap_or_default(),
         })
     }
 
@@ -123,6 +182,36 @@ impl Keys<'_> {
     #[must_use]
     pub fn session(self, id: Uuid) -> String {
         format!("{}:session:{id}", self.0)
+    }
+
+    /// Database 0, string, 1 h: stands for the state of a group; another one after every change.
+    #[must_use]
+    pub fn generation(self, group: Group) -> String {
+        format!("{}:generation:{group}", self.0)
+    }
+
+    /// Database 0, string, as its TTL setting says: an answer with its generations and its ETag.
+    #[must_use]
+    pub fn cached(self, what: &str) -> String {
+        format!("{}:cache:{what}", self.0)
+    }
+
+    /// Database 0, number; daily ones for 40 days: how often something happened.
+    #[must_use]
+    pub fn counter(self, name: &str) -> String {
+        format!("{}:count:{name}", self.0)
+    }
+
+    /// Database 0, sorted set, 12 h: users by when they were last seen.
+    #[must_use]
+    pub fn active_users(self) -> String {
+        format!("{}:active_users", self.0)
+    }
+
+    /// Database 0, number, until it has passed: when a caller's budget is whole again, in microseconds since 1970.
+    #[must_use]
+    pub fn rate_limit(self, action: &str, caller: &str) -> String {
+        format!("{}:rate_limit:{action}:{caller}", self.0)
     }
 
     /// Database 1: what apalis calls a queue.

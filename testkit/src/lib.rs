@@ -25,16 +25,17 @@ use shared::{
     clock::Clock,
     config::{Config, Sources},
     mailer::Mailer,
+    rate_limit::Action,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, registry::Registry};
 
-/// Defines a test that runs on SQLite and on PostgreSQL.
+/// Defines tests that run on SQLite and on PostgreSQL.
 #[macro_export]
 macro_rules! on_both {
-    ($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp) $body:block) => {
+    ($($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp) $body:block)+) => {$(
         $(#[$meta])*
         mod $name {
             #[allow(unused_imports, clippy::allow_attributes)]
@@ -52,7 +53,7 @@ macro_rules! on_both {
                 run($crate::TestApp::start($crate::Engine::Postgres).await).await;
             }
         }
-    };
+    )+};
 }
 
 /// The key of every test's tokens.
@@ -204,6 +205,7 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("UPLOAD_FOLDER".to_owned(), path("files")),
         ("MAIL_FOLDER".to_owned(), path("mails")),
     ];
+    settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "1000000/60".to_owned())));
     for (name, value) in changed {
         settings.retain(|(known, _)| known != name);
         settings.push(((*name).to_owned(), (*value).to_owned()));

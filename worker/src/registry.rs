@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use shared::{
     Result,
-    exports::job::ExportCsv,
+    exports::{cleanup::CleanUpExports, job::ExportCsv},
     jobs::{Context, Done, Job},
     notifications::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome},
 };
@@ -52,6 +52,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self(Arc::new(vec![
             Kind::of::<ExportCsv>(),
+            Kind::of::<CleanUpExports>(),
             Kind::of::<SendConfirmation>(),
             Kind::of::<SendReceipt>(),
             Kind::of::<SendExportReady>(),

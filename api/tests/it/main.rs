@@ -3,11 +3,15 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
 mod accounts;
+mod admin;
 mod bookings;
+mod counters;
 mod exports;
 mod forged;
+mod limits;
 mod lots;
 mod model;
+mod once;
 mod openapi;
 mod race;
 mod redis_away;

@@ -89,11 +89,12 @@ testkit::on_both! {
         let answer = t.get("/auth/sessions", Some(&driver)).await.expect(200);
         let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
         let key = t.app.redis.keys().session(session);
-        let mut redis = t.app.redis.cache.clone();
-        let kept: String = redis::AsyncCommands::get(&mut redis, &key).await.unwrap();
+        let read = redis::Cmd::get(&key);
+        let kept: String = t.app.redis.ask(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
         t.post("/auth/logout", Some(&driver), serde_json::json!({})).await.expect(200);
         tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-        let _: () = redis::AsyncCommands::set_ex(&mut redis, &key, kept, 60).await.unwrap();
+        let write = redis::Cmd::set_ex(&key, kept, 60);
+        let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
         t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
     }
 }

@@ -7,18 +7,23 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
 };
 
+use self::session::Identity;
 pub use crate::entities::user::Model as User;
 use crate::{
     activity,
     app::App,
+    cache::{self, Group},
     config::Admin,
+    counters::{self, Event},
     db::{at, sql, violates},
     entities::user,
     error::{Error, FieldError, Result},
     jobs::{ledger, queue},
     notifications,
+    rate_limit::{self, Action},
 };
 use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 
 /// What somebody tells to get an account.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +83,9 @@ pub async fn register(app: &App, registration: Registration, user_agent: Option<
     let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
+    counters::happened(app, Event::Registration);
+    counters::seen(app, user.id);
+    cache::changed(app, &[Group::Users]).await;
     Ok(LoggedIn { user, token })
 }
 
@@ -91,6 +99,7 @@ pub async fn log_in(
     password: String,
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
+    rate_limit::check(app, Action::Login, &format!("account:{}", hashed(&key(email)))).await?;
     let user = by_email(app, email).await?;
     let right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
     let Some(user) = user.filter(|_| right) else {
@@ -103,7 +112,20 @@ pub async fn log_in(
         .await?;
     activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;
     tx.commit().await?;
+    counters::happened(app, Event::Login);
+    counters::seen(app, user.id);
     Ok(LoggedIn { user, token })
+}
+
+/// Ends the caller's session.
+///
+/// # Errors
+/// [`Error::NotFound`] when it has ended meanwhile.
+pub async fn log_out(app: &App, who: &Identity) -> Result<()> {
+    session::end(app, who.user_id, who.session_id).await?;
+    counters::happened(app, Event::Logout);
+    counters::left(app, who.user_id);
+    Ok(())
 }
 
 /// The user with this address, unless deleted.
@@ -215,6 +237,11 @@ fn taken(error: DbErr) -> Error {
         .into_iter()
         .find(|(column, ..)| violates(&error, &format!("users_{column}_key"), &format!("users.{column}")))
         .map_or_else(|| error.into(), |(_, code, message)| Error::conflict(code, message))
+}
+
+/// Keys in Redis hold no addresses.
+fn hashed(text: &str) -> String {
+    Sha256::digest(text)[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By this, names and addresses are compared.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    counters,
     db::{at, sql},
     entities::session,
     error::{Error, Result},
@@ -98,6 +99,12 @@ pub async fn find(app: &App, token: &str) -> Result<Identity> {
     if claims.sub == identity.user_id.to_string() { Ok(identity) } else { Err(REFUSED) }
 }
 
+/// The user that a well-signed token names, without asking whether its session is open: enough to count calls by.
+#[must_use]
+pub fn subject(app: &App, token: &str) -> Option<i64> {
+    read(app, token).ok()??.sub.parse().ok()
+}
+
 /// The claims, if signature, issuer, audience and times hold.
 fn read(app: &App, token: &str) -> Result<Option<Claims>> {
     let mut validation = Validation::new(Algorithm::HS256);
@@ -121,7 +128,8 @@ struct Cached {
 }
 
 async fn believed(app: &App, id: Uuid) -> Option<Identity> {
-    let cached: Option<String> = app.redis.cache.clone().get(app.redis.keys().session(id)).await.ok()?;
+    let key = app.redis.keys().session(id);
+    let cached: Option<String> = app.redis.ask(async |mut redis| redis.get(key).await).await.ok()?;
     let cached: Cached = serde_json::from_str(&cached?).ok()?;
     let age = app.clock.now() - cached.seen_at;
     (age <= BELIEVED_FOR).then_some(cached.identity)
@@ -140,14 +148,16 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
+    counters::seen(app, row.try_get("", "id")?);
     let identity = Identity {
         user_id: row.try_get("", "id")?,
         is_admin: row.try_get::<String>("", "role")? == "admin",
         session_id: id,
     };
     if let Ok(json) = serde_json::to_string(&Cached { identity, seen_at }) {
+        let key = app.redis.keys().session(id);
         let kept: redis::RedisResult<()> =
-            app.redis.cache.clone().set_ex(app.redis.keys().session(id), json, BELIEVED_SECONDS).await;
+            app.redis.ask(async |mut redis| redis.set_ex(key, json, BELIEVED_SECONDS).await).await;
         if let Err(error) = kept {
             tracing::debug!(%error, "session not cached");
         }
@@ -209,7 +219,8 @@ pub async fn end(app: &App, user_id: i64, id: Uuid) -> Result<()> {
 }
 
 async fn forget(app: &App, id: Uuid) {
-    let forgotten: redis::RedisResult<()> = app.redis.cache.clone().del(app.redis.keys().session(id)).await;
+    let key = app.redis.keys().session(id);
+    let forgotten: redis::RedisResult<()> = app.redis.ask(async |mut redis| redis.del(key).await).await;
     if let Err(error) = forgotten {
         tracing::debug!(%error, "session not dropped from Redis; it ends there within a second");
     }

@@ -14,6 +14,7 @@ use crate::{
     activity,
     app::App,
     cache::{self, Group},
+    counters,
     db::{at, row_lock, sql, violates},
     error::{Error, Result},
     idempotency::Keep,
@@ -130,6 +131,7 @@ const MOST_TRIES: usize = 20;
 pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
         if let Some(booked) = try_to_book(app, user_id, lot_id, &keep).await? {
+            counters::happened(app, counters::Event::Reservation);
             cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
         }

@@ -4,13 +4,19 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::sources::yes_or_no;
 pub use self::sources::{Problems, Sources};
+use crate::rate_limit::{Action, Budget};
 pub use crate::settings::{SETTINGS, Setting};
 
 /// What the application was told by its operator.
@@ -46,6 +52,12 @@ pub struct Config {
     pub jwt_secret: Option<SecretString>,
     /// `SESSION_HOURS`.
     pub session_lifetime: Duration,
+    /// `CACHE_*_TTL`.
+    pub cache_ttl: CacheTtl,
+    /// `RATE_LIMIT_*`, in the order of [`Action::ALL`].
+    pub rate_limits: [Budget; Action::ALL.len()],
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpAddr>,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
     pub admin: Option<Admin>,
     /// The mail server and the sender.
@@ -104,6 +116,19 @@ pub struct Mail {
     pub folder: PathBuf,
 }
 
+/// How long answers are cached at most.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheTtl {
+    /// `CACHE_USER_TTL`.
+    pub users: Duration,
+    /// `CACHE_PARKING_TTL`.
+    pub parking: Duration,
+    /// `CACHE_RESERVATIONS_TTL`.
+    pub reservations: Duration,
+    /// `CACHE_DEFAULT_TTL`.
+    pub reports: Duration,
+}
+
 /// How many jobs of each queue a worker process runs at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Workers {
@@ -141,6 +166,11 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     } else {
         Err("must be origins such as https://app.example.com, separated by commas, without a path or a *")
     }
+}
+
+fn addresses(text: &str) -> Result<Vec<IpAddr>, &'static str> {
+    let addresses: Result<_, _> = text.split(',').map(|address| address.trim().parse()).collect();
+    addresses.map_err(|_| "must be IP addresses, separated by commas")
 }
 
 impl Config {
@@ -194,6 +224,11 @@ impl Config {
             if key.len() >= 32 { Ok(SecretString::from(key)) } else { Err("must have at least 32 bytes") }
         });
         let admin = Self::admin(from);
+        let [users, parking, reservations, reports] =
+            ["CACHE_USER_TTL", "CACHE_PARKING_TTL", "CACHE_RESERVATIONS_TTL", "CACHE_DEFAULT_TTL"]
+                .map(|name| from.number::<u64>(name, 1..=3600).map(Duration::from_secs));
+        let rate_limits = Action::ALL.map(|(_, name)| from.parse(name, str::parse::<Budget>));
+        let trusted_proxies = from.parse("TRUSTED_PROXIES", addresses);
         let mail = Self::mail(from);
         let database_connections = from.number("DATABASE_CONNECTIONS", 1..=1000);
         let session_hours = from.number::<u64>("SESSION_HOURS", 1..=8760);
@@ -216,6 +251,14 @@ impl Config {
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret,
             session_lifetime: Duration::from_secs(session_hours? * 3600),
+            cache_ttl: CacheTtl {
+                users: users?,
+                parking: parking?,
+                reservations: reservations?,
+                reports: reports?,
+            },
+            rate_limits: rate_limits.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok()?,
+            trusted_proxies: trusted_proxies.unwrap_or_default(),
             admin,
             mail: mail?,
             upload_folder: from.text("UPLOAD_FOLDER")?.into(),

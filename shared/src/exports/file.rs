@@ -12,7 +12,65 @@ use uuid::Uuid;
 /// Where the finished file of an export is.
 #[must_use]
 pub fn path(folder: &Path, id: Uuid) -> PathBuf {
-    folder.join(format!("{id}.csv"))
+    folder.join(Name::Whole { id }.to_string())
+}
+
+/// The names that export files have. Others in the folder are none of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// A finished file.
+    Whole {
+        /// The export.
+        id: Uuid,
+    },
+    /// One in the making.
+    Part {
+        /// The export.
+        id: Uuid,
+        /// The run that writes it.
+        run: Uuid,
+    },
+}
+
+impl Name {
+    /// The export that the file belongs to.
+    #[must_use]
+    pub const fn id(&self) -> Uuid {
+        match self {
+            Self::Whole { id } | Self::Part { id, .. } => *id,
+        }
+    }
+
+    /// Those in the folder, none if it is not there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn list(folder: &Path) -> io::Result<Vec<Self>> {
+        match fs::read_dir(folder) {
+            Ok(entries) => entries
+                .filter_map(|entry| entry.map(|entry| Self::read(entry.file_name().to_str()?)).transpose())
+                .collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(name: &str) -> Option<Self> {
+        if let Some(id) = name.strip_suffix(".csv") {
+            return Some(Self::Whole { id: id.parse().ok()? });
+        }
+        let (id, run) = name.strip_suffix(".part")?.split_once('.')?;
+        Some(Self::Part { id: id.parse().ok()?, run: run.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole { id } => write!(f, "{id}.csv"),
+            Self::Part { id, run } => write!(f, "{id}.{run}.part"),
+        }
+    }
 }
 
 /// A file that vanishes again unless it is finished.
@@ -42,7 +100,7 @@ impl PartFile {
     /// Those of the file system.
     pub fn create(folder: &Path, id: Uuid, run: Uuid) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let part = folder.join(format!("{id}.{run}.part"));
+        let part = folder.join(Name::Part { id, run }.to_string());
         let file = File::create(&part)?;
         Ok(Self { part, target: path(folder, id), file, hash: Sha256::new(), bytes: 0, whole: false })
     }

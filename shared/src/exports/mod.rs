@@ -1,5 +1,6 @@
 //! CSV exports: asked for, written by a job, downloaded for a day.
 
+pub mod cleanup;
 pub mod csv;
 pub mod file;
 pub mod job;
@@ -10,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, FromQueryResult};
 use uuid::Uuid;
 
-use self::job::ExportCsv;
+use self::{cleanup::CleanUpExports, job::ExportCsv};
 use crate::{
     accounts::session::Identity,
     activity,
@@ -18,7 +19,9 @@ use crate::{
     db::sql,
     entities::export,
     error::{Error, Result},
+    idempotency::Keep,
     jobs::{self, NewJob, ledger, queue, status},
+    page::{Page, Paged},
 };
 
 /// What the export is to hold.
@@ -108,7 +111,7 @@ const SELECT: &str = "
 ///
 /// # Errors
 /// [`Error::Forbidden`] for everybody's rows without being an administrator; [`Error::Invalid`] for a reversed span.
-pub async fn request(app: &App, who: &Identity, request: Request) -> Result<Uuid> {
+pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uuid>) -> Result<Uuid> {
     if request.everyone && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may export everybody's reservations"));
     }
@@ -135,6 +138,7 @@ pub async fn request(app: &App, who: &Identity, request: Request) -> Result<Uuid
     .insert(&tx)
     .await?;
     activity::record(&tx, now, who.user_id, activity::Kind::Export, Some(job.id.to_string())).await?;
+    keep.answer(&tx, &job.id).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![job]);
     Ok(job.id)
@@ -153,13 +157,31 @@ pub async fn find(app: &App, who: &Identity, id: Uuid) -> Result<Export> {
         .ok_or(Error::NotFound("export"))
 }
 
-/// The caller's own exports, the newest first; at most 1,000.
+/// Exports, the newest first: those of a user, or everybody's.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn history(app: &App, user_id: i64) -> Result<Vec<Export>> {
-    let text = format!("{SELECT} WHERE e.user_id = $1 ORDER BY e.created_at DESC, e.id DESC LIMIT 1000");
-    Ok(Export::find_by_statement(sql(app.db.read(), &text, [user_id.into()])).all(app.db.read()).await?)
+pub async fn history(app: &App, user_id: Option<i64>, page: &Page<Uuid>) -> Result<Paged<Export>> {
+    // Ids sort by the time of their making.
+    let text = format!(
+        "{SELECT} WHERE ($1 IS NULL OR e.user_id = $1) AND ($2 IS NULL OR e.id < $2) ORDER BY e.id DESC LIMIT $3"
+    );
+    let statement = sql(app.db.read(), &text, [user_id.into(), page.after.into(), page.rows().into()]);
+    Ok(page.cut(Export::find_by_statement(statement).all(app.db.read()).await?))
+}
+
+/// Enqueues the removal of files that nobody can download any more; the one that waits already, if any.
+///
+/// # Errors
+/// Those of the database.
+pub async fn clean_up(app: &App, who: &Identity, keep: Keep<Uuid>) -> Result<Uuid> {
+    let job = NewJob::of(&CleanUpExports {})?.owner(who.user_id).unique("exports");
+    let tx = app.db.begin().await?;
+    let job = ledger::insert(&tx, app.clock.now(), &job).await?;
+    keep.answer(&tx, &job.id).await?;
+    tx.commit().await?;
+    queue::announce_soon(app, vec![job]);
+    Ok(job.id)
 }
 
 /// The file of a finished export, with the name to suggest.

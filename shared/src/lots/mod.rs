@@ -79,7 +79,7 @@ impl From<Row> for Lot {
 }
 
 /// Availability counts rows, so it cannot drift: spots in service less those held or reserved.
-const SELECT: &str = "
+pub(crate) const SELECT: &str = "
     SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots,
         (SELECT COUNT(*) FROM spots s WHERE s.lot_id = l.id AND s.retired_at IS NULL AND NOT s.retiring)
         - (SELECT COUNT(DISTINCT r.spot_id) FROM reservations r JOIN spots s ON s.id = r.spot_id

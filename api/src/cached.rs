@@ -1,0 +1,55 @@
+//! Answers from the cache: with an ETag, and 304 for who has them already.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shared::{
+    Result,
+    app::App,
+    cache::{self, Entry, Recipe},
+};
+
+use crate::problem::Answer;
+
+/// The answer that `load` makes, kept under the recipe.
+pub(crate) async fn answer<F>(
+    app: &App,
+    headers: &HeaderMap,
+    recipe: Recipe,
+    load: impl Fn(App) -> F + Send + Sync + 'static,
+) -> Answer<Response>
+where
+    F: Future<Output = Result<Entry>> + Send + 'static,
+{
+    let loader = app.clone();
+    let entry = cache::get(app, recipe, Box::new(move || Box::pin(load(loader.clone())))).await?;
+    Ok(conditional(headers, entry))
+}
+
+/// The body of an answer, to be kept.
+pub(crate) fn entry(body: &impl Serialize) -> Result<Entry> {
+    let body = serde_json::to_vec(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
+    Ok(Entry::of(body))
+}
+
+/// 304 when the client names the ETag (RFC 9110, 13.1.2: compared weakly), else the answer.
+fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
+    let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = named.flat_map(|value| value.split(',')).map(str::trim);
+    let known = tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == entry.etag);
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        (json, Body::from(Bytes::from_owner(entry.body))).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(etag) = HeaderValue::from_str(&entry.etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}

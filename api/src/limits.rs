@@ -1,0 +1,117 @@
+//! Rate limits around every handler: which budget a call is taken from, and what its answer says about it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use shared::{
+    Error,
+    accounts::session,
+    app::App,
+    counters,
+    rate_limit::{self, Action, Decision},
+};
+
+use crate::{auth::bearer, problem::Problem};
+
+/// Takes the call out of its caller's budget, and refuses it when there is none left.
+pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    let Some(action) = action(request.method(), path) else { return next.run(request).await };
+    let caller = caller(&app, action, &request);
+    let decision = rate_limit::take(&app, action, &caller).await;
+    let mut response = if decision.allowed {
+        next.run(request).await
+    } else {
+        counters::count(&app, "rate_limit_violations");
+        Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
+    };
+    tell(response.headers_mut(), action, &decision);
+    response
+}
+
+/// Which budget a route is taken from; health checks are free.
+fn action(method: &Method, path: &str) -> Option<Action> {
+    Some(match (method.as_str(), path) {
+        (_, path) if path.starts_with("/health") => return None,
+        ("GET", "/users" | "/users/{id}") => Action::UserReads,
+        ("POST", "/auth/login") => Action::Login,
+        ("POST", "/auth/register") => Action::Register,
+        ("POST", "/export/csv/request" | "/tasks/{task}") => Action::Export,
+        _ => Action::Default,
+    })
+}
+
+/// The user of a well-signed token, except where nobody is logged in yet; else the address.
+fn caller(app: &App, action: Action, request: &Request) -> String {
+    let is_anonymous = matches!(action, Action::Login | Action::Register);
+    let token = bearer(request.headers()).filter(|_| !is_anonymous);
+    match token.and_then(|token| session::subject(app, token)) {
+        Some(user) => format!("user:{user}"),
+        None => format!("address:{}", Address::of(app, request)),
+    }
+}
+
+/// Where a request comes from. Of IPv6, a customer has a whole /64.
+struct Address(Option<IpAddr>);
+
+impl Address {
+    fn of(app: &App, request: &Request) -> Self {
+        let trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
+        let peer =
+            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let Some(peer) = peer.filter(trusted) else { return Self(peer) };
+        // Proxies append; the last one that is none of ours is the caller.
+        let forwarded = request.headers().get_all("x-forwarded-for").iter();
+        let mut hops: Vec<IpAddr> = forwarded
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map_while(|hop| hop.trim().parse().ok())
+            .collect();
+        hops.retain(|hop| !trusted(hop));
+        Self(Some(hops.pop().unwrap_or(peer)))
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                write!(f, "{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+/// The headers of the drafts (`RateLimit-Policy`, `RateLimit`) and the older ones that most clients know.
+fn tell(headers: &mut HeaderMap, action: Action, decision: &Decision) {
+    let (name, calls, window) = (action.name(), decision.budget.calls, decision.budget.window.as_secs());
+    let (remaining, reset) = (decision.remaining, whole_seconds(decision.reset));
+    let texts = [
+        (HeaderName::from_static("ratelimit-policy"), format!("\"{name}\";q={calls};w={window}")),
+        (HeaderName::from_static("ratelimit"), format!("\"{name}\";r={remaining};t={reset}")),
+    ];
+    let numbers = [
+        (HeaderName::from_static("x-ratelimit-limit"), u64::from(calls)),
+        (HeaderName::from_static("x-ratelimit-remaining"), u64::from(remaining)),
+        (HeaderName::from_static("x-ratelimit-reset"), reset),
+    ];
+    headers
+        .extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
+    headers.extend(numbers.map(|(name, number)| (name, HeaderValue::from(number))));
+}
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,137 @@
+//! Rate limits: who is counted together, what a refusal says, and what becomes of limits without Redis.
+
+use std::time::Duration;
+
+use devstack::Redis;
+use serde_json::json;
+use testkit::{Answer, Engine, TestApp};
+
+use crate::support::at_once;
+
+async fn app(limits: &[(&str, &str)]) -> TestApp {
+    TestApp::start_with(Engine::Sqlite, limits).await
+}
+
+fn number(answer: &Answer, header: &str) -> u64 {
+    answer.headers[header].to_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_fifty_reads_of_users_an_hour_by_default_whichever_of_them() {
+    let t = app(&[("RATE_LIMIT_USER_READS", "50/3600")]).await;
+    let admin = t.admin().await;
+    for call in 1..=50 {
+        let path = if call % 2 == 0 { "/users".to_owned() } else { format!("/users/{}", admin.id) };
+        let answer = t.get(&path, Some(&admin)).await.expect(200);
+        assert_eq!(number(&answer, "x-ratelimit-remaining"), 50 - call, "call {call}");
+    }
+    let refused = t.get("/users", Some(&admin)).await;
+    refused.problem(429, "rate_limited");
+    let wait = number(&refused, "retry-after");
+    assert!((1..=72).contains(&wait), "{wait}");
+    assert_eq!(refused.body["retry_after"], wait);
+    assert_eq!(number(&refused, "x-ratelimit-limit"), 50);
+    assert!(number(&refused, "x-ratelimit-reset") > 3500);
+    assert_eq!(refused.headers["ratelimit-policy"], "\"user_reads\";q=50;w=3600");
+    assert!(refused.headers["ratelimit"].to_str().unwrap().starts_with("\"user_reads\";r=0;t="));
+    // Other users and other actions have budgets of their own.
+    let asha = t.driver("Asha").await;
+    t.get(&format!("/users/{}", asha.id), Some(&asha)).await.expect(200);
+    t.get("/parking-lots", Some(&admin)).await.expect(200);
+}
+
+/// Defect 33: no call slips through between looking and counting.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_come_together_do_not_exceed_the_budget() {
+    let t = app(&[("RATE_LIMIT_DEFAULT", "20/3600")]).await;
+    let second = t.at(t.app.clock.clone()).await;
+    let calls = (0..100).map(|call| {
+        let request =
+            if call % 2 == 0 { &t } else { &second }.request(reqwest::Method::GET, "/parking-lots", None);
+        async move { request.send().await.unwrap().status().as_u16() }
+    });
+    let statuses = at_once(calls).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_comes_back_by_and_by_and_never_locks_for_ever() {
+    let t = app(&[("RATE_LIMIT_DEFAULT", "4/2")]).await;
+    for _ in 0..4 {
+        t.get("/parking-lots", None).await.expect(200);
+    }
+    t.get("/parking-lots", None).await.problem(429, "rate_limited");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    t.get("/parking-lots", None).await.expect(200);
+    t.get("/parking-lots", None).await.problem(429, "rate_limited");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let answer = t.get("/parking-lots", None).await.expect(200);
+    assert_eq!(number(&answer, "x-ratelimit-remaining"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_are_limited_by_address_and_by_account_and_registrations_by_address() {
+    let t = app(&[
+        ("RATE_LIMIT_LOGIN", "3/60"),
+        ("RATE_LIMIT_REGISTER", "2/60"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+    ])
+    .await;
+    let login = async |from: &str, email: &str| {
+        let body = json!({ "email": email, "password": "wrong password" });
+        let request = t.request(reqwest::Method::POST, "/auth/login", None).header("x-forwarded-for", from);
+        t.send(request.json(&body)).await.status.as_u16()
+    };
+    assert_eq!(login("198.51.100.1", "a@example.com").await, 401);
+    assert_eq!(login("198.51.100.1", "b@example.com").await, 401);
+    assert_eq!(login("198.51.100.1", "c@example.com").await, 401);
+    assert_eq!(login("198.51.100.1", "d@example.com").await, 429, "the address has had its share");
+    assert_eq!(login("198.51.100.2", "A@example.com ").await, 401);
+    assert_eq!(login("198.51.100.3", "a@example.com").await, 401);
+    assert_eq!(login("198.51.100.4", "a@example.com").await, 429, "the account has had its share");
+    assert_eq!(login("2001:db8:1:2::1", "e@example.com").await, 401);
+    assert_eq!(login("2001:db8:1:2::2", "f@example.com").await, 401);
+    assert_eq!(login("2001:db8:1:2:ffff::", "g@example.com").await, 401);
+    assert_eq!(login("2001:db8:1:2::4", "h@example.com").await, 429, "a /64 is one customer");
+    assert_eq!(login("203.0.113.9, 127.0.0.1", "i@example.com").await, 401);
+
+    let register = async |name: &str| {
+        let body = json!({ "username": name, "email": format!("{name}@example.com"), "password": testkit::PASSWORD });
+        t.post("/auth/register", None, body).await
+    };
+    register("one").await.expect(201);
+    register("two").await.expect(201);
+    register("three").await.problem(429, "rate_limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cannot_choose_their_address_or_their_user() {
+    let t = app(&[("RATE_LIMIT_DEFAULT", "3/3600")]).await;
+    for call in 0..3 {
+        let request = t.request(reqwest::Method::GET, "/parking-lots", None);
+        let request = request.header("x-forwarded-for", format!("198.51.100.{call}"));
+        t.send(request.bearer_auth(format!("x.y.{call}"))).await.expect(200);
+    }
+    t.get("/parking-lots", None).await.problem(429, "rate_limited");
+    for _ in 0..10 {
+        t.get("/health/live", None).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_logins_have_half_the_budget_and_reads_none() {
+    let redis = Redis::start().await.unwrap();
+    let url = redis.url(0);
+    let t =
+        app(&[("CACHE_REDIS_URL", &url), ("RATE_LIMIT_LOGIN", "6/60"), ("RATE_LIMIT_DEFAULT", "2/60")]).await;
+    redis.kill().await.unwrap();
+    let login = json!({ "email": "nobody@example.com", "password": "wrong password" });
+    for _ in 0..3 {
+        t.post("/auth/login", None, login.clone()).await.problem(401, "unauthenticated");
+    }
+    t.post("/auth/login", None, login).await.problem(429, "rate_limited");
+    for _ in 0..5 {
+        t.get("/parking-lots", None).await.expect(200);
+    }
+}

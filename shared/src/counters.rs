@@ -1,0 +1,193 @@
+//! Counters in Redis: added up in the process, and written off the path of the requests, a few times a second.
+//! They may be lost; nothing is decided by them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use redis::AsyncCommands;
+
+use crate::{app::App, error::Result};
+
+/// What happened, as far as it is counted in total and, some of it, by day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody logged in.
+    Login,
+    /// Somebody logged out.
+    Logout,
+    /// A driver opened an account.
+    Registration,
+    /// An administrator made an account.
+    UserCreated,
+    /// An account was deleted.
+    UserDeleted,
+    /// A lot was opened.
+    LotCreated,
+    /// A lot was archived.
+    LotDeleted,
+    /// A spot was booked or reserved.
+    Reservation,
+    /// A reservation was cancelled.
+    Cancellation,
+}
+
+impl Event {
+    /// The total and, where there is one, the daily counter.
+    const fn names(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Login => ("total_logins", Some("daily_logins")),
+            Self::Logout => ("total_logouts", None),
+            Self::Registration => ("total_registrations", Some("daily_registrations")),
+            Self::UserCreated => ("users_created", None),
+            Self::UserDeleted => ("users_deleted", None),
+            Self::LotCreated => ("parking_lots_created", None),
+            Self::LotDeleted => ("parking_lots_deleted", None),
+            Self::Reservation => ("total_reservations", Some("daily_reservations")),
+            Self::Cancellation => ("reservations_cancelled", None),
+        }
+    }
+}
+
+/// How long a daily counter is kept.
+const DAYS: i64 = 40;
+
+/// Who was seen within this time is active.
+pub const ACTIVE_FOR: TimeDelta = TimeDelta::hours(12);
+
+/// How long counts wait in the process.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// More names than there are in use: what does not fit is not counted.
+const MOST_NAMES: usize = 10_000;
+
+/// Counts that are still to be written. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Counters(Arc<Mutex<Pending>>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    counts: HashMap<String, i64>,
+    /// Users, and when they were last seen, in seconds since 1970.
+    seen: HashMap<i64, i64>,
+    gone: Vec<i64>,
+    is_scheduled: bool,
+}
+
+impl Counters {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one more under this name.
+pub fn count(app: &App, name: impl Into<String>) {
+    add(app, |pending| {
+        let name = name.into();
+        if pending.counts.len() < MOST_NAMES || pending.counts.contains_key(&name) {
+            *pending.counts.entry(name).or_default() += 1;
+        }
+    });
+}
+
+/// Counts that it happened, in total and today.
+pub fn happened(app: &App, event: Event) {
+    let (total, daily) = event.names();
+    count(app, total);
+    if let Some(daily) = daily {
+        count(app, format!("{daily}:{}", today(app)));
+    }
+}
+
+/// The user is active.
+pub fn seen(app: &App, user_id: i64) {
+    let now = app.clock.now().timestamp();
+    add(app, |pending| {
+        pending.seen.insert(user_id, now);
+        pending.gone.retain(|gone| *gone != user_id);
+    });
+}
+
+/// The user is not active any more.
+pub fn left(app: &App, user_id: i64) {
+    add(app, |pending| {
+        pending.seen.remove(&user_id);
+        pending.gone.push(user_id);
+    });
+}
+
+fn add(app: &App, change: impl FnOnce(&mut Pending)) {
+    let mut pending = app.counters.pending();
+    change(&mut pending);
+    if !std::mem::replace(&mut pending.is_scheduled, true) {
+        let app = app.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(PAUSE).await;
+            flush(&app).await;
+        });
+    }
+}
+
+/// Writes what has come together, in one round trip.
+pub async fn flush(app: &App) {
+    let pending = std::mem::take(&mut *app.counters.pending());
+    let keys = app.redis.keys();
+    let mut pipe = redis::pipe();
+    for (name, count) in &pending.counts {
+        let key = keys.counter(name);
+        pipe.incr(&key, count).ignore();
+        if name.starts_with("daily_") {
+            pipe.expire(&key, DAYS * 86_400).ignore();
+        }
+    }
+    for (user, at) in &pending.seen {
+        pipe.zadd(keys.active_users(), user, at).ignore();
+    }
+    if !pending.gone.is_empty() {
+        pipe.zrem(keys.active_users(), &pending.gone).ignore();
+    }
+    if !pending.seen.is_empty() {
+        let forgotten = (app.clock.now() - ACTIVE_FOR).timestamp();
+        pipe.zrembyscore(keys.active_users(), "-inf", forgotten).ignore();
+        pipe.expire(keys.active_users(), ACTIVE_FOR.num_seconds()).ignore();
+    }
+    if let Err(error) = app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
+        tracing::debug!(%error, counts = pending.counts.len(), "counts lost");
+    }
+}
+
+/// The counters of these names, in order.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] without Redis.
+pub async fn read<S: AsRef<str>>(app: &App, names: &[S]) -> Result<Vec<i64>> {
+    flush(app).await;
+    let keys: Vec<String> = names.iter().map(|name| app.redis.keys().counter(name.as_ref())).collect();
+    let counts: Vec<Option<i64>> = app.redis.ask(async |mut redis| redis.mget(keys).await).await?;
+    Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// The total of an event and, where it has one, that of today.
+#[must_use]
+pub fn names(app: &App, event: Event) -> (String, Option<String>) {
+    let (total, daily) = event.names();
+    (total.to_owned(), daily.map(|daily| format!("{daily}:{}", today(app))))
+}
+
+/// How many users were seen in the last 12 hours.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] without Redis.
+pub async fn active_users(app: &App) -> Result<i64> {
+    flush(app).await;
+    let since = (app.clock.now() - ACTIVE_FOR).timestamp();
+    let key = app.redis.keys().active_users();
+    Ok(app.redis.ask(async |mut redis| redis.zcount(key, since, "+inf").await).await?)
+}
+
+fn today(app: &App) -> impl std::fmt::Display {
+    app.clock.now().with_timezone(&app.config.zone).format("%Y-%m-%d")
+}

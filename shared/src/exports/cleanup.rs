@@ -1,0 +1,117 @@
+//! The job that frees the disk: files whose time has passed, and what crashes left behind.
+
+use std::{collections::HashMap, fs, io, path::Path};
+
+use anyhow::Context as _;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::file::{self, Name};
+use crate::{
+    app::App,
+    db::{at, sql},
+    entities::job,
+    error::Result,
+    jobs::{Context, Done, Job, Queue},
+};
+
+/// Removes the files of expired exports and those that belong to none.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CleanUpExports {}
+
+/// Files looked up at once.
+const CHUNK: usize = 500;
+
+/// What was removed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Freed {
+    files: u64,
+    bytes: u64,
+}
+
+impl Job for CleanUpExports {
+    const NAME: &'static str = "clean-up-exports";
+    const QUEUE: Queue = Queue::Maintenance;
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let app = &context.app;
+        let mut freed = Freed::default();
+        let expired = remove_expired(app, &mut freed).await?;
+        remove_orphans(app, &mut freed).await?;
+        Ok(Done::with(json!({ "expired": expired, "files": freed.files, "bytes": freed.bytes })))
+    }
+}
+
+/// Marks exports whose time has passed, then removes their files; a crash in between leaves an orphan for later.
+async fn remove_expired(app: &App, freed: &mut Freed) -> Result<usize> {
+    let db = app.db.write();
+    let now = app.clock.now();
+    let rows = db
+        .query_all_raw(sql(
+            db,
+            "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id",
+            [at(now)],
+        ))
+        .await?;
+    for row in &rows {
+        freed.remove(&file::path(&app.config.upload_folder, row.try_get("", "id")?))?;
+    }
+    Ok(rows.len())
+}
+
+/// Removes finished files without a download, and unfinished ones that nobody writes any more.
+async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
+    let files = Name::list(&app.config.upload_folder).context("listing the export files")?;
+    for chunk in files.chunks(CHUNK) {
+        let states = states(app, chunk).await?;
+        for name in chunk {
+            let state = states.get(&name.id()).map(String::as_str);
+            let is_needed = match name {
+                Name::Part { .. } => state == Some("running"),
+                Name::Whole { .. } => {
+                    matches!(state, Some("running" | "succeeded")) && !is_removed(app, name.id()).await?
+                }
+            };
+            if !is_needed {
+                freed.remove(&app.config.upload_folder.join(name.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
+    let rows = job::Entity::find()
+        .select_only()
+        .columns([job::Column::Id, job::Column::State])
+        .filter(job::Column::Id.is_in(files.iter().map(Name::id)))
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+async fn is_removed(app: &App, id: Uuid) -> Result<bool> {
+    let db = app.db.read();
+    let text = "SELECT 1 AS one FROM exports WHERE id = $1 AND removed_at IS NULL";
+    Ok(db.query_one_raw(sql(db, text, [id.into()])).await?.is_none())
+}
+
+impl Freed {
+    fn remove(&mut self, path: &Path) -> Result<()> {
+        let bytes = fs::metadata(path).map_or(0, |facts| facts.len());
+        match fs::remove_file(path) {
+            Ok(()) => {
+                self.files += 1;
+                self.bytes += bytes;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                Err(anyhow::Error::new(error).context(format!("removing {}", path.display())).into())
+            }
+        }
+    }
+}
