@@ -4,6 +4,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod conformance;
 mod demo;
 mod install;
 mod rules;
@@ -29,6 +30,8 @@ enum Command {
     Test(test::Args),
     /// Check format, lints and unit tests: the quick look before a commit.
     Check,
+    /// Let schemathesis compare the running API with its OpenAPI document.
+    Conformance(conformance::Args),
     /// Prove the rules of the architecture.
     Rules,
     /// Fill an empty database with simulated traffic.
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Test(args) => test::run(&args),
         Command::Check => check::run(),
+        Command::Conformance(args) => conformance::run(&args).await,
         Command::Rules => rules::run(),
         Command::Seed(args) => seed::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -32,7 +32,7 @@ const RULES: [(&str, &str); 12] = [
         "SELECT 'reservation ' || id AS offender FROM (
             SELECT id, arrived_at, LAG(left_at) OVER spot AS gone, LAG(id) OVER spot AS before
             FROM reservations WHERE arrived_at IS NOT NULL
-            WINDOW spot AS (PARTITION BY spot_id ORDER BY arrived_at, left_at, id)
+            WINDOW spot AS (PARTITION BY spot_id ORDER BY arrived_at, id)
          ) sessions WHERE before IS NOT NULL AND (gone IS NULL OR gone > arrived_at)",
     ),
     (

@@ -1,0 +1,216 @@
+//! `cargo xtask conformance`: schemathesis calls every operation of the served OpenAPI document, with data that fits and
+//! data that does not, as somebody unknown, as a driver and as an administrator.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use devstack::{App, Process, Redis};
+use serde_json::{Value, json};
+
+use crate::{
+    cargo,
+    install::{self, Server},
+};
+
+/// Pinned: a new release has new checks, which are met in a change of their own.
+const VERSION: &str = "4.32.5";
+
+const PASSWORD: &str = "Correct-horse-1";
+const ADMIN: &str = "admin@example.com";
+
+/// Ends the caller's own login, and with it every check that follows.
+const ENDS_LOGIN: [&str; 2] = ["/api/auth/logout", "/api/auth/sessions/{id}"];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The same seed sends the same requests.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only as this caller: anonymous, driver or admin.
+    #[arg(long)]
+    role: Option<String>,
+    /// What `st run` takes besides.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { seed: 1, role: None, rest: Vec::new() }
+    }
+}
+
+pub(crate) async fn run(args: &Args) -> Result<()> {
+    install::ensure(&[Server::Redis])?;
+    cargo::run(["build", "-p", "api", "-p", "worker"])?;
+    let program = installed()?;
+    let stage = Stage::set().await?;
+    let roles = [
+        ("anonymous", None),
+        ("driver", Some(stage.driver().await?)),
+        ("admin", Some(stage.log_in(ADMIN).await?)),
+    ];
+    for (role, token) in roles {
+        if args.role.as_deref().is_none_or(|only| only == role) {
+            println!("==> schemathesis {VERSION} as {role}");
+            stage.check(&program, args, token.as_deref())?;
+        }
+    }
+    let broken = stage.integrity()?;
+    ensure!(broken.success(), "after all these requests the data is not sound");
+    println!("==> every operation answers as it is documented");
+    Ok(())
+}
+
+/// Whether it can run here at all.
+pub(crate) fn is_possible() -> bool {
+    let python =
+        Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
+    python.is_ok_and(|status| status.success())
+}
+
+/// The program, in an environment of its own below the target folder.
+fn installed() -> Result<PathBuf> {
+    ensure!(is_possible(), "python3 with venv is missing; on Debian: apt-get install python3-venv");
+    let target = cargo::binaries("debug")?;
+    let folder = target.parent().unwrap_or(&target).join(format!("schemathesis-{VERSION}"));
+    let program = folder.join("bin/st");
+    if !program.is_file() {
+        println!("==> installing schemathesis {VERSION}");
+        cargo::succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let pip = folder.join("bin/pip");
+        cargo::succeed(Command::new(pip).args(["install", "-q", &format!("schemathesis=={VERSION}")]))?;
+    }
+    Ok(program)
+}
+
+/// An API and a worker on an empty SQLite database.
+struct Stage {
+    folder: tempfile::TempDir,
+    settings: Vec<(&'static str, String)>,
+    binary: PathBuf,
+    base: String,
+    http: reqwest::Client,
+    api: Process,
+    _worker: Process,
+    _redis: Redis,
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let redis = Redis::start().await?;
+        let port = devstack::free_port()?;
+        let mut settings = vec![
+            ("JWT_SECRET_KEY", "a key for conformance that is long enough".to_owned()),
+            ("DATABASE_URL", "sqlite://parkade.db?mode=rwc".to_owned()),
+            ("REDIS_PORT", redis.port().to_string()),
+            ("HTTP_ADDR", format!("127.0.0.1:{port}")),
+            ("APP_ENV", "testing".to_owned()),
+            ("ADMIN_EMAIL", ADMIN.to_owned()),
+            ("ADMIN_PASSWORD", PASSWORD.to_owned()),
+            ("LOG_LEVEL", "warn".to_owned()),
+        ];
+        let limits = [
+            "RATE_LIMIT_USER_READS",
+            "RATE_LIMIT_LOGIN",
+            "RATE_LIMIT_REGISTER",
+            "RATE_LIMIT_EXPORT",
+            "RATE_LIMIT_DEFAULT",
+        ];
+        settings.extend(limits.map(|name| (name, "10000000/60".to_owned())));
+        let binaries = cargo::binaries("debug")?;
+        let start = |name: &str, command: &str| {
+            let log = folder.path().join(format!("{name}.log"));
+            App::spawn(&binaries.join(name), [command], &settings, folder.path(), &log)
+        };
+        let (api, worker) = (start("parkade-api", "serve")?, start("parkade-worker", "run")?);
+        let stage = Self {
+            base: format!("http://127.0.0.1:{port}"),
+            http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?,
+            binary: binaries.join("parkade-api"),
+            folder,
+            settings,
+            api,
+            _worker: worker,
+            _redis: redis,
+        };
+        stage.ready().await?;
+        stage.furnish().await?;
+        Ok(stage)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        for _ in 0..600 {
+            let answer = self.http.get(format!("{}/health/ready", self.base)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the API is not ready:\n{}", self.api.log())
+    }
+
+    async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<Value> {
+        let mut request = self.http.post(format!("{}/api{path}", self.base)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await?.error_for_status()?.json().await.with_context(|| format!("POST {path}"))
+    }
+
+    async fn log_in(&self, email: &str) -> Result<String> {
+        let body = json!({ "email": email, "password": PASSWORD });
+        token(&self.post("/auth/login", None, &body).await?)
+    }
+
+    async fn driver(&self) -> Result<String> {
+        let body = json!({ "username": "Asha", "email": "asha@example.com", "password": PASSWORD });
+        token(&self.post("/auth/register", None, &body).await?)
+    }
+
+    /// Something to read and to book.
+    async fn furnish(&self) -> Result<()> {
+        let admin = self.log_in(ADMIN).await?;
+        for name in ["Main Street", "Harbour"] {
+            let lot = json!({ "location_name": name, "price": 25.5, "address": "1, Main Street", "pincode": "400001", "number_of_slots": 50 });
+            self.post("/parking-lots", Some(&admin), &lot).await?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, program: &Path, args: &Args, token: Option<&str>) -> Result<()> {
+        let mut command = Command::new(program);
+        let config = cargo::workspace().join("xtask/schemathesis.toml");
+        command.arg("--config-file").arg(config).args(["run", &format!("{}/openapi.json", self.base)]);
+        command.args(["--url", &self.base, "--seed", &args.seed.to_string(), "--workers", "2"]);
+        if let Some(token) = token {
+            command.args(["--header", &format!("Authorization: Bearer {token}")]);
+            for path in ENDS_LOGIN {
+                command.args(["--exclude-path", path]);
+            }
+        }
+        cargo::succeed(command.args(&args.rest).current_dir(self.folder.path()))
+            .with_context(|| format!("the log of the API ends with:\n{}", tail(&self.api.log())))
+    }
+
+    fn integrity(&self) -> Result<std::process::ExitStatus> {
+        let settings = self.settings.iter().map(|(name, value)| (name, value));
+        let mut command = Command::new(&self.binary);
+        command.arg("integrity").env_clear().envs(settings).current_dir(self.folder.path());
+        command.status().context("parkade-api integrity")
+    }
+}
+
+fn token(answer: &Value) -> Result<String> {
+    Ok(answer["token"].as_str().context("a token")?.to_owned())
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
