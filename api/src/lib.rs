@@ -14,6 +14,7 @@ pub(crate) mod page;
 pub mod problem;
 pub mod routes;
 pub mod tasks;
+pub mod users;
 
 pub use axum::Router;
 use axum::serve::ListenerExt;

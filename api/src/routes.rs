@@ -5,7 +5,7 @@ use shared::app::App;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, bookings, exports, health, lots, openapi, tasks, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,7 @@ struct Document;
 fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(accounts::routes())
+        .merge(users::routes())
         .merge(lots::routes())
         .merge(bookings::routes())
         .merge(exports::routes())
