@@ -50,31 +50,30 @@ pub(crate) struct CreateUser {
 }
 
 /// What is to change of a user; what is not named stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateUser {
     /// Unique without regard to case.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: Option<String>,
     /// The login; unique without regard to case.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 120, format = "email")]
     email: Option<String>,
     /// Another one ends all sessions of the user.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256)]
     password: Option<String>,
     /// Counts from administrators only. Another one ends all sessions of the user.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, pattern = "^(user|admin)$")]
     role: Option<String>,
     /// The plate; null or a blank one takes it away.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<Option<String>>,
     /// Null or a blank one takes it away.
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
 }

@@ -93,7 +93,7 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
     // Before the user's own row, because whoever locks several locks them by id.
     let admins = if changes.role == Some(Role::User) { lock_admins(&tx).await? } else { Vec::new() };
     let before = lock(&tx, id).await?;
-    if admins.iter().all(|admin| admin.id == id) && !admins.is_empty() {
+    if admins == [id] {
         return Err(Error::conflict("last_admin", "this is the last administrator; make another one first"));
     }
     let mut user = before.clone();
@@ -156,12 +156,13 @@ async fn new_hash(app: &App, id: i64, password: String) -> Result<Option<String>
 }
 
 /// Of two administrators who take the role from each other at once, the second waits here and is the last.
-async fn lock_admins(tx: &DatabaseTransaction) -> Result<Vec<User>> {
-    Ok(user::Entity::find()
+async fn lock_admins(tx: &DatabaseTransaction) -> Result<Vec<i64>> {
+    let admins = user::Entity::find()
         .filter(user::Column::Role.eq(Role::Admin.as_str()))
         .filter(user::Column::DeletedAt.is_null())
         .order_by_asc(user::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx)
-        .await?)
+        .await?;
+    Ok(admins.iter().map(|admin| admin.id).collect())
 }
