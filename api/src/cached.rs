@@ -1,5 +1,7 @@
 //! Answers from the cache: with an ETag, and 304 for who has them already.
 
+use std::fmt::Display;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -10,9 +12,10 @@ use shared::{
     Result,
     app::App,
     cache::{self, Entry, Recipe},
+    page::Page,
 };
 
-use crate::problem::Answer;
+use crate::{page::Paging, problem::Answer};
 
 /// The answer that `load` makes, kept under the recipe.
 pub(crate) async fn answer<F>(
@@ -29,10 +32,39 @@ where
     Ok(conditional(headers, entry))
 }
 
+/// A list that `load` makes: kept when it is asked for as a whole, made again for a part of it.
+pub(crate) async fn list<C, F>(
+    app: &App,
+    headers: &HeaderMap,
+    paging: &Paging<C>,
+    recipe: Recipe,
+    load: impl Fn(App, Page<C>) -> F + Send + Sync + 'static,
+) -> Answer<Response>
+where
+    C: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Entry>> + Send + 'static,
+{
+    let (loader, page) = (app.clone(), paging.page.clone());
+    let entry = if paging.is_whole() {
+        cache::get(app, recipe, Box::new(move || Box::pin(load(loader.clone(), page.clone())))).await?
+    } else {
+        load(loader, page).await?
+    };
+    let link = entry.next.as_ref().and_then(|cursor| paging.link(cursor));
+    let mut response = conditional(headers, entry);
+    response.headers_mut().extend(link.map(|link| (header::LINK, link)));
+    Ok(response)
+}
+
 /// The body of an answer, to be kept.
 pub(crate) fn entry(body: &impl Serialize) -> Result<Entry> {
     let body = serde_json::to_vec(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
     Ok(Entry::of(body))
+}
+
+/// The same of a list, with the place where its next part begins.
+pub(crate) fn part(next: Option<impl Display>, body: &impl Serialize) -> Result<Entry> {
+    Ok(Entry { next: next.map(|cursor| cursor.to_string()), ..entry(body)? })
 }
 
 /// 304 when the client names the ETag (RFC 9110, 13.1.2: compared weakly), else the answer.

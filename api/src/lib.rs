@@ -17,6 +17,7 @@ pub(crate) mod page;
 pub mod problem;
 pub mod routes;
 pub mod tasks;
+pub mod users;
 
 use std::net::SocketAddr;
 

@@ -72,7 +72,7 @@ impl<C> Paging<C> {
         (AppendHeaders(link.map(|link| (header::LINK, link))), Json(body))
     }
 
-    fn link(&self, cursor: &impl Display) -> Option<HeaderValue> {
+    pub(crate) fn link(&self, cursor: &impl Display) -> Option<HeaderValue> {
         let query = self.uri.query().unwrap_or_default();
         let kept: String = query
             .split('&')

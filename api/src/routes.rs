@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{accounts, admin, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, admin, bookings, exports, health, lots, openapi, tasks, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +22,7 @@ struct Document;
 fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(accounts::routes())
+        .merge(users::routes())
         .merge(lots::routes())
         .merge(bookings::routes())
         .merge(exports::routes())

@@ -17,5 +17,7 @@ mod race;
 mod redis_away;
 mod starting;
 mod support;
+mod user_deletion;
+mod users;
 mod wrap;
 mod wrong_input;

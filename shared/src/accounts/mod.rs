@@ -1,13 +1,24 @@
 //! People: registration, login, and the rules for what they tell about themselves.
 
+mod checks;
+mod deletion;
 pub mod password;
 pub mod session;
+mod users;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
 };
+use secrecy::ExposeSecret;
 
-use self::session::Identity;
+use self::{checks::Account, session::Identity};
+pub use self::{
+    checks::text_problem,
+    deletion::delete,
+    users::{Changes, create, list, update},
+};
 pub use crate::entities::user::Model as User;
 use crate::{
     activity,
@@ -17,12 +28,11 @@ use crate::{
     counters::{self, Event},
     db::{at, sql, violates},
     entities::user,
-    error::{Error, FieldError, Result},
+    error::{Error, Result},
     jobs::{ledger, queue},
     notifications,
     rate_limit::{self, Action},
 };
-use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 /// What somebody tells to get an account.
@@ -58,6 +68,12 @@ impl Role {
             Self::Admin => "admin",
         }
     }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        [Self::User, Self::Admin].into_iter().find(|role| role.as_str() == text)
+    }
 }
 
 /// A user and the token that they can show from now on.
@@ -74,13 +90,14 @@ pub struct LoggedIn {
 /// # Errors
 /// [`Error::Invalid`] with every wrong field; [`Error::Conflict`] when name, mail, plate or phone is taken.
 pub async fn register(app: &App, registration: Registration, user_agent: Option<String>) -> Result<LoggedIn> {
-    let account = Account::checked(registration)?;
+    let account = Account::checked(registration, None)?;
     let hash = password::hash(account.password.clone()).await?;
+    let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let user = insert(app, &tx, account, hash, Role::User).await?;
+    let user = insert(app, &tx, account, hash, Some(now)).await?;
     let token = session::open(app, &tx, user.id, user_agent).await?;
-    activity::record(&tx, app.clock.now(), user.id, activity::Kind::Login, None).await?;
-    let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
+    activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;
+    let welcome = ledger::insert(&tx, now, &notifications::welcome(user.id)?).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
     counters::happened(app, Event::Registration);
@@ -99,17 +116,25 @@ pub async fn log_in(
     password: String,
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
+    const REFUSED: Error = Error::Unauthenticated("the mail address or the password is wrong");
     rate_limit::check(app, Action::Login, &format!("account:{}", hashed(&key(email)))).await?;
     let user = by_email(app, email).await?;
     let right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
-    let Some(user) = user.filter(|_| right) else {
-        return Err(Error::Unauthenticated("the mail address or the password is wrong"));
-    };
+    let user = user.filter(|_| right).ok_or(REFUSED)?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let token = session::open(app, &tx, user.id, user_agent).await?;
-    tx.execute_raw(sql(&tx, "UPDATE users SET last_login_at = $2 WHERE id = $1", [user.id.into(), at(now)]))
+    // First, because it waits for who is changing the password or deleting the user, and ending all sessions.
+    let still_right = tx
+        .execute_raw(sql(
+            &tx,
+            "UPDATE users SET last_login_at = $2 WHERE id = $1 AND password_hash = $3 AND deleted_at IS NULL",
+            [user.id.into(), at(now), user.password_hash.clone().into()],
+        ))
         .await?;
+    if still_right.rows_affected() == 0 {
+        return Err(REFUSED);
+    }
+    let token = session::open(app, &tx, user.id, user_agent).await?;
     activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;
     tx.commit().await?;
     counters::happened(app, Event::Login);
@@ -157,21 +182,41 @@ pub async fn by_id(app: &App, id: i64) -> Result<User> {
         .ok_or(Error::NotFound("user"))
 }
 
+/// Refuses who has been deleted since they were recognised.
+pub(crate) async fn must_live(db: &impl ConnectionTrait, id: i64) -> Result<()> {
+    let text = "SELECT 1 AS one FROM users WHERE id = $1 AND deleted_at IS NULL";
+    match db.query_one_raw(sql(db, text, [id.into()])).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Unauthenticated("the account has been deleted")),
+    }
+}
+
+/// The user with this id, kept from other changes, bookings and logins until the end of the transaction. Rows that
+/// merely refer to the user can still be written: who writes them may hold what this transaction waits for.
+async fn lock(tx: &DatabaseTransaction, id: i64) -> Result<User> {
+    user::Entity::find_by_id(id)
+        .filter(user::Column::DeletedAt.is_null())
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?
+        .ok_or(Error::NotFound("user"))
+}
+
 /// Makes an administrator.
 ///
 /// # Errors
 /// As [`register`].
 pub async fn create_admin(app: &App, username: &str, email: &str, password: &str) -> Result<User> {
-    let account = Account::checked(Registration {
+    let registration = Registration {
         username: username.into(),
         email: email.into(),
         password: password.into(),
         ..Registration::default()
-    })?;
+    };
+    let account = Account::checked(registration, Some(Role::Admin.as_str()))?;
     let hash = password::hash(account.password.clone()).await?;
-    let tx = app.db.begin().await?;
-    let user = insert(app, &tx, account, hash, Role::Admin).await?;
-    tx.commit().await?;
+    let user = insert(app, app.db.write(), account, hash, None).await?;
+    cache::changed(app, &[Group::Users]).await;
     Ok(user)
 }
 
@@ -204,21 +249,20 @@ async fn insert(
     db: &impl ConnectionTrait,
     account: Account,
     hash: String,
-    role: Role,
+    last_login_at: Option<DateTime<Utc>>,
 ) -> Result<User> {
-    let now = app.clock.now();
     let row = user::ActiveModel {
         username_key: Set(key(&account.username)),
         username: Set(account.username),
         email_key: Set(key(&account.email)),
         email: Set(account.email),
         password_hash: Set(hash),
-        role: Set(role.as_str().into()),
+        role: Set(account.role.as_str().into()),
         vehicle_number: Set(account.vehicle_number),
         phone_number: Set(account.phone_number),
         reminders_off: Set(false),
-        last_login_at: Set((role == Role::User).then_some(now)),
-        created_at: Set(now),
+        last_login_at: Set(last_login_at),
+        created_at: Set(app.clock.now()),
         deleted_at: Set(None),
         ..Default::default()
     };
@@ -247,108 +291,4 @@ fn hashed(text: &str) -> String {
 /// By this, names and addresses are compared.
 fn key(text: &str) -> String {
     text.trim().to_lowercase()
-}
-
-/// A registration that follows the rules.
-struct Account {
-    username: String,
-    email: String,
-    password: String,
-    vehicle_number: Option<String>,
-    phone_number: Option<String>,
-}
-
-impl Account {
-    fn checked(registration: Registration) -> Result<Self> {
-        let mut wrong = Vec::new();
-        let mut check = |pointer: &str, problem: Option<&str>| {
-            wrong.extend(
-                problem.map(|message| FieldError { pointer: pointer.into(), message: message.into() }),
-            );
-        };
-        let username = registration.username.trim().to_owned();
-        let email = key(&registration.email);
-        let vehicle_number = optional(registration.vehicle_number);
-        let phone_number = optional(registration.phone_number);
-        check("/username", text_problem(&username, 80));
-        check("/email", email_problem(&email));
-        check("/password", password_problem(&registration.password));
-        check("/vehicle_number", vehicle_number.as_deref().and_then(|text| text_problem(text, 20)));
-        check("/phone_number", phone_number.as_deref().and_then(|text| text_problem(text, 20)));
-        if wrong.is_empty() {
-            Ok(Self { username, email, password: registration.password, vehicle_number, phone_number })
-        } else {
-            Err(Error::Invalid(wrong))
-        }
-    }
-}
-
-/// Blank is none.
-fn optional(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// What is wrong with a text of 1 to `most` characters.
-#[must_use]
-pub fn text_problem(text: &str, most: usize) -> Option<&'static str> {
-    let length = text.chars().count();
-    if length == 0 {
-        Some("must not be empty")
-    } else if length > most {
-        Some(match most {
-            20 => "must have at most 20 characters",
-            50 => "must have at most 50 characters",
-            80 => "must have at most 80 characters",
-            _ => "is too long",
-        })
-    } else if text.contains('\0') {
-        Some("must not hold a NUL character")
-    } else {
-        None
-    }
-}
-
-fn email_problem(email: &str) -> Option<&'static str> {
-    let valid = email.len() <= 120 && email.parse::<lettre::Address>().is_ok();
-    (!valid).then_some("must be a mail address of at most 120 bytes")
-}
-
-fn password_problem(password: &str) -> Option<&'static str> {
-    let fits = (8..=256).contains(&password.chars().count());
-    (!fits).then_some("must have 8 to 256 characters")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_wrong_field_is_named() {
-        let Err(Error::Invalid(fields)) = Account::checked(Registration {
-            username: " ".into(),
-            email: "nobody".into(),
-            password: "short".into(),
-            vehicle_number: Some("x".repeat(21)),
-            phone_number: Some("\0".into()),
-        }) else {
-            panic!("must be refused")
-        };
-        let pointers: Vec<_> = fields.iter().map(|field| field.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/username", "/email", "/password", "/vehicle_number", "/phone_number"]);
-    }
-
-    #[test]
-    fn names_are_trimmed_addresses_lowered_and_blanks_dropped() {
-        let account = Account::checked(Registration {
-            username: " Asha ".into(),
-            email: " Asha@Example.COM ".into(),
-            password: "long enough".into(),
-            vehicle_number: Some("  ".into()),
-            phone_number: None,
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(account.username, "Asha");
-        assert_eq!(account.email, "asha@example.com");
-        assert_eq!(account.vehicle_number, None);
-    }
 }

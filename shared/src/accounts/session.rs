@@ -214,14 +214,29 @@ pub async fn end(app: &App, user_id: i64, id: Uuid) -> Result<()> {
             [id.into(), user_id.into(), at(app.clock.now())],
         ))
         .await?;
-    forget(app, id).await;
+    forget(app, &[id]).await;
     if ended.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound("session")) }
 }
 
-async fn forget(app: &App, id: Uuid) {
-    let key = app.redis.keys().session(id);
-    let forgotten: redis::RedisResult<()> = app.redis.ask(async |mut redis| redis.del(key).await).await;
+/// Ends all sessions of the user in the caller's transaction, to be [forgotten](forget) after its commit.
+pub(super) async fn end_all(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    user_id: i64,
+) -> Result<Vec<Uuid>> {
+    let text = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+    let rows = db.query_all_raw(sql(db, text, [user_id.into(), at(now)])).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)
+}
+
+/// Drops ended sessions from Redis.
+pub(super) async fn forget(app: &App, ids: &[Uuid]) {
+    if ids.is_empty() {
+        return;
+    }
+    let keys: Vec<String> = ids.iter().map(|id| app.redis.keys().session(*id)).collect();
+    let forgotten: redis::RedisResult<()> = app.redis.ask(async |mut redis| redis.del(keys).await).await;
     if let Err(error) = forgotten {
-        tracing::debug!(%error, "session not dropped from Redis; it ends there within a second");
+        tracing::debug!(%error, "sessions not dropped from Redis; they end there within a second");
     }
 }

@@ -1,6 +1,7 @@
 //! Booking, arriving, leaving: the spot is chosen and the bill is made here; the database guards both.
 
 pub mod billing;
+mod closing;
 pub mod history;
 pub mod payment;
 pub mod state;
@@ -8,10 +9,10 @@ pub mod state;
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 
-pub use self::payment::Payment;
 use self::state::{Event, State};
+pub use self::{closing::close_all, payment::Payment};
 use crate::{
-    activity,
+    accounts, activity,
     app::App,
     cache::{self, Group},
     counters,
@@ -157,17 +158,23 @@ async fn try_to_book(
         }
         return Err(lots::explain_no_spot(&tx, lot_id).await);
     };
+    // Waits for who is deleting the user, and then inserts nothing.
+    let living = row_lock(&tx, "FOR SHARE");
     let row = tx
         .query_one_raw(sql(
             &tx,
-            "INSERT INTO reservations
-                (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
-             VALUES ($1, $2, $3, 'active', $4, $4, $5, $4)
-             ON CONFLICT DO NOTHING RETURNING id",
+            &format!(
+                "INSERT INTO reservations
+                    (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
+                 SELECT u.id, $2, $3, 'active', $4, $4, $5, $4 FROM users u
+                 WHERE u.id = $1 AND u.deleted_at IS NULL {living}
+                 ON CONFLICT DO NOTHING RETURNING id"
+            ),
             [user_id.into(), lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()],
         ))
         .await?;
     let Some(row) = row else {
+        accounts::must_live(&tx, user_id).await?;
         return if is_parked(&tx, user_id).await? { Err(already_parked()) } else { Ok(None) };
     };
     let id: i64 = row.try_get("", "id")?;

@@ -8,7 +8,7 @@ pub mod job;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, FromQueryResult};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, FromQueryResult};
 use uuid::Uuid;
 
 use self::{cleanup::CleanUpExports, job::ExportCsv};
@@ -16,11 +16,11 @@ use crate::{
     accounts::session::Identity,
     activity,
     app::App,
-    db::sql,
+    db::{at, sql},
     entities::export,
     error::{Error, Result},
     idempotency::Keep,
-    jobs::{self, NewJob, ledger, queue, status},
+    jobs::{self, Job, NewJob, ledger, queue, status},
     page::{Page, Paged},
 };
 
@@ -218,4 +218,15 @@ pub async fn cancel(app: &App, who: &Identity, id: Uuid) -> Result<()> {
     } else {
         Err(Error::conflict("export_ended", "the export has ended already"))
     }
+}
+
+/// Takes a user's exports away, in the caller's transaction: files expire now, and what is underway is given up.
+///
+/// # Errors
+/// Those of the database.
+pub async fn withdraw_all(tx: &DatabaseTransaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
+    ledger::cancel_all(tx, now, user_id, ExportCsv::NAME).await?;
+    let text = "UPDATE exports SET expires_at = $2 WHERE user_id = $1 AND expires_at > $2";
+    tx.execute_raw(sql(tx, text, [user_id.into(), at(now)])).await?;
+    Ok(())
 }

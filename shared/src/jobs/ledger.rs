@@ -279,19 +279,31 @@ pub async fn close(
 /// # Errors
 /// Those of the database.
 pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<job::Model>> {
-    db.write()
-        .execute_raw(sql(
-            db.write(),
-            "UPDATE jobs SET
-                cancel_requested = TRUE,
-                finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END,
-                state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
-             WHERE id = $1 AND state IN ('queued', 'running')",
-            [id.into(), at(now)],
-        ))
-        .await?;
+    let text = format!("{CANCEL} AND id = $2");
+    db.write().execute_raw(sql(db.write(), &text, [at(now), id.into()])).await?;
     find(db, id).await
 }
+
+/// The same for all jobs of one kind that a user has, in the caller's transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn cancel_all(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    owner_id: i64,
+    kind: &str,
+) -> Result<()> {
+    let text = format!("{CANCEL} AND owner_id = $2 AND kind = $3");
+    db.execute_raw(sql(db, &text, [at(now), owner_id.into(), kind.into()])).await?;
+    Ok(())
+}
+
+const CANCEL: &str = "UPDATE jobs SET
+        cancel_requested = TRUE,
+        finished_at = CASE WHEN state = 'queued' THEN $1 ELSE finished_at END,
+        state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+    WHERE state IN ('queued', 'running')";
 
 /// The job's row.
 ///

@@ -1,0 +1,170 @@
+//! Accounts as administrators see them, and changes to them.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::LockType,
+};
+
+use super::{
+    Registration, Role, User, by_id,
+    checks::{Account, Checks},
+    insert, key, lock, password,
+    session::{self, Identity},
+    taken,
+};
+use crate::{
+    app::App,
+    cache::{self, Group},
+    counters::{self, Event},
+    entities::user,
+    error::{Error, Result},
+    idempotency::Keep,
+    jobs::{ledger, queue},
+    notifications,
+    page::{Page, Paged},
+};
+
+/// What is to change of a user; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// As in [`Registration`].
+    pub username: Option<String>,
+    /// As in [`Registration`].
+    pub email: Option<String>,
+    /// As in [`Registration`].
+    pub password: Option<String>,
+    /// `user` or `admin`; counts only from an administrator.
+    pub role: Option<String>,
+    /// The plate; none or a blank one takes it away.
+    pub vehicle_number: Option<Option<String>>,
+    /// The phone number; none or a blank one takes it away.
+    pub phone_number: Option<Option<String>>,
+}
+
+/// The users that are not deleted, by id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(app: &App, page: &Page) -> Result<Paged<User>> {
+    let rows = user::Entity::find()
+        .filter(user::Column::DeletedAt.is_null())
+        .filter(user::Column::Id.gt(page.after.unwrap_or(0)))
+        .order_by_asc(user::Column::Id)
+        .limit(page.rows().unsigned_abs())
+        .all(app.db.read())
+        .await?;
+    Ok(page.cut(rows))
+}
+
+/// Opens an account for somebody else, with any role, and sends them a welcome mail.
+///
+/// # Errors
+/// As [`super::register`].
+pub async fn create(
+    app: &App,
+    registration: Registration,
+    role: Option<String>,
+    keep: Keep<User>,
+) -> Result<User> {
+    let account = Account::checked(registration, role.as_deref())?;
+    let hash = password::hash(account.password.clone()).await?;
+    let tx = app.db.begin().await?;
+    let user = insert(app, &tx, account, hash, None).await?;
+    let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
+    keep.answer(&tx, &user).await?;
+    tx.commit().await?;
+    queue::announce_soon(app, vec![welcome]);
+    counters::happened(app, Event::UserCreated);
+    cache::changed(app, &[Group::Users]).await;
+    Ok(user)
+}
+
+/// Changes a user. Another password or another role ends all their sessions.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] with every wrong field; [`Error::Conflict`] when something is taken, or the
+/// last administrator would be none any more.
+pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Result<User> {
+    let role = changes.role.filter(|_| who.is_admin);
+    let changes = Checked::of(Changes { role, ..changes })?;
+    let hash = match changes.password {
+        Some(password) => new_hash(app, id, password).await?,
+        None => None,
+    };
+    let tx = app.db.begin().await?;
+    // Before the user's own row, because whoever locks several locks them by id.
+    let admins = if changes.role == Some(Role::User) { lock_admins(&tx).await? } else { Vec::new() };
+    let before = lock(&tx, id).await?;
+    if admins == [id] {
+        return Err(Error::conflict("last_admin", "this is the last administrator; make another one first"));
+    }
+    let mut user = before.clone();
+    if let Some(username) = changes.username {
+        user.username_key = key(&username);
+        user.username = username;
+    }
+    if let Some(email) = changes.email {
+        user.email_key.clone_from(&email);
+        user.email = email;
+    }
+    user.password_hash = hash.unwrap_or(user.password_hash);
+    user.role = changes.role.map_or(user.role, |role| role.as_str().into());
+    user.vehicle_number = changes.vehicle_number.unwrap_or(user.vehicle_number);
+    user.phone_number = changes.phone_number.unwrap_or(user.phone_number);
+    let user = user::ActiveModel::from(user).reset_all().update(&tx).await.map_err(taken)?;
+    let ended = if user.role == before.role && user.password_hash == before.password_hash {
+        Vec::new()
+    } else {
+        session::end_all(&tx, app.clock.now(), id).await?
+    };
+    tx.commit().await?;
+    session::forget(app, &ended).await;
+    cache::changed(app, &[Group::Users, Group::User(id)]).await;
+    Ok(user)
+}
+
+/// Changes that follow the rules.
+struct Checked {
+    username: Option<String>,
+    email: Option<String>,
+    password: Option<String>,
+    role: Option<Role>,
+    vehicle_number: Option<Option<String>>,
+    phone_number: Option<Option<String>>,
+}
+
+impl Checked {
+    fn of(changes: Changes) -> Result<Self> {
+        let mut checks = Checks::default();
+        let checked = Self {
+            username: changes.username.map(|text| checks.username(&text)),
+            email: changes.email.map(|text| checks.email(&text)),
+            password: changes.password.map(|text| checks.password(text)),
+            role: changes.role.map(|text| checks.role(&text)),
+            vehicle_number: changes.vehicle_number.map(|text| checks.vehicle_number(text.as_deref())),
+            phone_number: changes.phone_number.map(|text| checks.phone_number(text.as_deref())),
+        };
+        checks.passed(checked)
+    }
+}
+
+/// The hash of a password, unless it is the one that the user has.
+async fn new_hash(app: &App, id: i64, password: String) -> Result<Option<String>> {
+    let user = by_id(app, id).await?;
+    if password::verify(password.clone(), Some(user.password_hash)).await? {
+        return Ok(None);
+    }
+    password::hash(password).await.map(Some)
+}
+
+/// Of two administrators who take the role from each other at once, the second waits here and is the last.
+async fn lock_admins(tx: &DatabaseTransaction) -> Result<Vec<i64>> {
+    let admins = user::Entity::find()
+        .filter(user::Column::Role.eq(Role::Admin.as_str()))
+        .filter(user::Column::DeletedAt.is_null())
+        .order_by_asc(user::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx)
+        .await?;
+    Ok(admins.iter().map(|admin| admin.id).collect())
+}
