@@ -35,10 +35,19 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// What a new driver tells.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Register {
+    /// Unique without regard to case.
+    #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: String,
+    /// The login; unique without regard to case.
+    #[schema(max_length = 120, format = "email")]
     email: String,
+    #[schema(min_length = 8, max_length = 256)]
     password: String,
+    /// The plate; unique, and none when blank.
+    #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
+    /// Unique, and none when blank.
+    #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
 

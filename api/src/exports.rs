@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::{Admin, CurrentUser},
-    extract::{OptionalJson, Path},
+    extract::{OptionalJson, Path, optional_whole},
     once::{Once, reply},
     page::{Linked, PageQuery, Paging},
     problem::Answer,
@@ -46,15 +46,19 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct RequestExport {
     /// Reservations that begin then or later; a local time or day of the application's zone, or with an offset.
+    #[schema(pattern = r"^(19[7-9]\d|20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-](0\d|1[0-3]):[0-5]\d)?)?$")]
     from: Option<String>,
-    /// Reservations that begin before then.
+    /// Reservations that begin before then; later than `from`.
+    #[schema(pattern = r"^(19[7-9]\d|20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-](0\d|1[0-3]):[0-5]\d)?)?$")]
     to: Option<String>,
     /// Of this lot only.
+    #[serde(default, deserialize_with = "optional_whole")]
     lot_id: Option<i64>,
     /// Hashes instead of names, no plates and no transaction ids.
     #[serde(default)]
     anonymise: bool,
     /// `all` for everybody's reservations (administrators), `own` otherwise.
+    #[schema(pattern = "^(own|all)$")]
     scope: Option<String>,
 }
 
@@ -173,7 +177,7 @@ pub(crate) struct Exports<T> {
 }
 
 /// Ask for a CSV file of reservations. A mail says when it is there.
-#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = RequestExport, responses(
+#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = Option<RequestExport>, responses(
     (status = 202, description = "Follow the task", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
     (status = 400, description = "A field is wrong"),
     (status = 403, description = "Everybody's reservations are for administrators"),

@@ -6,7 +6,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use futures::StreamExt;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, Unexpected, Visitor},
+};
 use shared::Error;
 
 use crate::{middleware::MAX_BODY, problem::Problem};
@@ -163,6 +166,63 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+/// A whole number. JSON does not tell `1` from `1.0`.
+///
+/// # Errors
+/// When it is none.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_any(Whole { or_text: false })
+}
+
+/// The same where it may be missing or null.
+///
+/// # Errors
+/// When it is something else.
+pub fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Present(#[serde(deserialize_with = "whole")] i64);
+    Ok(Option::<Present>::deserialize(deserializer)?.map(|present| present.0))
+}
+
+/// A whole number, or a text that holds one: the old client's forms send either.
+///
+/// # Errors
+/// When it is neither.
+pub fn whole_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    deserializer.deserialize_any(Whole { or_text: true })
+}
+
+struct Whole {
+    or_text: bool,
+}
+
+impl Visitor<'_> for Whole {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        i64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        let is_whole = number.fract() == 0.0 && number.abs() < 9.2e18;
+        is_whole.then_some(number as i64).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
+        let number = text.trim().parse().ok().filter(|_| self.or_text);
+        number.ok_or_else(|| E::invalid_type(Unexpected::Str(text), &self))
+    }
 }
 
 /// A number, or a text that holds one: the old client's forms send either.

@@ -57,8 +57,8 @@ fn unknown_type() -> Problem {
 }
 
 /// Start a task: `export-csv`, the same as a request for an export.
-#[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = RequestExport,
-    params(("task" = String, Path, description = "Its type")), responses(
+#[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = Option<RequestExport>,
+    params(("task" = String, Path, description = "Its type", pattern = "^export-csv$")), responses(
     (status = 202, description = "Follow the task", body = Accepted),
     (status = 400, description = "There is no such type, or a field is wrong"),
     (status = 403, description = "Everybody's reservations are for administrators"),
@@ -77,7 +77,8 @@ pub(crate) async fn start_task(
 
 /// Where a task stands, by `/tasks/{id}` or by `/tasks/{type}?task_id={id}`.
 #[utoipa::path(get, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])),
-    params(("task" = String, Path, description = "Its id, or its type"),
+    params(("task" = String, Path, description = "Its id, or its type",
+            pattern = "^(export-csv|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"),
            ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
     (status = 200, description = "The task", body = TaskView),
     (status = 400, description = "There is no such type, or no id"),
