@@ -184,3 +184,23 @@ pub fn number_or_text<'de, D: Deserializer<'de>, T: std::str::FromStr + Deserial
         Either::Text(text) => text.trim().parse().map_err(|_| wrong()),
     }
 }
+
+/// The same for a member that may be missing, but not null; with `#[serde(default)]`.
+///
+/// # Errors
+/// As [`number_or_text`].
+pub fn maybe_number_or_text<'de, D: Deserializer<'de>, T: std::str::FromStr + DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    number_or_text(deserializer).map(Some)
+}
+
+/// A member that may be missing, but not null; with `#[serde(default)]`.
+///
+/// # Errors
+/// Those of its type.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}

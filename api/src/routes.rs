@@ -5,7 +5,7 @@ use shared::app::App;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, bookings, exports, health, lots, openapi, spots, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +22,7 @@ fn resources() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(accounts::routes())
         .merge(lots::routes())
+        .merge(spots::routes())
         .merge(bookings::routes())
         .merge(exports::routes())
         .merge(tasks::routes())
