@@ -50,7 +50,9 @@ fn operations() -> Vec<Operation> {
             method: method.to_uppercase().parse().unwrap(),
             path: path.strip_prefix("/api").unwrap(),
             secured: operation.get("security").is_some(),
-            admin: operation["security"][0]["bearer"].as_array().is_some_and(|scopes| scopes.contains(&json!("admin"))),
+            admin: operation["security"][0]["bearer"]
+                .as_array()
+                .is_some_and(|scopes| scopes.contains(&json!("admin"))),
             body,
         }
     })

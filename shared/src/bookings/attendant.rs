@@ -23,25 +23,19 @@ use crate::{
 /// session, or a session without a driver; [`Error::Conflict`] when the spot or the driver is not free.
 pub async fn set_spot(app: &App, id: i64, status: Option<Status>, user_id: Option<i64>) -> Result<Spot> {
     let spot = spots::find(app, id).await?;
-    let holder = spot.holder.map(|holder| holder.user_id);
-    let status = status.unwrap_or(spot.status);
-    let same_driver = user_id.is_none() || user_id == holder;
-    match (status, user_id) {
-        (Status::Occupied, None) if spot.status != status => {
-            Err(Error::invalid("/user_id", "must say who occupies the spot"))
-        }
-        (Status::Occupied, Some(user_id)) if spot.status != status || !same_driver => {
-            occupy(app, id, user_id).await
-        }
-        _ if !same_driver => {
-            Err(Error::invalid("/user_id", "can change only together with the status occupied"))
-        }
-        _ if spot.status == status => Ok(spot),
-        (Status::Reserved, _) => Err(Error::conflict(
+    let is_other = user_id.is_some() && user_id != spot.holder.map(|holder| holder.user_id);
+    match status {
+        Some(Status::Occupied) if is_other || spot.status != Status::Occupied => match user_id {
+            Some(user_id) => occupy(app, id, user_id).await,
+            None => Err(Error::invalid("/user_id", "must say who occupies the spot")),
+        },
+        _ if is_other => Err(Error::invalid("/user_id", "can change only together with the status occupied")),
+        Some(Status::Available) => vacate(app, spot).await,
+        Some(Status::Reserved) if spot.status != Status::Reserved => Err(Error::conflict(
             "needs_window",
             "a reservation needs a time to begin and to end; make one by POST /reservations",
         )),
-        _ => vacate(app, spot).await,
+        _ => Ok(spot),
     }
 }
 
