@@ -225,22 +225,46 @@ impl Visitor<'_> for Whole {
     }
 }
 
-/// A number, or a text that holds one: the old client's forms send either.
+/// A number, or a text that holds one.
 ///
 /// # Errors
 /// When it is neither.
-pub fn number_or_text<'de, D: Deserializer<'de>, T: std::str::FromStr + DeserializeOwned>(
-    deserializer: D,
-) -> Result<T, D::Error> {
+pub fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either<T> {
-        Number(T),
+    enum Either {
+        Number(f64),
         Text(String),
     }
-    let wrong = || serde::de::Error::custom("must be a number");
-    match Either::<T>::deserialize(deserializer).map_err(|_| wrong())? {
+    let wrong = || de::Error::custom("must be a number");
+    match Either::deserialize(deserializer).map_err(|_| wrong())? {
         Either::Number(number) => Ok(number),
         Either::Text(text) => text.trim().parse().map_err(|_| wrong()),
     }
+}
+
+/// The same for a member that may be missing, but not null; with `#[serde(default)]`.
+///
+/// # Errors
+/// As [`number_or_text`].
+pub fn maybe_number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number_or_text(deserializer).map(Some)
+}
+
+/// The same for whole numbers.
+///
+/// # Errors
+/// As [`whole_or_text`].
+pub fn maybe_whole_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    whole_or_text(deserializer).map(Some)
+}
+
+/// A member that may be missing, but not null; with `#[serde(default)]`.
+///
+/// # Errors
+/// Those of its type.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

@@ -16,6 +16,7 @@ pub mod openapi;
 pub(crate) mod page;
 pub mod problem;
 pub mod routes;
+pub mod spots;
 pub mod tasks;
 pub mod users;
 

@@ -1,39 +1,114 @@
-//! Lots: read by everybody, opened by administrators.
+//! Lots: read by everybody; opened, changed and closed by administrators.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{AppendHeaders, Response},
+};
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     app::App,
-    lots::{self, Lot, NewLot},
+    cache::{Entry, Group, Recipe},
+    idempotency::Kept,
+    lots::{self, Lot, LotChange, NewLot},
     money::Money,
 };
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder, SchemaType, Type},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    accounts::Message,
     auth::Admin,
-    extract::{self, Path, number_or_text},
+    cached,
+    extract::{
+        self, Path, maybe_number_or_text, maybe_whole_or_text, number_or_text, present, whole_or_text,
+    },
+    once::{Once, reply},
+    page::{PageQuery, Paging},
     problem::Answer,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_lots, create_lot))
-        .routes(routes!(read_lot))
+        .routes(routes!(read_lot, update_lot, delete_lot))
         .routes(routes!(list_free_spots))
 }
 
 /// A lot to open. Numbers may also come as text.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateLot {
+    #[schema(schema_with = text::<100>)]
     location_name: String,
     #[serde(deserialize_with = "number_or_text")]
+    #[schema(schema_with = price)]
     price: f64,
+    #[schema(schema_with = text::<200>)]
     address: String,
+    #[schema(schema_with = text::<10>)]
     pincode: String,
-    #[serde(deserialize_with = "number_or_text")]
+    #[serde(deserialize_with = "whole_or_text")]
+    #[schema(schema_with = slots)]
     number_of_slots: i64,
+}
+
+/// What is to be different about a lot; what is missing stays as it is. Numbers may also come as text.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct UpdateLot {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = text::<100>)]
+    location_name: Option<String>,
+    #[serde(default, deserialize_with = "maybe_number_or_text")]
+    #[schema(schema_with = price)]
+    price: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = text::<200>)]
+    address: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = text::<10>)]
+    pincode: Option<String>,
+    #[serde(default, deserialize_with = "maybe_whole_or_text")]
+    #[schema(schema_with = slots)]
+    number_of_slots: Option<i64>,
+}
+
+/// Not blank, and without NUL.
+fn text<const MOST: usize>() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MOST))
+        .pattern(Some(r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))
+        .build()
+}
+
+fn price() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+        .description(Some("Per started hour, in major units"))
+        .minimum(Some(0))
+        .maximum(Some(10_000_000_000_i64))
+        .multiple_of(Some(0.01))
+        .pattern(Some(r"^[0-9]{1,9}(\.[0-9]{1,2})?$"))
+        .build()
+}
+
+fn slots() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::String]))
+        .minimum(Some(1))
+        .maximum(Some(10_000))
+        .pattern(Some("^(10000|[1-9][0-9]{0,3})$"))
+        .build()
+}
+
+fn to_price(major: f64) -> Result<Money, Error> {
+    Money::from_major(major).map_err(|why| Error::invalid("/price", why))
 }
 
 /// A lot.
@@ -95,38 +170,77 @@ pub(crate) struct FreeSpots {
     count: usize,
 }
 
-/// Every open lot.
-#[utoipa::path(get, path = "/parking-lots", tag = "lots", responses((status = 200, description = "By id", body = Lots)))]
-pub(crate) async fn list_lots(State(app): State<App>) -> Answer<Json<Lots>> {
-    let lots = lots::list(&app).await?.into_iter().map(LotView::from).collect();
-    Ok(Json(Lots { msg: "parking lots", lots }))
+/// One lot with the tag of what is shown.
+type Tagged = (AppendHeaders<[(HeaderName, String); 1]>, Json<OneLot>);
+
+fn tagged(msg: &'static str, lot: Lot) -> Tagged {
+    (AppendHeaders([(header::ETAG, lots::etag(&lot))]), Json(OneLot { msg, lot: lot.into() }))
 }
 
-/// One open lot.
+/// List the open lots.
+#[utoipa::path(get, path = "/parking-lots", tag = "lots", params(PageQuery), responses(
+    (status = 200, description = "By id", body = Lots),
+))]
+pub(crate) async fn list_lots(
+    State(app): State<App>,
+    headers: HeaderMap,
+    paging: Paging,
+) -> Answer<Response> {
+    cached::list(&app, &headers, &paging, recipe(&app, "parking_lots:all".into()), |app, page| async move {
+        let list = lots::list(&app, &page).await?;
+        let next = list.next(|lot| lot.id);
+        let lots = list.items.into_iter().map(LotView::from).collect();
+        cached::part(next, &Lots { msg: "parking lots", lots })
+    })
+    .await
+}
+
+/// What shows lots depends on how administrators describe them, and on who books.
+fn recipe(app: &App, key: String) -> Recipe {
+    Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache_ttl.parking }
+}
+
+/// Read one open lot.
 #[utoipa::path(get, path = "/parking-lots/{id}", tag = "lots", params(("id" = i64, Path, description = "The lot")), responses(
     (status = 200, description = "The lot", body = OneLot),
     (status = 404, description = "There is none"),
 ))]
-pub(crate) async fn read_lot(State(app): State<App>, Path(id): Path<i64>) -> Answer<Json<OneLot>> {
-    Ok(Json(OneLot { msg: "parking lot", lot: lots::find(&app, id).await?.into() }))
+pub(crate) async fn read_lot(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    cached::answer(&app, &headers, recipe(&app, format!("parking_lot:{id}")), move |app| async move {
+        let lot = lots::find(&app, id).await?;
+        let etag = lots::etag(&lot);
+        Ok(Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? })
+    })
+    .await
 }
 
-/// The spots of a lot that can be booked now.
+/// List the spots of a lot that can be booked now.
 #[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
     params(("id" = i64, Path, description = "The lot")), responses(
     (status = 200, description = "By number", body = FreeSpots),
     (status = 404, description = "There is no such lot"),
 ))]
-pub(crate) async fn list_free_spots(State(app): State<App>, Path(id): Path<i64>) -> Answer<Json<FreeSpots>> {
-    let (lot, spots) = lots::free_spots(&app, id).await?;
-    let view = |spot: lots::FreeSpot| FreeSpotView { id: spot.id, lot_id: lot.id, status: "available" };
-    let available_spots: Vec<_> = spots.into_iter().map(view).collect();
-    Ok(Json(FreeSpots {
-        msg: "available spots",
-        count: available_spots.len(),
-        lot_name: lot.location_name,
-        available_spots,
-    }))
+pub(crate) async fn list_free_spots(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    cached::answer(&app, &headers, recipe(&app, format!("available_spots:{id}")), move |app| async move {
+        let (lot, spots) = lots::free_spots(&app, id).await?;
+        let view = |spot: lots::FreeSpot| FreeSpotView { id: spot.id, lot_id: lot.id, status: "available" };
+        let available_spots: Vec<_> = spots.into_iter().map(view).collect();
+        cached::entry(&FreeSpots {
+            msg: "available spots",
+            count: available_spots.len(),
+            lot_name: lot.location_name,
+            available_spots,
+        })
+    })
+    .await
 }
 
 /// Open a lot with all its spots.
@@ -135,20 +249,72 @@ pub(crate) async fn list_free_spots(State(app): State<App>, Path(id): Path<i64>)
 ))]
 pub(crate) async fn create_lot(
     State(app): State<App>,
-    _: Admin,
-    extract::Json(body): extract::Json<CreateLot>,
-) -> Answer<(StatusCode, Json<OneLot>)> {
-    let price = Money::from_major(body.price).map_err(|why| Error::invalid("/price", why))?;
-    let lot = lots::create(
-        &app,
-        NewLot {
+    Admin(who): Admin,
+    once: Once<extract::Json<CreateLot>>,
+) -> Answer<Response> {
+    let created = |lot: &Lot| {
+        let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
+        let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
+        Ok(Kept { headers, ..reply(StatusCode::CREATED, &body)? })
+    };
+    let create = async |extract::Json(body): extract::Json<CreateLot>, keep| {
+        let new = NewLot {
             location_name: body.location_name,
-            price,
+            price: to_price(body.price)?,
             address: body.address,
             pincode: body.pincode,
             number_of_slots: body.number_of_slots,
-        },
-    )
-    .await?;
-    Ok((StatusCode::CREATED, Json(OneLot { msg: "parking lot created", lot: lot.into() })))
+        };
+        lots::create(&app, new, keep).await
+    };
+    once.answer(&app, who.user_id, created, create).await
+}
+
+/// Change a lot.
+///
+/// More slots bring back retired spots, then add new ones. Fewer retire free spots first; one that is held leaves when its
+/// last reservation ends. `available_slots` is counted and cannot be set.
+#[utoipa::path(put, path = "/parking-lots/{id}", tag = "lots", security(("bearer" = ["admin"])), request_body = UpdateLot,
+    params(
+        ("id" = i64, Path, description = "The lot"),
+        ("If-Match" = Option<String>, Header, description = "Change it only if it is as it was read: its `ETag`"),
+    ), responses(
+    (status = 200, description = "The lot as it is now", body = OneLot),
+    (status = 404, description = "There is no such lot"),
+    (status = 412, description = "It was changed since it was read; read it again"),
+))]
+pub(crate) async fn update_lot(
+    State(app): State<App>,
+    _: Admin,
+    Path(id): Path<i64>,
+    headers: HeaderMap,
+    extract::Json(body): extract::Json<UpdateLot>,
+) -> Answer<Tagged> {
+    let change = LotChange {
+        location_name: body.location_name,
+        price: body.price.map(to_price).transpose()?,
+        address: body.address,
+        pincode: body.pincode,
+        number_of_slots: body.number_of_slots,
+    };
+    let tags: Vec<_> =
+        headers.get_all(header::IF_MATCH).iter().map(|tags| tags.to_str().unwrap_or_default()).collect();
+    let if_match = (!tags.is_empty()).then(|| tags.join(","));
+    Ok(tagged("parking lot updated", lots::update(&app, id, change, if_match.as_deref()).await?))
+}
+
+/// Close a lot for good. Its reservations keep its name.
+#[utoipa::path(delete, path = "/parking-lots/{id}", tag = "lots", security(("bearer" = ["admin"])),
+    params(("id" = i64, Path, description = "The lot")), responses(
+    (status = 200, description = "It is closed", body = Message),
+    (status = 404, description = "There is no such lot"),
+    (status = 409, description = "Spots are occupied or reserved"),
+))]
+pub(crate) async fn delete_lot(
+    State(app): State<App>,
+    _: Admin,
+    Path(id): Path<i64>,
+) -> Answer<Json<Message>> {
+    lots::archive(&app, id).await?;
+    Ok(Json(Message { msg: "parking lot deleted" }))
 }

@@ -99,8 +99,9 @@ fn response(kept: Kept) -> Answer<Response> {
     let mut response = (status.unwrap_or(StatusCode::OK), kept.body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(location) = kept.headers.and_then(|location| HeaderValue::from_str(&location).ok()) {
-        headers.insert(header::LOCATION, location);
+    let lines = kept.headers.as_deref().unwrap_or_default().lines();
+    for (name, value) in [header::LOCATION, header::ETAG].into_iter().zip(lines) {
+        headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     }
     if status == Some(StatusCode::ACCEPTED) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

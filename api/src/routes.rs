@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{accounts, admin, bookings, exports, health, lots, openapi, tasks, users};
+use crate::{accounts, admin, bookings, exports, health, lots, openapi, spots, tasks, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(users::routes())
         .merge(lots::routes())
+        .merge(spots::routes())
         .merge(bookings::routes())
         .merge(exports::routes())
         .merge(tasks::routes())

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     accounts::{self, Changes, Registration, User},
@@ -20,7 +20,7 @@ use crate::{
     accounts::{Message, UserView},
     auth::{Admin, CurrentUser},
     cached,
-    extract::{self, Path},
+    extract::{self, Path, present},
     once::{Once, reply},
     page::{PageQuery, Paging},
     problem::Answer,
@@ -83,11 +83,6 @@ pub(crate) struct UpdateUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
-}
-
-/// Tells a member that is null from one that is not there.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// All users.

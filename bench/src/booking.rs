@@ -10,6 +10,7 @@ use sea_orm::ConnectionTrait;
 use shared::{
     accounts::session,
     db::{Engine, sql},
+    idempotency::Keep,
     lots::{self, NewLot},
     money::Money,
 };
@@ -87,7 +88,7 @@ async fn prepare(stage: &Stage) -> Result<Vec<String>> {
         let price = Money::from_minor(2500);
         let lot =
             NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
-        lots::create(app, lot).await?;
+        lots::create(app, lot, Keep::none()).await?;
     }
     let mut tokens = Vec::new();
     let tx = app.db.begin().await?;

@@ -82,7 +82,8 @@ impl Db {
         let options = PgConnectOptions::from_str(url)
             .context("the PostgreSQL URL cannot be read")?
             .application_name("parkade")
-            .options([("timezone", "UTC"), ("lock_timeout", "3000")])
+            // Compiling a query takes longer than any of these runs.
+            .options([("timezone", "UTC"), ("lock_timeout", "3000"), ("jit", "off")])
             .disable_statement_logging();
         let relaxed = options.clone().options([("synchronous_commit", "off")]);
         let pool = postgres_pool(connections).connect_with(options).await.map_err(|error| {

@@ -24,7 +24,7 @@ const GIVEN_UP_AFTER: TimeDelta = TimeDelta::minutes(1);
 pub struct Kept {
     /// HTTP status.
     pub status: i64,
-    /// Value of `Location`, where there is one.
+    /// Value of `Location` and, on a second line, of `ETag`, where there are such.
     pub headers: Option<String>,
     /// JSON.
     pub body: String,

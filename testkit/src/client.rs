@@ -89,6 +89,12 @@ impl TestApp {
         self.send(request.body(body.to_string())).await
     }
 
+    /// PUT with a JSON body.
+    pub async fn put(&self, path: &str, who: Option<&Driver>, body: Value) -> Answer {
+        let request = self.request(Method::PUT, path, who).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str, who: Option<&Driver>) -> Answer {
         self.send(self.request(Method::DELETE, path, who)).await
@@ -135,7 +141,7 @@ impl TestApp {
             pincode: "400001".into(),
             number_of_slots: slots,
         };
-        shared::lots::create(&self.app, lot).await.expect("a lot").id
+        shared::lots::create(&self.app, lot, shared::idempotency::Keep::none()).await.expect("a lot").id
     }
 
     /// Books a spot. Returns the reservation's id.

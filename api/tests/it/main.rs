@@ -15,6 +15,7 @@ mod once;
 mod openapi;
 mod race;
 mod redis_away;
+mod spots;
 mod starting;
 mod support;
 mod user_deletion;

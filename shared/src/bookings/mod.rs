@@ -1,5 +1,6 @@
 //! Booking, arriving, leaving: the spot is chosen and the bill is made here; the database guards both.
 
+pub mod attendant;
 pub mod billing;
 mod closing;
 pub mod history;

@@ -1,13 +1,21 @@
 //! Car parks: their tariff, their spots, and how many of those are free.
 
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
+mod change;
+mod etag;
+pub mod spots;
 
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+pub use self::{
+    change::{LotChange, NewLot, archive, create, finish_retirements, update},
+    etag::{etag, matches},
+};
 use crate::{
     app::App,
     db::sql,
-    entities::{lot, spot},
-    error::{Error, FieldError, Result},
+    error::{Error, Result},
     money::Money,
+    page::{Page, Paged},
 };
 
 /// A lot as drivers see it.
@@ -27,21 +35,8 @@ pub struct Lot {
     pub number_of_slots: i64,
     /// Spots that nobody holds or has reserved.
     pub available_slots: i64,
-}
-
-/// What an administrator tells to open a lot.
-#[derive(Debug, Clone)]
-pub struct NewLot {
-    /// Its name.
-    pub location_name: String,
-    /// Per started hour.
-    pub price: Money,
-    /// Where it is.
-    pub address: String,
-    /// Postal code.
-    pub pincode: String,
-    /// How many spots it gets.
-    pub number_of_slots: i64,
+    /// Counts the changes by administrators, from 1.
+    pub version: i64,
 }
 
 /// A spot that can be booked.
@@ -62,6 +57,7 @@ struct Row {
     pincode: String,
     number_of_slots: i64,
     available_slots: i64,
+    version: i64,
 }
 
 impl From<Row> for Lot {
@@ -74,13 +70,14 @@ impl From<Row> for Lot {
             pincode: row.pincode,
             number_of_slots: row.number_of_slots,
             available_slots: row.available_slots,
+            version: row.version,
         }
     }
 }
 
 /// Availability counts rows, so it cannot drift: spots in service less those held or reserved.
 pub(crate) const SELECT: &str = "
-    SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots,
+    SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots, l.version,
         (SELECT COUNT(*) FROM spots s WHERE s.lot_id = l.id AND s.retired_at IS NULL AND NOT s.retiring)
         - (SELECT COUNT(DISTINCT r.spot_id) FROM reservations r JOIN spots s ON s.id = r.spot_id
            WHERE r.lot_id = l.id AND r.state IN ('reserved', 'active') AND s.retired_at IS NULL AND NOT s.retiring)
@@ -94,13 +91,16 @@ pub(crate) const FREE_SPOTS: &str = "
       AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))
     ORDER BY s.number";
 
-/// Every open lot, by id.
+/// The open lots, by id.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(app: &App) -> Result<Vec<Lot>> {
-    let statement = sql(app.db.read(), &format!("{SELECT} ORDER BY l.id LIMIT 10000"), []);
-    Ok(Row::find_by_statement(statement).all(app.db.read()).await?.into_iter().map(Lot::from).collect())
+pub async fn list(app: &App, page: &Page) -> Result<Paged<Lot>> {
+    let db = app.db.read();
+    let text = format!("{SELECT} AND l.id > $1 ORDER BY l.id LIMIT $2");
+    let values = [page.after.unwrap_or(0).into(), page.rows().into()];
+    let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
+    Ok(page.cut(rows).map(Lot::from))
 }
 
 /// One open lot.
@@ -108,12 +108,13 @@ pub async fn list(app: &App) -> Result<Vec<Lot>> {
 /// # Errors
 /// [`Error::NotFound`] when there is none with this id, or it is archived.
 pub async fn find(app: &App, id: i64) -> Result<Lot> {
-    let statement = sql(app.db.read(), &format!("{SELECT} AND l.id = $1"), [id.into()]);
-    Row::find_by_statement(statement)
-        .one(app.db.read())
-        .await?
-        .map(Lot::from)
-        .ok_or(Error::NotFound("parking lot"))
+    find_in(app.db.read(), id).await
+}
+
+async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Lot> {
+    let row =
+        Row::find_by_statement(sql(db, &format!("{SELECT} AND l.id = $1"), [id.into()])).one(db).await?;
+    row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
 }
 
 /// A lot and its free spots, by number.
@@ -124,66 +125,6 @@ pub async fn free_spots(app: &App, id: i64) -> Result<(Lot, Vec<FreeSpot>)> {
     let lot = find(app, id).await?;
     let statement = sql(app.db.read(), &format!("SELECT s.id, s.number {FREE_SPOTS}"), [id.into()]);
     Ok((lot, FreeSpot::find_by_statement(statement).all(app.db.read()).await?))
-}
-
-/// Opens a lot with all its spots.
-///
-/// # Errors
-/// [`Error::Invalid`] with every wrong field.
-pub async fn create(app: &App, new: NewLot) -> Result<Lot> {
-    let new = checked(new)?;
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let lot = lot::ActiveModel {
-        location_name: Set(new.location_name),
-        address: Set(new.address),
-        pincode: Set(new.pincode),
-        price_minor: Set(new.price.minor()),
-        number_of_slots: Set(new.number_of_slots),
-        version: Set(1),
-        created_at: Set(now),
-        updated_at: Set(now),
-        archived_at: Set(None),
-        ..Default::default()
-    }
-    .insert(&tx)
-    .await?;
-    let numbers: Vec<i64> = (1..=new.number_of_slots).collect();
-    for chunk in numbers.chunks(1_000) {
-        let spots = chunk.iter().map(|number| spot::ActiveModel {
-            lot_id: Set(lot.id),
-            number: Set(*number),
-            retiring: Set(false),
-            retired_at: Set(None),
-            ..Default::default()
-        });
-        spot::Entity::insert_many(spots).exec_without_returning(&tx).await?;
-    }
-    tx.commit().await?;
-    find(app, lot.id).await
-}
-
-fn checked(mut new: NewLot) -> Result<NewLot> {
-    let mut wrong = Vec::new();
-    for (pointer, text, most) in [
-        ("/location_name", &mut new.location_name, 100),
-        ("/address", &mut new.address, 200),
-        ("/pincode", &mut new.pincode, 10),
-    ] {
-        *text = text.trim().to_owned();
-        let length = text.chars().count();
-        if length == 0 || length > most || text.contains('\0') {
-            let message = format!("must have 1 to {most} characters, none of them NUL");
-            wrong.push(FieldError { pointer: pointer.into(), message });
-        }
-    }
-    if !(1..=10_000).contains(&new.number_of_slots) {
-        wrong.push(FieldError {
-            pointer: "/number_of_slots".into(),
-            message: "must be a whole number from 1 to 10000".into(),
-        });
-    }
-    if wrong.is_empty() { Ok(new) } else { Err(Error::Invalid(wrong)) }
 }
 
 /// Why no spot of the lot could be had: it does not exist, or it is full.
