@@ -1,6 +1,7 @@
 //! The HTTP front door: requests in, the application's answers out. Start reading at `routes.rs`.
 
 pub mod accounts;
+pub mod activity;
 pub mod auth;
 pub mod bookings;
 pub mod exports;
@@ -12,6 +13,7 @@ pub(crate) mod once;
 pub mod openapi;
 pub(crate) mod page;
 pub mod problem;
+pub mod reservations;
 pub mod routes;
 pub mod tasks;
 

@@ -5,7 +5,7 @@ use shared::app::App;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, activity, bookings, exports, health, lots, openapi, reservations, tasks};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(lots::routes())
         .merge(bookings::routes())
+        .merge(reservations::routes())
+        .merge(activity::routes())
         .merge(exports::routes())
         .merge(tasks::routes())
         .merge(health::routes())

@@ -61,6 +61,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("APP_TIMEZONE", "Asia/Kolkata", "IANA time zone of times without offset, of days and of months"),
     setting("CURRENCY", "INR", "Currency code; prices have two decimal places"),
     setting("SESSION_HOURS", "12", "How long a login lasts"),
+    setting("RESERVATION_MAX_HOURS", "720", "The longest window for which a spot can be reserved"),
+    setting(
+        "RESERVATION_NO_SHOW_MINUTES",
+        "30",
+        "A reserved spot is given up when nobody has come so long after the begin",
+    ),
     unset("ADMIN_EMAIL", "Mail address of the first administrator, made at start when absent"),
     unset("ADMIN_PASSWORD", "Password of the first administrator"),
     unset("MAIL_SERVER", "SMTP server; without one, mails are written to MAIL_FOLDER"),

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
 mod accounts;
+mod activity;
 mod bookings;
 mod exports;
 mod forged;
@@ -11,6 +12,8 @@ mod model;
 mod openapi;
 mod race;
 mod redis_away;
+mod reservation_races;
+mod reservations;
 mod starting;
 mod support;
 mod wrap;
