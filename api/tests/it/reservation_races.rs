@@ -1,13 +1,14 @@
 //! Reservations that several want to make, begin, cancel and give up at the same moment.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt, future::BoxFuture};
 use reqwest::{Method, StatusCode};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use shared::{bookings, clock::Clock, time::rfc3339};
-use testkit::Driver;
+use shared::{bookings, clock::Clock, db::sql, time::rfc3339};
+use testkit::{Driver, Engine, TestApp};
 use tokio::sync::Barrier;
 
 use crate::{
@@ -132,7 +133,7 @@ testkit::on_both! {
         for delay in [0, 2, 5, 10] {
             let app = late.app.clone();
             sweeps.push(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+                tokio::time::sleep(Duration::from_millis(delay)).await;
                 (StatusCode::OK, json!({ "ended": bookings::expire_no_shows(&app).await.expect("it ends them") }))
             }.boxed());
         }
@@ -193,4 +194,31 @@ testkit::on_both! {
             assert!(answers.iter().all(|(status, _)| status.as_u16() < 500), "{:?}", tally(&answers));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_postgres_gives_up_in_a_deadlock_is_tried_again() {
+    let t = TestApp::start(Engine::Postgres).await;
+    let lot = t.lot(1).await;
+    let asha = many_drivers(&t, "asha", 1).await.remove(0);
+    let id = t.book(&asha, lot).await;
+    let tx = t.app.db.begin().await.unwrap();
+    // The release locks the reservation, and then the user, whom it notes; this locks them the other way round.
+    let lock = async |table: &str, id: i64| {
+        let text = format!("SELECT 1 FROM {table} WHERE id = $1 FOR UPDATE");
+        tx.execute_raw(sql(&tx, &text, [id.into()])).await.unwrap();
+    };
+    lock("users", asha.id).await;
+    let client = Client::of(&t.url(""));
+    let release =
+        tokio::spawn(post(&client, "/booking/release-spot", &asha, json!({ "reservation_id": id })));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!release.is_finished(), "it waits for the user");
+    lock("reservations", id).await;
+    tx.commit().await.unwrap();
+    let (status, body) = release.await.unwrap();
+    assert_eq!((status.as_u16(), &body["reservation"]["status"]), (200, &json!("completed")));
+    let deadlocks = "SELECT deadlocks AS n FROM pg_stat_database WHERE datname = current_database()";
+    t.eventually("the server has counted the deadlock", async || number(&t, deadlocks).await == 1).await;
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
 }

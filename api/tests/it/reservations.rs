@@ -482,6 +482,22 @@ testkit::on_both! {
     }
 }
 
+testkit::on_both! {
+    async fn the_sweep_outlives_a_database_that_fails(t: TestApp) {
+        let asha = t.driver("Asha").await;
+        let lot = t.lot(1).await;
+        let long_ago = t.app.clock.now() - hours(5);
+        let id = by_sql(&t, asha.id, spots(&t, lot).await[0], long_ago, long_ago + hours(9)).await.unwrap();
+        change(&t, "ALTER TABLE reservations RENAME TO away", []).await.unwrap();
+        let worker = t.work();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        change(&t, "ALTER TABLE away RENAME TO reservations", []).await.unwrap();
+        assert_eq!(status(&t, &asha, id).await.0, "reserved");
+        t.eventually("the next look ends it", async || status(&t, &asha, id).await.0 == "expired").await;
+        worker.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grace_for_late_drivers_is_a_setting() {
     let t = TestApp::start_with(Engine::Sqlite, &[("RESERVATION_NO_SHOW_MINUTES", "5")]).await;
