@@ -68,7 +68,7 @@ pub(super) async fn expire(app: &App, among: Among) -> Result<usize> {
     Ok(users.len())
 }
 
-/// Whose reservations were ended. Rows are locked by id, so that two who do this do not wait for each other.
+/// Whose reservations were ended. Rows are locked by id, so that two who do this never wait in a circle.
 async fn end(app: &App, condition: &str, values: Vec<Value>) -> Result<Vec<i64>> {
     let db = app.db.write();
     let lock = row_lock(db, "FOR UPDATE");
