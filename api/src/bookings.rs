@@ -20,8 +20,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::CurrentUser,
-    extract::{self, Path},
+    extract::{self, Path, whole},
     once::{Once, reply},
+    page::{Linked, PageQuery, Paging},
     problem::{Answer, Problem},
 };
 
@@ -31,27 +32,32 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(occupy_spot))
         .routes(routes!(release_spot))
         .route("/booking/{action}", axum::routing::post(unknown_action))
-        .routes(routes!(list_reservations))
+        .routes(routes!(list_reservations_of_user))
 }
 
 /// Where to park.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct BookSpot {
+    #[serde(deserialize_with = "whole")]
     lot_id: i64,
 }
 
 /// Which reservation begins.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct OccupySpot {
+    #[serde(deserialize_with = "whole")]
     reservation_id: i64,
 }
 
 /// Which session ends, and how it is paid.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ReleaseSpot {
+    #[serde(deserialize_with = "whole")]
     reservation_id: i64,
+    #[schema(max_length = 50, pattern = "^[^\\x00]*$")]
     transaction_id: Option<String>,
     /// `qr`, `upi`, `card`, `cash`, or another name.
+    #[schema(max_length = 20, pattern = "^[^\\x00]*$")]
     payment_method: Option<String>,
 }
 
@@ -174,8 +180,8 @@ impl From<Reservation> for ReservationView {
 /// An answer about one reservation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct About<T> {
-    msg: &'static str,
-    reservation: T,
+    pub(crate) msg: &'static str,
+    pub(crate) reservation: T,
 }
 
 /// A user's reservations.
@@ -218,7 +224,7 @@ pub(crate) async fn occupy_spot(
     CurrentUser(who): CurrentUser,
     extract::Json(body): extract::Json<OccupySpot>,
 ) -> Answer<Json<About<Occupied>>> {
-    let reservation = bookings::occupy_spot(&app, who.user_id, body.reservation_id).await?;
+    let reservation = bookings::occupy_spot(&app, &who, body.reservation_id).await?;
     let occupied = Occupied {
         id: reservation.id,
         spot_id: reservation.spot_id,
@@ -237,11 +243,16 @@ pub(crate) async fn occupy_spot(
 pub(crate) async fn release_spot(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
-    extract::Json(body): extract::Json<ReleaseSpot>,
-) -> Answer<Json<About<Released>>> {
-    let payment = Payment { transaction_id: body.transaction_id, method: body.payment_method };
-    let release = bookings::release_spot(&app, who.user_id, body.reservation_id, payment).await?;
-    Ok(Json(About { msg: "spot released", reservation: release.into() }))
+    once: Once<extract::Json<ReleaseSpot>>,
+) -> Answer<Response> {
+    let released = |release: &Release| {
+        reply(StatusCode::OK, &About { msg: "spot released", reservation: Released::from(release.clone()) })
+    };
+    let release = |extract::Json(body): extract::Json<ReleaseSpot>, keep| {
+        let payment = Payment { transaction_id: body.transaction_id, method: body.payment_method };
+        bookings::release_spot(&app, &who, body.reservation_id, payment, keep)
+    };
+    once.answer(&app, who.user_id, released, release).await
 }
 
 async fn unknown_action(_: CurrentUser) -> Response {
@@ -253,22 +264,24 @@ async fn unknown_action(_: CurrentUser) -> Response {
     .into_response()
 }
 
-/// A user's reservations: their own, or anybody's for an administrator.
+/// List a user's reservations: your own, or anybody's for an administrator.
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user")), responses(
+    params(("id" = i64, Path, description = "The user"), PageQuery), responses(
     (status = 200, description = "By id", body = Reservations),
-    (status = 400, description = "The id is not a number"),
     (status = 403, description = "Somebody else's"),
     (status = 404, description = "There is no such user"),
 ))]
-pub(crate) async fn list_reservations(
+pub(crate) async fn list_reservations_of_user(
     State(app): State<App>,
     who: CurrentUser,
     Path(id): Path<String>,
-) -> Answer<Json<Reservations>> {
+    paging: Paging,
+) -> Answer<Linked<Reservations>> {
     let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
     who.must_be(id)?;
-    let user = accounts::by_id(&app, id).await?;
-    let reservations = bookings::of_user(&app, id).await?.into_iter().map(ReservationView::from).collect();
-    Ok(Json(Reservations { msg: "reservations", user: user.username, reservations }))
+    let user = accounts::by_id(&app, id).await?.username;
+    let list = bookings::of_user(&app, id, &paging.page).await?;
+    let next = list.next(|row| row.id);
+    let reservations = list.items.into_iter().map(ReservationView::from).collect();
+    Ok(paging.answer(next, Reservations { msg: "reservations", user, reservations }))
 }

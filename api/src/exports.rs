@@ -29,6 +29,7 @@ use crate::{
     once::{Once, reply},
     page::{Linked, PageQuery, Paging},
     problem::Answer,
+    schemas::optional_instant,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -46,14 +47,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct RequestExport {
     /// Reservations that begin then or later; a local time or day of the application's zone, or with an offset.
-    #[schema(
-        pattern = r"^(19[7-9]\d|20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-](0\d|1[0-3]):[0-5]\d)?)?$"
-    )]
+    #[schema(schema_with = optional_instant)]
     from: Option<String>,
     /// Reservations that begin before then; later than `from`.
-    #[schema(
-        pattern = r"^(19[7-9]\d|20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])(T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?(Z|[+-](0\d|1[0-3]):[0-5]\d)?)?$"
-    )]
+    #[schema(schema_with = optional_instant)]
     to: Option<String>,
     /// Of this lot only.
     #[serde(default, deserialize_with = "optional_whole")]

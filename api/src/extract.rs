@@ -194,6 +194,16 @@ pub fn whole_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, 
     deserializer.deserialize_any(Whole { or_text: true })
 }
 
+/// The same where it may be missing or null.
+///
+/// # Errors
+/// As [`whole_or_text`].
+pub fn optional_whole_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Present(#[serde(deserialize_with = "whole_or_text")] i64);
+    Ok(Option::<Present>::deserialize(deserializer)?.map(|present| present.0))
+}
+
 struct Whole {
     or_text: bool,
 }

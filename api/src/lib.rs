@@ -1,6 +1,7 @@
 //! The HTTP front door: requests in, the application's answers out. Start reading at `routes.rs`.
 
 pub mod accounts;
+pub mod activity;
 pub mod admin;
 pub mod auth;
 pub mod bookings;
@@ -15,7 +16,9 @@ pub(crate) mod once;
 pub mod openapi;
 pub(crate) mod page;
 pub mod problem;
+pub mod reservations;
 pub mod routes;
+pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
 pub mod users;

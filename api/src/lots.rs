@@ -31,6 +31,7 @@ use crate::{
     once::{Once, reply},
     page::{PageQuery, Paging},
     problem::Answer,
+    schemas::text,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -75,16 +76,6 @@ pub(crate) struct UpdateLot {
     #[serde(default, deserialize_with = "maybe_whole_or_text")]
     #[schema(schema_with = slots)]
     number_of_slots: Option<i64>,
-}
-
-/// Not blank, and without NUL.
-fn text<const MOST: usize>() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(MOST))
-        .pattern(Some(r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))
-        .build()
 }
 
 fn price() -> Object {

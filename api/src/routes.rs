@@ -6,7 +6,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{accounts, admin, bookings, exports, health, lots, openapi, spots, tasks, users};
+use crate::{
+    accounts, activity, admin, bookings, exports, health, lots, openapi, reservations, spots, tasks, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +28,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(lots::routes())
         .merge(spots::routes())
         .merge(bookings::routes())
+        .merge(reservations::routes())
+        .merge(activity::routes())
         .merge(exports::routes())
         .merge(tasks::routes())
         .merge(admin::routes())

@@ -124,12 +124,12 @@ pub(crate) async fn read_spot(
 ))]
 pub(crate) async fn update_spot(
     State(app): State<App>,
-    _: Admin,
+    Admin(who): Admin,
     Path(id): Path<i64>,
     extract::Json(body): extract::Json<UpdateSpot>,
 ) -> Answer<Json<OneSpot>> {
     let status = body.status.map(|text| text.parse()).transpose();
     let status = status.map_err(|why: &str| Error::invalid("/status", why))?;
-    let spot = attendant::set_spot(&app, id, status, body.user_id).await?;
+    let spot = attendant::set_spot(&app, &who, id, status, body.user_id).await?;
     Ok(Json(OneSpot { msg: "parking spot", spot: spot.into() }))
 }

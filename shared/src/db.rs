@@ -226,6 +226,23 @@ async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<
         })
 }
 
+/// How often a transaction is begun anew that PostgreSQL gave up for the sake of another one.
+const MOST_VICTIMS: usize = 5;
+
+/// Runs a whole transaction, and again while PostgreSQL ends it because of a deadlock or a conflict of snapshots.
+///
+/// # Errors
+/// Any other error, and that of the fifth try.
+pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
+    for _ in 1..MOST_VICTIMS {
+        match run().await {
+            Err(error) if error.is_of_a_victim() => tracing::info!(error = error.chain(), "trying again"),
+            done => return done,
+        }
+    }
+    run().await
+}
+
 /// A statement with `$1`-style placeholders, which both engines read.
 pub fn sql<I: IntoIterator<Item = Value>>(db: &impl ConnectionTrait, text: &str, values: I) -> Statement {
     Statement::from_sql_and_values(db.get_database_backend(), text, values)

@@ -116,6 +116,13 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. })
     }
 
+    /// Whether PostgreSQL gave the transaction up for the sake of another one; tried again, it may well succeed.
+    pub(crate) fn is_of_a_victim(&self) -> bool {
+        let Self::Unavailable(cause) = self else { return false };
+        let code = cause.downcast_ref::<DbErr>().and_then(code);
+        code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
+    }
+
     /// The error with its causes, for logs and the ledger, never for clients.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -138,6 +145,15 @@ impl From<DbErr> for Error {
         let error = anyhow::Error::new(error).context("database");
         if away { Self::Unavailable(error) } else { Self::Internal(error) }
     }
+}
+
+/// What the database calls the error.
+fn code(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    error.as_database_error()?.code()
 }
 
 /// Whether the database cannot be reached or is overloaded, rather than refusing what it was told.

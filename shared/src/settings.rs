@@ -61,6 +61,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("APP_TIMEZONE", "Asia/Kolkata", "IANA time zone of times without offset, of days and of months"),
     setting("CURRENCY", "INR", "Currency code; prices have two decimal places"),
     setting("SESSION_HOURS", "12", "How long a login lasts"),
+    setting("RESERVATION_MAX_HOURS", "720", "The longest window for which a spot can be reserved"),
+    setting(
+        "RESERVATION_NO_SHOW_MINUTES",
+        "30",
+        "A reserved spot is given up when nobody has come so long after the begin",
+    ),
     setting("CACHE_USER_TTL", "10", "Seconds that answers about users are cached at most"),
     setting("CACHE_PARKING_TTL", "10", "Seconds that answers about lots are cached at most"),
     setting("CACHE_RESERVATIONS_TTL", "120", "Seconds that a user's reservations are cached at most"),

@@ -127,7 +127,7 @@ mod tests {
             reservation_id => 7, spot => 12, start => "20 Nov 2026, 18:37 IST", currency => "INR",
             rate => "25.50", arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:00 IST",
             hours => 2, total => "51.00", id => "0198", rows => 3, expires => "21 Nov 2026, 18:37 IST",
-            attached => true,
+            attached => true, end => "20 Nov 2026, 20:00 IST", given_up => "20 Nov 2026, 19:07 IST", quote => "38.25",
         };
         Templates::new().unwrap().render(name, values).unwrap()
     }

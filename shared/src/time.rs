@@ -61,10 +61,12 @@ pub fn parse(text: &str, zone: Tz) -> Result<DateTime<Utc>, String> {
     }
 }
 
-/// Years that both databases and every client can hold.
+/// Years that both databases and every client can hold, in whole microseconds.
 fn in_range(instant: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let year = chrono::Datelike::year(&instant);
-    if (1970..=9998).contains(&year) { Ok(instant) } else { Err("must be a year from 1970 to 9998".into()) }
+    DateTime::from_timestamp_micros(instant.timestamp_micros())
+        .filter(|_| (1970..=9998).contains(&year))
+        .ok_or_else(|| "must be a year from 1970 to 9998".into())
 }
 
 #[cfg(test)]
@@ -81,6 +83,12 @@ mod tests {
         assert_eq!(read("2026-11-20T18:30:00+05:30").unwrap(), "2026-11-20T13:00:00Z");
         assert_eq!(read("2026-11-20T18:30:00").unwrap(), "2026-11-20T17:30:00Z");
         assert_eq!(read("2026-07-01").unwrap(), "2026-06-30T22:00:00Z");
+    }
+
+    #[test]
+    fn instants_are_read_in_whole_microseconds_and_without_leap_seconds() {
+        assert_eq!(read("2026-11-20T18:30:00.123456789Z").unwrap(), "2026-11-20T18:30:00.123456Z");
+        assert_eq!(read("2026-12-31T23:59:60Z").unwrap(), "2027-01-01T00:00:00Z");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod consume;
 pub mod perform;
 pub mod registry;
+pub mod sweep;
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,6 +52,8 @@ impl Worker {
         let mut feeding = JoinSet::new();
         let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
         feeding.spawn(async move { signals.listen(&redis).await });
+        let app = self.app.clone();
+        feeding.spawn(async move { sweep::run(&app).await });
         let mut consuming = JoinSet::new();
         for (queue, concurrency) in [
             (Queue::Mail, workers.mail),

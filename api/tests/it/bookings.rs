@@ -216,17 +216,66 @@ testkit::on_both! {
         let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
         let lot = t.lot(1).await;
         let id = t.book(&asha, lot).await;
-        for who in [&ravi, &admin] {
-            t.release(who, id).await.problem(404, "not_found");
-            occupy(&t, who, id).await.problem(404, "not_found");
-        }
+        t.release(&ravi, id).await.problem(404, "not_found");
+        occupy(&t, &ravi, id).await.problem(404, "not_found");
         for unknown in [0, -1, 999_999, i64::MAX] {
             t.release(&asha, unknown).await.problem(404, "not_found");
             occupy(&t, &asha, unknown).await.problem(404, "not_found");
+            t.release(&admin, unknown).await.problem(404, "not_found");
+            occupy(&t, &admin, unknown).await.problem(404, "not_found");
         }
         assert_eq!(free(&t, lot).await, 0);
         t.release(&asha, id).await.expect(200);
         t.release(&ravi, id).await.problem(404, "not_found");
+    }
+}
+
+testkit::on_both! {
+    async fn an_administrator_arrives_and_leaves_for_the_owner(t: TestApp) {
+        let clock = Clock::fixed(noon());
+        let t = t.at(clock.clone()).await;
+        let (asha, admin) = (t.driver("Asha").await, t.admin().await);
+        let lot = t.lot(2).await;
+        let spot = spots(&t, lot).await[0];
+        let id = reserve(&t, asha.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
+        occupy(&t, &admin, id).await.expect(200);
+        book(&t, &asha, lot).await.problem(409, "already_parked");
+        let running = t.book(&admin, lot).await;
+        let bill = t.release(&admin, id).await.expect(200);
+        assert_eq!(t.release(&asha, id).await.expect(200).body, bill.body);
+        t.release(&admin, running).await.expect(200);
+        let of = |user: i64| format!("SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'release' AND user_id = {user}");
+        assert_eq!((number(&t, &of(asha.id)).await, number(&t, &of(admin.id)).await), (1, 1));
+        let receipts = format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt' AND owner_id = {}", asha.id);
+        assert_eq!(number(&t, &receipts).await, 1);
+    }
+}
+
+testkit::on_both! {
+    /// Defect 9.
+    async fn a_release_under_one_key_is_billed_once_and_answered_again(t: TestApp) {
+        let clock = Clock::fixed(noon());
+        let t = t.at(clock.clone()).await;
+        let asha = t.driver("Asha").await;
+        let lot = t.lot(1).await;
+        let id = t.book(&asha, lot).await;
+        let send = async |key: &str, transaction: &str| {
+            let body = json!({ "reservation_id": id, "transaction_id": transaction });
+            let request = t.request(reqwest::Method::POST, "/booking/release-spot", Some(&asha));
+            t.send(request.header("idempotency-key", key).json(&body)).await
+        };
+        let first = send("one", "TXN1").await.expect(200);
+        assert!(!first.headers.contains_key("idempotency-replayed"));
+        clock.advance(TimeDelta::hours(3));
+        let again = send("one", "TXN1").await.expect(200);
+        assert_eq!((again.headers["idempotency-replayed"].to_str().unwrap(), &again.body), ("true", &first.body));
+        send("one", "TXN2").await.problem(422, "idempotency_key_reused");
+        send("two", "TXN2").await.problem(409, "paid_otherwise");
+        for replayed in [false, true] {
+            let later = send("three", "TXN1").await.expect(200);
+            assert_eq!((later.headers.contains_key("idempotency-replayed"), &later.body), (replayed, &first.body));
+        }
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
     }
 }
 
@@ -265,11 +314,11 @@ testkit::on_both! {
         let asha = t.driver("Asha").await;
         let lot = t.lot(1).await;
         let spot = spots(&t, lot).await[0];
-        for state in ["cancelled", "expired"] {
+        for (state, code) in [("cancelled", "wrong_state"), ("expired", "expired")] {
             let id = reserve(&t, asha.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
             change(&t, "UPDATE reservations SET state = $2 WHERE id = $1", [id.into(), state.into()]).await.unwrap();
-            occupy(&t, &asha, id).await.problem(409, "wrong_state");
-            t.release(&asha, id).await.problem(409, "wrong_state");
+            occupy(&t, &asha, id).await.problem(409, code);
+            t.release(&asha, id).await.problem(409, code);
         }
         assert_eq!(free(&t, lot).await, 1);
     }
@@ -357,6 +406,13 @@ testkit::on_both! {
         t.get(&path, None).await.problem(401, "unauthenticated");
         let none = t.get(&format!("/users/{}/reservations", ravi.id), Some(&ravi)).await.expect(200);
         assert_eq!(none.body["reservations"], json!([]));
+        let first = t.get(&format!("{path}?limit=1"), Some(&asha)).await.expect(200);
+        assert_eq!(first.body["reservations"].as_array().unwrap()[..], own.body["reservations"].as_array().unwrap()[..1]);
+        let link = first.headers["link"].to_str().unwrap().to_owned();
+        let next = link.strip_prefix("</api").and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+        let second = t.get(next, Some(&asha)).await.expect(200);
+        assert_eq!(second.body["reservations"].as_array().unwrap()[..], own.body["reservations"].as_array().unwrap()[1..]);
+        assert!(!second.headers.contains_key("link") && !own.headers.contains_key("link"));
         t.get("/users/999999/reservations", Some(&admin)).await.problem(404, "not_found");
         t.get("/users/999999/reservations", Some(&asha)).await.problem(403, "forbidden");
         for wrong in ["abc", "1.5", "99999999999999999999", "%00"] {

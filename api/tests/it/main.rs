@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
 mod accounts;
+mod activity;
 mod admin;
 mod bookings;
 mod counters;
@@ -15,6 +16,8 @@ mod once;
 mod openapi;
 mod race;
 mod redis_away;
+mod reservation_races;
+mod reservations;
 mod spots;
 mod starting;
 mod support;

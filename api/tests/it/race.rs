@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use testkit::{Driver, Processes, TestApp};
 use tokio::sync::Barrier;
 
-use crate::support::{Client, at_once, many_drivers, number, reserve, spots};
+use crate::support::{Client, at_once, change, many_drivers, number, reserve, spots};
 
 const DRIVERS: usize = 200;
 const SPOTS: i64 = 20;
 
-async fn two_processes(t: &TestApp) -> ([Process; 2], [Client; 2]) {
+pub(crate) async fn two_processes(t: &TestApp) -> ([Process; 2], [Client; 2]) {
     let processes = Processes::of(t, &[]);
     let ((one, first), (two, second)) = tokio::join!(processes.api(), processes.api());
     ([one, two], [Client::of(&first), Client::of(&second)])
 }
 
 /// Sends all these bodies at the same moment, in turn to both processes; the answers in order.
-async fn post_at_once(
+pub(crate) async fn post_at_once(
     clients: &[Client; 2],
     path: &'static str,
     calls: Vec<(Driver, Value)>,
@@ -37,7 +37,7 @@ async fn post_at_once(
     .await
 }
 
-fn tally(answers: &[(StatusCode, Value)]) -> BTreeMap<(u16, String), usize> {
+pub(crate) fn tally(answers: &[(StatusCode, Value)]) -> BTreeMap<(u16, String), usize> {
     answers.iter().fold(BTreeMap::new(), |mut tally, (status, body)| {
         let code = body["code"].as_str().unwrap_or_default().to_owned();
         *tally.entry((status.as_u16(), code)).or_default() += 1;
@@ -127,8 +127,8 @@ testkit::on_both! {
         for i in 0..5 {
             let window = (now - TimeDelta::hours(1), now - TimeDelta::minutes(1));
             let id = reserve(&t, drivers[i].id, spots[i], window.0, window.1).await.unwrap();
-            let (status, _) = clients[0].post("/booking/occupy-spot", &drivers[i].token, json!({ "reservation_id": id })).await;
-            assert_eq!(status, 200);
+            let arrive = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+            change(&t, arrive, [id.into()]).await.unwrap();
             let next = (window.1, now + TimeDelta::hours(1));
             let id = reserve(&t, drivers[5 + i].id, spots[i], next.0, next.1).await.unwrap();
             arrivals.push((drivers[5 + i].clone(), json!({ "reservation_id": id })));

@@ -115,6 +115,7 @@ impl World {
             path if path.starts_with("/parking-lots") => self.lot.to_string(),
             path if path.starts_with("/parking-spots") => self.spot.to_string(),
             path if path.starts_with("/users") => self.asha.id.to_string(),
+            path if path.starts_with("/reservations") => self.his_reservation.to_string(),
             _ => "0190a0a0-0000-7000-8000-000000000000".to_owned(),
         };
         operation.path.replace("{id}", &id).replace("{task}", "export-csv")
@@ -317,6 +318,10 @@ testkit::on_both! {
             let request = t.request(method, &format!("/users/{}", world.ravi), Some(asha));
             t.send(request.json(&json!({ "username": "Mallory" }))).await.problem(403, "forbidden");
         }
+        t.get(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
+        t.delete(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
+        t.get(&format!("/users/{}/reservations", world.ravi), Some(asha)).await.problem(403, "forbidden");
+        t.get(&format!("/user/activity?user_id={}", world.ravi), Some(asha)).await.problem(403, "forbidden");
         world.unchanged(&before).await;
     }
 }

@@ -1,11 +1,14 @@
 //! What users did, for themselves to look up and for reminders to go by.
 
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
+    accounts::{self, session::Identity},
+    app::App,
     db::{at, sql},
-    error::Result,
+    error::{Error, Result},
+    page::{Page, Paged},
 };
 
 /// What is worth remembering.
@@ -13,8 +16,10 @@ use crate::{
 pub enum Kind {
     /// Logged in.
     Login,
-    /// Booked a spot.
+    /// Booked a spot, now or for a window.
     Booking,
+    /// Gave a reservation up.
+    Cancellation,
     /// Released one.
     Release,
     /// Asked for an export.
@@ -30,6 +35,7 @@ impl Kind {
         match self {
             Self::Login => "login",
             Self::Booking => "booking",
+            Self::Cancellation => "cancellation",
             Self::Release => "release",
             Self::Export => "export",
             Self::Notification => "notification",
@@ -55,4 +61,54 @@ pub async fn record(
     ))
     .await?;
     Ok(())
+}
+
+/// Something that a user did.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Activity {
+    /// Its id.
+    pub id: i64,
+    /// As [`Kind::as_str`].
+    pub kind: String,
+    /// The id of the reservation or export, or the kind of mail.
+    pub subject: Option<String>,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A user's activities, and when they last came.
+#[derive(Debug, Clone)]
+pub struct History {
+    /// The newest first.
+    pub activities: Paged<Activity>,
+    /// When they last logged in.
+    pub last_login: Option<DateTime<Utc>>,
+    /// When they last booked or reserved a spot.
+    pub last_booking: Option<DateTime<Utc>>,
+}
+
+/// What the caller did, or for administrators what `user_id` did.
+///
+/// # Errors
+/// [`Error::Forbidden`] to look at others; [`Error::NotFound`] without such a user.
+pub async fn history(app: &App, who: &Identity, user_id: Option<i64>, page: &Page) -> Result<History> {
+    let user_id = user_id.unwrap_or(who.user_id);
+    if user_id != who.user_id && !who.is_admin {
+        return Err(Error::Forbidden("only an administrator may see what others did"));
+    }
+    let user = accounts::by_id(app, user_id).await?;
+    let db = app.db.read();
+    let rows = Activity::find_by_statement(sql(
+        db,
+        "SELECT id, kind, subject, created_at FROM user_activity
+         WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        [user_id.into(), page.after.unwrap_or(i64::MAX).into(), page.rows().into()],
+    ));
+    let last = "SELECT created_at FROM reservations WHERE user_id = $1 ORDER BY id DESC LIMIT 1";
+    let last = db.query_one_raw(sql(db, last, [user_id.into()])).await?;
+    Ok(History {
+        activities: page.cut(rows.all(db).await?),
+        last_login: user.last_login_at,
+        last_booking: last.map(|row| row.try_get("", "created_at")).transpose()?,
+    })
 }

@@ -2,18 +2,19 @@
 //!
 //! What a spot is used for follows from the reservations, so to set it is to begin or to end a session.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{Payment, already_parked, is_parked, release_spot};
+use super::{ChosenSpot, Payment, begin, release_spot};
 use crate::{
-    accounts, activity,
+    accounts::{self, session::Identity},
     app::App,
     cache::{self, Group},
-    db::{at, row_lock, sql},
+    counters::{self, Event},
+    db::{row_lock, sql},
     error::{Error, Result},
-    jobs::{ledger, queue},
+    idempotency::Keep,
+    jobs::queue,
     lots::spots::{self, Holder, Spot, Status},
-    notifications,
 };
 
 /// Makes the spot what the attendant says it is; `None` is whatever it is now.
@@ -21,7 +22,13 @@ use crate::{
 /// # Errors
 /// [`Error::NotFound`] for a spot that is not in service, or an unknown driver; [`Error::Invalid`] for a driver without a
 /// session, or a session without a driver; [`Error::Conflict`] when the spot or the driver is not free.
-pub async fn set_spot(app: &App, id: i64, status: Option<Status>, user_id: Option<i64>) -> Result<Spot> {
+pub async fn set_spot(
+    app: &App,
+    who: &Identity,
+    id: i64,
+    status: Option<Status>,
+    user_id: Option<i64>,
+) -> Result<Spot> {
     let spot = spots::find(app, id).await?;
     let is_other = user_id.is_some() && user_id != spot.holder.map(|holder| holder.user_id);
     match status {
@@ -30,7 +37,7 @@ pub async fn set_spot(app: &App, id: i64, status: Option<Status>, user_id: Optio
             None => Err(Error::invalid("/user_id", "must say who occupies the spot")),
         },
         _ if is_other => Err(Error::invalid("/user_id", "can change only together with the status occupied")),
-        Some(Status::Available) => vacate(app, spot).await,
+        Some(Status::Available) => vacate(app, who, spot).await,
         Some(Status::Reserved) if spot.status != Status::Reserved => Err(Error::conflict(
             "needs_window",
             "a reservation needs a time to begin and to end; make one by POST /reservations",
@@ -40,13 +47,12 @@ pub async fn set_spot(app: &App, id: i64, status: Option<Status>, user_id: Optio
 }
 
 /// Ends the session, if there is one, as its driver would without paying.
-async fn vacate(app: &App, spot: Spot) -> Result<Spot> {
-    let Some(Holder { reservation_id, user_id, .. }) = spot.holder else { return Ok(spot) };
+async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
+    let Some(Holder { reservation_id, .. }) = spot.holder else { return Ok(spot) };
     if spot.status == Status::Reserved {
         return Err(reserved());
     }
-    release_spot(app, user_id, reservation_id, Payment::default()).await?;
-    cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+    release_spot(app, who, reservation_id, Payment::default(), Keep::none()).await?;
     match spots::find(app, spot.id).await {
         // It was on its way out of service, and this was its last session.
         Err(Error::NotFound(_)) => Ok(Spot { status: Status::Available, holder: None, ..spot }),
@@ -71,27 +77,17 @@ async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
         Status::Occupied => return Err(taken()),
         Status::Reserved => return Err(reserved()),
     }
-    let row = tx
-        .query_one_raw(sql(
-            &tx,
-            "INSERT INTO reservations
-                (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
-             SELECT $1, l.id, $3, 'active', $4, $4, l.price_minor, $4 FROM lots l WHERE l.id = $2
-             ON CONFLICT DO NOTHING RETURNING id",
-            [user_id.into(), spot.lot_id.into(), id.into(), at(now)],
-        ))
-        .await?;
-    let Some(row) = row else {
-        return Err(if is_parked(&tx, user_id).await? { already_parked() } else { taken() });
-    };
-    let reservation_id: i64 = row.try_get("", "id")?;
-    activity::record(&tx, now, user_id, activity::Kind::Booking, Some(reservation_id.to_string())).await?;
-    let confirmation =
-        ledger::insert(&tx, now, &notifications::confirmation(reservation_id, user_id)?).await?;
+    let text = "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
+        FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
+    let chosen = ChosenSpot::find_by_statement(sql(&tx, text, [id.into()])).one(&tx).await?;
+    let chosen = chosen.ok_or(Error::NotFound("parking spot"))?;
+    let (reservation, confirmation) = begin(&tx, now, user_id, chosen).await?.ok_or_else(taken)?;
     tx.commit().await?;
+    counters::happened(app, Event::Reservation);
     cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
     queue::announce_soon(app, vec![confirmation]);
-    Ok(Spot { status: Status::Occupied, holder: Some(Holder { reservation_id, user_id, from: now }), ..spot })
+    let holder = Holder { reservation_id: reservation.id, user_id, from: now };
+    Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
 }
 
 fn taken() -> Error {

@@ -1,4 +1,5 @@
-//! What a stay costs: every started hour at the rate of the booking, and at least one. Pure.
+//! What a stay costs: every started hour at the rate of the booking, and at least one. A window that is reserved is
+//! quoted by its exact length. Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,6 +18,15 @@ pub fn charged_hours(arrived: DateTime<Utc>, left: DateTime<Utc>) -> i64 {
 #[must_use]
 pub fn cost(hourly_rate: Money, hours: i64) -> Money {
     hourly_rate.times(hours)
+}
+
+/// What a window is said to cost when it is reserved: its exact length at `hourly_rate`, rounded half up to a minor unit.
+#[must_use]
+pub fn quote(hourly_rate: Money, begin: DateTime<Utc>, end: DateTime<Utc>) -> Money {
+    let micros = i128::from(stay(begin, end).num_microseconds().unwrap_or(i64::MAX));
+    let hour = i128::from(HOUR_MICROS);
+    let minor = (micros * i128::from(hourly_rate.minor()) + hour / 2).div_euclid(hour);
+    Money::from_minor(i64::try_from(minor).unwrap_or(i64::MAX))
 }
 
 /// The stay in hours with two decimal places, for people.
@@ -71,6 +81,31 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_quoted_by_its_exact_length_rounded_half_up() {
+        let table = [
+            (3600, 2550, 2550),
+            (1800, 2550, 1275),
+            (5400, 2550, 3825),
+            (60, 2550, 43), // 42.5
+            (60, 2549, 42), // 42.483…
+            (1, 1800, 1),   // half a minor unit
+            (1, 1799, 0),
+            (1, 5400, 2), // 1.5
+            (0, 2550, 0),
+            (-3600, 2550, 0),
+            (720 * 3600, 2550, 1_836_000),
+            (3600, 0, 0),
+        ];
+        for (seconds, rate, minor) in table {
+            let quoted = quote(Money::from_minor(rate), instant(0), instant(seconds));
+            assert_eq!(quoted.minor(), minor, "{seconds} s at {rate}");
+        }
+        let rate = Money::from_minor(1800);
+        assert_eq!(quote(rate, instant(0), instant(1) - TimeDelta::microseconds(1)).minor(), 0);
+        assert_eq!(quote(Money::from_minor(i64::MAX), instant(0), instant(720 * 3600)).minor(), i64::MAX);
+    }
+
+    #[test]
     fn hours_for_people_have_two_decimal_places() {
         assert!((hours(instant(0), instant(5400)) - 1.5).abs() < 1e-9);
         assert!((hours(instant(0), instant(100)) - 0.03).abs() < 1e-9);
@@ -87,6 +122,21 @@ mod tests {
         fn the_charge_covers_the_stay_by_less_than_an_hour(seconds in 1i64..100_000_000) {
             let charged = charged_hours(instant(0), instant(seconds)) * 3600;
             prop_assert!(charged >= seconds && charged - seconds < 3600);
+        }
+
+        #[test]
+        fn a_quote_is_off_by_at_most_half_a_minor_unit(micros in 0i64..=2_592_000_000_000, rate in 0i64..10_000_000) {
+            let end = instant(0) + TimeDelta::microseconds(micros);
+            let minor = quote(Money::from_minor(rate), instant(0), end).minor();
+            let off = 2 * (i128::from(minor) * 3_600_000_000 - i128::from(micros) * i128::from(rate));
+            prop_assert!((-3_600_000_000 < off) && (off <= 3_600_000_000), "{off}");
+        }
+
+        #[test]
+        fn a_quote_is_never_more_than_the_bill_for_the_same_time(seconds in 0i64..100_000_000, rate in 0i64..1_000_000) {
+            let rate = Money::from_minor(rate);
+            let bill = cost(rate, charged_hours(instant(0), instant(seconds)));
+            prop_assert!(quote(rate, instant(0), instant(seconds)) <= bill);
         }
     }
 }

@@ -1,26 +1,42 @@
-//! Booking, arriving, leaving: the spot is chosen and the bill is made here; the database guards both.
+//! Reservations: booking a spot now, and what every other step of theirs shares. The database guards spots and drivers.
 
 pub mod attendant;
 pub mod billing;
+mod cancel;
 mod closing;
+mod expiry;
 pub mod history;
+mod list;
+mod occupy;
 pub mod payment;
+mod release;
+mod reserve;
 pub mod state;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 
 use self::state::{Event, State};
-pub use self::{closing::close_all, payment::Payment};
+pub use self::{
+    cancel::cancel,
+    closing::close_all,
+    expiry::expire_no_shows,
+    list::{find, list, of_user},
+    occupy::occupy_spot,
+    payment::Payment,
+    release::release_spot,
+    reserve::{NewReservation, reserve},
+};
 use crate::{
-    accounts, activity,
+    accounts::{self, session::Identity},
+    activity,
     app::App,
     cache::{self, Group},
     counters,
-    db::{at, row_lock, sql, violates},
+    db::{at, row_lock, sql, unless_a_victim},
     error::{Error, Result},
     idempotency::Keep,
-    jobs::{ledger, queue},
+    jobs::{Enqueued, ledger, queue},
     lots::{self, FREE_SPOTS},
     money::Money,
     notifications,
@@ -49,7 +65,7 @@ pub struct Reservation {
     pub leaving_time: Option<DateTime<Utc>>,
     /// Per started hour, as it was when booked.
     pub hourly_rate: Money,
-    /// The bill, nothing while it runs.
+    /// The bill; before it, the quote for a window, and nothing for a walk-in.
     pub cost: Money,
     /// Of the payment.
     pub transaction_id: Option<String>,
@@ -131,8 +147,17 @@ const MOST_TRIES: usize = 20;
 /// # Errors
 /// [`Error::NotFound`] without such a lot; [`Error::Conflict`] when it is full or the driver is parked already.
 pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservation>) -> Result<Reservation> {
+    match book(app, user_id, lot_id, &keep).await {
+        Err(Error::Conflict { code: "lot_full", .. }) if expiry::makes_room(app, lot_id).await? => {
+            book(app, user_id, lot_id, &keep).await
+        }
+        done => done,
+    }
+}
+
+async fn book(app: &App, user_id: i64, lot_id: i64, keep: &Keep<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(booked) = try_to_book(app, user_id, lot_id, &keep).await? {
+        if let Some(booked) = unless_a_victim(|| try_to_book(app, user_id, lot_id, keep)).await? {
             counters::happened(app, counters::Event::Reservation);
             cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
@@ -159,11 +184,45 @@ async fn try_to_book(
         }
         return Err(lots::explain_no_spot(&tx, lot_id).await);
     };
+    let Some((reservation, confirmation)) = begin(&tx, now, user_id, spot).await? else { return Ok(None) };
+    keep.answer(&tx, &reservation).await?;
+    tx.commit().await?;
+    queue::announce_soon(app, vec![confirmation]);
+    Ok(Some(reservation))
+}
+
+/// A spot that is free and locked, where rows are.
+#[derive(FromQueryResult)]
+struct ChosenSpot {
+    id: i64,
+    lot_id: i64,
+    price_minor: i64,
+    lot_name: String,
+    lot_address: String,
+}
+
+/// The first free spot; those that others are just taking are passed over.
+async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
+    let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
+    let text = format!(
+        "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
+         {FREE_SPOTS} LIMIT 1 {lock}"
+    );
+    Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
+}
+
+/// Begins a session on the spot, with the mail that confirms it. `None` when somebody else holds the spot after all.
+async fn begin(
+    tx: &DatabaseTransaction,
+    now: DateTime<Utc>,
+    user_id: i64,
+    spot: ChosenSpot,
+) -> Result<Option<(Reservation, Enqueued)>> {
     // Waits for who is deleting the user, and then inserts nothing.
-    let living = row_lock(&tx, "FOR SHARE");
+    let living = row_lock(tx, "FOR SHARE");
     let row = tx
         .query_one_raw(sql(
-            &tx,
+            tx,
             &format!(
                 "INSERT INTO reservations
                     (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
@@ -171,20 +230,20 @@ async fn try_to_book(
                  WHERE u.id = $1 AND u.deleted_at IS NULL {living}
                  ON CONFLICT DO NOTHING RETURNING id"
             ),
-            [user_id.into(), lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()],
+            [user_id.into(), spot.lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()],
         ))
         .await?;
     let Some(row) = row else {
-        accounts::must_live(&tx, user_id).await?;
-        return if is_parked(&tx, user_id).await? { Err(already_parked()) } else { Ok(None) };
+        accounts::must_live(tx, user_id).await?;
+        return if is_parked(tx, user_id).await? { Err(already_parked()) } else { Ok(None) };
     };
     let id: i64 = row.try_get("", "id")?;
-    activity::record(&tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
-    let confirmation = ledger::insert(&tx, now, &notifications::confirmation(id, user_id)?).await?;
+    activity::record(tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
+    let confirmation = ledger::insert(tx, now, &notifications::confirmation(id, user_id)?).await?;
     let reservation = Reservation {
         id,
         user_id,
-        lot_id,
+        lot_id: spot.lot_id,
         lot_name: spot.lot_name,
         lot_address: spot.lot_address,
         spot_id: spot.id,
@@ -196,27 +255,7 @@ async fn try_to_book(
         transaction_id: None,
         payment_method: None,
     };
-    keep.answer(&tx, &reservation).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, vec![confirmation]);
-    Ok(Some(reservation))
-}
-
-#[derive(FromQueryResult)]
-struct ChosenSpot {
-    id: i64,
-    price_minor: i64,
-    lot_name: String,
-    lot_address: String,
-}
-
-/// The first free spot, locked where rows are; spots that others are just taking are passed over.
-async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
-    let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
-    let text = format!(
-        "SELECT s.id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address {FREE_SPOTS} LIMIT 1 {lock}"
-    );
-    Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
+    Ok(Some((reservation, confirmation)))
 }
 
 async fn is_parked(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {
@@ -228,140 +267,25 @@ fn already_parked() -> Error {
     Error::conflict("already_parked", "you have a running session; release its spot before you book another")
 }
 
-/// The driver arrives at a reserved spot. While the spot is overstayed, another free one of the lot is given.
-///
-/// # Errors
-/// [`Error::NotFound`] for a reservation of somebody else; [`Error::Conflict`] when it cannot start.
-pub async fn occupy_spot(app: &App, user_id: i64, id: i64) -> Result<Reservation> {
-    for _ in 0..MOST_TRIES {
-        if let Some(occupied) = try_to_occupy(app, user_id, id).await? {
-            return Ok(occupied);
-        }
-    }
-    Err(overstayed())
+/// What happens to a reservation when `event` does, as far as its own history and the clock say.
+fn after(app: &App, reservation: &Reservation, event: Event) -> Result<State> {
+    let (begin, end) = (reservation.parking_time, reservation.leaving_time);
+    let missed = reservation.state == State::Reserved
+        && state::is_missed(begin, end, app.clock.now(), app.config.no_show_after);
+    // The sweep may not have come by yet; nobody is to see a difference.
+    let state = if missed { State::Expired } else { reservation.state };
+    let code = if state == State::Expired { "expired" } else { "wrong_state" };
+    state.after(event).map_err(|why| Error::conflict(code, why))
 }
 
-fn overstayed() -> Error {
-    Error::conflict("spot_overstayed", "the reserved spot is still occupied and no other one is free")
-}
-
-/// `None` when somebody else was faster at the spot.
-async fn try_to_occupy(app: &App, user_id: i64, id: i64) -> Result<Option<Reservation>> {
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let reservation = lock_own(&tx, user_id, id).await?;
-    let next = after(&reservation, Event::Occupy)?;
-    if now < reservation.parking_time {
-        let begin = crate::time::rfc3339(reservation.parking_time);
-        return Err(Error::conflict("too_early", format!("the reservation begins at {begin}")));
-    }
-    let spot_id = if is_overstayed(&tx, reservation.spot_id).await? {
-        let free = choose_spot(&tx, reservation.lot_id).await?;
-        free.map(|spot| spot.id).ok_or_else(overstayed)?
-    } else {
-        reservation.spot_id
-    };
-    let updated = tx
-        .execute_raw(sql(
-            &tx,
-            "UPDATE reservations SET state = $2, arrived_at = $3, spot_id = $4 WHERE id = $1",
-            [id.into(), next.as_str().into(), at(now), spot_id.into()],
-        ))
-        .await;
-    match updated {
-        Ok(_) => {}
-        Err(error) if violates(&error, ONE_A_USER.0, ONE_A_USER.1) => return Err(already_parked()),
-        Err(error) if violates(&error, ONE_A_SPOT.0, ONE_A_SPOT.1) => return Ok(None),
-        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    tx.commit().await?;
-    Ok(Some(Reservation { state: next, parking_time: now, leaving_time: None, spot_id, ..reservation }))
-}
-
-async fn is_overstayed(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> {
-    let text = "SELECT 1 AS one FROM reservations WHERE spot_id = $1 AND state = 'active'";
-    Ok(db.query_one_raw(sql(db, text, [spot_id.into()])).await?.is_some())
-}
-
-/// The driver leaves: the bill is made and the spot is free. Repeating it changes nothing and answers the same.
-///
-/// # Errors
-/// [`Error::NotFound`] for a reservation of somebody else; [`Error::Conflict`] when there is no session to end,
-/// or it was paid by another transaction.
-pub async fn release_spot(app: &App, user_id: i64, id: i64, payment: Payment) -> Result<Release> {
-    let payment = payment.checked()?;
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let mut reservation = lock_own(&tx, user_id, id).await?;
-    if reservation.state == State::Completed {
-        return match (&payment.transaction_id, &reservation.transaction_id) {
-            (Some(given), Some(stored)) if given == stored => Ok(released(reservation)),
-            (None, _) => Ok(released(reservation)),
-            _ => Err(Error::conflict(
-                "paid_otherwise",
-                "the session has ended and was paid by another transaction",
-            )),
-        };
-    }
-    reservation.state = after(&reservation, Event::Release)?;
-    let left = now.max(reservation.parking_time);
-    let hours = billing::charged_hours(reservation.parking_time, left);
-    reservation.leaving_time = Some(left);
-    reservation.cost = billing::cost(reservation.hourly_rate, hours);
-    reservation.transaction_id = payment.transaction_id;
-    reservation.payment_method = payment.method;
-    tx.execute_raw(sql(
-        &tx,
-        "UPDATE reservations SET state = $2, left_at = $3, cost_minor = $4, transaction_id = $5, payment_method = $6
-         WHERE id = $1",
-        [
-            id.into(),
-            reservation.state.as_str().into(),
-            at(left),
-            reservation.cost.minor().into(),
-            reservation.transaction_id.clone().into(),
-            reservation.payment_method.clone().into(),
-        ],
-    ))
-    .await?;
-    activity::record(&tx, now, user_id, activity::Kind::Release, Some(id.to_string())).await?;
-    let receipt = ledger::insert(&tx, now, &notifications::receipt(id, user_id)?).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, vec![receipt]);
-    Ok(released(reservation))
-}
-
-fn released(reservation: Reservation) -> Release {
-    let left = reservation.leaving_time.unwrap_or(reservation.parking_time);
-    Release {
-        hours: billing::hours(reservation.parking_time, left),
-        charged_hours: billing::charged_hours(reservation.parking_time, left),
-        reservation,
-    }
-}
-
-fn after(reservation: &Reservation, event: Event) -> Result<State> {
-    reservation.state.after(event).map_err(|why| Error::conflict("wrong_state", why))
-}
-
-/// The user's own reservation, kept from other transactions until the end of this one.
-async fn lock_own(tx: &DatabaseTransaction, user_id: i64, id: i64) -> Result<Reservation> {
+/// The reservation, if it is the caller's or the caller an administrator, kept from other transactions until the end
+/// of this one.
+async fn lock(tx: &DatabaseTransaction, who: &Identity, id: i64) -> Result<Reservation> {
     let lock = row_lock(tx, "FOR UPDATE OF r");
-    let text = format!("{SELECT} WHERE r.id = $1 AND r.user_id = $2 {lock}");
-    Row::find_by_statement(sql(tx, &text, [id.into(), user_id.into()]))
+    let text = format!("{SELECT} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
+    Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
         .one(tx)
         .await?
         .ok_or(Error::NotFound("reservation"))?
         .try_into()
-}
-
-/// The user's reservations, by id; at most 10,000, the newest.
-///
-/// # Errors
-/// Those of the database.
-pub async fn of_user(app: &App, user_id: i64) -> Result<Vec<Reservation>> {
-    let text = format!("{SELECT} WHERE r.user_id = $1 ORDER BY r.id DESC LIMIT 10000");
-    let rows = Row::find_by_statement(sql(app.db.read(), &text, [user_id.into()])).all(app.db.read()).await?;
-    rows.into_iter().rev().map(Reservation::try_from).collect()
 }

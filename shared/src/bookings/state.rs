@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 /// Where a reservation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -77,6 +79,18 @@ impl State {
     }
 }
 
+/// Whether nobody can arrive any more for a spot that is reserved for this window: its begin is longer ago than
+/// `grace`, or it is over.
+#[must_use]
+pub fn is_missed(
+    begin: DateTime<Utc>,
+    end: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    grace: TimeDelta,
+) -> bool {
+    now - begin > grace || end.is_some_and(|end| end <= now)
+}
+
 impl FromStr for State {
     type Err = anyhow::Error;
 
@@ -112,6 +126,29 @@ mod tests {
                 (State::Active, Event::Release, State::Completed),
             ]
         );
+    }
+
+    #[test]
+    fn who_comes_after_the_grace_or_the_window_comes_too_late() {
+        let begin: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
+        let (hour, grace) = (TimeDelta::hours(1), TimeDelta::minutes(30));
+        let (micro, short) = (TimeDelta::microseconds(1), TimeDelta::minutes(10));
+        for (length, passed, missed) in [
+            (hour, -hour, false),
+            (hour, TimeDelta::zero(), false),
+            (hour, grace, false),
+            (hour, grace + micro, true),
+            (hour, hour, true),
+            (short, short - micro, false),
+            (short, short, true),
+            (grace, grace, true),
+            (grace + micro, grace, false),
+        ] {
+            let answer = is_missed(begin, Some(begin + length), begin + passed, grace);
+            assert_eq!(answer, missed, "{length} long, after {passed}");
+        }
+        assert!(!is_missed(begin, None, begin + grace, grace));
+        assert!(is_missed(begin, None, begin + grace + micro, grace));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -58,6 +59,10 @@ pub struct Config {
     pub rate_limits: [Budget; Action::ALL.len()],
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpAddr>,
+    /// `RESERVATION_MAX_HOURS`.
+    pub longest_reservation: TimeDelta,
+    /// `RESERVATION_NO_SHOW_MINUTES`.
+    pub no_show_after: TimeDelta,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
     pub admin: Option<Admin>,
     /// The mail server and the sender.
@@ -232,6 +237,8 @@ impl Config {
         let mail = Self::mail(from);
         let database_connections = from.number("DATABASE_CONNECTIONS", 1..=1000);
         let session_hours = from.number::<u64>("SESSION_HOURS", 1..=8760);
+        let longest_reservation = from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours);
+        let no_show_after = from.number("RESERVATION_NO_SHOW_MINUTES", 1..=1440).map(TimeDelta::minutes);
         let expiry_hours = from.number::<u64>("CSV_EXPORT_EXPIRY_HOURS", 1..=8760);
         let workers = [("WORKER_MAIL", 64), ("WORKER_EXPORTS", 16), ("WORKER_MAINTENANCE", 16)]
             .map(|(name, most)| from.number::<usize>(name, 1..=most));
@@ -259,6 +266,8 @@ impl Config {
             },
             rate_limits: rate_limits.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok()?,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
+            longest_reservation: longest_reservation?,
+            no_show_after: no_show_after?,
             admin,
             mail: mail?,
             upload_folder: from.text("UPLOAD_FOLDER")?.into(),

@@ -31,6 +31,8 @@ struct Booking {
     user_id: i64,
     state: String,
     starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    cost_minor: i64,
     hourly_rate_minor: i64,
     location_name: String,
     address: String,
@@ -38,7 +40,7 @@ struct Booking {
     number: i64,
 }
 
-const BOOKING: &str = "SELECT r.user_id, r.state, r.starts_at, r.hourly_rate_minor,
+const BOOKING: &str = "SELECT r.user_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
         l.location_name, l.address, l.pincode, s.number
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
     WHERE r.id = $1";
@@ -56,6 +58,7 @@ impl Job for SendConfirmation {
         if ["cancelled", "expired"].contains(&booking.state.as_str()) {
             return Ok(Done::with(json!({ "skipped": format!("the booking is {}", booking.state) })));
         }
+        let given_up = booking.starts_at + config.no_show_after;
         let letter = Letter {
             key: format!("confirmation:{}", self.reservation_id),
             kind: "confirmation",
@@ -66,6 +69,9 @@ impl Job for SendConfirmation {
                 address => format!("{}, {}", booking.address, booking.pincode),
                 spot => booking.number,
                 start => shown(booking.starts_at, config.zone),
+                end => booking.ends_at.map(|end| shown(end, config.zone)),
+                given_up => booking.ends_at.map(|end| shown(end.min(given_up), config.zone)),
+                quote => Money::from_minor(booking.cost_minor).to_string(),
                 currency => &config.currency,
                 rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
             },

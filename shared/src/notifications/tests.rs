@@ -49,7 +49,7 @@ async fn world() -> World {
          VALUES (1, 'Ann', 'ann', 'ann@example.com', 'ann@example.com', '', 'user', $1)",
         "INSERT INTO lots (id, location_name, address, pincode, price_minor, number_of_slots, created_at, updated_at)
          VALUES (1, 'Centre', 'Main Street 1', '560001', 2550, 10, $1, $1)",
-        "INSERT INTO spots (id, lot_id, number) VALUES (1, 1, 12)",
+        "INSERT INTO spots (id, lot_id, number) VALUES (1, 1, 12), (2, 1, 13)",
         "INSERT INTO reservations (id, user_id, lot_id, spot_id, state, starts_at, arrived_at, left_at,
             hourly_rate_minor, cost_minor, transaction_id, payment_method, created_at)
          VALUES (1, 1, 1, 1, 'completed', '2026-11-20T11:00:00+00:00', '2026-11-20T11:00:00+00:00', $1,
@@ -140,6 +140,31 @@ async fn every_kind_says_what_it_should() {
     let activities = activity::Entity::find().all(world.app.db.read()).await.unwrap();
     let subjects: Vec<_> = activities.iter().filter_map(|a| a.subject.as_deref()).collect();
     assert_eq!(subjects, ["confirmation", "receipt", "export_ready", "welcome"]);
+}
+
+#[tokio::test]
+async fn the_confirmation_of_a_reservation_says_its_window() {
+    let world = world().await;
+    world
+        .sql(
+            "INSERT INTO reservations (id, user_id, lot_id, spot_id, state, starts_at, ends_at,
+                hourly_rate_minor, cost_minor, created_at)
+             VALUES (3, 1, 1, 2, 'reserved', '2026-11-20T18:30:00+00:00', '2026-11-20T20:00:00+00:00', 2550, 3825, $1)",
+        )
+        .await;
+    SendConfirmation { reservation_id: 3 }.run(&world.run(new_id(), 1)).await.unwrap();
+    CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
+    let sent = world.outbox.lock().unwrap().sent.clone();
+    let window = "From     21 Nov 2026, 00:00 IST\n  Until    21 Nov 2026, 01:30 IST\n  Rate";
+    assert!(sent[0].text.contains(window), "{}", sent[0].text);
+    assert!(sent[0].text.contains("an hour\n  Quote    INR 38.25\n  Booking  3\n"), "{}", sent[0].text);
+    assert!(sent[0].text.contains("kept for you until 21 Nov 2026, 00:30 IST."), "{}", sent[0].text);
+    for part in ["21 Nov 2026, 01:30 IST", "INR 38.25", "until 21 Nov 2026, 00:30 IST"] {
+        assert!(sent[0].html.contains(part), "{part}");
+    }
+    for text in [&sent[1].text, &sent[1].html] {
+        assert!(!text.contains("Until") && !text.contains("Quote"), "a walk-in has no window: {text}");
+    }
 }
 
 #[tokio::test]

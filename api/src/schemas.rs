@@ -1,0 +1,41 @@
+//! How the document describes values that have no type of their own.
+
+use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+
+/// Not blank, and without NUL.
+pub(crate) fn text<const MOST: usize>() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MOST))
+        .pattern(Some(r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))
+        .build()
+}
+
+/// An ISO 8601 time or day; without an offset it is local to the application's zone.
+pub(crate) fn instant() -> Object {
+    timed(SchemaType::Type(Type::String))
+}
+
+/// The same where there may be none.
+pub(crate) fn optional_instant() -> Object {
+    timed(SchemaType::from_iter([Type::String, Type::Null]))
+}
+
+fn timed(kind: SchemaType) -> Object {
+    ObjectBuilder::new()
+        .schema_type(kind)
+        .description(Some("ISO 8601; without an offset it is local to the application's time zone"))
+        .pattern(Some(concat!(
+            r"^(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
+            r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?)?$"
+        )))
+        .build()
+}
+
+/// An id that may also come as text, or be missing.
+pub(crate) fn optional_id() -> Schema {
+    let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
+    let text = of(Type::String).pattern(Some("^[0-9]{1,18}$"));
+    OneOfBuilder::new().item(of(Type::Integer)).item(text).item(of(Type::Null)).into()
+}
