@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod auth;
 pub mod bookings;
+pub mod export_json;
 pub mod exports;
 pub mod extract;
 pub mod health;
@@ -12,8 +13,10 @@ pub(crate) mod once;
 pub mod openapi;
 pub(crate) mod page;
 pub mod problem;
+pub mod reports;
 pub mod routes;
 pub mod tasks;
+pub mod user_reports;
 
 pub use axum::Router;
 use axum::serve::ListenerExt;

@@ -5,7 +5,7 @@ use shared::app::App;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{accounts, bookings, exports, health, lots, openapi, tasks};
+use crate::{accounts, bookings, export_json, exports, health, lots, openapi, reports, tasks, user_reports};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,9 @@ fn resources() -> OpenApiRouter<App> {
         .merge(lots::routes())
         .merge(bookings::routes())
         .merge(exports::routes())
+        .merge(export_json::routes())
+        .merge(reports::routes())
+        .merge(user_reports::routes())
         .merge(tasks::routes())
         .merge(health::routes())
 }

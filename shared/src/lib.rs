@@ -20,6 +20,7 @@ pub mod money;
 pub mod notifications;
 pub mod page;
 pub mod redis;
+pub mod reports;
 pub mod settings;
 pub mod telemetry;
 pub mod templates;

@@ -11,6 +11,7 @@ mod model;
 mod openapi;
 mod race;
 mod redis_away;
+mod reports;
 mod starting;
 mod support;
 mod wrap;

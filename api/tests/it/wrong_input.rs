@@ -50,7 +50,7 @@ fn operations() -> Vec<Operation> {
             method: method.to_uppercase().parse().unwrap(),
             path: path.strip_prefix("/api").unwrap(),
             secured: operation.get("security").is_some(),
-            admin: path == "/api/parking-lots" && method == "post",
+            admin: operation["security"][0]["bearer"] == json!(["admin"]),
             body,
         }
     })
