@@ -17,8 +17,6 @@ use crate::{
 const HOUR: i64 = 3_600_000_000;
 /// 1970 began on a Thursday.
 const HOURS_FROM_MONDAY: i64 = 3 * 24;
-/// Stays of at least so many hours are long.
-const LONG: i64 = 8;
 /// Lots that are named.
 const FAVOURITES: i64 = 5;
 
@@ -98,8 +96,8 @@ const fn bucket(hours: i64) -> usize {
         1 => 1,
         2..4 => 2,
         4..6 => 3,
-        6..LONG => 4,
-        LONG.. => 5,
+        6..8 => 4,
+        8.. => 5,
     }
 }
 
@@ -151,16 +149,13 @@ struct Stays {
     micros: i64,
 }
 
-/// Ended sessions by whole hours; all long ones are one.
+/// Ended sessions by whole hours.
 async fn stays(db: &DatabaseConnection, user_id: i64) -> Result<Vec<Stays>> {
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
-        "SELECT CAST(hours AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
-                CAST(SUM(stay) AS BIGINT) AS micros
-         FROM (SELECT cost_minor, {stay} AS stay,
-                      CASE WHEN {stay} < {LONG} * {HOUR} THEN {stay} / {HOUR} ELSE {LONG} END AS hours
-               FROM reservations WHERE user_id = $1 AND state = 'completed') AS stays
-         GROUP BY hours"
+        "SELECT CAST({stay} / {HOUR} AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
+                CAST(SUM({stay}) AS BIGINT) AS micros
+         FROM reservations WHERE user_id = $1 AND state = 'completed' GROUP BY 1"
     );
     Ok(Stays::find_by_statement(sql(db, &text, [user_id.into()])).all(db).await?)
 }
