@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use shared::{
     Error, accounts,
     app::App,
     bookings::{self, Payment, Release, Reservation},
+    cache::{Group, Recipe},
     money::Money,
     time::wire,
 };
@@ -20,9 +21,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::CurrentUser,
+    cached,
     extract::{self, Path, whole},
     once::{Once, reply},
-    page::{Linked, PageQuery, Paging},
+    page::{PageQuery, Paging},
     problem::{Answer, Problem},
 };
 
@@ -275,13 +277,22 @@ pub(crate) async fn list_reservations_of_user(
     State(app): State<App>,
     who: CurrentUser,
     Path(id): Path<String>,
+    headers: HeaderMap,
     paging: Paging,
-) -> Answer<Linked<Reservations>> {
+) -> Answer<Response> {
     let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
     who.must_be(id)?;
-    let user = accounts::by_id(&app, id).await?.username;
-    let list = bookings::of_user(&app, id, &paging.page).await?;
-    let next = list.next(|row| row.id);
-    let reservations = list.items.into_iter().map(ReservationView::from).collect();
-    Ok(paging.answer(next, Reservations { msg: "reservations", user, reservations }))
+    let recipe = Recipe {
+        key: format!("user_reservations:{id}"),
+        groups: vec![Group::Catalog, Group::User(id)],
+        ttl: app.config.cache_ttl.reservations,
+    };
+    cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
+        let user = accounts::by_id(&app, id).await?.username;
+        let list = bookings::of_user(&app, id, &page).await?;
+        let next = list.next(|row| row.id);
+        let reservations = list.items.into_iter().map(ReservationView::from).collect();
+        cached::part(next, &Reservations { msg: "reservations", user, reservations })
+    })
+    .await
 }

@@ -68,7 +68,7 @@ pub(crate) fn part(next: Option<impl Display>, body: &impl Serialize) -> Result<
 }
 
 /// 304 when the client names the ETag (RFC 9110, 13.1.2: compared weakly), else the answer.
-fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
+pub(crate) fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
     let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = named.flat_map(|value| value.split(',')).map(str::trim);
     let known = tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == entry.etag);

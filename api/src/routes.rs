@@ -7,7 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, exports, health, lots, openapi, reservations, spots, tasks, users,
+    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, reports, reservations,
+    spots, tasks, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -31,6 +32,9 @@ fn resources() -> OpenApiRouter<App> {
         .merge(reservations::routes())
         .merge(activity::routes())
         .merge(exports::routes())
+        .merge(export_json::routes())
+        .merge(reports::routes())
+        .merge(user_reports::routes())
         .merge(tasks::routes())
         .merge(admin::routes())
         .merge(health::routes())

@@ -18,6 +18,7 @@ mod m09_user_activity;
 mod m10_email_deliveries;
 mod m11_idempotency_keys;
 mod m12_paused_queues;
+mod m13_report_indexes;
 
 /// Every migration, in the order in which they are applied.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m10_email_deliveries::Migration),
             Box::new(m11_idempotency_keys::Migration),
             Box::new(m12_paused_queues::Migration),
+            Box::new(m13_report_indexes::Migration),
         ]
     }
 }

@@ -82,7 +82,7 @@ impl Db {
         let options = PgConnectOptions::from_str(url)
             .context("the PostgreSQL URL cannot be read")?
             .application_name("parkade")
-            // Compiling a query takes longer than any of these runs.
+            // Compiling a report's statement takes longer than running it.
             .options([("timezone", "UTC"), ("lock_timeout", "3000"), ("jit", "off")])
             .disable_statement_logging();
         let relaxed = options.clone().options([("synchronous_commit", "off")]);
@@ -263,4 +263,18 @@ pub fn violates(error: &sea_orm::DbErr, name: &str, sqlite_columns: &str) -> boo
 /// An instant as a bound value, typed so that a missing one is NULL.
 pub fn at(instant: impl Into<Option<DateTime<Utc>>>) -> Value {
     Value::ChronoDateTimeUtc(instant.into())
+}
+
+/// An expression for the microseconds from 1970 to the instant in `column`: differences are exact, and local times
+/// follow by adding an offset.
+pub fn micros(db: &impl ConnectionTrait, column: &str) -> String {
+    match db.get_database_backend() {
+        // Its own time functions round to milliseconds; what follows the 19th character is `.123456+00:00` or `+00:00`.
+        DbBackend::Sqlite => format!(
+            "(unixepoch(substr({column}, 1, 19)) * 1000000
+                + CAST(round(CAST(substr({column}, 20) AS REAL) * 1000000) AS INTEGER))"
+        ),
+        // A double has room for microseconds until 2100 and beyond, and is much faster than NUMERIC.
+        _ => format!("CAST(date_part('epoch', {column}) * 1000000 AS BIGINT)"),
+    }
 }

@@ -25,6 +25,7 @@ pub mod notifications;
 pub mod page;
 pub mod rate_limit;
 pub mod redis;
+pub mod reports;
 pub mod settings;
 pub mod telemetry;
 pub mod templates;

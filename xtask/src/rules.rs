@@ -15,13 +15,15 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 ];
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
-const PURE: [&str; 6] = [
+const PURE: [&str; 8] = [
     "bookings/billing.rs",
     "bookings/state.rs",
     "jobs/policy.rs",
     "exports/csv.rs",
     "demo/shape.rs",
     "lots/availability.rs",
+    "reports/calendar.rs",
+    "reports/insights.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];
 

@@ -16,6 +16,7 @@ mod once;
 mod openapi;
 mod race;
 mod redis_away;
+mod reports;
 mod reservation_races;
 mod reservations;
 mod spots;
