@@ -1,7 +1,7 @@
 //! What is the same for every operation is said here once, and added to the document.
 
 use utoipa::openapi::{
-    Content, OpenApi, Ref, RefOr, Response,
+    Content, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, Parameter, ParameterIn},
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
@@ -14,11 +14,25 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
         {
+            leave_out_null_bodies(operation);
             add_common_statuses(operation);
             give_problems_their_body(operation);
         }
     }
     document
+}
+
+/// A body that may be missing is an object where it is there.
+fn leave_out_null_bodies(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    for content in body.content.values_mut() {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(either))) = &content.schema
+            && let Some(object) = either.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+        {
+            content.schema = Some(object.clone());
+        }
+    }
 }
 
 /// Statuses that come from the extractors and from what is around every handler.

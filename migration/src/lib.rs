@@ -19,6 +19,7 @@ mod m10_email_deliveries;
 mod m11_idempotency_keys;
 mod m12_paused_queues;
 mod m13_report_indexes;
+mod m14_sweep_indexes;
 
 /// Every migration, in the order in which they are applied.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m11_idempotency_keys::Migration),
             Box::new(m12_paused_queues::Migration),
             Box::new(m13_report_indexes::Migration),
+            Box::new(m14_sweep_indexes::Migration),
         ]
     }
 }
