@@ -10,6 +10,7 @@ use shared::{
     accounts,
     app::App,
     config::{Config, Environment, Sources},
+    counters,
     demo::{self, Plan, Size, Span},
     maintenance::integrity,
     settings, telemetry,
@@ -151,6 +152,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::info!("stop asked for; finishing open requests");
     };
     api::serve_until(listener, api::router(app.clone()), stop).await?;
+    counters::flush(&app).await;
     app.db.close().await;
     Ok(())
 }

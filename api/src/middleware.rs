@@ -54,6 +54,8 @@ pub fn wrap(routes: Router, app: &App) -> Router {
             header::CONTENT_DISPOSITION,
             header::ETAG,
             header::LINK,
+            HeaderName::from_static("idempotency-replayed"),
+            HeaderName::from_static("x-ratelimit-remaining"),
             REQUEST_ID,
         ]);
     routes

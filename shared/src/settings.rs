@@ -111,6 +111,16 @@ pub fn help() -> String {
     )
 }
 
+/// The settings as rows of a table, as the README has them.
+#[must_use]
+pub fn rows() -> Vec<String> {
+    let row = |s: &Setting| {
+        let default = s.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        format!("| `{}` | {default} | {} |", s.name, s.help)
+    };
+    SETTINGS.iter().map(row).collect()
+}
+
 /// The settings as `.env.example`, which the repository keeps and a test compares.
 #[must_use]
 pub fn env_example() -> String {

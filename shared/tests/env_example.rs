@@ -1,9 +1,17 @@
-//! `.env.example` says what the code says.
+//! `.env.example` and the README say what the code says.
 
 use std::path::PathBuf;
 
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.env.example")
+}
+
+#[test]
+fn the_readme_has_every_setting_as_it_is() {
+    let readme = std::fs::read_to_string(path().with_file_name("README.md")).expect("README.md");
+    let missing: Vec<String> =
+        shared::settings::rows().into_iter().filter(|row| !readme.contains(row)).collect();
+    assert!(missing.is_empty(), "not in README.md: {missing:#?}");
 }
 
 #[test]
