@@ -25,6 +25,7 @@ use shared::{
     clock::Clock,
     config::{Config, Sources},
     mailer::Mailer,
+    maintenance::integrity,
     rate_limit::Action,
 };
 use tempfile::TempDir;
@@ -141,6 +142,13 @@ impl TestApp {
             Mailer::Memory(outbox) => outbox.lock().expect("nobody panicked").sent.clone(),
             _ => panic!("the mailer of tests is in memory"),
         }
+    }
+
+    /// Fails the test unless the data keeps every rule of `shared::maintenance::integrity`.
+    pub async fn is_sound(&self) {
+        let checks = integrity::check(&self.app).await.expect("the data can be checked");
+        let broken: Vec<_> = checks.iter().filter(|check| !check.offenders.is_empty()).collect();
+        assert!(broken.is_empty(), "the data is not sound: {broken:#?}");
     }
 
     /// Waits until `done` says so, and fails the test after 20 s.

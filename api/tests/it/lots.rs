@@ -297,6 +297,7 @@ testkit::on_both! {
         })).await;
         assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
         assert_eq!(answers.iter().filter(|status| **status == 412).count(), 7, "{answers:?}");
+        t.is_sound().await;
     }
 }
 
@@ -432,6 +433,7 @@ testkit::on_both! {
             assert_eq!((&now["number_of_slots"], &now["available_slots"]), (&json!(in_service), &json!(free)));
             assert_eq!(number(&t, &of("s.retiring")).await, number(&t, &of(&format!("s.retiring AND {LIVE}"))).await);
         }
+        t.is_sound().await;
     }
 }
 
@@ -487,6 +489,7 @@ testkit::on_both! {
         }
         let lost = "SELECT COUNT(*) AS n FROM reservations r JOIN lots l ON l.id = r.lot_id WHERE l.archived_at IS NOT NULL";
         assert_eq!(number(&t, lost).await, 0);
+        t.is_sound().await;
     }
 }
 

@@ -289,6 +289,7 @@ async fn any_sequence(engine: Engine) {
         })
     })
     .unwrap();
+    t.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

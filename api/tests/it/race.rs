@@ -85,6 +85,7 @@ testkit::on_both! {
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'release'").await, SPOTS);
         let (_, body) = clients[0].get(&format!("/parking-lots/{lot}"), "").await;
         assert_eq!(body["lot"]["available_slots"], SPOTS);
+        t.is_sound().await;
     }
 }
 
@@ -98,6 +99,7 @@ testkit::on_both! {
         let expected = BTreeMap::from([((201, String::new()), 1), ((409, "already_parked".to_owned()), 19)]);
         assert_eq!(tally(&answers), expected);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 1);
+        t.is_sound().await;
     }
 }
 
@@ -112,6 +114,7 @@ testkit::on_both! {
         let expected = BTreeMap::from([((200, String::new()), 1), ((409, "paid_otherwise".to_owned()), 9)]);
         assert_eq!(tally(&answers), expected);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
+        t.is_sound().await;
     }
 }
 
@@ -144,5 +147,6 @@ testkit::on_both! {
         assert!(answers.iter().all(|(status, _)| status.is_success() || *status == 409), "{:?}", tally(&answers));
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'active'").await, 10);
         assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations WHERE state = 'active'").await, 10);
+        t.is_sound().await;
     }
 }

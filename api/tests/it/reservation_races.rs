@@ -67,6 +67,7 @@ testkit::on_both! {
         assert_eq!(tally(&answers), expected);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 2);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 2);
+        t.is_sound().await;
     }
 }
 
@@ -88,6 +89,7 @@ testkit::on_both! {
         assert_eq!(made, 8, "each spot went to one: {:?}", tally(&answers));
         assert!(answers.iter().all(|(status, _)| *status == 201 || *status == 409), "{:?}", tally(&answers));
         assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations").await, 8);
+        t.is_sound().await;
     }
 }
 

@@ -254,5 +254,6 @@ testkit::on_both! {
         }
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 4);
         assert_eq!(available(&t, lot).await, 4);
+        t.is_sound().await;
     }
 }

@@ -207,6 +207,7 @@ testkit::on_both! {
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 404, 404, 404, 404, 404]);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'completed' AND cost_minor = 2550").await, 1);
+        t.is_sound().await;
     }
 }
 
@@ -250,6 +251,7 @@ testkit::on_both! {
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE cost_minor = 2550").await, i64::try_from(made + 5).unwrap());
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.ended_at IS NULL AND u.role = 'user'").await, 0);
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE username LIKE 'deleted-%'").await, 20);
+        t.is_sound().await;
     }
 }
 
