@@ -278,20 +278,7 @@ async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
     db.migrate().await.unwrap();
     let first = described(&db).await;
     let all = first.join("\n");
-    for table in [
-        "users",
-        "sessions",
-        "lots",
-        "spots",
-        "reservations",
-        "jobs",
-        "cron_ticks",
-        "exports",
-        "user_activity",
-        "email_deliveries",
-        "idempotency_keys",
-        "paused_queues",
-    ] {
+    for table in shared::maintenance::TABLES {
         assert!(all.contains(&format!("\"{table}\"")), "{table} is missing in {all}");
     }
     assert!(all.contains("reservations_no_overlap"));

@@ -12,6 +12,7 @@ mod forged;
 mod limits;
 mod lots;
 mod model;
+mod old_client;
 mod once;
 mod openapi;
 mod race;

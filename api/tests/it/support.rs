@@ -10,24 +10,9 @@ use serde_json::Value;
 use shared::{
     accounts::session,
     db::{at, sql},
+    maintenance,
 };
 use testkit::{Answer, Driver, Engine, TestApp};
-
-/// Every table of the product.
-pub(crate) const TABLES: [&str; 12] = [
-    "users",
-    "sessions",
-    "lots",
-    "spots",
-    "reservations",
-    "jobs",
-    "cron_ticks",
-    "exports",
-    "user_activity",
-    "email_deliveries",
-    "idempotency_keys",
-    "paused_queues",
-];
 
 /// An instant of the fixed clocks in tests.
 pub(crate) fn noon() -> DateTime<Utc> {
@@ -67,7 +52,7 @@ pub(crate) async fn text(t: &TestApp, query: &str) -> String {
 pub(crate) async fn content(t: &TestApp) -> Vec<String> {
     let db = t.app.db.read();
     let mut lines = Vec::new();
-    for table in TABLES {
+    for table in maintenance::TABLES {
         let rows = JsonValue::find_by_statement(sql(db, &format!("SELECT * FROM {table}"), [])).all(db).await;
         let mut rows: Vec<String> = rows.unwrap().iter().map(|row| format!("{table} {row}")).collect();
         rows.sort_unstable();
