@@ -30,6 +30,9 @@ impl FromRequestParts<App> for CurrentUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if let Some(identity) = parts.extensions.get::<Identity>() {
+            return Ok(Self(*identity));
+        }
         let token = bearer(&parts.headers)
             .ok_or(Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN"))?;
         Ok(Self(session::find(app, token).await?))

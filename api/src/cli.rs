@@ -9,8 +9,8 @@ use migration::{Migrator, MigratorTrait};
 use shared::{
     accounts,
     app::App,
+    cache::{self, Group},
     config::{Config, Environment, Sources},
-    counters,
     demo::{self, Plan, Size, Span},
     maintenance::integrity,
     settings, telemetry,
@@ -152,8 +152,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::info!("stop asked for; finishing open requests");
     };
     api::serve_until(listener, api::router(app.clone()), stop).await?;
-    counters::flush(&app).await;
-    app.db.close().await;
+    app.finish().await;
     Ok(())
 }
 
@@ -214,6 +213,8 @@ async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
         .await
         .map_err(|error| anyhow::anyhow!(error.chain()))?;
     bar.finish_and_clear();
+    // An API that runs already may have cached the empty database.
+    cache::changed(&app, &[Group::Everything]).await;
     app.db.close().await;
     print(&format!(
         "{} lots, {} spots, {} users, {} reservations in {:.1} s; \

@@ -1,5 +1,7 @@
 //! Reading requests: bodies, paths and queries that are wrong become problems that say where.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, OriginalUri, Request},
@@ -13,6 +15,9 @@ use serde::{
 use shared::Error;
 
 use crate::{middleware::MAX_BODY, problem::Problem};
+
+/// A body comes within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A JSON body, an object. Unknown members are ignored, as clients send more than is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +115,12 @@ fn not_json() -> Problem {
 /// The body, unless it is too large. One that is not much too large is still read to its end, because a client that
 /// is cut off while it sends does not get to see the answer.
 pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
+    let late =
+        |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body took too long to come");
+    tokio::time::timeout(PATIENCE, whole_body(body)).await.map_err(late)?
+}
+
+async fn whole_body(body: Body) -> Result<Vec<u8>, Problem> {
     let mut pieces = body.into_data_stream();
     let (mut body, mut seen) = (Vec::new(), 0);
     while seen <= 16 * MAX_BODY

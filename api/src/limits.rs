@@ -1,13 +1,10 @@
 //! Rate limits around every handler: which budget a call is taken from, and what its answer says about it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,30 +16,36 @@ use shared::{
     rate_limit::{self, Action, Decision},
 };
 
-use crate::{auth::bearer, problem::Problem};
+use crate::{
+    auth::bearer,
+    problem::{Problem, whole_seconds},
+};
 
 /// Takes the call out of its caller's budget, and refuses it when there is none left.
-pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
     let path = path.strip_prefix("/api").unwrap_or(path);
     let Some(action) = action(request.method(), path) else { return next.run(request).await };
-    let caller = caller(&app, action, &request);
-    let decision = rate_limit::take(&app, action, &caller).await;
+    let caller = caller(&app, action, &mut request).await;
+    let mut decision = rate_limit::take(&app, action, &caller).await;
     let mut response = if decision.allowed {
         next.run(request).await
     } else {
         counters::count(&app, "rate_limit_violations");
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        decision.remaining = 0;
+    }
     tell(response.headers_mut(), action, &decision);
     response
 }
 
-/// Which budget a route is taken from; health checks are free.
+/// Which budget a route is taken from; what orchestrators ask is free.
 fn action(method: &Method, path: &str) -> Option<Action> {
     Some(match (method.as_str(), path) {
-        (_, path) if path.starts_with("/health") => return None,
-        ("GET", "/users" | "/users/{id}") => Action::UserReads,
+        (_, "/health/live" | "/health/ready") => return None,
+        ("GET" | "HEAD", "/users" | "/users/{id}") => Action::UserReads,
         ("POST", "/auth/login") => Action::Login,
         ("POST", "/auth/register") => Action::Register,
         ("POST", "/export/csv/request" | "/tasks/{task}") => Action::Export,
@@ -50,14 +53,17 @@ fn action(method: &Method, path: &str) -> Option<Action> {
     })
 }
 
-/// The user of a well-signed token, except where nobody is logged in yet; else the address.
-fn caller(app: &App, action: Action, request: &Request) -> String {
+/// The user of a good token, except where nobody is logged in yet; else the address. Who was found is left with the
+/// request, for the handler.
+async fn caller(app: &App, action: Action, request: &mut Request) -> String {
     let is_anonymous = matches!(action, Action::Login | Action::Register);
-    let token = bearer(request.headers()).filter(|_| !is_anonymous);
-    match token.and_then(|token| session::subject(app, token)) {
-        Some(user) => format!("user:{user}"),
-        None => format!("address:{}", Address::of(app, request)),
+    if let Some(token) = bearer(request.headers()).filter(|_| !is_anonymous)
+        && let Ok(identity) = session::find(app, token).await
+    {
+        request.extensions_mut().insert(identity);
+        return format!("user:{}", identity.user_id);
     }
+    format!("address:{}", Address::of(app, request))
 }
 
 /// Where a request comes from. Of IPv6, a customer has a whole /64.
@@ -65,19 +71,15 @@ struct Address(Option<IpAddr>);
 
 impl Address {
     fn of(app: &App, request: &Request) -> Self {
-        let trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
+        let is_trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
         let peer =
             request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-        let Some(peer) = peer.filter(trusted) else { return Self(peer) };
-        // Proxies append; the last one that is none of ours is the caller.
-        let forwarded = request.headers().get_all("x-forwarded-for").iter();
-        let mut hops: Vec<IpAddr> = forwarded
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map_while(|hop| hop.trim().parse().ok())
-            .collect();
-        hops.retain(|hop| !trusted(hop));
-        Self(Some(hops.pop().unwrap_or(peer)))
+        let Some(peer) = peer.filter(is_trusted) else { return Self(peer) };
+        // Proxies append, so only what comes after the last stranger can be believed, and the stranger is the caller.
+        let lines = request.headers().get_all("x-forwarded-for").iter().rev();
+        let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        let read = |hop: &str| hop.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        Self(Some(hops.map_while(read).find(|hop| !is_trusted(hop)).unwrap_or(peer)))
     }
 }
 
@@ -110,8 +112,4 @@ fn tell(headers: &mut HeaderMap, action: Action, decision: &Decision) {
     headers
         .extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
     headers.extend(numbers.map(|(name, number)| (name, HeaderValue::from(number))));
-}
-
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }

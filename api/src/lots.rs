@@ -158,7 +158,8 @@ pub(crate) struct FreeSpots {
     msg: &'static str,
     lot_name: String,
     available_spots: Vec<FreeSpotView>,
-    count: usize,
+    /// All of them, also when only a part is asked for.
+    count: i64,
 }
 
 /// One lot with the tag of what is shown.
@@ -211,7 +212,7 @@ pub(crate) async fn read_lot(
 
 /// List the spots of a lot that can be booked now.
 #[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
-    params(("id" = i64, Path, description = "The lot")), responses(
+    params(("id" = i64, Path, description = "The lot"), PageQuery), responses(
     (status = 200, description = "By number", body = FreeSpots),
     (status = 404, description = "There is no such lot"),
 ))]
@@ -219,17 +220,21 @@ pub(crate) async fn list_free_spots(
     State(app): State<App>,
     Path(id): Path<i64>,
     headers: HeaderMap,
+    paging: Paging,
 ) -> Answer<Response> {
-    cached::answer(&app, &headers, recipe(&app, format!("available_spots:{id}")), move |app| async move {
-        let (lot, spots) = lots::free_spots(&app, id).await?;
+    let recipe = recipe(&app, format!("available_spots:{id}"));
+    cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
+        let (lot, spots) = lots::free_spots(&app, id, &page).await?;
+        let next = spots.next(|spot| spot.number);
         let view = |spot: lots::FreeSpot| FreeSpotView { id: spot.id, lot_id: lot.id, status: "available" };
-        let available_spots: Vec<_> = spots.into_iter().map(view).collect();
-        cached::entry(&FreeSpots {
+        let available_spots: Vec<_> = spots.items.into_iter().map(view).collect();
+        let body = FreeSpots {
             msg: "available spots",
-            count: available_spots.len(),
+            count: lot.available_slots,
             lot_name: lot.location_name,
             available_spots,
-        })
+        };
+        cached::part(next, &body)
     })
     .await
 }

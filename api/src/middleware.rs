@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{app::App, counters, telemetry};
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -61,40 +61,57 @@ pub fn wrap(routes: Router, app: &App) -> Router {
     routes
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             tracing::error!("a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
+        .layer(middleware::from_fn_with_state(app.clone(), bound))
         .layer(middleware::from_fn(limit_uri))
         .layer(middleware::from_fn(problem::finish))
         .layer(cors)
         .layer(middleware::from_fn(forget_strangers))
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(middleware::from_fn(identify))
-        .layer(middleware::from_fn(finish_writes))
 }
 
-/// A write, once begun, is finished although its caller goes away: what follows its commit must happen.
-async fn finish_writes(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    let done = tokio::spawn(next.run(request)).await;
-    done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+/// Nobody waits for an answer longer than [`TIMEOUT`]. A read is dropped then. A write goes on, as it does when its caller
+/// goes away: what follows its commit must happen.
+async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_read = request.method().is_safe();
+    let answering = next.run(request);
+    let answer = if is_read {
+        tokio::time::timeout(TIMEOUT, answering).await.ok()
+    } else {
+        let trace = telemetry::trace_id().unwrap_or_default();
+        let task = app.tasks.spawn(telemetry::traced(trace, answering).in_current_span());
+        tokio::time::timeout(TIMEOUT, task)
+            .await
+            .ok()
+            .map(|done| done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+    };
+    answer.unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
 /// Counts calls by endpoint and answers by status, and says how long the answer took.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     counters::count(&app, "total_api_calls");
-    let method = request.method().clone();
+    // Anybody can make up methods, and every name is a key in Redis.
+    let method = match request.method() {
+        method @ (&Method::GET
+        | &Method::HEAD
+        | &Method::POST
+        | &Method::PUT
+        | &Method::DELETE
+        | &Method::OPTIONS) => method.as_str(),
+        _ => "OTHER",
+    };
     if let Some(path) = request.extensions().get::<MatchedPath>() {
         let path = path.as_str().strip_prefix("/api").unwrap_or(path.as_str());
         counters::count(&app, format!("endpoint_calls:{method} {path}"));
-        match (&method, path.split('/').nth(1)) {
-            (&Method::GET, Some("users")) => counters::count(&app, "api_calls:users:get"),
-            (&Method::GET, Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
+        match (method, path.split('/').nth(1)) {
+            ("GET", Some("users")) => counters::count(&app, "api_calls:users:get"),
+            ("GET", Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
             _ => {}
         }
     }

@@ -25,8 +25,8 @@ const MOST: i64 = 1000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// At most so many rows.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
     /// Where the part begins; take it from the `Link` of the part before.
     #[param(pattern = "^[0-9a-f.-]{1,64}$")]
     cursor: Option<String>,
@@ -49,9 +49,9 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
         let Query(query) = Query::<PageQuery>::from_request_parts(parts, state).await?;
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
-        let limit = match query.limit {
+        let limit = match query.limit.map(|text| text.parse()) {
             None => LONGEST,
-            Some(limit) if (1..=MOST).contains(&limit) => limit,
+            Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
             Some(_) => return Err(Error::invalid("limit", "must be a whole number from 1 to 1000").into()),
         };
         let wrong = |_| Error::invalid("cursor", "must be one from the Link header of this list");

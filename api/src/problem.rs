@@ -1,5 +1,7 @@
 //! The one body of every error: RFC 9457 problem details, with the members that older clients read.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -114,7 +116,7 @@ impl From<Error> for Problem {
             Error::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail),
             Error::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
             Error::RateLimited { retry_after } => Self {
-                retry_after: Some(retry_after.as_secs().max(1)),
+                retry_after: Some(whole_seconds(retry_after).max(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
             },
             Error::Unavailable(_) => {
@@ -127,6 +129,11 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+/// Rounded up: who comes a moment too early is refused again.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
 
 impl IntoResponse for Problem {

@@ -10,6 +10,7 @@ pub(crate) struct Migration;
 const UP: &[&str] = &[
     "CREATE INDEX reservations_coming ON reservations (starts_at) WHERE state = 'reserved'",
     "CREATE INDEX spots_retiring ON spots (id) WHERE retiring",
+    "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)",
 ];
 
 #[async_trait::async_trait]
@@ -19,6 +20,14 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP INDEX spots_retiring", "DROP INDEX reservations_coming"]).await
+        ddl::run(
+            manager,
+            &[
+                "DROP INDEX idempotency_keys_by_age",
+                "DROP INDEX spots_retiring",
+                "DROP INDEX reservations_coming",
+            ],
+        )
+        .await
     }
 }

@@ -1,13 +1,25 @@
 //! Everything the application works with, built once by each binary.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    cache::Cache, clock::Clock, config::Config, counters::Counters, db::Db, error::Result, mailer::Mailer,
-    rate_limit::Limits, redis::Redis, templates::Templates,
+    cache::Cache,
+    clock::Clock,
+    config::Config,
+    counters::{self, Counters},
+    db::Db,
+    error::Result,
+    mailer::Mailer,
+    rate_limit::Limits,
+    redis::Redis,
+    templates::Templates,
 };
+
+/// What goes on in the background may take so long at the end of the process.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The application. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +40,8 @@ pub struct App {
     pub mailer: Mailer,
     /// How mails look.
     pub templates: Templates,
+    /// What goes on beside the requests and has to end before the process does.
+    pub tasks: TaskTracker,
     /// What time it is.
     pub clock: Clock,
 }
@@ -43,6 +57,16 @@ impl App {
         Ok(app)
     }
 
+    /// Waits for what goes on in the background, for as long as that is reasonable, and closes the database.
+    pub async fn finish(self) {
+        self.tasks.close();
+        if tokio::time::timeout(FAREWELL, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "left behind");
+        }
+        counters::flush(&self).await;
+        self.db.close().await;
+    }
+
     /// Connects to everything and leaves the schema as it is.
     ///
     /// # Errors
@@ -56,6 +80,7 @@ impl App {
             limits: Limits::default(),
             mailer: Mailer::from_config(&config.mail)?,
             templates: Templates::new()?,
+            tasks: TaskTracker::new(),
             clock: Clock::System,
             config: Arc::new(config),
         })

@@ -42,12 +42,16 @@ impl Breaker {
                     .is_ok()
     }
 
-    /// What became of a try.
-    pub fn saw(&self, worked: bool) {
+    /// What became of a try. Returns whether it works again now, after it did not.
+    pub fn saw(&self, worked: bool) -> bool {
         let next_try = if worked { 0 } else { self.pause_from(self.now()) };
-        if self.next_try.swap(next_try, Ordering::Relaxed) == 0 && !worked {
-            tracing::warn!("Redis does not answer; going on without");
+        let has_worked = self.next_try.swap(next_try, Ordering::Relaxed) == 0;
+        match (has_worked, worked) {
+            (true, false) => tracing::warn!("Redis does not answer; going on without"),
+            (false, true) => tracing::info!("Redis answers again"),
+            _ => {}
         }
+        worked && !has_worked
     }
 }
 
@@ -59,13 +63,14 @@ mod tests {
     fn after_a_failure_one_caller_a_second_tries() {
         let breaker = Breaker::default();
         assert!(breaker.lets_pass() && breaker.lets_pass());
-        breaker.saw(false);
+        assert!(!breaker.saw(false));
         assert!(!breaker.lets_pass());
         breaker.next_try.store(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(3));
         assert!(breaker.lets_pass());
         assert!(!breaker.lets_pass());
-        breaker.saw(true);
+        assert!(breaker.saw(true), "it works again");
+        assert!(!breaker.saw(true), "it has worked before");
         assert!(breaker.lets_pass() && breaker.lets_pass());
     }
 }

@@ -6,7 +6,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +28,8 @@ use crate::{
 /// What changes together. A write that changes one of these makes everything that was made from it stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
+    /// All of them: every answer depends on it.
+    Everything,
     /// Lots and spots as administrators describe them.
     Catalog,
     /// Which spots are free: any reservation.
@@ -38,6 +43,7 @@ pub enum Group {
 impl std::fmt::Display for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Everything => f.write_str("everything"),
             Self::Catalog => f.write_str("catalog"),
             Self::Occupancy => f.write_str("occupancy"),
             Self::Users => f.write_str("users"),
@@ -90,6 +96,8 @@ pub struct Cache {
     readers: Arc<Coalesce<Result<Entry>>>,
     /// Groups that changed while Redis could not be told, each with the latest such change.
     overdue: Arc<Mutex<Overdue>>,
+    /// Whether somebody is trying to tell Redis.
+    is_telling: Arc<AtomicBool>,
 }
 
 type Overdue = BTreeMap<Group, Uuid>;
@@ -101,7 +109,10 @@ impl std::fmt::Debug for Cache {
 }
 
 /// Longer than any answer is kept, so that an answer never outlives the generation that made it stale.
-const GENERATION_TTL: u64 = 3600;
+const GENERATION_TTL: u64 = 2 * 3600;
+
+/// Making an answer takes no longer.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Makes an answer from the database.
 pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Entry>> + Send + Sync>;
@@ -140,15 +151,23 @@ impl Look {
             Ok((generations, None)) => {
                 tracing::debug!(cache.key = self.recipe.key, "cache MISS");
                 self.count("cache_misses");
-                let entry = (self.load)().await?;
+                let entry = self.load().await?;
                 self.write(&generations, &entry).await;
                 Ok(entry)
             }
             Err(error) => {
                 tracing::debug!(cache.key = self.recipe.key, %error, "cache away");
                 self.count("cache_errors");
-                (self.load)().await
+                self.load().await
             }
+        }
+    }
+
+    /// Nobody who waits is answered before this ends, so it ends.
+    async fn load(&self) -> Result<Entry> {
+        match tokio::time::timeout(PATIENCE, (self.load)()).await {
+            Ok(entry) => entry,
+            Err(late) => Err(Error::Unavailable(anyhow::Error::new(late).context("making an answer"))),
         }
     }
 
@@ -163,26 +182,38 @@ impl Look {
         let mut pipe = redis::pipe();
         let overdue = overdue(&self.app);
         set_generations(&self.app, &mut pipe, &overdue);
-        let generations = self.recipe.groups.iter().map(|group| keys.generation(*group));
+        let groups = || [Group::Everything].into_iter().chain(self.recipe.groups.iter().copied());
+        let generations = groups().map(|group| keys.generation(group));
         pipe.cmd("MGET").arg(generations.chain([keys.cached(&self.recipe.key)]).collect::<Vec<_>>());
         let (mut values,): (Vec<Value>,) =
             self.app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await?;
         settled(&self.app, &overdue);
         let kept = values.pop();
-        let mut generations = Vec::new();
-        for value in values {
-            generations.extend(if let Value::BulkString(generation) = value {
-                generation
-            } else {
-                b"0".to_vec()
-            });
-            generations.push(b' ');
+        if values.contains(&Value::Nil) {
+            return Ok((self.begin_generations(groups().collect()).await?, None));
         }
+        let generations = joined(values);
         let entry = match kept {
             Some(Value::BulkString(kept)) => decode(&kept, &generations),
             _ => None,
         };
         Ok((generations, entry))
+    }
+
+    /// Gives a generation to those groups that have none: it is new, or Redis has lost it.
+    async fn begin_generations(&self, groups: Vec<Group>) -> redis::RedisResult<Vec<u8>> {
+        let keys: Vec<String> = groups.iter().map(|group| self.app.redis.keys().generation(*group)).collect();
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            let options = redis::SetOptions::default()
+                .conditional_set(redis::ExistenceCheck::NX)
+                .with_expiration(redis::SetExpiry::EX(GENERATION_TTL));
+            pipe.set_options(key, new_generation(), options).ignore();
+        }
+        pipe.cmd("MGET").arg(&keys);
+        let (values,): (Vec<Value>,) =
+            self.app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await?;
+        Ok(joined(values))
     }
 
     async fn write(&self, generations: &[u8], entry: &Entry) {
@@ -195,6 +226,15 @@ impl Look {
             tracing::debug!(cache.key = self.recipe.key, %error, "not cached");
         }
     }
+}
+
+fn joined(generations: Vec<Value>) -> Vec<u8> {
+    let text = |value| if let Value::BulkString(text) = value { text } else { Vec::new() };
+    generations.into_iter().map(text).collect::<Vec<_>>().join(&b' ')
+}
+
+fn new_generation() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// Names the layout of an answer and the release that made it, so that no other reads it.
@@ -216,7 +256,7 @@ fn decode(kept: &[u8], generations: &[u8]) -> Option<Entry> {
 }
 
 /// To be called after the commit of a write and before it is answered: whatever was made from `groups` is stale.
-/// While Redis is away, the groups are remembered, and told before this process reads from Redis again.
+/// While Redis is away, the groups are remembered: told before this process reads from it again, or a second later.
 pub async fn changed(app: &App, groups: &[Group]) {
     let mut all = overdue(app);
     all.extend(groups.iter().map(|group| (*group, Uuid::new_v4())));
@@ -227,14 +267,37 @@ pub async fn changed(app: &App, groups: &[Group]) {
         Err(error) => {
             tracing::debug!(%error, "caches not told of a change yet");
             app.cache.overdue().extend(all);
+            if !app.cache.is_telling.swap(true, Ordering::Relaxed) {
+                tokio::spawn(tell(app.clone()));
+            }
+        }
+    }
+}
+
+/// Tries until Redis has been told of every change.
+async fn tell(app: App) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        {
+            let overdue = app.cache.overdue();
+            if overdue.is_empty() {
+                app.cache.is_telling.store(false, Ordering::Relaxed);
+                return;
+            }
+        }
+        let all = overdue(&app);
+        let mut pipe = redis::pipe();
+        set_generations(&app, &mut pipe, &all);
+        if app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await.is_ok() {
+            settled(&app, &all);
         }
     }
 }
 
 fn set_generations(app: &App, pipe: &mut redis::Pipeline, groups: &Overdue) {
-    for (group, generation) in groups {
-        let generation = generation.simple().to_string();
-        pipe.set_ex(app.redis.keys().generation(*group), generation, GENERATION_TTL).ignore();
+    // A new one each time: what is sent again must not bring back what others have made since.
+    for group in groups.keys() {
+        pipe.set_ex(app.redis.keys().generation(*group), new_generation(), GENERATION_TTL).ignore();
     }
 }
 
@@ -244,8 +307,13 @@ impl Cache {
     }
 }
 
+/// A Redis that was away may have lost the latest generations, so everything is stale then.
 fn overdue(app: &App) -> Overdue {
-    app.cache.overdue().clone()
+    let mut overdue = app.cache.overdue();
+    if app.redis.has_come_back() {
+        overdue.insert(Group::Everything, Uuid::new_v4());
+    }
+    overdue.clone()
 }
 
 /// Forgets what Redis was told, unless it has changed again.

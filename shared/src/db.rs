@@ -189,6 +189,19 @@ impl Db {
         self.begin().await
     }
 
+    /// The version of the engine.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn version(&self) -> Result<String> {
+        let text = match self.engine {
+            Engine::Sqlite => "SELECT sqlite_version() AS version",
+            Engine::Postgres => "SELECT current_setting('server_version') AS version",
+        };
+        let row = self.read.query_one_raw(sql(&self.read, text, [])).await?;
+        Ok(row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default())
+    }
+
     /// Answers when the database does.
     ///
     /// # Errors

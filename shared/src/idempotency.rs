@@ -155,6 +155,16 @@ pub async fn begin(app: &App, user_id: i64, key: &str, request_hash: &str) -> Re
     }
 }
 
+/// Deletes answers that have been kept for long enough; how many.
+///
+/// # Errors
+/// Those of the database.
+pub async fn forget_old(app: &App) -> Result<u64> {
+    let db = app.db.write();
+    let text = "DELETE FROM idempotency_keys WHERE created_at <= $1";
+    Ok(db.execute_raw(sql(db, text, [at(app.clock.now() - KEPT_FOR)])).await?.rows_affected())
+}
+
 /// Lets go of a key whose request had no effect, so that it can be tried again.
 pub async fn release(app: &App, claim: &Claim) {
     let db = app.db.write();

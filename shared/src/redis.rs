@@ -3,9 +3,9 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use redis::{
@@ -29,6 +29,7 @@ pub struct Redis {
     /// Database 0: caches, sessions, counters, limits. By [`Redis::ask`], so that its absence is noticed.
     cache: ConnectionManager,
     breaker: Arc<Breaker>,
+    has_come_back: Arc<AtomicBool>,
     /// Database 1: queues, job status, signals.
     pub queue: ConnectionManager,
     /// Database 2: notification status.
@@ -43,19 +44,6 @@ impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
     }
-}
-
-/// What a Redis server says about itself.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// Round trip.
-    pub took: Duration,
-    /// Of the server.
-    pub version: String,
-    /// `1.05M`.
-    pub used_memory_human: String,
-    /// Connections of everybody.
-    pub connected_clients: i64,
 }
 
 /// A request waits no longer than this for Redis; whatever it wanted is then had without.
@@ -74,6 +62,7 @@ impl Redis {
         Ok(Self {
             cache: manager(client(&config.cache_redis_url)?, RESPONSE_TIMEOUT)?,
             breaker: Arc::default(),
+            has_come_back: Arc::default(),
             queue: manager(queue_client.clone(), RESPONSE_TIMEOUT)?,
             notifications: manager(client(&config.notification_redis_url)?, RESPONSE_TIMEOUT)?,
             queue_client,
@@ -100,28 +89,23 @@ impl Redis {
                 || error.is_connection_dropped()
                 || error.is_connection_refusal()
         };
-        self.breaker.saw(!answer.as_ref().is_err_and(is_away));
+        if self.breaker.saw(!answer.as_ref().is_err_and(is_away)) {
+            self.has_come_back.store(true, Ordering::Relaxed);
+        }
         answer
     }
 
-    /// How long database 0 takes to answer, and what server it is on.
+    /// Whether database 0 was away since this was last asked: it may have lost its latest writes.
+    pub(crate) fn has_come_back(&self) -> bool {
+        self.has_come_back.swap(false, Ordering::Relaxed)
+    }
+
+    /// Answers when database 0 does.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
-    pub async fn facts(&self) -> Result<Facts> {
-        let begun = Instant::now();
-        let text: String =
-            self.ask(async |mut redis| redis::cmd("INFO").query_async(&mut redis).await).await?;
-        let fact = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        Ok(Facts {
-            took: begun.elapsed(),
-            version: fact("redis_version"),
-            used_memory_human: fact("used_memory_human"),
-            connected_clients: fact("connected_clients").parse().unwrap_or_default(),
-        })
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.ask(async |mut redis| redis::cmd("PING").exec_async(&mut redis).await).await?)
     }
 
     /// A connection to database 1 for a queue consumer, with a patience of its own.

@@ -52,8 +52,8 @@ impl Worker {
         let mut feeding = JoinSet::new();
         let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
         feeding.spawn(async move { signals.listen(&redis).await });
-        let app = self.app.clone();
-        feeding.spawn(async move { sweep::run(&app).await });
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.running.spawn(async move { sweep::run(&app, &stopped).await });
         let mut consuming = JoinSet::new();
         for (queue, concurrency) in [
             (Queue::Mail, workers.mail),

@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
             let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             Worker::new(app.clone(), Registry::default()).run(stop).await;
-            app.db.close().await;
+            app.finish().await;
             Ok(())
         }
     }

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use shared::{app::App, bookings, lots};
+use shared::{app::App, bookings, idempotency, lots};
+use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Gives up reservations for which nobody came, and takes spots out of service that wait for it, for as long as it is
-/// polled. Workers may do this side by side.
-pub async fn run(app: &App) {
+/// polled, until `stop`: never in the middle. Workers may do this side by side.
+pub async fn run(app: &App, stop: &CancellationToken) {
     loop {
         if let Err(error) = sweep(app).await {
             tracing::warn!(error = error.chain(), "cannot do what is due; trying again");
         }
-        tokio::time::sleep(PAUSE).await;
+        if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
+            return;
+        }
     }
 }
 
@@ -26,5 +29,6 @@ async fn sweep(app: &App) -> shared::Result<()> {
         }
     }
     lots::finish_retirements(app).await?;
+    idempotency::forget_old(app).await?;
     Ok(())
 }

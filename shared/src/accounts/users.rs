@@ -4,6 +4,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
+use uuid::Uuid;
 
 use super::{
     Registration, Role, User, by_id,
@@ -16,8 +17,10 @@ use crate::{
     app::App,
     cache::{self, Group},
     counters::{self, Event},
+    db::unless_a_victim,
     entities::user,
     error::{Error, Result},
+    exports,
     idempotency::Keep,
     jobs::{ledger, queue},
     notifications,
@@ -87,10 +90,23 @@ pub async fn create(
 pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Result<User> {
     let role = changes.role.filter(|_| who.is_admin);
     let changes = Checked::of(Changes { role, ..changes })?;
-    let hash = match changes.password {
-        Some(password) => new_hash(app, id, password).await?,
+    let hash = match &changes.password {
+        Some(password) => new_hash(app, id, password.clone()).await?,
         None => None,
     };
+    let (user, ended) = unless_a_victim(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
+    session::forget(app, &ended).await;
+    cache::changed(app, &[Group::Users, Group::User(id)]).await;
+    Ok(user)
+}
+
+/// The user as changed, and the sessions that have ended.
+async fn try_to_update(
+    app: &App,
+    id: i64,
+    changes: &Checked,
+    hash: Option<&str>,
+) -> Result<(User, Vec<Uuid>)> {
     let tx = app.db.begin().await?;
     // Before the user's own row, because whoever locks several locks them by id.
     let admins = if changes.role == Some(Role::User) { lock_admins(&tx).await? } else { Vec::new() };
@@ -99,28 +115,29 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         return Err(Error::conflict("last_admin", "this is the last administrator; make another one first"));
     }
     let mut user = before.clone();
-    if let Some(username) = changes.username {
-        user.username_key = key(&username);
-        user.username = username;
+    if let Some(username) = &changes.username {
+        user.username_key = key(username);
+        user.username.clone_from(username);
     }
-    if let Some(email) = changes.email {
-        user.email_key.clone_from(&email);
-        user.email = email;
+    if let Some(email) = &changes.email {
+        user.email_key.clone_from(email);
+        user.email.clone_from(email);
     }
-    user.password_hash = hash.unwrap_or(user.password_hash);
+    user.password_hash = hash.map_or(user.password_hash, ToOwned::to_owned);
     user.role = changes.role.map_or(user.role, |role| role.as_str().into());
-    user.vehicle_number = changes.vehicle_number.unwrap_or(user.vehicle_number);
-    user.phone_number = changes.phone_number.unwrap_or(user.phone_number);
+    user.vehicle_number = changes.vehicle_number.clone().unwrap_or(user.vehicle_number);
+    user.phone_number = changes.phone_number.clone().unwrap_or(user.phone_number);
     let user = user::ActiveModel::from(user).reset_all().update(&tx).await.map_err(taken)?;
     let ended = if user.role == before.role && user.password_hash == before.password_hash {
         Vec::new()
     } else {
         session::end_all(&tx, app.clock.now(), id).await?
     };
+    if before.role == Role::Admin.as_str() && user.role != before.role {
+        exports::withdraw_all(&tx, app.clock.now(), id).await?;
+    }
     tx.commit().await?;
-    session::forget(app, &ended).await;
-    cache::changed(app, &[Group::Users, Group::User(id)]).await;
-    Ok(user)
+    Ok((user, ended))
 }
 
 /// Changes that follow the rules.

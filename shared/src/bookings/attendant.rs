@@ -4,13 +4,17 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{ChosenSpot, Payment, begin, release_spot};
+use super::{
+    ChosenSpot, Payment, begin,
+    expiry::{self, Among},
+    release_spot,
+};
 use crate::{
     accounts::{self, session::Identity},
     app::App,
     cache::{self, Group},
     counters::{self, Event},
-    db::{row_lock, sql},
+    db::{row_lock, sql, unless_a_victim},
     error::{Error, Result},
     idempotency::Keep,
     jobs::queue,
@@ -66,7 +70,11 @@ fn reserved() -> Error {
 
 async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     accounts::by_id(app, user_id).await?;
-    let now = app.clock.now();
+    expiry::expire(app, Among::Spot(id)).await?;
+    unless_a_victim(|| try_to_occupy(app, id, user_id)).await
+}
+
+async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     let tx = app.db.begin().await?;
     // Locked first and looked at afterwards: whoever was booking or retiring it has ended by then.
     let lock = format!("SELECT id FROM spots WHERE id = $1 {}", row_lock(&tx, "FOR UPDATE"));
@@ -81,6 +89,7 @@ async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
         FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
     let chosen = ChosenSpot::find_by_statement(sql(&tx, text, [id.into()])).one(&tx).await?;
     let chosen = chosen.ok_or(Error::NotFound("parking spot"))?;
+    let now = app.clock.now();
     let (reservation, confirmation) = begin(&tx, now, user_id, chosen).await?.ok_or_else(taken)?;
     tx.commit().await?;
     counters::happened(app, Event::Reservation);

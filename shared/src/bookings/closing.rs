@@ -23,10 +23,14 @@ struct Running {
 /// Those of the database.
 pub async fn close_all(tx: &DatabaseTransaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
     // Before the running one is looked for: until here, a reserved one may begin to run.
-    let text = "UPDATE reservations SET state = 'cancelled', cost_minor = 0 WHERE user_id = $1 AND state = 'reserved'";
-    tx.execute_raw(sql(tx, text, [user_id.into()])).await?;
-
+    // Locked by id, as the sweep does, so that the two never wait in a circle.
     let lock = row_lock(tx, "FOR UPDATE");
+    let text = format!(
+        "UPDATE reservations SET state = 'cancelled', cost_minor = 0 WHERE state = 'reserved' AND id IN
+            (SELECT id FROM reservations WHERE user_id = $1 AND state = 'reserved' ORDER BY id {lock})"
+    );
+    tx.execute_raw(sql(tx, &text, [user_id.into()])).await?;
+
     let text = format!(
         "SELECT id, arrived_at, hourly_rate_minor FROM reservations WHERE user_id = $1 AND state = 'active' {lock}"
     );

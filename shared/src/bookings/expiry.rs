@@ -34,6 +34,14 @@ pub async fn expire_no_shows(app: &App) -> Result<usize> {
     expire(app, Among::All).await
 }
 
+/// Ends those of a lot, so that they are in nobody's way.
+///
+/// # Errors
+/// Those of the database.
+pub async fn expire_of_lot(app: &App, lot_id: i64) -> Result<usize> {
+    expire(app, Among::Lot(lot_id)).await
+}
+
 /// Ends those of a lot; whether it has a free spot now.
 pub(super) async fn makes_room(app: &App, lot_id: i64) -> Result<bool> {
     expire(app, Among::Lot(lot_id)).await?;

@@ -20,7 +20,7 @@ use self::state::{Event, State};
 pub use self::{
     cancel::cancel,
     closing::close_all,
-    expiry::expire_no_shows,
+    expiry::{expire_no_shows, expire_of_lot},
     list::{find, list, of_user},
     occupy::occupy_spot,
     payment::Payment,
@@ -176,7 +176,6 @@ async fn try_to_book(
     lot_id: i64,
     keep: &Keep<Reservation>,
 ) -> Result<Option<Reservation>> {
-    let now = app.clock.now();
     let tx = app.db.begin().await?;
     let Some(spot) = choose_spot(&tx, lot_id).await? else {
         if is_parked(&tx, user_id).await? {
@@ -184,6 +183,8 @@ async fn try_to_book(
         }
         return Err(lots::explain_no_spot(&tx, lot_id).await);
     };
+    // Not before: while this waited, another session may have ended there.
+    let now = app.clock.now();
     let Some((reservation, confirmation)) = begin(&tx, now, user_id, spot).await? else { return Ok(None) };
     keep.answer(&tx, &reservation).await?;
     tx.commit().await?;
@@ -206,7 +207,7 @@ async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<Cho
     let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
     let text = format!(
         "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
-         {FREE_SPOTS} LIMIT 1 {lock}"
+         {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}"
     );
     Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
 }

@@ -48,9 +48,9 @@ fn overstayed() -> Error {
 
 /// `None` when somebody else was faster at the spot.
 async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Reservation>> {
-    let now = app.clock.now();
     let tx = app.db.begin().await?;
     let reservation = lock(&tx, who, id).await?;
+    let now = app.clock.now();
     let next = after(app, &reservation, Event::Occupy)?;
     if now < reservation.parking_time {
         let begin = rfc3339(reservation.parking_time);
@@ -62,6 +62,8 @@ async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Rese
     } else {
         reservation.spot_id
     };
+    // Again: while this waited for the spot, another session may have ended there.
+    let now = app.clock.now().max(now);
     let updated = tx
         .execute_raw(sql(
             &tx,

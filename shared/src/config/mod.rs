@@ -174,7 +174,8 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
 }
 
 fn addresses(text: &str) -> Result<Vec<IpAddr>, &'static str> {
-    let addresses: Result<_, _> = text.split(',').map(|address| address.trim().parse()).collect();
+    let read = |address: &str| address.trim().parse::<IpAddr>().map(|address| address.to_canonical());
+    let addresses: Result<_, _> = text.split(',').map(read).collect();
     addresses.map_err(|_| "must be IP addresses, separated by commas")
 }
 

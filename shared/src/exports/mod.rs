@@ -61,6 +61,8 @@ pub struct Export {
     pub id: Uuid,
     /// Whose.
     pub user_id: i64,
+    /// Whether it holds everybody's reservations.
+    pub everyone: bool,
     /// Suggested to the browser.
     pub file_name: Option<String>,
     /// Records without the header, once written.
@@ -103,7 +105,7 @@ impl Export {
 }
 
 const SELECT: &str = "
-    SELECT e.id, e.user_id, e.file_name, e.row_count, e.byte_count, e.sha256, e.created_at, e.ready_at, e.expires_at,
+    SELECT e.id, e.user_id, e.everyone, e.file_name, e.row_count, e.byte_count, e.sha256, e.created_at, e.ready_at, e.expires_at,
         e.removed_at, j.state, j.progress_current, j.progress_total
     FROM exports e JOIN jobs j ON j.id = e.id";
 
@@ -153,7 +155,7 @@ pub async fn find(app: &App, who: &Identity, id: Uuid) -> Result<Export> {
     Export::find_by_statement(statement)
         .one(app.db.read())
         .await?
-        .filter(|export| who.is_admin || export.user_id == who.user_id)
+        .filter(|export| who.is_admin || export.user_id == who.user_id && !export.everyone)
         .ok_or(Error::NotFound("export"))
 }
 

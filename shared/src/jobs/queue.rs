@@ -49,7 +49,7 @@ pub fn config(redis: &Redis, queue: Queue) -> Config {
 /// [`announce`], without making the caller wait for Redis.
 pub fn announce_soon(app: &App, jobs: Vec<Enqueued>) {
     let redis = app.redis.clone();
-    tokio::spawn(async move { announce(&redis, &jobs).await });
+    app.tasks.spawn(async move { announce(&redis, &jobs).await });
 }
 
 /// Tells the workers about jobs, after the commit. Best effort: what is not announced is found by the relay.

@@ -11,9 +11,10 @@ use sea_orm::{
 use super::{Lot, etag, find_in};
 use crate::{
     app::App,
+    bookings,
     cache::{self, Group},
     counters::{self, Event},
-    db::{at, row_lock, sql},
+    db::{at, row_lock, sql, unless_a_victim},
     entities::{lot, spot},
     error::{Error, FieldError, Result},
     idempotency::Keep,
@@ -91,6 +92,12 @@ pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> 
 pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<&str>) -> Result<Lot> {
     let texts = [&mut change.location_name, &mut change.address, &mut change.pincode];
     check(texts.map(Option::as_mut), change.number_of_slots)?;
+    let lot = unless_a_victim(|| try_to_update(app, id, &change, if_match)).await?;
+    cache::changed(app, &[Group::Catalog]).await;
+    Ok(lot)
+}
+
+async fn try_to_update(app: &App, id: i64, change: &LotChange, if_match: Option<&str>) -> Result<Lot> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let lot = lock(&tx, id).await?;
@@ -105,9 +112,9 @@ pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<
     }
     lot::ActiveModel {
         id: Set(id),
-        location_name: Set(change.location_name.unwrap_or(lot.location_name)),
-        address: Set(change.address.unwrap_or(lot.address)),
-        pincode: Set(change.pincode.unwrap_or(lot.pincode)),
+        location_name: Set(change.location_name.clone().unwrap_or(lot.location_name)),
+        address: Set(change.address.clone().unwrap_or(lot.address)),
+        pincode: Set(change.pincode.clone().unwrap_or(lot.pincode)),
         price_minor: Set(change.price.map_or(lot.price_minor, Money::minor)),
         number_of_slots: Set(slots),
         version: Set(lot.version + 1),
@@ -118,7 +125,6 @@ pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<
     .await?;
     let lot = find_in(&tx, id).await?;
     tx.commit().await?;
-    cache::changed(app, &[Group::Catalog]).await;
     Ok(lot)
 }
 
@@ -127,6 +133,14 @@ pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<
 /// # Errors
 /// [`Error::NotFound`] without such an open lot; [`Error::Conflict`] while somebody holds or has reserved one of its spots.
 pub async fn archive(app: &App, id: i64) -> Result<()> {
+    bookings::expire_of_lot(app, id).await?;
+    unless_a_victim(|| try_to_archive(app, id)).await?;
+    counters::happened(app, Event::LotDeleted);
+    cache::changed(app, &[Group::Catalog]).await;
+    Ok(())
+}
+
+async fn try_to_archive(app: &App, id: i64) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     lock(&tx, id).await?;
@@ -139,8 +153,6 @@ pub async fn archive(app: &App, id: i64) -> Result<()> {
     let text = "UPDATE lots SET archived_at = $2, updated_at = $2, version = version + 1 WHERE id = $1";
     tx.execute_raw(sql(&tx, text, [id.into(), at(now)])).await?;
     tx.commit().await?;
-    counters::happened(app, Event::LotDeleted);
-    cache::changed(app, &[Group::Catalog]).await;
     Ok(())
 }
 

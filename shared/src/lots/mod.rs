@@ -88,8 +88,7 @@ pub(crate) const SELECT: &str = "
 pub(crate) const FREE_SPOTS: &str = "
     FROM spots s JOIN lots l ON l.id = s.lot_id
     WHERE s.lot_id = $1 AND l.archived_at IS NULL AND s.retired_at IS NULL AND NOT s.retiring
-      AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))
-    ORDER BY s.number";
+      AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
 
 /// The open lots, by id.
 ///
@@ -121,10 +120,12 @@ async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Lot> {
 ///
 /// # Errors
 /// As [`find`].
-pub async fn free_spots(app: &App, id: i64) -> Result<(Lot, Vec<FreeSpot>)> {
+pub async fn free_spots(app: &App, id: i64, page: &Page) -> Result<(Lot, Paged<FreeSpot>)> {
     let lot = find(app, id).await?;
-    let statement = sql(app.db.read(), &format!("SELECT s.id, s.number {FREE_SPOTS}"), [id.into()]);
-    Ok((lot, FreeSpot::find_by_statement(statement).all(app.db.read()).await?))
+    let text = format!("SELECT s.id, s.number {FREE_SPOTS} AND s.number > $2 ORDER BY s.number LIMIT $3");
+    let values = [id.into(), page.after.unwrap_or(0).into(), page.rows().into()];
+    let spots = FreeSpot::find_by_statement(sql(app.db.read(), &text, values)).all(app.db.read()).await?;
+    Ok((lot, page.cut(spots)))
 }
 
 /// Why no spot of the lot could be had: it does not exist, or it is full.

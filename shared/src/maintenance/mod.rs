@@ -48,11 +48,6 @@ pub const TABLES: [&str; 12] = [
 /// Those of the database.
 pub async fn database_info(app: &App) -> Result<DatabaseInfo> {
     let db = app.db.read();
-    let version = match app.db.engine() {
-        Engine::Sqlite => "SELECT sqlite_version() AS version",
-        Engine::Postgres => "SELECT current_setting('server_version') AS version",
-    };
-    let version = db.query_one_raw(sql(db, version, [])).await?;
     let counts: Vec<String> =
         TABLES.iter().map(|table| format!("(SELECT COUNT(*) FROM {table}) AS {table}")).collect();
     let counts = db.query_one_raw(sql(db, &format!("SELECT {}", counts.join(", ")), [])).await?;
@@ -63,7 +58,7 @@ pub async fn database_info(app: &App) -> Result<DatabaseInfo> {
     let applied = Migrator::get_applied_migrations(db).await?;
     Ok(DatabaseInfo {
         engine: app.db.engine(),
-        version: version.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default(),
+        version: app.db.version().await?,
         schema: applied.last().map(|migration| migration.name().to_owned()),
         pending: Migrator::migrations().len() - applied.len(),
         tables,
