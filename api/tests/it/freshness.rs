@@ -67,7 +67,7 @@ impl Processes {
         for (path, who) in self.views() {
             let mut answer = by.get(&path, who).await;
             // Those are counted in Redis, and never kept.
-            if let Some(data) = answer.body["data"].as_object_mut() {
+            if let Some(data) = answer.body.pointer_mut("/data").and_then(Value::as_object_mut) {
                 data.remove("redis_analytics");
             }
             seen.push((path, json!({ "status": answer.status.as_u16(), "body": answer.body })));
@@ -80,6 +80,17 @@ impl Processes {
         seen
     }
 
+    /// What every process shows, which is what is true.
+    async fn agree(&self, after: &str) -> Vec<(String, Value)> {
+        let truth = self.seen(&self.truth).await;
+        for process in [&self.reader, &self.writer] {
+            for (seen, truth) in self.seen(process).await.iter().zip(&truth) {
+                assert_eq!(seen, truth, "after {after}");
+            }
+        }
+        truth
+    }
+
     /// Writes through one process while both have everything in their caches. Says which views changed.
     async fn write(&self, what: &str, who: Option<&Driver>, body: Value) -> Write {
         let before = self.seen(&self.reader).await;
@@ -88,12 +99,7 @@ impl Processes {
         let request = self.writer.request(method.parse::<Method>().unwrap(), path, who).json(&body);
         let answer = self.writer.send(request).await;
         assert!(answer.status.is_success(), "{what}: {}", answer.text);
-        let after = self.seen(&self.reader).await;
-        assert_eq!(self.seen(&self.writer).await, after, "{what}");
-        let truth = self.seen(&self.truth).await;
-        for (seen, truth) in after.iter().zip(&truth) {
-            assert_eq!(seen, truth, "after {what}");
-        }
+        let after = self.agree(what).await;
         let changed = before
             .iter()
             .zip(&after)
@@ -208,6 +214,28 @@ testkit::on_both! {
         p.write(&format!("DELETE /users/{ravi}"), admin, json!({})).await.changed(&lots).changed(&["/users", "/reports"]);
         p.write("POST /booking/book-spot", asha, json!({ "lot_id": lot })).await.changed(&lots);
         p.write(&format!("DELETE {me}"), admin, json!({})).await.changed(&lots).changed(&["/users", &me, "/reservations"]);
+    }
+
+    async fn the_next_read_shows_what_the_time_has_done(t: TestApp) {
+        // Half an hour before a new day and month in Asia/Kolkata.
+        let clock = Clock::fixed("2026-11-30T18:00:00Z".parse().unwrap());
+        let p = Processes::new(&t, &clock).await;
+        let (asha, spot) = (Some(&p.asha), spots(&p.writer, p.lot).await[1]);
+        let until = |minutes| json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::minutes(minutes) });
+        let reservation = p.write("POST /booking/book-spot", asha, json!({ "lot_id": p.lot })).await.id("reservation");
+        clock.advance(TimeDelta::minutes(4));
+        p.agree("four minutes of a session").await;
+        clock.advance(TimeDelta::minutes(1));
+        p.agree("five minutes of a session").await;
+        p.write("POST /booking/release-spot", asha, json!({ "reservation_id": reservation })).await;
+        p.write("POST /reservations", asha, until(10)).await;
+        clock.advance(TimeDelta::minutes(10));
+        p.agree("the end of a window").await;
+        let before = p.agree("the end of a window").await;
+        clock.advance(TimeDelta::minutes(31));
+        p.agree("the end of the month").await;
+        assert!(shared::bookings::expire_no_shows(&p.writer.app).await.unwrap() <= 1);
+        assert_ne!(p.agree("a no-show").await, before);
     }
 
     async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
