@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::{
     redis_away::with_own_redis,
-    support::{ENGINES, noon, spots},
+    support::{ENGINES, at_once, noon, spots},
 };
 
 /// Two API processes with warm caches, and one that has no cache and so tells the truth.
@@ -238,6 +238,32 @@ testkit::on_both! {
         assert_ne!(p.agree("a no-show").await, before);
     }
 
+    async fn whoever_reads_while_others_write_sees_at_least_what_was_answered(t: TestApp) {
+        let t = Arc::new(t);
+        let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
+        let (admin, lot) = (t.admin().await, t.lot(1).await);
+        t.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": 0 })).await.expect(200);
+        let answered = Arc::new(AtomicUsize::new(0));
+        let readers = (0..6).map(|reader| {
+            let (t, answered) = (processes[reader % 2].clone(), answered.clone());
+            async move {
+                let mut floor = 0;
+                while floor < WRITES_TO_SEE {
+                    floor = answered.load(Ordering::SeqCst);
+                    let price = price(&t, lot).await.as_f64().unwrap();
+                    assert!(price >= f64::from(u32::try_from(floor).unwrap()), "{price} after {floor} was answered");
+                }
+            }
+        });
+        let readers = tokio::spawn(at_once(readers.collect::<Vec<_>>()));
+        for write in 1..=WRITES_TO_SEE {
+            let writer = &processes[write % 2];
+            writer.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": write })).await.expect(200);
+            answered.store(write, Ordering::SeqCst);
+        }
+        readers.await.unwrap();
+    }
+
     async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
         let reader = t.second_process(&[]).await;
         let slow = Slow::default();
@@ -273,6 +299,9 @@ testkit::on_both! {
         }
     }
 }
+
+/// Writes of the test with many readers.
+const WRITES_TO_SEE: usize = 150;
 
 /// A database that can be held up while it is read.
 #[derive(Clone, Default)]
