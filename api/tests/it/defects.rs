@@ -158,8 +158,8 @@ async fn no_request_searches_or_empties_redis() {
     t.post("/export/admin/cleanup", Some(&admin), json!({})).await.expect(202);
     let commands = commands(&redis).await;
     assert!(commands.contains("cmdstat_mget"), "the cache was used: {commands}");
-    for forbidden in ["keys", "flushdb", "flushall"] {
-        assert!(!commands.contains(&format!("cmdstat_{forbidden}:")), "{forbidden}: {commands}");
+    for forbidden in ["cmdstat_keys:", "cmdstat_flush"] {
+        assert!(!commands.contains(forbidden), "{forbidden}: {commands}");
     }
 }
 
