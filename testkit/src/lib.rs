@@ -109,6 +109,17 @@ impl TestApp {
         Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
     }
 
+    /// A second API process on the same database, files and Redis that shares no memory with this one, with some
+    /// settings changed. Clock and mails are the same.
+    pub async fn second_process(&self, changed: &[(&str, &str)]) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings, changed);
+        let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
+        let started = App::start(config).await.expect("the application starts");
+        let app = App { clock: self.app.clock.clone(), mailer: self.app.mailer.clone(), ..started };
+        Self::serve(app, self.engine, settings, self.folder.clone()).await
+    }
+
     /// Runs a worker beside the API until the returned guard is dropped.
     pub fn work(&self) -> Working {
         self.work_with(Registry::default())
@@ -214,9 +225,13 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("MAIL_FOLDER".to_owned(), path("mails")),
     ];
     settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "1000000/60".to_owned())));
+    change(&mut settings, changed);
+    settings
+}
+
+fn change(settings: &mut Vec<(String, String)>, changed: &[(&str, &str)]) {
     for (name, value) in changed {
         settings.retain(|(known, _)| known != name);
         settings.push(((*name).to_owned(), (*value).to_owned()));
     }
-    settings
 }

@@ -175,6 +175,7 @@ mod tests {
         assert!(!has_word("let predis = 1;", "redis"));
     }
 
+    /// Defects 31 and 32.
     #[test]
     fn what_is_forbidden_is_found() {
         assert_eq!(

@@ -54,6 +54,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 4.
     async fn nobody_becomes_administrator_by_saying_so(t: TestApp) {
         let mut body = form("Mallory", "mallory@example.com");
         for (field, value) in [("role", json!("admin")), ("id", json!(1)), ("is_admin", json!(true))] {
@@ -105,6 +106,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 42.
     async fn percent_and_underscore_stand_for_themselves(t: TestApp) {
         register(&t, form("Alice", "alice_b@example.com")).await.expect(201);
         for (name, email) in [("ali%", "alicexb@example.com"), ("_lice", "alice%@example.com"), ("%", "_@example.com")] {
@@ -210,6 +212,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 45.
     async fn logout_voids_the_token_at_once_everywhere(t: TestApp) {
         let other = t.at(Clock::System).await;
         let asha = t.driver("Asha").await;
@@ -327,6 +330,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 1.
     async fn passwords_are_kept_as_argon2id_with_a_salt_each(t: TestApp) {
         let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
         let hash = async |id| text(&t, &format!("SELECT password_hash AS t FROM users WHERE id = {id}")).await;
@@ -357,6 +361,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 46.
     async fn the_first_administrator_is_made_even_when_a_driver_has_the_name(t: TestApp) {
         t.driver("boss").await;
         let admin = shared::config::Admin { email: "boss@office.example".into(), password: testkit::PASSWORD.into() };

@@ -96,6 +96,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 23.
     async fn a_change_of_price_does_not_touch_who_is_parked(t: TestApp) {
         let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
         let lot = t.lot(2).await;

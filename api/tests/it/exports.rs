@@ -32,7 +32,7 @@ async fn download(t: &TestApp, who: &Driver, id: &str) -> Answer {
 }
 
 /// Asks for it, waits and downloads.
-async fn exported(t: &TestApp, who: &Driver, options: Value) -> String {
+pub(crate) async fn exported(t: &TestApp, who: &Driver, options: Value) -> String {
     let id = request(t, who, options).await;
     finished(t, who, &id).await;
     download(t, who, &id).await.expect(200).text
@@ -53,7 +53,7 @@ async fn stay(t: &TestApp, clock: &Clock, who: &Driver, lot: i64, minutes: i64, 
     id
 }
 
-fn records(csv: &str) -> Vec<Vec<String>> {
+pub(crate) fn records(csv: &str) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     reader.records().map(|record| record.unwrap().iter().map(ToOwned::to_owned).collect()).collect()
 }
@@ -141,6 +141,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 38.
     async fn cells_that_a_spreadsheet_would_run_become_text_and_the_rest_survives(t: TestApp) {
         let clock = Clock::fixed(noon());
         let t = t.at(clock.clone()).await;
@@ -326,6 +327,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defects 37 and 39.
     async fn a_failed_export_says_so_without_internals(t: TestApp) {
         let asha = t.driver("Asha").await;
         let id = request(&t, &asha, json!({})).await;
@@ -363,6 +365,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 37.
     async fn tasks_that_are_unknown_or_anothers_do_not_exist(t: TestApp) {
         let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
         let _worker = t.work();

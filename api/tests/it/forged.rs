@@ -19,6 +19,32 @@ fn signed(claims: &Value, algorithm: Algorithm, key: &str) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
 }
 
+/// With a header that names another key, by each of the ways there are.
+fn naming_a_key(claims: &Value, algorithm: Algorithm, key: &str) -> [String; 3] {
+    let jwk = json!({ "kty": "oct", "k": "YWJj", "alg": "HS256" });
+    let [by_kid, by_url, inline] = [(); 3].map(|()| Header::new(algorithm));
+    let headers = [
+        Header { kid: Some("../../dev/null".into()), ..by_kid },
+        Header {
+            jku: Some("https://evil.example/keys".into()),
+            x5u: Some("https://evil.example/x".into()),
+            ..by_url
+        },
+        Header { jwk: Some(serde_json::from_value(jwk).unwrap()), ..inline },
+    ];
+    headers.map(|header| {
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+    })
+}
+
+/// The claims under another header, signed as HS256 would be.
+fn resigned(header: &str, payload: &str) -> String {
+    let message = format!("{header}.{payload}");
+    let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{message}.{signature}")
+}
+
 fn with(claims: &Value, name: &str, value: Value) -> String {
     let mut claims = claims.clone();
     claims[name] = value;
@@ -42,6 +68,7 @@ async fn status(t: &TestApp, token: &str) -> u16 {
 }
 
 testkit::on_both! {
+    /// Defect 12.
     async fn forged_tokens_are_refused(t: TestApp) {
         let asha = t.driver("Asha").await;
         let ravi = t.driver("Ravi").await;
@@ -49,12 +76,17 @@ testkit::on_both! {
         assert_eq!(status(&t, &signed(&good, Algorithm::HS256, JWT_SECRET)).await, 200, "what follows is refused for its own reason");
 
         let now = t.app.clock.now();
+        let rs256 = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9"; // {"alg":"RS256","typ":"JWT"}
+        let es256 = "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9"; // {"alg":"ES256","typ":"JWT"}
         let [header, payload, signature] = asha.token.split('.').collect::<Vec<_>>().try_into().unwrap();
         let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0"; // {"alg":"none","typ":"JWT"}
         let of_ravi = ravi.token.split('.').nth(1).unwrap();
         let forged = [
             ("no algorithm", format!("{none}.{payload}.")),
             ("no algorithm, with a signature", format!("{none}.{payload}.{signature}")),
+            ("RS256 by name, signed by the shared key", resigned(rs256, payload)),
+            ("ES256 by name, signed by the shared key", resigned(es256, payload)),
+            ("no algorithm by name, signed by the shared key", resigned(none, payload)),
             ("no signature", format!("{header}.{payload}.")),
             ("two parts", format!("{header}.{payload}")),
             ("another's claims", format!("{header}.{of_ravi}.{signature}")),
@@ -88,6 +120,12 @@ testkit::on_both! {
         for (what, token) in forged {
             assert_eq!(status(&t, &token).await, 401, "{what}");
         }
+        for token in naming_a_key(&good, Algorithm::HS256, "abc").into_iter().chain(naming_a_key(&good, Algorithm::HS256, "")) {
+            assert_eq!(status(&t, &token).await, 401, "the key that a token names counts nothing");
+        }
+        for token in naming_a_key(&good, Algorithm::HS256, JWT_SECRET) {
+            assert_eq!(status(&t, &token).await, 200, "what a token says of keys is not read");
+        }
         assert_eq!(status(&t, &asha.token).await, 200);
     }
 }
@@ -106,5 +144,24 @@ testkit::on_both! {
         let token = with(&claims(&asha.token), "role", json!("admin"));
         let asha = Driver { token, ..asha };
         t.post("/parking-lots", Some(&asha), json!({})).await.problem(403, "forbidden");
+    }
+}
+
+testkit::on_both! {
+    async fn tokens_of_what_is_over_are_refused(t: TestApp) {
+        let (admin, asha, ravi, meera) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.driver("Meera").await);
+        for who in [&asha, &ravi, &meera] {
+            assert_eq!(status(&t, &who.token).await, 200);
+        }
+        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+        let session = t.get("/auth/sessions", Some(&ravi)).await.body["sessions"][0]["id"].as_str().unwrap().to_owned();
+        t.delete(&format!("/auth/sessions/{session}"), Some(&ravi)).await.expect(200);
+        t.delete(&format!("/users/{}", meera.id), Some(&admin)).await.expect(200);
+        for (what, who) in [("logged out", &asha), ("an ended session", &ravi), ("a deleted user", &meera)] {
+            assert_eq!(status(&t, &who.token).await, 401, "{what}");
+            // Signed anew they are no better.
+            let again = signed(&claims(&who.token), Algorithm::HS256, JWT_SECRET);
+            assert_eq!(status(&t, &again).await, 401, "{what}");
+        }
     }
 }

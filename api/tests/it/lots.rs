@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
-use crate::support::{
-    Client, at_once, change, content, many_drivers, noon, number, plain, pointers, reserve, seconds, spots,
+use crate::{
+    hostile::HOSTILE,
+    support::{
+        Client, at_once, change, content, many_drivers, noon, number, plain, pointers, reserve, seconds,
+        spots,
+    },
 };
 
 fn form() -> Value {
@@ -494,6 +498,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 48.
     async fn lots_come_in_parts(t: TestApp) {
         let mut ids = Vec::new();
         for _ in 0..5 {
@@ -516,42 +521,6 @@ testkit::on_both! {
         }
     }
 }
-
-/// Texts that harm who is careless: SQL, HTML, formulas, templates, formats, scripts, directions, long ones.
-const HOSTILE: [&str; 32] = [
-    "'; DROP TABLE lots; --",
-    "' OR '1'='1",
-    "\"; DELETE FROM lots; --",
-    "$1",
-    "%s%s%n",
-    "?",
-    ":id",
-    "\\",
-    "\\'",
-    "100%_",
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "&lt;b&gt;",
-    "{{7*7}}",
-    "{% raw %}",
-    "${jndi:ldap://x}",
-    "=1+1",
-    "@SUM(A1)",
-    "+cmd|' /C calc'!A0",
-    "-2+3",
-    "a\tb",
-    "a\r\nBcc: x@y.z",
-    "null",
-    "undefined",
-    "../../etc/passwd",
-    "मुख्य सड़क",
-    "שלום \u{202e}abc",
-    "🚗🅿️",
-    "e\u{301}\u{327}",
-    "\u{feff}x\u{200b}y",
-    "a\u{1}\u{7f}b",
-    "\u{10ffff}\u{fffd}",
-];
 
 testkit::on_both! {
     async fn texts_of_lots_are_stored_and_returned_as_they_are(t: TestApp) {

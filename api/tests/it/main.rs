@@ -5,12 +5,17 @@
 mod accounts;
 mod activity;
 mod admin;
+mod authorisation;
 mod bookings;
 mod counters;
+mod defects;
 mod exports;
 mod forged;
+mod freshness;
+mod hostile;
 mod limits;
 mod lots;
+mod mass_assignment;
 mod model;
 mod old_client;
 mod once;

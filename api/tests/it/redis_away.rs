@@ -9,7 +9,7 @@ use testkit::TestApp;
 use crate::support::ENGINES;
 
 /// An application on a Redis of its own, which the test may take away.
-async fn with_own_redis(engine: testkit::Engine) -> (TestApp, Redis) {
+pub(crate) async fn with_own_redis(engine: testkit::Engine) -> (TestApp, Redis) {
     let redis = Redis::start().await.unwrap();
     let [cache, queue, notifications] = [0, 1, 2].map(|db| redis.url(db));
     let settings = [
@@ -36,6 +36,7 @@ async fn a_day_at_the_car_park(t: &TestApp, name: &str, patience: Duration) {
     assert!(begun.elapsed() < patience, "ten requests took {:?}", begun.elapsed());
 }
 
+/// Defect 21.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_works_while_redis_refuses_connections() {
     for engine in ENGINES {
@@ -48,6 +49,7 @@ async fn everything_works_while_redis_refuses_connections() {
     }
 }
 
+/// Defect 21.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_works_while_redis_hangs() {
     let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{Answer, Driver, PASSWORD, Processes, TestApp};
 
-use crate::support::{Client, at_once, content, many_drivers, noon, number, plain, pointers, seconds, text};
+use crate::{
+    hostile::HOSTILE,
+    support::{Client, at_once, content, many_drivers, noon, number, plain, pointers, seconds, text},
+};
 
 fn form(username: &str, email: &str) -> Value {
     json!({ "username": username, "email": email, "password": PASSWORD })
@@ -33,44 +36,6 @@ async fn second_admin(t: &TestApp, admin: &Driver, name: &str) -> Driver {
     t.post("/users", Some(admin), body).await.expect(201);
     t.log_in(&email).await
 }
-
-/// Texts that are dangerous in one place or another, at most 20 characters each, and without blanks around them.
-const HOSTILE: [&str; 34] = [
-    "' OR '1'='1",
-    "'; DROP TABLE users",
-    "\" OR \"\"=\"",
-    "x'); --",
-    "/* x */",
-    "<script>alert(1)",
-    "<img src=x onerror=1",
-    "</td></tr>",
-    "&lt;b&gt; &amp;",
-    "%s%s%n%x",
-    "{0} {name} {}",
-    "${7*7}",
-    "${jndi:ldap://x}",
-    "{{ 7 * 7 }}",
-    "{% raw %}",
-    "#{7*7} <%= 1 %>",
-    "../../etc/passwd",
-    "..\\..\\boot.ini",
-    "%2e%2e%2f",
-    "%",
-    "_",
-    "\\",
-    "\"quoted\"",
-    "`id` $(id) |id",
-    "a\r\nBcc: x@y.z",
-    "a\tb\u{1b}[31m",
-    "=1+1",
-    "\u{202e}live\u{202c}",
-    "\u{200b}\u{feff}x",
-    "\u{1f697}\u{1f3fd}\u{200d}\u{1f468}",
-    "e\u{301} \u{1e9e} \u{130}",
-    "\u{4f60}\u{597d}",
-    "null",
-    "1e400",
-];
 
 testkit::on_both! {
     /// Defect 13.
@@ -116,6 +81,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 48.
     async fn the_list_has_every_user_by_id_whole_or_in_parts(t: TestApp) {
         let admin = t.admin().await;
         let drivers = many_drivers(&t, "driver", 7).await;
@@ -340,7 +306,6 @@ testkit::on_both! {
     async fn hostile_texts_are_kept_and_returned_as_they_are(t: TestApp) {
         let (admin, asha) = (t.admin().await, t.driver("Asha").await);
         for (i, hostile) in HOSTILE.into_iter().enumerate() {
-            assert!(hostile.chars().count() <= 20 && hostile.trim() == hostile, "{hostile}");
             let texts = json!({ "username": hostile, "vehicle_number": hostile, "phone_number": hostile });
             let changed = put(&t, &asha, asha.id, texts.clone()).await.expect(200);
             let read = t.get(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);

@@ -89,6 +89,7 @@ fn cors(headers: &HeaderMap) -> Vec<&str> {
         .collect()
 }
 
+/// Defect 17.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_origins_of_the_list_are_allowed() {
     let origins = [("CORS_ORIGINS", "http://localhost:5173, https://park.example")];
@@ -146,6 +147,7 @@ async fn body(response: Response<Body>) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
+/// Defects 8 and 39.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
     let t = app().await;
@@ -177,6 +179,7 @@ async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
     assert_eq!(call("/calm").await.status(), 200);
 }
 
+/// Defect 39.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_error_is_a_problem_without_internals() {
     let t = app().await;

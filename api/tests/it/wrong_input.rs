@@ -151,6 +151,7 @@ fn the_table_covers_the_document() {
 }
 
 testkit::on_both! {
+    /// Defect 50.
     async fn bodies_that_are_not_what_is_asked_for_change_nothing(t: TestApp) {
         let world = World::new(t).await;
         let before = content(&world.t).await;
@@ -198,6 +199,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 50.
     async fn members_of_the_wrong_type_are_pointed_at_and_change_nothing(t: TestApp) {
         let world = World::new(t).await;
         let before = content(&world.t).await;
@@ -327,6 +329,7 @@ testkit::on_both! {
 }
 
 testkit::on_both! {
+    /// Defect 49.
     async fn addresses_and_methods_that_do_not_exist_say_so_and_change_nothing(t: TestApp) {
         let world = World::new(t).await;
         let before = content(&world.t).await;

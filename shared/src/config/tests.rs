@@ -54,6 +54,7 @@ fn redis_can_be_given_by_host_port_and_password() {
     assert_eq!(config.queue_redis_url.expose_secret(), "redis://broker:6379/5");
 }
 
+/// Defect 51.
 #[test]
 fn mail_tls_is_read_in_any_case() {
     for (text, expected) in [("True", true), ("true", true), ("FALSE", false), ("0", false)] {

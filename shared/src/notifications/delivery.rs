@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     activity,
     app::App,
+    counters,
     db::{at, sql},
     entities::email_delivery,
     error::{Error, Result},
@@ -225,6 +226,9 @@ async fn record_sent(app: &App, letter: &Letter) -> Result<Done> {
         activity::record(&transaction, now, letter.user_id, activity::Kind::Notification, subject).await?;
     }
     transaction.commit().await?;
+    if recorded.rows_affected() == 1 {
+        counters::count(app, "emails_sent_total");
+    }
     publish(app, &letter.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
 }

@@ -1,0 +1,354 @@
+//! Who may do what: every operation of the OpenAPI document, by everybody who may try.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use testkit::{Driver, PASSWORD, TestApp};
+
+use crate::support::{change, many_drivers, noon, seconds, spots};
+
+/// Who tries, in the order of the statuses below. The last two hold a token that was good a moment before.
+const CALLERS: [&str; 6] =
+    ["anonymous", "the owner", "another driver", "an administrator", "logged out", "deleted"];
+
+type Statuses = [u16; 6];
+
+/// Without a token, and with any.
+const fn public(status: u16) -> Statuses {
+    [status; 6]
+}
+
+/// Whoever is logged in.
+const fn anybody(status: u16) -> Statuses {
+    [401, status, status, status, 401, 401]
+}
+
+/// The owner and administrators; others are refused like this.
+const fn owner(status: u16, others: u16) -> Statuses {
+    [401, status, others, status, 401, 401]
+}
+
+/// The owner alone.
+const fn private(status: u16, others: u16) -> Statuses {
+    [401, status, others, others, 401, 401]
+}
+
+const fn admin(status: u16) -> Statuses {
+    [401, 403, 403, status, 401, 401]
+}
+
+/// An operation of the document, the call that stands for it, its body, and what becomes of it. In braces: things
+/// that are made for each caller anew.
+type Row = (&'static str, &'static str, &'static str, Statuses);
+
+const ROWS: [Row; 49] = [
+    ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
+    (
+        "POST /auth/login",
+        "/auth/login",
+        r#"{"email":"door@example.com","password":"Correct-horse-1"}"#,
+        public(200),
+    ),
+    ("POST /auth/logout", "/auth/logout", "", anybody(200)),
+    ("POST /auth/refresh", "/auth/refresh", "", anybody(200)),
+    (
+        "POST /auth/register",
+        "/auth/register",
+        r#"{"username":"r{n}","email":"r{n}@example.com","password":"Correct-horse-1"}"#,
+        public(201),
+    ),
+    ("GET /auth/sessions", "/auth/sessions", "", anybody(200)),
+    ("DELETE /auth/sessions/{id}", "/auth/sessions/{session}", "", private(200, 404)),
+    ("POST /booking/book-spot", "/booking/book-spot", r#"{"lot_id":{lot}}"#, anybody(201)),
+    ("POST /booking/occupy-spot", "/booking/occupy-spot", r#"{"reservation_id":{window}}"#, owner(200, 404)),
+    (
+        "POST /booking/release-spot",
+        "/booking/release-spot",
+        r#"{"reservation_id":{parked}}"#,
+        owner(200, 404),
+    ),
+    ("GET /debug/database-info", "/debug/database-info", "", admin(200)),
+    ("POST /export/admin/cleanup", "/export/admin/cleanup", "", admin(202)),
+    ("GET /export/admin/jobs", "/export/admin/jobs", "", admin(200)),
+    ("POST /export/csv/cancel/{id}", "/export/csv/cancel/{export}", "", owner(200, 404)),
+    ("GET /export/csv/history", "/export/csv/history", "", anybody(200)),
+    ("POST /export/csv/request", "/export/csv/request", "{}", anybody(202)),
+    ("GET /export/csv/status/{id}", "/export/csv/status/{export}", "", owner(200, 404)),
+    ("GET /export/download/{id}", "/export/download/{file}", "", owner(200, 404)),
+    ("GET /export/monthly-report", "/export/monthly-report", "", admin(200)),
+    ("GET /export/parking-details", "/export/parking-details", "", admin(200)),
+    ("GET /health", "/health", "", public(200)),
+    ("GET /health/live", "/health/live", "", public(200)),
+    ("GET /health/ready", "/health/ready", "", public(200)),
+    ("GET /health/redis", "/health/redis", "", public(200)),
+    ("GET /parking-lots", "/parking-lots", "", public(200)),
+    (
+        "POST /parking-lots",
+        "/parking-lots",
+        r#"{"location_name":"A","price":1,"address":"B","pincode":"1","number_of_slots":1}"#,
+        admin(201),
+    ),
+    ("GET /parking-lots/{id}", "/parking-lots/{lot}", "", public(200)),
+    ("PUT /parking-lots/{id}", "/parking-lots/{lot}", r#"{"price":7}"#, admin(200)),
+    ("DELETE /parking-lots/{id}", "/parking-lots/{lot}", "", admin(200)),
+    ("GET /parking-lots/{id}/available-spots", "/parking-lots/{lot}/available-spots", "", public(200)),
+    ("GET /parking-spots", "/parking-spots", "", admin(200)),
+    ("GET /parking-spots/{id}", "/parking-spots/{spot}", "", admin(200)),
+    (
+        "PUT /parking-spots/{id}",
+        "/parking-spots/{spot}",
+        r#"{"status":"occupied","user_id":{owner}}"#,
+        admin(200),
+    ),
+    ("GET /reports", "/reports", "", admin(200)),
+    ("GET /reservations", "/reservations", "", admin(200)),
+    (
+        "POST /reservations",
+        "/reservations",
+        r#"{"spot_id":{spot},"parking_time":"2026-11-21T12:00:00Z","leaving_time":"2026-11-21T13:00:00Z"}"#,
+        anybody(201),
+    ),
+    ("GET /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
+    ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
+    ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
+    ("POST /tasks/{task}", "/tasks/export-csv", "{}", anybody(202)),
+    ("GET /user-booking-history", "/user-booking-history", "", anybody(200)),
+    ("GET /user-reports", "/user-reports", "", anybody(200)),
+    ("GET /user/activity", "/user/activity", "", anybody(200)),
+    ("GET /users", "/users", "", admin(200)),
+    (
+        "POST /users",
+        "/users",
+        r#"{"username":"c{n}","email":"c{n}@example.com","password":"Correct-horse-1"}"#,
+        admin(201),
+    ),
+    ("GET /users/{id}", "/users/{owner}", "", owner(200, 403)),
+    ("PUT /users/{id}", "/users/{owner}", r#"{"phone_number":"{n}"}"#, owner(200, 403)),
+    ("DELETE /users/{id}", "/users/{owner}", "", admin(200)),
+    ("GET /users/{id}/reservations", "/users/{owner}/reservations", "", owner(200, 403)),
+];
+
+/// The same operations, where what they are about comes in another way.
+const MORE: [Row; 6] = [
+    ("GET /user/activity", "/user/activity?user_id={owner}", "", owner(200, 403)),
+    ("GET /tasks/{task}", "/tasks/export-csv?task_id={export}", "", owner(200, 404)),
+    (
+        "POST /reservations",
+        "/reservations",
+        r#"{"user_id":{owner},"spot_id":{spot},"parking_time":"2026-11-21T12:00:00Z","leaving_time":"2026-11-21T13:00:00Z"}"#,
+        owner(201, 403),
+    ),
+    ("POST /export/csv/request", "/export/csv/request", r#"{"scope":"all"}"#, admin(202)),
+    ("POST /tasks/{task}", "/tasks/export-csv", r#"{"scope":"all"}"#, admin(202)),
+    ("GET /users/{id}/reservations", "/users/{owner}/reservations?limit=1", "", owner(200, 403)),
+];
+
+#[test]
+fn every_operation_of_the_document_has_a_row_that_agrees_with_its_security() {
+    let document = serde_json::to_value(api::routes::document()).unwrap();
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{} {}", method.to_uppercase(), path.strip_prefix("/api").unwrap());
+            let row = ROWS.iter().find(|row| row.0 == name);
+            let (.., statuses) = row.unwrap_or_else(|| panic!("{name} has no row"));
+            let secured = operation.get("security").is_some();
+            assert_eq!([statuses[0] == 401, statuses[4] == 401, statuses[5] == 401], [secured; 3], "{name}");
+            let for_admins = operation["security"][0]["bearer"][0] == "admin";
+            assert_eq!(statuses[1] == 403 && statuses[2] == 403, for_admins, "{name}");
+            for status in statuses {
+                assert!(
+                    operation["responses"].get(status.to_string()).is_some(),
+                    "{name} may answer {status}"
+                );
+            }
+            documented.insert(name);
+        }
+    }
+    let rows: BTreeSet<_> = ROWS.iter().map(|row| row.0.to_owned()).collect();
+    assert_eq!((rows.len(), &rows), (ROWS.len(), &documented));
+}
+
+/// What one caller of one operation finds: people and things of their own.
+struct Scene<'a> {
+    t: &'a TestApp,
+    admin: &'a Driver,
+    owner: Driver,
+    number: usize,
+}
+
+impl Scene<'_> {
+    /// The text with what is in braces made and named.
+    async fn fill(&self, text: &str) -> String {
+        let mut text =
+            text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
+        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}"] {
+            if text.contains(thing) {
+                text = text.replace(thing, &self.make(thing).await);
+            }
+        }
+        text
+    }
+
+    async fn make(&self, thing: &str) -> String {
+        let (t, owner) = (self.t, Some(&self.owner));
+        match thing {
+            "{lot}" => t.lot(1).await.to_string(),
+            "{spot}" => spots(t, t.lot(1).await).await[0].to_string(),
+            "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
+            "{window}" => {
+                let spot = spots(t, t.lot(1).await).await[0];
+                let window = json!({ "spot_id": spot, "parking_time": noon(), "leaving_time": noon() + seconds(3600) });
+                t.post("/reservations", owner, window).await.expect(201).body["reservation"]["id"].to_string()
+            }
+            "{session}" => text(&t.get("/auth/sessions", owner).await.expect(200).body["sessions"][0]["id"]),
+            _ => {
+                let id =
+                    text(&t.post("/export/csv/request", owner, json!({})).await.expect(202).body["task_id"]);
+                if thing == "{file}" {
+                    let _worker = t.work();
+                    t.eventually("there is a file", async || {
+                        t.get(&format!("/export/download/{id}"), owner).await.status == 200
+                    })
+                    .await;
+                }
+                id
+            }
+        }
+    }
+
+    /// Whose token is sent.
+    async fn caller(&self, who: &str) -> Option<Driver> {
+        let (t, owner) = (self.t, self.owner.clone());
+        match who {
+            "anonymous" => return None,
+            "another driver" => return many_drivers(t, &format!("other{}x", self.number), 1).await.pop(),
+            "an administrator" => {
+                let admin = many_drivers(t, &format!("admin{}x", self.number), 1).await.pop().unwrap();
+                let text = "UPDATE users SET role = 'admin' WHERE id = $1";
+                change(t, text, [admin.id.into()]).await.unwrap();
+                return Some(admin);
+            }
+            _ => {}
+        }
+        // So that the session is believed for a while without asking.
+        t.get("/auth/sessions", Some(&owner)).await.expect(200);
+        if who == "logged out" {
+            t.post("/auth/logout", Some(&owner), json!({})).await.expect(200);
+        }
+        if who == "deleted" {
+            t.delete(&format!("/users/{}", owner.id), Some(self.admin)).await.expect(200);
+        }
+        Some(owner)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+async fn everybody_tries(t: &TestApp, rows: &[Row]) {
+    let admin = t.admin().await;
+    let door = json!({ "username": "Door", "email": "door@example.com", "password": PASSWORD });
+    t.post("/auth/register", None, door).await.expect(201);
+    let mut wrong = Vec::new();
+    for (row, (operation, path, body, expected)) in rows.iter().enumerate() {
+        for (caller, who) in CALLERS.into_iter().enumerate() {
+            let number = 10 * row + caller;
+            let owner = many_drivers(t, &format!("owner{number}x"), 1).await.pop().unwrap();
+            let scene = Scene { t, admin: &admin, owner, number };
+            let filled = scene.fill(&format!("{path} {body}")).await;
+            let (path, body) = filled.split_once(' ').unwrap();
+            let holder = scene.caller(who).await;
+            // Half of them at the alias, which is the same.
+            let place = if (row + caller) % 2 == 0 { "" } else { "/" };
+            let method: Method = operation.split(' ').next().unwrap().parse().unwrap();
+            let mut request = t.request(method, &format!("{place}{path}"), holder.as_ref());
+            if !body.is_empty() {
+                request = request.header("content-type", "application/json").body(body.to_owned());
+            }
+            let answer = t.send(request).await;
+            if answer.status.as_u16() != expected[caller] {
+                wrong.push(format!(
+                    "{operation} by {who} ({place}{path} {body}), not {}: {}",
+                    expected[caller], answer.text
+                ));
+            }
+            if operation.starts_with("GET ") {
+                let head = t.send(t.request(Method::HEAD, path, holder.as_ref())).await;
+                assert_eq!((head.status, head.text.as_str()), (answer.status, ""), "HEAD {path} by {who}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+testkit::on_both! {
+    async fn everybody_may_do_what_is_theirs_and_nothing_else(t: TestApp) {
+        let t = t.at(Clock::fixed(noon())).await;
+        everybody_tries(&t, &ROWS).await;
+    }
+
+    async fn whose_it_is_counts_also_where_the_path_does_not_say_so(t: TestApp) {
+        let t = t.at(Clock::fixed(noon())).await;
+        everybody_tries(&t, &MORE).await;
+    }
+}
+
+testkit::on_both! {
+    async fn what_is_no_operation_needs_the_same_rights_as_its_neighbours(t: TestApp) {
+        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+        for place in ["", "/"] {
+            let (export, action) = (format!("{place}/export/nothing"), format!("{place}/booking/nothing"));
+            t.get(&export, None).await.problem(401, "unauthenticated");
+            t.get(&export, Some(&asha)).await.problem(403, "forbidden");
+            t.get(&export, Some(&admin)).await.problem(400, "unknown_export");
+            t.post(&action, None, json!({})).await.problem(401, "unauthenticated");
+            t.post(&action, Some(&asha), json!({})).await.problem(400, "unknown_action");
+        }
+    }
+
+    async fn other_spellings_and_headers_open_no_door(t: TestApp) {
+        let asha = t.driver("Asha").await;
+        for path in [
+            "//users/", "//Users", "//USERS", "//users%2F", "//%75sers", "//users%00", "//users%20", "//users;a=b", "//users.json", "///users",
+            "//api//users", "//api/users/", "//API/users", "//api/api/users", "//health/%2e%2e/users", "//health/..%2Fusers", "//health\\..\\users",
+            "//parking-lots/..%2freservations", "//users/1/", "//users/1%2Freservations",
+        ] {
+            for who in [None, Some(&asha)] {
+                let status = t.get(path, who).await.status.as_u16();
+                assert!([401, 403, 404].contains(&status), "{path}: {status}");
+            }
+        }
+        let lots = t.get("/parking-lots", None).await.expect(200).text;
+        for (name, value) in [
+            ("x-original-url", "/users"), ("x-rewrite-url", "/users"), ("x-http-method-override", "DELETE"), ("x-http-method", "DELETE"),
+            ("x-method-override", "POST"), ("x-forwarded-prefix", "/users"), ("x-forwarded-user", "admin"), ("x-user-id", "1"), ("x-role", "admin"),
+            ("cookie", "access_token=x; role=admin"), ("forwarded", "for=127.0.0.1"), ("x-real-ip", "127.0.0.1"),
+        ] {
+            let with = |path: &str, who: Option<&Driver>| t.request(Method::GET, path, who).header(name, value);
+            assert_eq!(t.send(with("/parking-lots", None)).await.expect(200).text, lots, "{name}");
+            t.send(with("/users", None)).await.problem(401, "unauthenticated");
+            t.send(with("/users", Some(&asha))).await.problem(403, "forbidden");
+        }
+    }
+
+    async fn the_key_of_a_request_opens_no_answer_of_others(t: TestApp) {
+        let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
+        let lot = t.lot(3).await;
+        let book = async |who: Option<&Driver>| {
+            let request = t.request(Method::POST, "/booking/book-spot", who).header("idempotency-key", "k");
+            t.send(request.json(&json!({ "lot_id": lot }))).await
+        };
+        let ids = [book(Some(&asha)).await, book(Some(&ravi)).await, book(Some(&admin)).await]
+            .map(|answer| answer.expect(201).body["reservation"]["id"].to_string());
+        assert_eq!(BTreeSet::from(ids).len(), 3, "each has a booking of their own");
+        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+        t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
+        for who in [None, Some(&asha), Some(&ravi)] {
+            book(who).await.problem(401, "unauthenticated");
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Caches never show what is over: the read after a write sees it, in every process.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::{
+    app::App,
+    cache::{self, Entry, Group, Load, Recipe},
+    clock::Clock,
+};
+use testkit::{Answer, Driver, TestApp};
+use tokio::sync::Notify;
+
+use crate::{
+    redis_away::with_own_redis,
+    support::{ENGINES, at_once, noon, spots},
+};
+
+/// Two API processes with warm caches, and one that has no cache and so tells the truth.
+struct Processes {
+    writer: TestApp,
+    reader: TestApp,
+    truth: TestApp,
+    admin: Driver,
+    asha: Driver,
+    lot: i64,
+}
+
+impl Processes {
+    async fn new(t: &TestApp, clock: &Clock) -> Self {
+        let writer = t.at(clock.clone()).await;
+        let closed = devstack::free_port().unwrap().to_string();
+        let reader = writer.second_process(&[]).await;
+        let truth = writer.second_process(&[("REDIS_PORT", &closed)]).await;
+        let (admin, asha) = (writer.admin().await, writer.driver("Asha").await);
+        let lot = writer.lot(3).await;
+        Self { writer, reader, truth, admin, asha, lot }
+    }
+
+    /// Everything that is kept, with who may see it.
+    fn views(&self) -> Vec<(String, Option<&Driver>)> {
+        let (lot, id) = (self.lot, self.asha.id);
+        vec![
+            ("/parking-lots".to_owned(), None),
+            (format!("/parking-lots/{lot}"), None),
+            (format!("/parking-lots/{lot}/available-spots"), None),
+            ("/users".to_owned(), Some(&self.admin)),
+            (format!("/users/{id}"), Some(&self.admin)),
+            (format!("/users/{id}/reservations"), Some(&self.admin)),
+            ("/user-reports".to_owned(), Some(&self.asha)),
+            ("/user-booking-history".to_owned(), Some(&self.asha)),
+            ("/reports".to_owned(), Some(&self.admin)),
+        ]
+    }
+
+    async fn seen(&self, by: &TestApp) -> Vec<(String, Value)> {
+        let mut seen = Vec::new();
+        for (path, who) in self.views() {
+            let mut answer = by.get(&path, who).await;
+            // Those are counted in Redis, and never kept.
+            if let Some(data) = answer.body.pointer_mut("/data").and_then(Value::as_object_mut) {
+                data.remove("redis_analytics");
+            }
+            seen.push((path, json!({ "status": answer.status.as_u16(), "body": answer.body })));
+        }
+        seen.iter_mut().for_each(|(_, seen)| {
+            if seen["status"] != 200 {
+                seen["body"] = json!("refused");
+            }
+        });
+        seen
+    }
+
+    /// What every process shows, which is what is true.
+    async fn agree(&self, after: &str) -> Vec<(String, Value)> {
+        let truth = self.seen(&self.truth).await;
+        for process in [&self.reader, &self.writer] {
+            for (seen, truth) in self.seen(process).await.iter().zip(&truth) {
+                assert_eq!(seen, truth, "after {after}");
+            }
+        }
+        truth
+    }
+
+    /// Writes through one process while both have everything in their caches. Says which views changed.
+    async fn write(&self, what: &str, who: Option<&Driver>, body: Value) -> Write {
+        let before = self.seen(&self.reader).await;
+        assert_eq!(self.seen(&self.writer).await, before, "{what}");
+        let (method, path) = what.split_once(' ').unwrap();
+        let request = self.writer.request(method.parse::<Method>().unwrap(), path, who).json(&body);
+        let answer = self.writer.send(request).await;
+        assert!(answer.status.is_success(), "{what}: {}", answer.text);
+        let after = self.agree(what).await;
+        let changed = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .map(|(_, after)| after.0.clone());
+        Write { answer, changed: changed.collect() }
+    }
+}
+
+struct Write {
+    answer: Answer,
+    changed: Vec<String>,
+}
+
+impl Write {
+    fn id(&self, of: &str) -> i64 {
+        self.answer.body[of]["id"].as_i64().expect("an id")
+    }
+
+    /// The views that changed, shortly.
+    #[track_caller]
+    fn changed(self, expected: &[&str]) -> Self {
+        for part in expected {
+            assert!(
+                self.changed.iter().any(|path| path.ends_with(part)),
+                "{part} is not among {:?}",
+                self.changed
+            );
+        }
+        self
+    }
+}
+
+/// Operations that change nothing of what is kept.
+const WITHOUT_EFFECT: [&str; 8] = [
+    "POST /auth/login",
+    "POST /auth/logout",
+    "POST /auth/refresh",
+    "DELETE /auth/sessions/{id}",
+    "POST /export/admin/cleanup",
+    "POST /export/csv/cancel/{id}",
+    "POST /export/csv/request",
+    "POST /tasks/{task}",
+];
+
+/// Those that the test below makes.
+const WRITES: [&str; 13] = [
+    "POST /auth/register",
+    "POST /booking/book-spot",
+    "POST /booking/occupy-spot",
+    "POST /booking/release-spot",
+    "POST /parking-lots",
+    "PUT /parking-lots/{id}",
+    "DELETE /parking-lots/{id}",
+    "PUT /parking-spots/{id}",
+    "POST /reservations",
+    "DELETE /reservations/{id}",
+    "POST /users",
+    "PUT /users/{id}",
+    "DELETE /users/{id}",
+];
+
+#[test]
+fn every_write_of_the_document_is_among_those_that_are_tried() {
+    let document = serde_json::to_value(api::routes::document()).unwrap();
+    let mut writes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|method| *method != "get") {
+            writes.insert(format!("{} {}", method.to_uppercase(), path.strip_prefix("/api").unwrap()));
+        }
+    }
+    let known: BTreeSet<_> = WRITES.iter().chain(&WITHOUT_EFFECT).map(|name| (*name).to_owned()).collect();
+    assert_eq!(writes, known);
+}
+
+testkit::on_both! {
+    /// Defect 44.
+    async fn the_next_read_in_any_process_shows_what_was_written(t: TestApp) {
+        let clock = Clock::fixed(noon());
+        let p = Processes::new(&t, &clock).await;
+        let (admin, asha, lot) = (Some(&p.admin), Some(&p.asha), p.lot);
+        let spot = spots(&p.writer, lot).await[1];
+        let lots = ["/parking-lots", "/available-spots", &format!("/parking-lots/{lot}")];
+        let mine = ["/reservations", "/user-booking-history", "/user-reports", "/reports"];
+
+        let form = json!({ "username": "Ravi", "email": "ravi@example.com", "password": testkit::PASSWORD });
+        let ravi = p.write("POST /auth/register", None, form).await.changed(&["/users", "/reports"]).id("user");
+        let form = json!({ "username": "Meera", "email": "meera@example.com", "password": testkit::PASSWORD });
+        p.write("POST /users", admin, form).await.changed(&["/users", "/reports"]);
+        let me = format!("/users/{}", p.asha.id);
+        p.write(&format!("PUT {me}"), asha, json!({ "username": "Asha R.", "vehicle_number": "MH 1" })).await
+            .changed(&["/users", &me, "/reservations", "/user-booking-history"][..3]);
+
+        let form = json!({ "location_name": "B", "price": 5, "address": "B", "pincode": "1", "number_of_slots": 1 });
+        let other = p.write("POST /parking-lots", admin, form).await.changed(&["/parking-lots", "/reports"]).id("lot");
+        p.write(&format!("PUT /parking-lots/{lot}"), admin, json!({ "location_name": "C", "number_of_slots": 4 })).await.changed(&lots);
+        p.write(&format!("DELETE /parking-lots/{other}"), admin, json!({})).await.changed(&["/parking-lots", "/reports"]);
+
+        let reservation = p.write("POST /booking/book-spot", asha, json!({ "lot_id": lot })).await.changed(&lots).changed(&mine).id("reservation");
+        p.write(&format!("PUT /parking-lots/{lot}"), admin, json!({ "location_name": "D", "address": "E" })).await.changed(&lots).changed(&mine[..2]);
+        clock.advance(TimeDelta::minutes(61));
+        p.write("POST /booking/release-spot", asha, json!({ "reservation_id": reservation })).await.changed(&lots).changed(&mine);
+
+        let window = json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::hours(2) });
+        let reservation = p.write("POST /reservations", asha, window.clone()).await.changed(&lots).changed(&mine[..1]).id("reservation");
+        p.write(&format!("DELETE /reservations/{reservation}"), asha, json!({})).await.changed(&lots).changed(&mine[..1]);
+        let reservation = p.write("POST /reservations", asha, window).await.changed(&lots).changed(&mine[..1]).id("reservation");
+        p.write("POST /booking/occupy-spot", asha, json!({ "reservation_id": reservation })).await.changed(&mine);
+        clock.advance(TimeDelta::minutes(5));
+        p.write(&format!("PUT /parking-spots/{spot}"), admin, json!({ "status": "available" })).await.changed(&lots).changed(&mine);
+        p.write(&format!("PUT /parking-spots/{spot}"), admin, json!({ "status": "occupied", "user_id": ravi })).await.changed(&lots).changed(&["/reports"]);
+        p.write(&format!("DELETE /users/{ravi}"), admin, json!({})).await.changed(&lots).changed(&["/users", "/reports"]);
+        p.write("POST /booking/book-spot", asha, json!({ "lot_id": lot })).await.changed(&lots);
+        p.write(&format!("DELETE {me}"), admin, json!({})).await.changed(&lots).changed(&["/users", &me, "/reservations"]);
+    }
+
+    async fn the_next_read_shows_what_the_time_has_done(t: TestApp) {
+        // Half an hour before a new day and month in Asia/Kolkata.
+        let clock = Clock::fixed("2026-11-30T18:00:00Z".parse().unwrap());
+        let p = Processes::new(&t, &clock).await;
+        let (asha, spot) = (Some(&p.asha), spots(&p.writer, p.lot).await[1]);
+        let until = |minutes| json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::minutes(minutes) });
+        let reservation = p.write("POST /booking/book-spot", asha, json!({ "lot_id": p.lot })).await.id("reservation");
+        clock.advance(TimeDelta::minutes(4));
+        p.agree("four minutes of a session").await;
+        clock.advance(TimeDelta::minutes(1));
+        p.agree("five minutes of a session").await;
+        p.write("POST /booking/release-spot", asha, json!({ "reservation_id": reservation })).await;
+        p.write("POST /reservations", asha, until(10)).await;
+        clock.advance(TimeDelta::minutes(10));
+        p.agree("the end of a window").await;
+        let before = p.agree("the end of a window").await;
+        clock.advance(TimeDelta::minutes(31));
+        p.agree("the end of the month").await;
+        assert!(shared::bookings::expire_no_shows(&p.writer.app).await.unwrap() <= 1);
+        assert_ne!(p.agree("a no-show").await, before);
+    }
+
+    async fn whoever_reads_while_others_write_sees_at_least_what_was_answered(t: TestApp) {
+        let t = Arc::new(t);
+        let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
+        let (admin, lot) = (t.admin().await, t.lot(1).await);
+        t.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": 0 })).await.expect(200);
+        let answered = Arc::new(AtomicUsize::new(0));
+        let readers = (0..6).map(|reader| {
+            let (t, answered) = (processes[reader % 2].clone(), answered.clone());
+            async move {
+                let mut floor = 0;
+                while floor < WRITES_TO_SEE {
+                    floor = answered.load(Ordering::SeqCst);
+                    let price = price(&t, lot).await.as_f64().unwrap();
+                    assert!(price >= f64::from(u32::try_from(floor).unwrap()), "{price} after {floor} was answered");
+                }
+            }
+        });
+        let readers = tokio::spawn(at_once(readers.collect::<Vec<_>>()));
+        for write in 1..=WRITES_TO_SEE {
+            let writer = &processes[write % 2];
+            writer.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": write })).await.expect(200);
+            answered.store(write, Ordering::SeqCst);
+        }
+        readers.await.unwrap();
+    }
+
+    async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
+        let reader = t.second_process(&[]).await;
+        let slow = Slow::default();
+        for group in [Group::Catalog, Group::Occupancy, Group::Users, Group::User(7)] {
+            let recipe = Recipe { key: format!("test:{group}"), groups: vec![group], ttl: Duration::from_secs(300) };
+            slow.says("old");
+            let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
+            slow.reading.notified().await;
+            slow.says("new");
+            cache::changed(&t.app, &[group]).await;
+            // In the process of the slow reader, those who come after the write wait for a look that begins after it.
+            let late = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), false));
+            assert_eq!(slow.clone().get(t.app.clone(), recipe.clone(), false).await, "new", "{group}");
+            slow.go_on.notify_one();
+            assert_eq!(held.await.unwrap(), "old", "it asked before the write, so it may be told what was before");
+            assert_eq!(late.await.unwrap(), "new", "{group}");
+            for app in [&t.app, &reader.app, &t.app] {
+                assert_eq!(slow.clone().get(app.clone(), recipe.clone(), false).await, "new", "{group}");
+            }
+            let looks = slow.looks.load(Ordering::SeqCst);
+            slow.clone().get(t.app.clone(), recipe.clone(), false).await;
+            assert_eq!(slow.looks.load(Ordering::SeqCst), looks, "what is fresh is kept");
+            // The slow reader was the last to store: what it stored is not believed either.
+            slow.says("old");
+            cache::changed(&t.app, &[group]).await;
+            let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
+            slow.reading.notified().await;
+            slow.says("newer");
+            cache::changed(&t.app, &[group]).await;
+            slow.go_on.notify_one();
+            held.await.unwrap();
+            assert_eq!(slow.clone().get(t.app.clone(), recipe, false).await, "newer", "{group}");
+        }
+    }
+}
+
+/// Writes of the test with many readers.
+const WRITES_TO_SEE: usize = 150;
+
+/// A database that can be held up while it is read.
+#[derive(Clone, Default)]
+struct Slow {
+    row: Arc<std::sync::Mutex<&'static str>>,
+    looks: Arc<AtomicUsize>,
+    reading: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
+impl Slow {
+    fn says(&self, what: &'static str) {
+        *self.row.lock().unwrap() = what;
+    }
+
+    async fn get(self, app: App, recipe: Recipe, held: bool) -> String {
+        let first = Arc::new(std::sync::atomic::AtomicBool::new(held));
+        let load: Load = Box::new(move || {
+            let (slow, held) = (self.clone(), first.swap(false, Ordering::SeqCst));
+            Box::pin(async move {
+                slow.looks.fetch_add(1, Ordering::SeqCst);
+                let row = *slow.row.lock().unwrap();
+                if held {
+                    slow.reading.notify_one();
+                    slow.go_on.notified().await;
+                }
+                Ok(Entry::of(row.as_bytes().to_vec()))
+            })
+        });
+        let entry = cache::get(&app, recipe, load).await.unwrap();
+        String::from_utf8(entry.body.to_vec()).unwrap()
+    }
+}
+
+async fn price(t: &TestApp, lot: i64) -> Value {
+    t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"]["price"].clone()
+}
+
+/// Redis goes before a write and comes back after it, by turns with its memory and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_while_redis_was_away_is_seen_when_it_returns() {
+    for engine in ENGINES {
+        let (t, mut redis) = with_own_redis(engine).await;
+        let t = t.second_process(&[("CACHE_PARKING_TTL", "3600")]).await;
+        let (admin, lot) = (t.admin().await, t.lot(1).await);
+        let path = format!("/parking-lots/{lot}");
+        for (round, killed) in [(1, true), (2, false), (3, true), (4, false)] {
+            warm(&t, lot).await;
+            let before = price(&t, lot).await;
+            if killed {
+                redis.kill().await.unwrap()
+            } else {
+                redis.pause().unwrap()
+            }
+            t.put(&path, Some(&admin), json!({ "price": round })).await.expect(200);
+            assert_ne!(price(&t, lot).await, before);
+            assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "while it is away");
+            if killed {
+                redis.restart().await.unwrap()
+            } else {
+                redis.resume().unwrap()
+            }
+            for _ in 0..20 {
+                assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "after it is back");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Reads until the answer is kept: not before the process talks to Redis again.
+async fn warm(t: &TestApp, lot: i64) {
+    let kept = redis::Cmd::exists(t.app.redis.keys().cached(&format!("parking_lot:{lot}")));
+    t.eventually("the lot is kept", async || {
+        price(t, lot).await;
+        t.app.redis.ask(async |mut redis| kept.query_async(&mut redis).await).await.unwrap_or(false)
+    })
+    .await;
+}
+
+async fn if_none_match(t: &TestApp, path: &str, who: &Driver, tags: &str) -> Answer {
+    t.send(t.request(Method::GET, path, Some(who)).header("if-none-match", tags)).await
+}
+
+testkit::on_both! {
+    async fn who_has_the_answer_already_is_told_so(t: TestApp) {
+        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
+        let asha_reads = [
+            "/parking-lots".to_owned(), format!("/parking-lots/{lot}"), format!("/parking-lots/{lot}/available-spots"),
+            format!("/users/{}/reservations", asha.id), "/user-reports".to_owned(), "/user-booking-history".to_owned(),
+            format!("/users/{}", asha.id),
+        ];
+        let mut reads: Vec<_> = asha_reads.iter().map(|path| (path.as_str(), &asha)).collect();
+        reads.push(("/users", &admin));
+        let mut tags = Vec::new();
+        for (path, who) in &reads {
+            let answer = t.get(path, Some(who)).await.expect(200);
+            let tag = answer.headers["etag"].to_str().unwrap().to_owned();
+            assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{path}: {tag}");
+            assert_eq!(answer.headers["cache-control"], "private, no-cache");
+            for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), format!("\"a\",W/{tag},\"b\""), "*".to_owned()] {
+                let answer = if_none_match(&t, path, who, &known).await.expect(304);
+                assert_eq!((answer.text.as_str(), answer.headers["etag"].to_str().unwrap()), ("", tag.as_str()), "{path}");
+            }
+            for unknown in ["\"other\"", "W/\"other\"", "", "nonsense", &tag.replace('"', ""), &format!("{tag}x"), &format!("w/{tag}")] {
+                assert_eq!(if_none_match(&t, path, who, unknown).await.expect(200).text, answer.text, "{path} {unknown}");
+            }
+            tags.push(tag);
+        }
+        let reservation = t.book(&asha, lot).await;
+        t.release(&asha, reservation).await.expect(200);
+        t.book(&asha, lot).await;
+        t.put(&format!("/users/{}", asha.id), Some(&asha), json!({ "username": "Asha R." })).await.expect(200);
+        for ((path, who), tag) in reads.iter().zip(&tags) {
+            let answer = if_none_match(&t, path, who, tag).await.expect(200);
+            assert_ne!(answer.headers["etag"].to_str().unwrap(), tag, "{path}");
+            assert!(answer.body["msg"].is_string(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Members that a client may not set are put into every body: nothing comes of them.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use shared::clock::Clock;
+use testkit::{Driver, PASSWORD, TestApp};
+use uuid::Uuid;
+
+use crate::support::{content, noon, spots};
+
+/// What everybody would like to set.
+fn greed() -> Map<String, Value> {
+    let greed = json!({
+        "role": "admin", "is_admin": true, "id": 1, "user_id": 1, "owner_id": 1, "lot": { "available_slots": 9_999 },
+        "parking_cost": 0, "cost_minor": 0, "hourly_rate": 0, "hourly_rate_minor": 0, "price_minor": 0,
+        "available_slots": 9_999, "status": "completed", "state": "completed", "version": 99, "retiring": true,
+        "deleted_at": "2020-01-01T00:00:00Z", "archived_at": "2020-01-01T00:00:00Z", "created_at": "2020-01-01T00:00:00Z",
+        "email_key": "x", "username_key": "x", "password_hash": "x", "reminders_off": true, "sid": "x", "everyone": true,
+        "starts_at": "2020-01-01T00:00:00Z", "started_at": "2020-01-01T00:00:00Z", "ended_at": "2020-01-01T00:00:00Z",
+        "expires_at": "2099-01-01T00:00:00Z", "bytes": 1, "path": "/etc/passwd", "file_name": "../x", "user": { "role": "admin" },
+        "__proto__": { "role": "admin" }, "constructor": { "prototype": { "is_admin": true } },
+    });
+    greed.as_object().unwrap().clone()
+}
+
+/// The operations with a body, and the members that each documents.
+fn documented() -> Vec<(String, BTreeSet<String>)> {
+    let document = serde_json::to_value(api::routes::document()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+            let Some(schema) = schema.as_str() else { continue };
+            let schema = &document["components"]["schemas"][schema.rsplit('/').next().unwrap()];
+            let members = schema["properties"].as_object().unwrap().keys().cloned().collect();
+            found
+                .push((format!("{} {}", method.to_uppercase(), path.strip_prefix("/api").unwrap()), members));
+        }
+    }
+    found
+}
+
+/// A world and the story that happens in it, with greed or without.
+struct Story {
+    t: TestApp,
+    clock: Clock,
+    greedy: bool,
+    documented: Vec<(String, BTreeSet<String>)>,
+    told: BTreeSet<String>,
+    answers: Vec<(String, u16, String)>,
+}
+
+impl Story {
+    /// An answer to the operation, whose body may hold more than it should.
+    async fn step(&mut self, operation: &str, id: i64, who: Option<(&Driver, bool)>, body: Value) -> Value {
+        let (_, members) =
+            self.documented.iter().find(|(name, _)| name == operation).expect("it is documented");
+        let is_admin = who.is_some_and(|(_, is_admin)| is_admin);
+        let mut sent = body.clone();
+        if self.greedy {
+            for (name, value) in greed() {
+                // What an operation is for is no greed, except the role, which counts from administrators only.
+                let meant = members.contains(&name) && (name != "role" || is_admin);
+                if !meant {
+                    sent[name] = value;
+                }
+            }
+        }
+        let (method, path) = operation.split_once(' ').unwrap();
+        let path = path.replace("{id}", &id.to_string()).replace("{task}", "export-csv");
+        let request =
+            self.t.request(method.parse::<Method>().unwrap(), &path, who.map(|(who, _)| who)).json(&sent);
+        let mut answer = self.t.send(request).await;
+        if let Some(answer) = answer.body.as_object_mut() {
+            answer.remove("token");
+        }
+        let told = scrubbed(&answer.body.to_string());
+        self.answers.push((format!("{operation} {body}"), answer.status.as_u16(), told));
+        self.told.insert(operation.to_owned());
+        answer.body
+    }
+}
+
+/// Without what is random: ids that are UUIDs, and hashes of passwords.
+fn scrubbed(text: &str) -> String {
+    let (mut scrubbed, mut rest) = (String::new(), text);
+    while let Some(first) = rest.chars().next() {
+        if rest.get(..36).is_some_and(|id| Uuid::parse_str(id).is_ok()) {
+            scrubbed.push_str("(id)");
+            rest = &rest[36..];
+        } else if rest.starts_with("$argon2") {
+            scrubbed.push_str("(hash)");
+            rest = &rest[rest.find('"').unwrap_or(rest.len())..];
+        } else {
+            scrubbed.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    scrubbed
+}
+
+async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let admin = t.admin().await;
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let lot = t.lot(3).await;
+    let spot = spots(&t, lot).await[2];
+    let mut story =
+        Story { t, clock, greedy, documented: documented(), told: BTreeSet::new(), answers: Vec::new() };
+    let s = &mut story;
+    let (asha, boss) = (Some((&asha, false)), Some((&admin, true)));
+    let me = asha.unwrap().0.id;
+
+    let form = |name: &str| json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });
+    s.step("POST /auth/register", 0, None, form("Meera")).await;
+    s.step("POST /auth/login", 0, None, json!({ "email": "meera@example.com", "password": PASSWORD })).await;
+    s.step("PUT /users/{id}", me, asha, json!({ "phone_number": "1" })).await;
+    s.step("PUT /users/{id}", me, asha, json!({})).await;
+    s.step("PUT /users/{id}", ravi.id, asha, json!({ "phone_number": "2" })).await;
+
+    let booked = s.step("POST /booking/book-spot", 0, asha, json!({ "lot_id": lot })).await;
+    s.clock.advance(TimeDelta::minutes(61));
+    let release = json!({ "reservation_id": booked["reservation"]["id"], "transaction_id": "T", "payment_method": "card" });
+    let released = s.step("POST /booking/release-spot", 0, asha, release.clone()).await;
+    assert_eq!(released["reservation"]["parking_cost"], 51.0, "the bill is the server's");
+    s.step("POST /booking/release-spot", 0, asha, release).await;
+    let window = |from: i64, to: i64| json!({ "spot_id": spot, "parking_time": noon() + TimeDelta::hours(from), "leaving_time": noon() + TimeDelta::hours(to) });
+    s.step("POST /reservations", 0, asha, window(30, 31)).await;
+    let reserved = s.step("POST /reservations", 0, asha, window(2, 4)).await;
+    s.clock.advance(TimeDelta::minutes(60));
+    s.step("POST /booking/occupy-spot", 0, asha, json!({ "reservation_id": reserved["reservation"]["id"] }))
+        .await;
+    s.step("POST /export/csv/request", 0, asha, json!({ "lot_id": lot })).await;
+    s.step("POST /tasks/{task}", 0, asha, json!({})).await;
+
+    // What is the administrators', by a driver and then by one of them, who counts nothing and numbers nothing either.
+    for who in [asha, boss] {
+        s.step("POST /users", 0, who, form("Nila")).await;
+        let lot_form =
+            json!({ "location_name": "B", "price": 5, "address": "B", "pincode": "1", "number_of_slots": 2 });
+        s.step("POST /parking-lots", 0, who, lot_form).await;
+        s.step("PUT /parking-lots/{id}", lot, who, json!({ "price": 30, "number_of_slots": 5 })).await;
+        s.step("PUT /parking-lots/{id}", lot, who, json!({})).await;
+        s.step("PUT /parking-spots/{id}", spot, who, json!({ "status": "available" })).await;
+        s.step("PUT /users/{id}", ravi.id, who, json!({ "vehicle_number": "MH 1" })).await;
+    }
+    let mut rows: Vec<_> = content(&story.t).await.iter().map(|row| scrubbed(row)).collect();
+    rows.sort_unstable();
+    (story, rows)
+}
+
+testkit::on_both! {
+    /// Defects 4 and 29.
+    async fn members_that_are_not_asked_for_change_nothing(t: TestApp) {
+        let other = TestApp::start(t.engine).await;
+        let (modest, rows) = told(t, false).await;
+        let (greedy, rows_of_greed) = told(other, true).await;
+        for (modest, greedy) in modest.answers.iter().zip(&greedy.answers) {
+            assert_eq!(modest, greedy);
+        }
+        assert_eq!(modest.answers.len(), greedy.answers.len());
+        assert!(modest.answers.iter().filter(|(_, status, _)| *status < 300).count() >= 16, "{:#?}", modest.answers);
+        let differing: Vec<_> = rows.iter().zip(&rows_of_greed).filter(|(modest, greedy)| modest != greedy).collect();
+        assert!(rows.len() == rows_of_greed.len() && differing.is_empty(), "{differing:#?}");
+        let documented: BTreeSet<_> = modest.documented.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(modest.told, documented, "every operation with a body is part of the story");
+    }
+}
