@@ -37,8 +37,13 @@ testkit::on_both! {
         }
         t.get("/parking-lots/999999", None).await.problem(404, "not_found");
         t.get("/nowhere", None).await.problem(404, "not_found");
+        // Anybody can make up methods; they share one name.
+        for method in ["AAAA1", "AAAA2"] {
+            t.send(t.request(method.parse().unwrap(), "/parking-lots", None)).await.problem(405, "method_not_allowed");
+        }
+        assert_eq!(counts(&t, ["endpoint_calls:OTHER /parking-lots", "endpoint_calls:AAAA1 /parking-lots"]).await, [2, 0]);
         let names = ["endpoint_calls:GET /parking-lots/{id}", "api_calls:parking_lots:get", "response_codes:200", "response_codes:404", "total_api_calls"];
-        assert_eq!(counts(&t, names).await, [4, 4, 3, 2, 5]);
+        assert_eq!(counts(&t, names).await, [4, 4, 3, 2, 7]);
     }
 
     /// Defect 35: each user is active for 12 hours after they were last seen, whatever the others do.

@@ -439,3 +439,23 @@ testkit::on_both! {
         assert_eq!(number(&t, "SELECT CAST(SUM(attempt) AS BIGINT) AS n FROM jobs WHERE kind = 'export-csv'").await, 1);
     }
 }
+
+testkit::on_both! {
+    async fn who_is_no_administrator_any_more_has_no_export_of_everybody(t: TestApp) {
+        let admin = t.admin().await;
+        let body = json!({ "username": "Boss", "email": "boss@example.com", "password": testkit::PASSWORD, "role": "admin" });
+        t.post("/users", Some(&admin), body).await.expect(201);
+        let boss = t.log_in("boss@example.com").await;
+        let ask = async |scope: &str| {
+            let answer = t.post("/export/csv/request", Some(&boss), json!({ "scope": scope })).await.expect(202);
+            answer.body["task_id"].as_str().unwrap().to_owned()
+        };
+        let (everybody, own) = (ask("all").await, ask("own").await);
+        t.put(&format!("/users/{}", boss.id), Some(&admin), json!({ "role": "user" })).await.expect(200);
+        let boss = t.log_in("boss@example.com").await;
+        t.get(&format!("/export/csv/status/{everybody}"), Some(&boss)).await.problem(404, "not_found");
+        t.get(&format!("/export/download/{everybody}"), Some(&boss)).await.problem(404, "not_found");
+        let own = t.get(&format!("/export/csv/status/{own}"), Some(&boss)).await.expect(200);
+        assert_eq!(own.body["export"]["status"], "cancelled", "what was under way has ended with the role");
+    }
+}

@@ -135,3 +135,38 @@ async fn without_redis_logins_have_half_the_budget_and_reads_none() {
         t.get("/parking-lots", None).await.expect(200);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_nobody_chooses_the_address_they_are_counted_by() {
+    let t = app(&[("RATE_LIMIT_LOGIN", "3/60"), ("TRUSTED_PROXIES", "127.0.0.1, 198.51.100.100")]).await;
+    let mut call = 0;
+    let mut login = async |lines: &[&str]| {
+        call += 1;
+        let body = json!({ "email": format!("nobody{call}@example.com"), "password": "wrong password" });
+        let request = t.request(reqwest::Method::POST, "/auth/login", None).json(&body);
+        let request = lines.iter().fold(request, |request, line| request.header("x-forwarded-for", *line));
+        t.send(request).await.status.as_u16()
+    };
+    // What the caller claims stands before what the proxy appends: a hop, nonsense, a line of its own.
+    assert_eq!(login(&["203.0.113.1, x, 198.51.100.9"]).await, 401);
+    assert_eq!(login(&["203.0.113.2", "198.51.100.9, 198.51.100.100"]).await, 401);
+    assert_eq!(login(&["203.0.113.3, ::ffff:198.51.100.9"]).await, 401);
+    assert_eq!(login(&["203.0.113.4, 198.51.100.9"]).await, 429, "all of them came from 198.51.100.9");
+    assert_eq!(login(&["203.0.113.4, 198.51.100.8"]).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_heads_of_users_is_reading_users_and_an_ended_token_spends_nobodys_budget() {
+    let t = app(&[("RATE_LIMIT_USER_READS", "2/3600")]).await;
+    let asha = t.driver("Asha").await;
+    let again = t.log_in(&asha.email).await;
+    t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
+    let path = format!("/users/{}", asha.id);
+    for _ in 0..3 {
+        let answer = t.get(&path, Some(&again)).await;
+        assert!([401, 429].contains(&answer.status.as_u16()), "{}", answer.text);
+    }
+    t.send(t.request(reqwest::Method::HEAD, &path, Some(&asha))).await.expect(200);
+    t.get(&path, Some(&asha)).await.expect(200);
+    t.get(&path, Some(&asha)).await.problem(429, "rate_limited");
+}

@@ -257,3 +257,22 @@ testkit::on_both! {
         t.is_sound().await;
     }
 }
+
+testkit::on_both! {
+    async fn who_never_came_is_in_the_way_of_no_administrator(t: TestApp) {
+        let clock = Clock::fixed(noon());
+        let t = t.at(clock.clone()).await;
+        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+        let (first, second) = (t.lot(1).await, t.lot(1).await);
+        for lot in [first, second] {
+            let window = (noon(), noon() + TimeDelta::hours(5));
+            reserve(&t, asha.id, spots(&t, lot).await[0], window.0, window.1).await.unwrap();
+        }
+        let (admin_now, ravi_spot) = (&admin, spots(&t, first).await[0]);
+        put(&t, admin_now, ravi_spot, json!({ "status": "occupied", "user_id": ravi.id })).await.problem(409, "spot_reserved");
+        t.delete(&format!("/parking-lots/{second}"), Some(admin_now)).await.problem(409, "lot_in_use");
+        clock.advance(TimeDelta::minutes(31));
+        put(&t, admin_now, ravi_spot, json!({ "status": "occupied", "user_id": ravi.id })).await.expect(200);
+        t.delete(&format!("/parking-lots/{second}"), Some(admin_now)).await.expect(200);
+    }
+}

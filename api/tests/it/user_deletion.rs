@@ -264,3 +264,18 @@ testkit::on_both! {
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0);
     }
 }
+
+testkit::on_both! {
+    async fn the_kept_answer_about_a_deleted_user_is_forgotten(t: TestApp) {
+        let admin = t.admin().await;
+        let create = async |key: &str, name: &str| {
+            let body = json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });
+            let request = t.request(Method::POST, "/users", Some(&admin)).header("idempotency-key", key);
+            t.send(request.json(&body)).await.expect(201).body["user"]["id"].as_i64().unwrap()
+        };
+        let (asha, _) = (create("a", "asha").await, create("r", "ravi").await);
+        delete(&t, &admin, asha).await;
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM idempotency_keys WHERE body LIKE '%asha%'").await, 0);
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM idempotency_keys WHERE body LIKE '%ravi%'").await, 1);
+    }
+}
