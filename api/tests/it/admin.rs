@@ -105,6 +105,7 @@ async fn health_tells_of_the_database_and_of_redis() {
         (&stats["status"], &stats["total_registrations"], &stats["active_users"]),
         (&"connected".into(), &1.into(), &1.into())
     );
+    assert!(stats["connected_clients"].as_i64().unwrap() > 0 && stats["took_ms"].as_f64().unwrap() > 0.0);
     assert!(stats["used_memory_human"].as_str().unwrap().ends_with(['K', 'M']));
     redis.kill().await.unwrap();
     let health = t.get("//health", None).await.expect(200).body;
