@@ -11,7 +11,10 @@ use reqwest::{Method, Url, header::HeaderMap};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use testkit::{Engine, PASSWORD, Processes, TestApp, eventually};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tower::ServiceExt;
 
 use crate::support::{ENGINES, change, number};
@@ -291,13 +294,16 @@ async fn who_goes_away_in_the_middle_of_a_booking_leaves_it_whole_and_no_stale_a
         let url: Url = t.url("/booking/book-spot").parse().unwrap();
         let mut caller = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
         let body = json!({ "lot_id": lot }).to_string();
-        let request = format!(
-            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
             url.path(),
             asha.token,
             body.len(),
         );
-        caller.write_all(request.as_bytes()).await.unwrap();
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        caller.read_exact(&mut go_on).await.unwrap(); // The handler is at work and wants the body.
+        caller.write_all(body.as_bytes()).await.unwrap();
         drop(caller);
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0, "it waits");

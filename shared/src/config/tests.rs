@@ -23,6 +23,12 @@ fn every_action_has_a_budget_without_being_told() {
 }
 
 #[test]
+fn answers_are_cached_for_seconds_or_minutes_without_being_told() {
+    let CacheTtl { users, parking, reservations, reports } = load(&[]).unwrap().cache_ttl;
+    assert_eq!([users, parking, reservations, reports].map(|ttl| ttl.as_secs()), [10, 10, 120, 300]);
+}
+
+#[test]
 fn all_problems_come_at_once_with_their_source() {
     let problems = load(&[
         ("HTTP_ADDR", "here"),
