@@ -3,9 +3,9 @@
 use redis::Cmd;
 use serde_json::json;
 use shared::{clock::Clock, counters};
-use testkit::TestApp;
+use testkit::{PASSWORD, TestApp};
 
-use crate::support::noon;
+use crate::support::{noon, spots};
 
 async fn counts<const N: usize>(t: &TestApp, names: [&str; N]) -> [i64; N] {
     counters::read(&t.app, &names).await.unwrap().try_into().unwrap()
@@ -28,6 +28,30 @@ testkit::on_both! {
         let ttl = Cmd::ttl(t.app.redis.keys().counter("daily_logins:2026-11-21"));
         let ttl: i64 = t.app.redis.ask(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
         assert!((39 * 86_400..=40 * 86_400).contains(&ttl), "{ttl}");
+    }
+
+    async fn what_is_made_and_ended_is_counted_and_what_is_refused_is_not(t: TestApp) {
+        let t = t.at(Clock::fixed(noon())).await;
+        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+        let user = json!({ "username": "Ravi", "email": "ravi@example.com", "password": PASSWORD });
+        let ravi = t.post("/users", Some(&admin), user.clone()).await.expect(201).body["user"]["id"].clone();
+        t.post("/users", Some(&admin), user).await.expect(409);
+        t.delete(&format!("/users/{ravi}"), Some(&admin)).await.expect(200);
+        t.delete(&format!("/users/{ravi}"), Some(&admin)).await.expect(404);
+        let lot = json!({ "location_name": "A", "price": 1, "address": "A", "pincode": "1", "number_of_slots": 1 });
+        let lot = t.post("/parking-lots", Some(&admin), lot).await.expect(201).body["lot"]["id"].as_i64().unwrap();
+        t.post("/parking-lots", Some(&admin), json!({})).await.expect(400);
+        let window = json!({ "spot_id": spots(&t, lot).await[0], "parking_time": "2026-11-20T13:00:00Z", "leaving_time": "2026-11-20T14:00:00Z" });
+        let reserved = t.post("/reservations", Some(&asha), window.clone()).await.expect(201).body["reservation"]["id"].clone();
+        t.post("/reservations", Some(&asha), window).await.expect(409);
+        t.delete(&format!("/parking-lots/{lot}"), Some(&admin)).await.expect(409);
+        t.delete(&format!("/reservations/{reserved}"), Some(&asha)).await.expect(200);
+        t.delete(&format!("/parking-lots/{lot}"), Some(&admin)).await.expect(200);
+        t.get("/users", Some(&admin)).await.expect(200);
+        t.get(&format!("/users/{}", asha.id), Some(&asha)).await.expect(200);
+        let names = ["users_created", "users_deleted", "parking_lots_created", "parking_lots_deleted", "reservations_cancelled", "total_reservations"];
+        assert_eq!(counts(&t, names).await, [1; 6]);
+        assert_eq!(counts(&t, ["daily_reservations:2026-11-20", "total_registrations", "api_calls:users:get"]).await, [1, 1, 2]);
     }
 
     async fn requests_are_counted_by_endpoint_and_status(t: TestApp) {

@@ -1,14 +1,23 @@
 //! What is around every endpoint: request ids, both mounts, CORS, limits, panics.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     body::{Body, to_bytes},
     http::{Request, Response},
     routing::get,
 };
-use reqwest::{Method, header::HeaderMap};
+use reqwest::{Method, Url, header::HeaderMap};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use testkit::{Engine, TestApp};
+use testkit::{Engine, PASSWORD, Processes, TestApp, eventually};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tower::ServiceExt;
+
+use crate::support::{ENGINES, change, number};
 
 async fn app() -> TestApp {
     TestApp::start(Engine::Sqlite).await
@@ -184,7 +193,7 @@ async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
 async fn a_database_error_is_a_problem_without_internals() {
     let t = app().await;
     let asha = t.driver("Asha").await;
-    crate::support::change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
+    change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
     for answer in [
         t.get("/parking-lots", None).await,
         t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": 1 })).await,
@@ -223,4 +232,128 @@ async fn with_the_database_away_the_answer_is_503_and_says_when_to_try_again() {
         t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.status == 201
     })
     .await;
+}
+
+fn took(headers: &HeaderMap) -> Duration {
+    let text = headers["server-timing"].to_str().unwrap();
+    Duration::from_secs_f64(text.strip_prefix("app;dur=").unwrap().parse::<f64>().unwrap() / 1000.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_how_long_it_took() {
+    let t = app().await;
+    let asha = t.driver("Asha").await;
+    for (method, path, status) in [
+        (Method::GET, "/parking-lots", 200),
+        (Method::GET, "//", 200),
+        (Method::GET, "/health", 200),
+        (Method::POST, "/auth/logout", 401),
+        (Method::POST, "/export/csv/request", 202),
+        (Method::POST, "/booking/book-spot", 415),
+        (Method::GET, "/users", 403),
+        (Method::GET, "/nowhere", 404),
+        (Method::DELETE, "/parking-lots", 405),
+        (Method::OPTIONS, "/parking-lots", 200),
+    ] {
+        let who = (status != 401).then_some(&asha);
+        let mut request = t.request(method.clone(), path, who).header("origin", "http://localhost:5173");
+        if method == Method::OPTIONS {
+            request = request.header("access-control-request-method", "POST");
+        }
+        let begun = Instant::now();
+        let answer = t.send(request).await.expect(status);
+        assert!(took(&answer.headers) <= begun.elapsed() + Duration::from_micros(50), "{method} {path}");
+    }
+    let pause = Duration::from_millis(60);
+    let slow = api::Router::new().route("/slow", get(async move || tokio::time::sleep(pause).await));
+    let router = api::middleware::wrap(slow, &t.app);
+    let response = router.oneshot(Request::get("/slow").body(Body::empty()).unwrap()).await.unwrap();
+    assert!((pause..pause * 50).contains(&took(response.headers())), "{:?}", response.headers());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_away_in_the_middle_of_a_booking_leaves_it_whole_and_no_stale_answers() {
+    for engine in ENGINES {
+        // So long that no answer is fresh only because an older one has ended.
+        let settings = [("CACHE_PARKING_TTL", "3600"), ("CACHE_RESERVATIONS_TTL", "3600")];
+        let t = TestApp::start_with(engine, &settings).await;
+        let (asha, lot) = (t.driver("Asha").await, t.lot(3).await);
+        let mine = format!("/users/{}/reservations", asha.id);
+        let seen = async || {
+            let lots = t.get("/parking-lots", None).await.expect(200).body;
+            let list = t.get(&mine, Some(&asha)).await.expect(200).body;
+            (
+                lots["lots"][0]["available_slots"].as_i64().unwrap(),
+                list["reservations"].as_array().unwrap().len(),
+            )
+        };
+        assert_eq!((seen().await, seen().await), ((3, 0), (3, 0)));
+
+        // The booking waits for whoever writes.
+        let writing = t.app.db.begin().await.unwrap();
+        if engine == Engine::Postgres {
+            writing.execute_unprepared("LOCK TABLE reservations IN EXCLUSIVE MODE").await.unwrap();
+        }
+        let url: Url = t.url("/booking/book-spot").parse().unwrap();
+        let mut caller = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+        let body = json!({ "lot_id": lot }).to_string();
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            url.path(),
+            asha.token,
+            body.len(),
+        );
+        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        caller.read_exact(&mut go_on).await.unwrap(); // The handler is at work and wants the body.
+        caller.write_all(body.as_bytes()).await.unwrap();
+        drop(caller);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0, "it waits");
+        writing.rollback().await.unwrap();
+
+        eventually("the booking is made", || async {
+            number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'active'").await == 1
+        })
+        .await;
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 1);
+        eventually("everybody sees it", || async { seen().await == (2, 1) }).await;
+    }
+}
+
+/// The lines of a log; each is an object.
+fn lines(log: &str) -> Vec<Value> {
+    let read = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    log.lines().map(read).filter(|line| !line["level"].is_null()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_carry_the_id_of_the_request_also_in_the_jobs_that_it_causes_and_no_secrets() {
+    let t = app().await;
+    let processes = Processes::of(&t, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "debug")]);
+    let (api, base) = processes.api().await;
+    let worker = processes.worker();
+    let http = reqwest::Client::new();
+    let email = "asha@example.com";
+    let body =
+        json!({ "username": "Asha", "email": email, "password": PASSWORD, "vehicle_number": "MH12AB1234" });
+    let request = http.post(format!("{base}/auth/register")).header("x-request-id", "r-7").json(&body);
+    let registered = request.send().await.unwrap().json::<Value>().await.unwrap();
+    let token = registered["token"].as_str().unwrap().to_owned();
+    change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
+    let failing = http.get(format!("{base}/parking-lots")).header("x-request-id", "r-8").bearer_auth(&token);
+    assert_eq!(failing.send().await.unwrap().status(), 500);
+
+    let of = |log: &str, id: &str| -> Vec<Value> {
+        lines(log).into_iter().filter(|line| line["span"]["trace"] == id).collect()
+    };
+    eventually("the welcome is mailed", || async { !of(&worker.log(), "r-7").is_empty() }).await;
+    let answered = of(&api.log(), "r-7").into_iter().find(|line| line["message"] == "answered").unwrap();
+    assert_eq!((&answered["http.status"], &answered["span"]["http.method"]), (&json!(201), &json!("POST")));
+    assert_eq!(of(&worker.log(), "r-7")[0]["span"]["job.kind"], "send-welcome");
+    let error = of(&api.log(), "r-8").into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert!(error.to_string().contains("lots"), "{error}");
+    for secret in [PASSWORD, &token, testkit::JWT_SECRET] {
+        assert!(!(api.log() + &worker.log()).contains(secret), "{secret} is logged");
+    }
 }

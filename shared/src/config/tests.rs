@@ -17,6 +17,18 @@ fn the_defaults_are_enough() {
 }
 
 #[test]
+fn every_action_has_a_budget_without_being_told() {
+    let budgets = load(&[]).unwrap().rate_limits.map(|budget| (budget.calls, budget.window.as_secs()));
+    assert_eq!(budgets, [(50, 3600), (10, 60), (5, 60), (10, 3600), (600, 60)]);
+}
+
+#[test]
+fn answers_are_cached_for_seconds_or_minutes_without_being_told() {
+    let CacheTtl { users, parking, reservations, reports } = load(&[]).unwrap().cache_ttl;
+    assert_eq!([users, parking, reservations, reports].map(|ttl| ttl.as_secs()), [10, 10, 120, 300]);
+}
+
+#[test]
 fn all_problems_come_at_once_with_their_source() {
     let problems = load(&[
         ("HTTP_ADDR", "here"),

@@ -1,6 +1,10 @@
 //! The job that frees the disk: files whose time has passed, and what crashes left behind.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::Path,
+};
 
 use anyhow::Context as _;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -8,11 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::file::{self, Name};
+use super::{
+    file::{self, Name},
+    job::ExportCsv,
+};
 use crate::{
     app::App,
     db::{at, sql},
-    entities::job,
+    entities::{export, job},
     error::Result,
     jobs::{Context, Done, Job, Queue},
 };
@@ -65,14 +72,13 @@ async fn remove_expired(app: &App, freed: &mut Freed) -> Result<usize> {
 async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     let files = Name::list(&app.config.upload_folder).context("listing the export files")?;
     for chunk in files.chunks(CHUNK) {
-        let states = states(app, chunk).await?;
+        let (states, removed) = (states(app, chunk).await?, removed(app, chunk).await?);
         for name in chunk {
-            let state = states.get(&name.id()).map(String::as_str);
-            let is_needed = match name {
-                Name::Part { .. } => state == Some("running"),
-                Name::Whole { .. } => {
-                    matches!(state, Some("running" | "succeeded")) && !is_removed(app, name.id()).await?
-                }
+            let is_needed = match (name, states.get(&name.id()).map(String::as_str)) {
+                (Name::Part { .. }, state) => state == Some("running"),
+                // The job gives the file its name a moment before it succeeds.
+                (Name::Whole { id }, Some("running" | "succeeded")) => !removed.contains(id),
+                (Name::Whole { .. }, _) => false,
             };
             if !is_needed {
                 freed.remove(&app.config.upload_folder.join(name.to_string()))?;
@@ -86,6 +92,7 @@ async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
     let rows = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State])
+        .filter(job::Column::Kind.eq(ExportCsv::NAME))
         .filter(job::Column::Id.is_in(files.iter().map(Name::id)))
         .into_tuple()
         .all(app.db.read())
@@ -93,10 +100,17 @@ async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
     Ok(rows.into_iter().collect())
 }
 
-async fn is_removed(app: &App, id: Uuid) -> Result<bool> {
-    let db = app.db.read();
-    let text = "SELECT 1 AS one FROM exports WHERE id = $1 AND removed_at IS NULL";
-    Ok(db.query_one_raw(sql(db, text, [id.into()])).await?.is_none())
+/// Those whose file was removed before, or was to be.
+async fn removed(app: &App, files: &[Name]) -> Result<HashSet<Uuid>> {
+    let rows = export::Entity::find()
+        .select_only()
+        .column(export::Column::Id)
+        .filter(export::Column::RemovedAt.is_not_null())
+        .filter(export::Column::Id.is_in(files.iter().map(Name::id)))
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 impl Freed {

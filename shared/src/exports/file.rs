@@ -47,20 +47,30 @@ impl Name {
     /// Those of the file system.
     pub fn list(folder: &Path) -> io::Result<Vec<Self>> {
         match fs::read_dir(folder) {
-            Ok(entries) => entries
-                .filter_map(|entry| entry.map(|entry| Self::read(entry.file_name().to_str()?)).transpose())
-                .collect(),
+            Ok(entries) => {
+                entries.filter_map(|entry| entry.map(|entry| Self::of(&entry)).transpose()).collect()
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    fn read(name: &str) -> Option<Self> {
-        if let Some(id) = name.strip_suffix(".csv") {
-            return Some(Self::Whole { id: id.parse().ok()? });
-        }
-        let (id, run) = name.strip_suffix(".part")?.split_once('.')?;
-        Some(Self::Part { id: id.parse().ok()?, run: run.parse().ok()? })
+    fn of(entry: &fs::DirEntry) -> Option<Self> {
+        // A folder or a link is none of ours, whatever its name.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        is_file.then(|| Self::read(entry.file_name().to_str()?)).flatten()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let name = match text.strip_suffix(".csv") {
+            Some(id) => Self::Whole { id: id.parse().ok()? },
+            None => {
+                let (id, run) = text.strip_suffix(".part")?.split_once('.')?;
+                Self::Part { id: id.parse().ok()?, run: run.parse().ok()? }
+            }
+        };
+        // Ids can be written in several ways, and ours are in one.
+        (name.to_string() == text).then_some(name)
     }
 }
 

@@ -172,7 +172,7 @@ pub async fn history(app: &App, user_id: Option<i64>, page: &Page<Uuid>) -> Resu
     Ok(page.cut(Export::find_by_statement(statement).all(app.db.read()).await?))
 }
 
-/// Enqueues the removal of files that nobody can download any more; the one that waits already, if any.
+/// Enqueues the removal of files that nobody can download any more. One that waits or runs already is the one.
 ///
 /// # Errors
 /// Those of the database.
