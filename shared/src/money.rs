@@ -39,7 +39,8 @@ impl Money {
         if !major.is_finite() || !(0.0..=MAX_MINOR).contains(&minor) {
             return Err("must be a number from 0 to 10000000000");
         }
-        if (minor - minor.round()).abs() > 1e-6 * minor.max(1.0) {
+        // The number nearest to whole minor units, so that none that is finer passes, however large.
+        if (minor.round() / 100.0).total_cmp(&major.abs()).is_ne() {
             return Err("must have at most two decimal places");
         }
         Ok(Self(minor.round() as i64))
