@@ -20,7 +20,7 @@ use crate::{
 const VERSION: &str = "4.32.5";
 
 const PASSWORD: &str = "Correct-horse-1";
-/// The one that may be changed: its id is 1, which the settings of schemathesis name.
+/// Another one, so that administrators may lose their role.
 const FIRST_ADMIN: &str = "first@example.com";
 const ADMIN: &str = "admin@example.com";
 const DRIVER: &str = "driver@example.com";
@@ -206,15 +206,16 @@ impl Stage {
         request.send().await?.error_for_status()?.json().await.with_context(|| format!("POST {path}"))
     }
 
-    async fn log_in(&self, email: &str) -> Result<String> {
+    /// The token and the id of somebody.
+    async fn log_in(&self, email: &str) -> Result<(String, String)> {
         let body = json!({ "email": email, "password": PASSWORD });
         let answer = self.post("/auth/login", None, &body).await?;
-        Ok(answer["token"].as_str().context("a token")?.to_owned())
+        Ok((answer["token"].as_str().context("a token")?.to_owned(), answer["user"]["id"].to_string()))
     }
 
     /// Somebody of each role, and something to read and to book.
     async fn furnish(&self) -> Result<()> {
-        let admin = self.log_in(FIRST_ADMIN).await?;
+        let (admin, _) = self.log_in(FIRST_ADMIN).await?;
         for (role, email) in [("admin", ADMIN), ("user", DRIVER)] {
             let user = json!({ "username": email, "email": email, "password": PASSWORD, "role": role });
             self.post("/users", Some(&admin), &user).await?;
@@ -227,7 +228,7 @@ impl Stage {
     }
 
     async fn check(&self, program: &Path, args: &Args, role: Role) -> Result<()> {
-        let token = match role {
+        let login = match role {
             Role::Anonymous => None,
             Role::Driver => Some(self.log_in(DRIVER).await?),
             Role::Admin => Some(self.log_in(ADMIN).await?),
@@ -238,13 +239,14 @@ impl Stage {
         command.arg("--config-file").arg(config).args(["run", &format!("{}/openapi.json", self.base)]);
         // Two threads now and then upset `ast` of Python 3.11 ("recursion depth mismatch"), and save little.
         command.args(["--url", &self.base, "--seed", &args.seed.to_string(), "--workers", "1"]);
-        if let Some(token) = &token {
+        if let Some((token, id)) = &login {
+            command.env("PARKADE_CALLER", id);
             command.args(["--header", &format!("Authorization: Bearer {token}")]);
             command.args(["--exclude-path", ENDS_LOGIN]);
         }
         cargo::succeed(command.args(&args.rest).current_dir(self.folder.path()))
             .with_context(|| format!("the log of the API ends with:\n{}", tail(&self.api.log())))?;
-        if let Some(token) = token {
+        if let Some((token, _)) = login {
             // Otherwise most of it has been refused, and proves little.
             self.post("/auth/refresh", Some(&token), &json!({}))
                 .await
