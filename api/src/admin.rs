@@ -42,6 +42,7 @@ pub(crate) struct DatabaseInfo {
     msg: &'static str,
     /// `sqlite` or `postgresql`.
     engine: &'static str,
+    #[schema(example = "3.46.0")]
     version: String,
     /// The last migration that was applied.
     schema: Option<String>,
@@ -53,6 +54,7 @@ pub(crate) struct DatabaseInfo {
 /// A table and how many rows it has.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TableView {
+    #[schema(example = "reservations")]
     name: &'static str,
     rows: i64,
 }

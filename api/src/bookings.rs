@@ -21,9 +21,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::CurrentUser,
-    cached,
+    cached::{self, IfNoneMatch},
     extract::{self, Path, whole},
-    once::{Once, reply},
+    once::{IdempotencyKey, Once, reply},
     page::{PageQuery, Paging},
     problem::{Answer, Problem},
 };
@@ -99,6 +99,7 @@ pub(crate) struct Occupied {
     spot_id: i64,
     #[serde(with = "wire")]
     parking_time: DateTime<Utc>,
+    #[schema(example = "occupied")]
     status: &'static str,
 }
 
@@ -119,6 +120,7 @@ pub(crate) struct Released {
     hourly_rate: Money,
     transaction_id: Option<String>,
     payment_method: Option<String>,
+    #[schema(example = "completed")]
     status: &'static str,
 }
 
@@ -196,7 +198,7 @@ pub(crate) struct Reservations {
 }
 
 /// Start a session now on a free spot of the lot.
-#[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", security(("bearer" = [])), request_body = BookSpot, responses(
+#[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", security(("bearer" = [])), request_body = BookSpot, params(IdempotencyKey), responses(
     (status = 201, description = "The spot is yours", body = About<Booked>),
     (status = 404, description = "There is no such lot"),
     (status = 409, description = "The lot is full, or you are parked already"),
@@ -237,7 +239,7 @@ pub(crate) async fn occupy_spot(
 }
 
 /// Leave: end the session and get the bill. Repeating it answers the same and bills nothing again.
-#[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", security(("bearer" = [])), request_body = ReleaseSpot, responses(
+#[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", security(("bearer" = [])), request_body = ReleaseSpot, params(IdempotencyKey), responses(
     (status = 200, description = "The bill", body = About<Released>),
     (status = 404, description = "You have no such reservation"),
     (status = 409, description = "There is no session to end, or it was paid otherwise"),
@@ -268,7 +270,7 @@ async fn unknown_action(_: CurrentUser) -> Response {
 
 /// List a user's reservations: your own, or anybody's for an administrator.
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user"), PageQuery), responses(
+    params(("id" = i64, Path, description = "The user"), PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Reservations),
     (status = 403, description = "Somebody else's"),
     (status = 404, description = "There is no such user"),

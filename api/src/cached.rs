@@ -14,8 +14,19 @@ use shared::{
     cache::{self, Entry, Recipe},
     page::Page,
 };
+use utoipa::IntoParams;
 
 use crate::{page::Paging, problem::Answer};
+
+/// What the client has, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document; `conditional` reads several of them")]
+pub(crate) struct IfNoneMatch {
+    /// The `ETag` of the answer that the client has; if that is still the answer, 304 comes without it.
+    #[param(rename = "If-None-Match", value_type = String, required = false)]
+    if_none_match: Option<String>,
+}
 
 /// The answer that `load` makes, kept under the recipe.
 pub(crate) async fn answer<F>(

@@ -54,6 +54,7 @@ pub(crate) struct ParkingDetail {
     transaction_id: String,
     payment_method: String,
     /// `Completed`, `Active` or `Reserved`.
+    #[schema(example = "Completed")]
     status: &'static str,
 }
 

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     auth::{Admin, CurrentUser},
     extract::{OptionalJson, Path, optional_whole},
-    once::{Once, reply},
+    once::{IdempotencyKey, Once, reply},
     page::{Linked, PageQuery, Paging},
     problem::Answer,
     schemas::optional_instant,
@@ -93,6 +93,7 @@ pub(crate) struct Accepted {
     message: &'static str,
     task_id: Uuid,
     job_id: Uuid,
+    #[schema(example = "processing")]
     status: &'static str,
 }
 
@@ -110,6 +111,7 @@ pub(crate) struct ExportView {
     job_id: Uuid,
     task_id: Uuid,
     /// `pending`, `processing`, `completed`, `failed`, `cancelled` or `expired`.
+    #[schema(example = "completed")]
     status: &'static str,
     current: i64,
     total: i64,
@@ -178,8 +180,8 @@ pub(crate) struct Exports<T> {
 }
 
 /// Ask for a CSV file of reservations. A mail says when it is there.
-#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = Option<RequestExport>, responses(
-    (status = 202, description = "Follow the task", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
+#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = Option<RequestExport>, params(IdempotencyKey), responses(
+    (status = 202, description = "Follow the task", body = Accepted, headers(("Location"), ("Retry-After"))),
     (status = 400, description = "A field is wrong"),
     (status = 403, description = "Everybody's reservations are for administrators"),
 ))]
@@ -222,8 +224,8 @@ pub(crate) async fn export_status(
 /// The file of a finished export, whole or by `Range`.
 #[utoipa::path(get, path = "/export/download/{id}", tag = "exports", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The export")), responses(
-    (status = 200, description = "The file", body = String, content_type = "text/csv"),
-    (status = 206, description = "A part of the file", body = String, content_type = "text/csv"),
+    (status = 200, description = "The file", body = String, content_type = "text/csv", headers(("Content-Disposition")), example = json!("reservation_id,lot,parking_time\n7,Main Street,2026-11-21T09:00:00Z\n")),
+    (status = 206, description = "A part of the file", body = String, content_type = "text/csv", headers(("Content-Disposition"), ("Content-Range")), example = json!("reservation_id,lot")),
     (status = 404, description = "You have no such export"),
     (status = 409, description = "There is no file yet"),
     (status = 410, description = "The file has expired"),
@@ -265,7 +267,7 @@ fn attachment(name: &str) -> String {
 }
 
 /// List your exports.
-#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), params(PageQuery<Uuid>), responses(
     (status = 200, description = "The newest first", body = Exports<ExportView>),
 ))]
 pub(crate) async fn export_history(
@@ -280,7 +282,7 @@ pub(crate) async fn export_history(
 }
 
 /// List everybody's exports.
-#[utoipa::path(get, path = "/export/admin/jobs", tag = "exports", security(("bearer" = ["admin"])), params(PageQuery), responses(
+#[utoipa::path(get, path = "/export/admin/jobs", tag = "exports", security(("bearer" = ["admin"])), params(PageQuery<Uuid>), responses(
     (status = 200, description = "The newest first", body = Exports<OwnedExport>),
 ))]
 pub(crate) async fn all_exports(
@@ -297,8 +299,8 @@ pub(crate) async fn all_exports(
 }
 
 /// Remove the files of expired exports now.
-#[utoipa::path(post, path = "/export/admin/cleanup", tag = "exports", security(("bearer" = ["admin"])), responses(
-    (status = 202, description = "Follow the task; its result says what was freed", body = Accepted, headers(("Location", description = "The task"), ("Retry-After", description = "Seconds"))),
+#[utoipa::path(post, path = "/export/admin/cleanup", tag = "exports", security(("bearer" = ["admin"])), params(IdempotencyKey), responses(
+    (status = 202, description = "Follow the task; its result says what was freed", body = Accepted, headers(("Location"), ("Retry-After"))),
 ))]
 pub(crate) async fn clean_up_exports(
     State(app): State<App>,

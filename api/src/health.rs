@@ -30,6 +30,7 @@ pub(crate) fn root() -> Router<App> {
 pub(crate) struct Alive {
     msg: &'static str,
     /// `ok`.
+    #[schema(example = "ok")]
     status: &'static str,
 }
 
@@ -38,6 +39,7 @@ pub(crate) struct Alive {
 pub(crate) struct Health {
     msg: &'static str,
     /// `ok`, or `degraded` without Redis: slower, and background work waits.
+    #[schema(example = "ok")]
     status: &'static str,
     version: &'static str,
     database: Part,
@@ -48,6 +50,7 @@ pub(crate) struct Health {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Part {
     /// `ok` or `away`.
+    #[schema(example = "ok")]
     status: &'static str,
     /// Round trip in milliseconds.
     took_ms: f64,
@@ -71,6 +74,7 @@ pub(crate) struct RedisHealth {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedisStats {
     /// `connected`.
+    #[schema(example = "connected")]
     status: &'static str,
     /// Users seen in the last 12 hours.
     active_users: i64,

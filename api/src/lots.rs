@@ -16,7 +16,7 @@ use shared::{
     money::Money,
 };
 use utoipa::{
-    ToSchema,
+    IntoParams, ToSchema,
     openapi::schema::{Object, ObjectBuilder, SchemaType, Type},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,11 +24,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     accounts::Message,
     auth::Admin,
-    cached,
+    cached::{self, IfNoneMatch},
     extract::{
         self, Path, maybe_number_or_text, maybe_whole_or_text, number_or_text, present, whole_or_text,
     },
-    once::{Once, reply},
+    once::{IdempotencyKey, Once, reply},
     page::{PageQuery, Paging},
     problem::Answer,
     schemas::text,
@@ -102,6 +102,16 @@ fn to_price(major: f64) -> Result<Money, Error> {
     Money::from_major(major).map_err(|why| Error::invalid("/price", why))
 }
 
+/// On which condition a lot is changed.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document; the handler reads several of them")]
+pub(crate) struct IfMatch {
+    /// Change it only if it is as it was read: its `ETag`.
+    #[param(rename = "If-Match", value_type = String, required = false)]
+    if_match: Option<String>,
+}
+
 /// A lot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LotView {
@@ -149,6 +159,7 @@ pub(crate) struct OneLot {
 pub(crate) struct FreeSpotView {
     id: i64,
     lot_id: i64,
+    #[schema(example = "available")]
     status: &'static str,
 }
 
@@ -170,7 +181,7 @@ fn tagged(msg: &'static str, lot: Lot) -> Tagged {
 }
 
 /// List the open lots.
-#[utoipa::path(get, path = "/parking-lots", tag = "lots", params(PageQuery), responses(
+#[utoipa::path(get, path = "/parking-lots", tag = "lots", params(PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Lots),
 ))]
 pub(crate) async fn list_lots(
@@ -193,7 +204,8 @@ fn recipe(app: &App, key: String) -> Recipe {
 }
 
 /// Read one open lot.
-#[utoipa::path(get, path = "/parking-lots/{id}", tag = "lots", params(("id" = i64, Path, description = "The lot")), responses(
+#[utoipa::path(get, path = "/parking-lots/{id}", tag = "lots",
+    params(("id" = i64, Path, description = "The lot"), IfNoneMatch), responses(
     (status = 200, description = "The lot", body = OneLot),
     (status = 404, description = "There is none"),
 ))]
@@ -212,7 +224,7 @@ pub(crate) async fn read_lot(
 
 /// List the spots of a lot that can be booked now.
 #[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
-    params(("id" = i64, Path, description = "The lot"), PageQuery), responses(
+    params(("id" = i64, Path, description = "The lot"), PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By number", body = FreeSpots),
     (status = 404, description = "There is no such lot"),
 ))]
@@ -240,8 +252,8 @@ pub(crate) async fn list_free_spots(
 }
 
 /// Open a lot with all its spots.
-#[utoipa::path(post, path = "/parking-lots", tag = "lots", security(("bearer" = ["admin"])), request_body = CreateLot, responses(
-    (status = 201, description = "The lot is open", body = OneLot),
+#[utoipa::path(post, path = "/parking-lots", tag = "lots", security(("bearer" = ["admin"])), request_body = CreateLot, params(IdempotencyKey), responses(
+    (status = 201, description = "The lot is open", body = OneLot, headers(("Location"), ("ETag"))),
 ))]
 pub(crate) async fn create_lot(
     State(app): State<App>,
@@ -273,9 +285,9 @@ pub(crate) async fn create_lot(
 #[utoipa::path(put, path = "/parking-lots/{id}", tag = "lots", security(("bearer" = ["admin"])), request_body = UpdateLot,
     params(
         ("id" = i64, Path, description = "The lot"),
-        ("If-Match" = Option<String>, Header, description = "Change it only if it is as it was read: its `ETag`"),
+        IfMatch,
     ), responses(
-    (status = 200, description = "The lot as it is now", body = OneLot),
+    (status = 200, description = "The lot as it is now", body = OneLot, headers(("ETag"))),
     (status = 404, description = "There is no such lot"),
     (status = 412, description = "It was changed since it was read; read it again"),
 ))]

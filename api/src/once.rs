@@ -12,6 +12,7 @@ use shared::{
     app::App,
     idempotency::{self, Begun, Keep, Kept},
 };
+use utoipa::IntoParams;
 
 use crate::{
     extract::{OriginalPath, read_body},
@@ -20,6 +21,16 @@ use crate::{
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The key, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "for the document; the extractor reads the headers itself")]
+pub(crate) struct IdempotencyKey {
+    /// Names the request, so that it can be repeated without being done twice: 1 to 255 characters, new for each.
+    #[param(rename = "Idempotency-Key", value_type = String, required = false, pattern = "^[!-~]([ -~]{0,253}[!-~])?$")]
+    key: Option<String>,
+}
 
 /// A body (`E` is the extractor of it) and the key under which its answer is kept.
 pub(crate) struct Once<E> {
@@ -41,7 +52,7 @@ impl<E: FromRequest<App, Rejection = Problem>> FromRequest<App> for Once<E> {
             return Ok(Self { body: E::from_request(request, app).await?, key: None });
         };
         let text = key.to_str().unwrap_or_default().to_owned();
-        if !(1..=255).contains(&text.len()) {
+        if !(1..=255).contains(&text.len()) || text.contains('\t') {
             return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters").into());
         }
         let path = OriginalPath::of(&request);

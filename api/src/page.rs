@@ -1,6 +1,6 @@
 //! Lists in parts: `?limit=` and `?cursor=` in, `Link: <…>; rel="next"` out.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, marker::PhantomData, str::FromStr};
 
 use axum::{
     Json,
@@ -11,9 +11,16 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     Error,
-    page::{LONGEST, Page},
+    page::{LONGEST, Moment, Page},
 };
-use utoipa::IntoParams;
+use utoipa::{
+    IntoParams,
+    openapi::{
+        Object, ObjectBuilder, Type,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+    },
+};
+use uuid::Uuid;
 
 use crate::{extract::Query, problem::Problem};
 
@@ -21,15 +28,53 @@ use crate::{extract::Query, problem::Problem};
 const MOST: i64 = 1000;
 
 /// Which part of a list. Without either, the whole list, up to 10,000 rows.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// At most so many rows.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+#[derive(Debug, Deserialize)]
+struct Part {
     limit: Option<String>,
-    /// Where the part begins; take it from the `Link` of the part before.
-    #[param(pattern = "^[0-9a-f.-]{1,64}$")]
     cursor: Option<String>,
+}
+
+/// The same for the document; `C` as in [`Paging`].
+pub(crate) struct PageQuery<C = i64>(PhantomData<C>);
+
+/// What a list is sorted by.
+pub(crate) trait Cursor: FromStr {
+    /// How it is written, and an example.
+    const FORM: (&str, &str);
+}
+
+impl Cursor for i64 {
+    const FORM: (&str, &str) = ("^[0-9]{1,18}$", "57");
+}
+
+impl Cursor for Uuid {
+    const FORM: (&str, &str) =
+        ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "0190a0a0-0000-7000-8000-000000000000");
+}
+
+impl Cursor for Moment {
+    const FORM: (&str, &str) = (r"^[0-9]{1,16}\.[0-9]{1,18}$", "1795251600000000.7");
+}
+
+impl<C: Cursor> IntoParams for PageQuery<C> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, description: &str, schema: Object| {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.description(Some(description)).schema(Some(schema)).build()
+        };
+        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MOST));
+        let (pattern, example) = C::FORM;
+        let cursor =
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples([example]);
+        vec![
+            parameter("limit", "At most so many rows", limit.build()),
+            parameter(
+                "cursor",
+                "Where the part begins; take it from the `Link` of the part before",
+                cursor.build(),
+            ),
+        ]
+    }
 }
 
 /// The part of a list that the request is about; `C` is read from the cursor.
@@ -46,7 +91,7 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(query) = Query::<PageQuery>::from_request_parts(parts, state).await?;
+        let Query(query) = Query::<Part>::from_request_parts(parts, state).await?;
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
         let limit = match query.limit.map(|text| text.parse()) {

@@ -15,7 +15,11 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth::Admin, cached, problem::Answer};
+use crate::{
+    auth::Admin,
+    cached::{self, IfNoneMatch},
+    problem::Answer,
+};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read_reports))
@@ -32,7 +36,7 @@ pub(crate) struct Data<T> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Report {
     /// By id; archived ones as long as they have a history.
-    parking_lots: Vec<LotView>,
+    parking_lots: Vec<LotReport>,
     user_stats: UserStats,
     reservation_stats: ReservationStats,
     /// Reservations by the month in which they began: twelve, the oldest first.
@@ -56,7 +60,7 @@ pub(crate) struct ReportAndCounters {
 
 /// A lot's figures.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LotView {
+pub(crate) struct LotReport {
     id: i64,
     location_name: String,
     /// Closed for good: it has no spots any more.
@@ -71,7 +75,7 @@ pub(crate) struct LotView {
     total_revenue: Money,
 }
 
-impl From<LotFigures> for LotView {
+impl From<LotFigures> for LotReport {
     fn from(lot: LotFigures) -> Self {
         let occupied = (lot.spots - lot.available).max(0);
         Self {
@@ -209,8 +213,8 @@ impl RedisAnalytics {
 
 impl Report {
     fn of(report: admin::Report) -> Self {
-        let parking_lots: Vec<_> = report.lots.into_iter().map(LotView::from).collect();
-        let sum = |of: fn(&LotView) -> i64| parking_lots.iter().map(of).sum();
+        let parking_lots: Vec<_> = report.lots.into_iter().map(LotReport::from).collect();
+        let sum = |of: fn(&LotReport) -> i64| parking_lots.iter().map(of).sum();
         let months = report.months.iter().map(|month| (month.month.month_and_year(), month));
         Self {
             user_stats: UserStats {
@@ -247,7 +251,7 @@ impl Report {
 }
 
 /// Read figures about lots, people, reservations and revenue.
-#[utoipa::path(get, path = "/reports", tag = "reports", security(("bearer" = ["admin"])), responses(
+#[utoipa::path(get, path = "/reports", tag = "reports", security(("bearer" = ["admin"])), params(IfNoneMatch), responses(
     (status = 200, description = "The figures as of now", body = Data<ReportAndCounters>),
 ))]
 pub(crate) async fn read_reports(State(app): State<App>, _: Admin, headers: HeaderMap) -> Answer<Response> {

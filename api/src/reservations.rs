@@ -19,7 +19,7 @@ use crate::{
     auth::{Admin, CurrentUser},
     bookings::About,
     extract::{self, Path, optional_whole_or_text, whole},
-    once::{Once, reply},
+    once::{IdempotencyKey, Once, reply},
     page::{Linked, PageQuery, Paging},
     problem::Answer,
     schemas::{instant, optional_id},
@@ -106,7 +106,7 @@ pub(crate) struct AllReservations {
 }
 
 /// Reserve a spot for a window.
-#[utoipa::path(post, path = "/reservations", tag = "bookings", security(("bearer" = [])), request_body = Reserve, responses(
+#[utoipa::path(post, path = "/reservations", tag = "bookings", security(("bearer" = [])), request_body = Reserve, params(IdempotencyKey), responses(
     (status = 201, description = "The spot is kept for you", body = About<Resv>),
     (status = 403, description = "Only administrators may reserve for others"),
     (status = 404, description = "There is no such spot or user"),

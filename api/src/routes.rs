@@ -16,7 +16,20 @@ use crate::{
     info(
         title = "Parkade",
         description = "Parking management: lots, bookings, exports.",
-        license(name = "MIT OR Apache-2.0")
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "accounts", description = "Registering, logging in, one's sessions and activity"),
+        (name = "users", description = "Accounts, for administrators and for each user"),
+        (name = "lots", description = "Parking lots"),
+        (name = "spots", description = "The spots of lots, for attendants"),
+        (name = "bookings", description = "Reserving, arriving, leaving and paying"),
+        (name = "exports", description = "Reservations as CSV files, made in the background"),
+        (name = "tasks", description = "Work in the background"),
+        (name = "reports", description = "Figures for administrators and drivers"),
+        (name = "admin", description = "The state of the data"),
+        (name = "health", description = "Whether the service is there"),
     ),
     components(schemas(crate::problem::ProblemBody))
 )]

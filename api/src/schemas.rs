@@ -1,6 +1,6 @@
 //! How the document describes values that have no type of their own.
 
-use utoipa::openapi::schema::{Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 
 /// Not blank, and without NUL.
 pub(crate) fn text<const MOST: usize>() -> Object {
@@ -27,15 +27,17 @@ fn timed(kind: SchemaType) -> Object {
         .schema_type(kind)
         .description(Some("ISO 8601; without an offset it is local to the application's time zone"))
         .pattern(Some(concat!(
-            r"^(19[7-9][0-9]|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
+            r"^(19(7[1-9]|[89][0-9])|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
             r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?)?$"
         )))
         .build()
 }
 
 /// An id that may also come as text, or be missing.
-pub(crate) fn optional_id() -> Schema {
-    let of = |kind| ObjectBuilder::new().schema_type(SchemaType::Type(kind));
-    let text = of(Type::String).pattern(Some("^[0-9]{1,18}$"));
-    OneOfBuilder::new().item(of(Type::Integer)).item(text).item(of(Type::Null)).into()
+pub(crate) fn optional_id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::String, Type::Null]))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .pattern(Some("^[0-9]{1,18}$"))
+        .build()
 }

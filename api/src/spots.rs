@@ -41,7 +41,7 @@ pub(crate) struct UpdateSpot {
 fn status() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(["available", "occupied", "reserved"]))
+        .enum_values(Some(["occupied", "available", "reserved"]))
         .description(Some(
             "`occupied` begins a session of the user, `available` ends it; otherwise what it is already",
         ))
@@ -56,6 +56,7 @@ pub(crate) struct SpotView {
     /// Who is there, or comes next.
     user_id: Option<i64>,
     /// `occupied`, `reserved` or `available`.
+    #[schema(example = "occupied")]
     status: &'static str,
     /// Arrival, or the begin of the next window.
     #[serde(with = "wire::option")]

@@ -16,7 +16,7 @@ use crate::{
     auth::CurrentUser,
     exports::{self, Accepted, RequestExport},
     extract::{OptionalJson, Path, Query},
-    once::Once,
+    once::{IdempotencyKey, Once},
     problem::{Answer, Problem},
 };
 
@@ -41,6 +41,7 @@ pub(crate) struct TaskView {
     /// `PENDING`, `PROGRESS`, `SUCCESS`, `FAILURE` or `CANCELLED`.
     state: &'static str,
     /// The state in words.
+    #[schema(example = "the task is running")]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<i64>,
@@ -58,8 +59,8 @@ fn unknown_type() -> Problem {
 
 /// Start a task: `export-csv`, the same as a request for an export.
 #[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = Option<RequestExport>,
-    params(("task" = String, Path, description = "Its type", pattern = "^export-csv$")), responses(
-    (status = 202, description = "Follow the task", body = Accepted),
+    params(("task" = String, Path, description = "Its type", pattern = "^export-csv$"), IdempotencyKey), responses(
+    (status = 202, description = "Follow the task", body = Accepted, headers(("Location"), ("Retry-After"))),
     (status = 400, description = "There is no such type, or a field is wrong"),
     (status = 403, description = "Everybody's reservations are for administrators"),
 ))]
@@ -90,12 +91,12 @@ pub(crate) async fn read_task(
     Path(task): Path<String>,
     Query(which): Query<WhichTask>,
 ) -> Answer<Json<TaskView>> {
-    let id = match (task.parse::<Uuid>(), which.task_id) {
-        (Ok(id), _) => id,
-        (Err(_), _) if !TYPES.contains(&task.as_str()) => return Err(unknown_type()),
-        (Err(_), None) => return Err(Error::invalid("task_id", "is missing").into()),
-        (Err(_), Some(id)) => id.parse().map_err(|_| Error::NotFound("task"))?,
-    };
+    let in_path = task.parse::<Uuid>().ok();
+    if in_path.is_none() && !TYPES.contains(&task.as_str()) {
+        return Err(unknown_type());
+    }
+    let in_query = which.task_id.map(|id| id.parse().map_err(|_| Error::NotFound("task"))).transpose()?;
+    let id = in_path.or(in_query).ok_or_else(|| Error::invalid("task_id", "is missing"))?;
     let status = status::find(&app, id)
         .await?
         .filter(|status| who.is_admin || status.owner_id == Some(who.user_id))

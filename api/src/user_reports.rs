@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::CurrentUser,
-    cached,
+    cached::{self, IfNoneMatch},
     page::{PageQuery, Paging},
     problem::Answer,
     reports::{ratio, rounded},
@@ -35,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Succeeded<T> {
     /// Always `success`.
+    #[schema(example = "success")]
     status: &'static str,
     msg: &'static str,
     data: T,
@@ -86,6 +87,7 @@ pub(crate) struct Stats {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlySpending {
     /// `Jan`
+    #[schema(example = "Nov")]
     month: String,
     #[schema(value_type = f64)]
     amount: Money,
@@ -95,6 +97,7 @@ pub(crate) struct MonthlySpending {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyBookings {
     /// `Jan`
+    #[schema(example = "Nov")]
     month: String,
     bookings: i64,
 }
@@ -171,7 +174,7 @@ impl From<user::Report> for UserReport {
 }
 
 /// Read your own figures.
-#[utoipa::path(get, path = "/user-reports", tag = "reports", security(("bearer" = [])), responses(
+#[utoipa::path(get, path = "/user-reports", tag = "reports", security(("bearer" = [])), params(IfNoneMatch), responses(
     (status = 200, description = "The figures as of now", body = Succeeded<UserReport>),
 ))]
 pub(crate) async fn read_user_report(
@@ -207,6 +210,7 @@ pub(crate) struct PastBooking {
     #[schema(value_type = f64)]
     total_amount: Money,
     /// `Completed`, `Active` or `Reserved`.
+    #[schema(example = "Completed")]
     status: &'static str,
     /// The driver's today.
     vehicle_number: Option<String>,
@@ -218,6 +222,7 @@ pub(crate) struct PastBooking {
 pub(crate) struct ParkingSpace {
     id: i64,
     /// Lot and spot: `Main Street - Spot 7`.
+    #[schema(example = "Main Street - Spot 12")]
     name: String,
 }
 
@@ -251,7 +256,7 @@ pub(crate) const fn status(state: state::State) -> &'static str {
 }
 
 /// List your own reservations, the latest first, without cancelled and expired ones.
-#[utoipa::path(get, path = "/user-booking-history", tag = "reports", security(("bearer" = [])), params(PageQuery), responses(
+#[utoipa::path(get, path = "/user-booking-history", tag = "reports", security(("bearer" = [])), params(PageQuery<Moment>, IfNoneMatch), responses(
     (status = 200, description = "By begin, the latest first", body = Succeeded<Vec<PastBooking>>),
 ))]
 pub(crate) async fn list_booking_history(

@@ -19,9 +19,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     accounts::{Message, UserView},
     auth::{Admin, CurrentUser},
-    cached,
+    cached::{self, IfNoneMatch},
     extract::{self, Path, present},
-    once::{Once, reply},
+    once::{IdempotencyKey, Once, reply},
     page::{PageQuery, Paging},
     problem::Answer,
 };
@@ -100,7 +100,7 @@ pub(crate) struct OneUser {
 }
 
 /// Every user.
-#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["admin"])), params(PageQuery), responses(
+#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["admin"])), params(PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Users),
 ))]
 pub(crate) async fn list_users(
@@ -121,7 +121,7 @@ pub(crate) async fn list_users(
 }
 
 /// Open an account for somebody.
-#[utoipa::path(post, path = "/users", tag = "users", security(("bearer" = ["admin"])), request_body = CreateUser, responses(
+#[utoipa::path(post, path = "/users", tag = "users", security(("bearer" = ["admin"])), request_body = CreateUser, params(IdempotencyKey), responses(
     (status = 201, description = "The account is open", body = OneUser),
     (status = 409, description = "Name, mail, plate or phone is taken"),
 ))]
@@ -147,7 +147,7 @@ pub(crate) async fn create_user(
 
 /// A user: oneself, or anybody for an administrator.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user")), responses(
+    params(("id" = i64, Path, description = "The user"), IfNoneMatch), responses(
     (status = 200, description = "The user", body = OneUser),
     (status = 403, description = "Somebody else"),
     (status = 404, description = "There is no such user"),

@@ -39,7 +39,8 @@ impl Money {
         if !major.is_finite() || !(0.0..=MAX_MINOR).contains(&minor) {
             return Err("must be a number from 0 to 10000000000");
         }
-        if (minor - minor.round()).abs() > 1e-6 * minor.max(1.0) {
+        // The number nearest to whole minor units, so that none that is finer passes, however large.
+        if (minor.round() / 100.0).total_cmp(&major.abs()).is_ne() {
             return Err("must have at most two decimal places");
         }
         Ok(Self(minor.round() as i64))
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn amounts_that_are_not_money_are_refused() {
-        for major in [-0.01, f64::NAN, f64::INFINITY, 0.001, 19.999, 1e13] {
+        for major in [-0.01, f64::NAN, f64::INFINITY, 0.001, 19.999, 1e13, 4_560_061_503.819_431] {
             assert!(Money::from_major(major).is_err(), "{major}");
         }
     }

@@ -44,7 +44,7 @@ enum Command {
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Test(args) => test::run(&args),
+        Command::Test(args) => test::run(&args).await,
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
         Command::Rules => rules::run(),

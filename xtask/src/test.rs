@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    cargo,
+    cargo, conformance,
     install::{self, Server},
 };
 
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
     // Binaries and tests together, so that dependencies are built once, with one set of features.
     cargo::run(["build", "--workspace", "--bins", "--tests"])?;
@@ -29,6 +29,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     command.arg("--").args(&args.rest).env("PARKADE_BINARIES", cargo::binaries("debug")?);
     println!("==> cargo test, on SQLite and on PostgreSQL");
     cargo::succeed(&mut command)?;
+    if args.packages.is_empty() && args.rest.is_empty() {
+        if conformance::is_possible() {
+            conformance::run(&conformance::Args::default()).await?;
+        } else {
+            println!("==> schemathesis is skipped: python3 with venv is missing (Debian: python3-venv)");
+        }
+    }
     println!("==> all tests passed");
     Ok(())
 }

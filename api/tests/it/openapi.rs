@@ -40,27 +40,115 @@ fn the_document_in_the_repository_is_the_one_that_the_code_describes() {
 fn every_operation_says_what_it_is_and_what_it_answers() {
     let document = document();
     let operations = operations(&document);
-    assert!(operations.len() >= 20, "{} operations", operations.len());
+    assert!(operations.len() >= 45, "{} operations", operations.len());
+    let tags: Vec<&str> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
     for (name, operation) in operations {
         assert!(name.contains(" /api/"), "{name}");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no summary");
-        assert!(operation["tags"].as_array().is_some_and(|tags| !tags.is_empty()), "{name} has no tag");
+        let tag = operation["tags"][0].as_str().unwrap_or_default();
+        assert!(tags.contains(&tag), "{name} has the tag {tag:?}, which is not described");
         let responses = operation["responses"].as_object().expect("responses");
         assert!(responses.keys().any(|status| status.starts_with('2')), "{name} never succeeds");
         for (status, response) in responses {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
             let problem = response["content"].get("application/problem+json").is_some();
-            assert_eq!(problem, !status.starts_with('2'), "{name} {status}");
-        }
-        let secured = operation.get("security").is_some();
-        assert_eq!(secured, responses.contains_key("401") && !name.ends_with("/auth/login"), "{name}");
-        if operation.get("requestBody").is_some() {
-            assert!(responses.contains_key("400"), "{name} takes a body and never refuses one");
-        }
-        for parameter in operation["parameters"].as_array().unwrap_or(&Vec::new()) {
-            assert!(parameter["description"].is_string(), "{name} {parameter}");
+            assert_eq!(problem, status.starts_with(['4', '5']), "{name} {status}");
         }
     }
+}
+
+const PUBLIC: [&str; 9] = [
+    "post /api/auth/login",
+    "post /api/auth/register",
+    "get /api/health",
+    "get /api/health/live",
+    "get /api/health/ready",
+    "get /api/health/redis",
+    "get /api/parking-lots",
+    "get /api/parking-lots/{id}",
+    "get /api/parking-lots/{id}/available-spots",
+];
+
+#[test]
+fn every_status_and_header_that_an_operation_may_answer_is_there() {
+    for (name, operation) in operations(&document()) {
+        let responses = operation["responses"].as_object().unwrap();
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let has = |parameter: &str| parameters.iter().any(|one| one["name"] == parameter);
+        let in_query = parameters.iter().any(|one| one["in"] == "query");
+        let body = operation.get("requestBody").is_some();
+        let public = PUBLIC.contains(&name.as_str());
+        assert_eq!(operation.get("security").is_none(), public, "{name}");
+        let limited = !name.contains(" /api/health");
+        for (status, expected) in [
+            ("401", !public || name.ends_with("/auth/login")),
+            ("403", responses.contains_key("403") || operation["security"][0]["bearer"][0] == "admin"),
+            ("429", limited),
+            ("503", true),
+            ("400", body || in_query || has("Idempotency-Key")),
+            ("413", body),
+            ("415", body),
+            ("422", has("Idempotency-Key")),
+            ("304", has("If-None-Match")),
+        ] {
+            assert_eq!(responses.contains_key(status), expected, "{name} {status}");
+        }
+        for (status, response) in responses {
+            let succeeds = status.starts_with('2');
+            for (header, expected) in [
+                ("X-Request-Id", true),
+                ("X-RateLimit-Remaining", limited && (succeeds || ["304", "429"].contains(&status.as_str()))),
+                ("Retry-After", ["202", "429", "503"].contains(&status.as_str())),
+                ("Link", succeeds && has("cursor")),
+                ("Idempotency-Replayed", succeeds && has("Idempotency-Key")),
+                ("WWW-Authenticate", status == "401"),
+            ] {
+                assert_eq!(response["headers"].get(header).is_some(), expected, "{name} {status} {header}");
+            }
+            if has("If-None-Match") && (succeeds || status == "304") {
+                assert!(response["headers"].get("ETag").is_some(), "{name} {status}");
+            }
+        }
+    }
+}
+
+/// Whatever has a type, but is no object and no list of objects.
+fn without_example(place: &str, schema: &Value, wanting: &mut Vec<String>) {
+    let has = |keys: &[&str]| keys.iter().any(|key| schema.get(key).is_some());
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        without_example(&format!("{place}.{name}"), property, wanting);
+    }
+    for part in ["allOf", "oneOf", "anyOf"].iter().flat_map(|key| schema[*key].as_array()).flatten() {
+        without_example(place, part, wanting);
+    }
+    if let Some(items) = schema.get("items") {
+        without_example(place, items, wanting);
+    }
+    let primitive =
+        schema.get("type").is_some_and(|kind| kind != "object" && kind != "array" && kind != "null");
+    if primitive && !has(&["examples", "enum", "const"]) {
+        wanting.push(place.to_owned());
+    }
+}
+
+#[test]
+fn everything_that_has_a_value_has_an_example() {
+    let document = document();
+    let mut wanting = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        without_example(name, schema, &mut wanting);
+    }
+    for (name, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{name} {parameter}");
+            without_example(&format!("{name} {}", parameter["name"]), &parameter["schema"], &mut wanting);
+        }
+        if let Some(body) = operation.get("requestBody") {
+            assert!(body["content"]["application/json"]["example"].is_object(), "{name}");
+        }
+    }
+    assert!(wanting.is_empty(), "without an example: {wanting:#?}");
 }
 
 #[test]
@@ -71,6 +159,11 @@ fn every_schema_that_is_named_is_there() {
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();
         assert!(schemas.contains_key(name), "{name}");
+    }
+    let headers = document["components"]["headers"].as_object().expect("headers");
+    for reference in text.split("\"#/components/headers/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(headers.contains_key(name), "{name}");
     }
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
 }

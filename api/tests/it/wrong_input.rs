@@ -22,6 +22,8 @@ struct Operation {
     admin: bool,
     /// The members of its body.
     body: Option<Body>,
+    /// The body that the document shows.
+    example: &'static Value,
 }
 
 struct Body {
@@ -52,6 +54,7 @@ fn operations() -> Vec<Operation> {
             secured: operation.get("security").is_some(),
             admin: operation["security"][0]["bearer"][0] == "admin",
             body,
+            example: &operation["requestBody"]["content"]["application/json"]["example"],
         }
     })
     .collect()
@@ -195,6 +198,18 @@ testkit::on_both! {
             check(&world.send(&operation, json, reqwest::Body::wrap_stream(pieces)).await, 413, "body_too_large", "64 KiB in pieces");
         }
         world.unchanged(&before).await;
+    }
+}
+
+testkit::on_both! {
+    /// They may be refused for the state of things, but not for what they are.
+    async fn bodies_that_the_document_shows_are_what_is_asked_for(t: TestApp) {
+        let world = World::new(t).await;
+        for operation in operations().iter().filter(|operation| operation.body.is_some()) {
+            let answer = world.send(operation, Some("application/json"), operation.example.to_string()).await;
+            let acceptable = [200, 201, 202, 403, 404, 409];
+            assert!(acceptable.contains(&answer.status.as_u16()), "{} {}: {}", operation.method, operation.path, answer.text);
+        }
     }
 }
 
