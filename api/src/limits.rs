@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{ConnectInfo, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -21,17 +21,15 @@ use crate::{
     problem::{Problem, whole_seconds},
 };
 
-/// Takes the call out of its caller's budget, and refuses it when there is none left.
-pub(crate) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
-    let path = path.strip_prefix("/api").unwrap_or(path);
+/// Takes the call of a route out of its caller's budget, and refuses it when there is none left.
+pub(crate) async fn limit(app: &App, path: &str, mut request: Request, next: Next) -> Response {
     let Some(action) = action(request.method(), path) else { return next.run(request).await };
-    let caller = caller(&app, action, &mut request).await;
-    let mut decision = rate_limit::take(&app, action, &caller).await;
+    let caller = caller(app, action, &mut request).await;
+    let mut decision = rate_limit::take(app, action, &caller).await;
     let mut response = if decision.allowed {
         next.run(request).await
     } else {
-        counters::count(&app, "rate_limit_violations");
+        counters::count(app, "rate_limit_violations");
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };
     if response.status() == StatusCode::TOO_MANY_REQUESTS {

@@ -3,7 +3,7 @@
 \set reservation 0
 BEGIN;
 SELECT s.id AS spot, l.price_minor AS price, l.location_name AS lot_name, l.address AS lot_address FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.lot_id = :lot AND l.archived_at IS NULL AND s.retired_at IS NULL AND NOT s.retiring AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active')) ORDER BY s.number LIMIT 1 FOR UPDATE OF s SKIP LOCKED \gset
-INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at) VALUES (:user, :lot, :spot, 'active', now(), now(), :price, now()) ON CONFLICT DO NOTHING RETURNING id AS reservation \aset
+INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at) VALUES (:user, :lot, :spot, 'active', statement_timestamp(), statement_timestamp(), :price, statement_timestamp()) ON CONFLICT DO NOTHING RETURNING id AS reservation \aset
 \if :reservation > 0
 INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES (:user, 'booking', :reservation::text, now());
 INSERT INTO jobs (id, kind, queue, payload, unique_key, owner_id, state, max_attempts, run_at, trace, created_at) VALUES (gen_random_uuid(), 'send-confirmation', 'mail', '{"reservation_id":123456}', :reservation::text, :user, 'queued', 10, now(), '019aa0f0-0000-7000-8000-000000000000', now()) ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL AND state IN ('queued', 'running') DO NOTHING;

@@ -9,6 +9,7 @@ use shared::{
     db::Engine,
     demo::{self, Plan, Size, Span},
     exports::{self, Stage as ExportStage},
+    idempotency::Keep,
 };
 use tokio::process::Command;
 
@@ -45,7 +46,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     for _ in 0..options.runs {
         bare.push(bare_copy(&stage, &query).await?);
         let begun = Instant::now();
-        let id = exports::request(app, &who, exports::Request::default()).await?;
+        let id = exports::request(app, &who, exports::Request::default(), Keep::none()).await?;
         rows = loop {
             let export = exports::find(app, &who, id).await?;
             match export.stage(app.clock.now()) {
@@ -76,7 +77,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
         let more = worker.memory()?.peak_bytes.saturating_sub(idle) as f64 / f64::from(1 << 20);
         report.check(format!("{name}: worker's peak memory above idle"), more, "MiB", Goal::AtMost(16.0));
     }
-    Ok(())
+    stage.check().await
 }
 
 /// Seconds that the database's own tool takes to write the same rows into a file.

@@ -23,17 +23,19 @@ impl Connection {
 
     /// Posts JSON. Returns status and body.
     pub async fn post(&mut self, path: &str, token: &str, body: &str) -> Result<(u16, String)> {
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        );
-        self.stream.write_all(request.as_bytes()).await?;
+        let authorization = format!("authorization: Bearer {token}\r\n");
+        let request = request(&self.host, "POST", path, &authorization, body);
+        let (status, body) = self.send(&request).await?;
+        Ok((status, String::from_utf8_lossy(body).into_owned()))
+    }
+
+    /// Sends a request as it is. Returns status and body.
+    pub async fn send(&mut self, request: &[u8]) -> Result<(u16, &[u8])> {
+        self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
-            if let Some(answer) = self.complete()? {
-                return Ok(answer);
+            if let Some((status, body)) = self.complete()? {
+                return Ok((status, &self.buffer[body..]));
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the connection was closed");
@@ -41,7 +43,8 @@ impl Connection {
         }
     }
 
-    fn complete(&self) -> Result<Option<(u16, String)>> {
+    /// The status and where the body begins, once all of it is here.
+    fn complete(&self) -> Result<Option<(u16, usize)>> {
         let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             return Ok(None);
         };
@@ -52,7 +55,16 @@ impl Connection {
             .find_map(|line| line.strip_prefix("content-length: "))
             .context("a content-length")?
             .parse()?;
-        let body = &self.buffer[end + 4..];
-        Ok((body.len() >= length).then(|| (status, String::from_utf8_lossy(&body[..length]).into_owned())))
+        let body = end + 4;
+        Ok((self.buffer.len() >= body + length).then_some((status, body)))
     }
+}
+
+/// The bytes of a request; `headers` are whole lines.
+pub fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+    };
+    format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}{length}\r\n{body}").into_bytes()
 }

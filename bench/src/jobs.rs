@@ -79,7 +79,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     if engine == Engine::Postgres {
         bare_redis(app, report).await?;
     }
-    let _worker = stage.spawn(&env::current_exe()?, "worker", &[])?;
+    let _worker = stage.spawn(&env::current_exe()?, &["worker"], &[])?;
     starts(app, 50, true).await?;
 
     for (label, transactional, p99) in

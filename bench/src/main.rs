@@ -4,10 +4,13 @@
 
 #![expect(clippy::print_stdout, reason = "the figures go there")]
 
+mod api;
 mod booking;
+mod empty;
 mod export;
 mod http;
 mod jobs;
+mod load;
 mod report;
 mod stage;
 
@@ -34,9 +37,14 @@ enum Bench {
     Export(export::Options),
     /// How many bookings a second, beside the same statements without us.
     Booking(booking::Options),
+    /// How fast answers are, beside a bare axum server and bare Redis.
+    Api(api::Options),
     /// Not a benchmark: the worker process of `jobs`.
     #[command(hide = true)]
     Worker,
+    /// Not a benchmark: the server of `api` that does nothing.
+    #[command(hide = true)]
+    EmptyServer(empty::Options),
 }
 
 #[tokio::main]
@@ -48,6 +56,8 @@ async fn main() -> anyhow::Result<()> {
             Bench::Jobs(options) => jobs::measure(engine, options, &mut report).await?,
             Bench::Export(options) => export::measure(engine, options, &mut report).await?,
             Bench::Booking(options) => booking::measure(engine, options, &mut report).await?,
+            Bench::Api(options) => api::measure(engine, options, &mut report).await?,
+            Bench::EmptyServer(options) => return empty::serve(options).await,
             Bench::Worker => return jobs::worker().await,
         }
     }

@@ -11,6 +11,8 @@ use shared::{
     app::App,
     config::{Config, Sources},
     db::Engine,
+    maintenance::integrity,
+    rate_limit::Action,
 };
 use tempfile::TempDir;
 
@@ -44,7 +46,7 @@ impl Stage {
                 (Some(server), url)
             }
         };
-        let settings: Vec<(String, String)> = [
+        let mut settings: Vec<(String, String)> = [
             ("DATABASE_URL", url),
             ("REDIS_PORT", redis.port().to_string()),
             ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
@@ -54,6 +56,8 @@ impl Stage {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        // So high that no call is refused; each is counted as in production.
+        settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "10000000/60".to_owned())));
         let app = App::start(Config::load(Sources::of(settings.clone()))?).await?;
         Ok(Self { engine, app, postgres, settings, folder, _redis: redis })
     }
@@ -72,35 +76,49 @@ impl Stage {
     }
 
     /// Starts a process with the settings of this stage.
-    pub fn spawn(&self, binary: &Path, command: &str, more: &[(&str, String)]) -> Result<Process> {
+    pub fn spawn(&self, binary: &Path, arguments: &[&str], more: &[(&str, String)]) -> Result<Process> {
         let mut settings = self.settings.clone();
         settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        Binaries::spawn(
-            binary,
-            [command],
-            &settings,
-            self.folder.path(),
-            &self.path(&format!("{command}.log")),
-        )
+        let log = self.path(&format!("{}.log", arguments.join("-").replace(['.', ':'], "-")));
+        Binaries::spawn(binary, arguments, &settings, self.folder.path(), &log)
     }
 
     /// Starts the release worker.
     pub fn worker(&self) -> Result<Process> {
-        self.spawn(&binary("parkade-worker")?, "run", &[])
+        self.spawn(&binary("parkade-worker")?, &["run"], &[])
     }
 
-    /// Starts the release API. Returns its address once it answers.
+    /// Starts the release API, which logs as in production. Returns its address once it answers.
     pub async fn api(&self) -> Result<(Process, String)> {
         let address = format!("127.0.0.1:{}", devstack::free_port()?);
-        let api = self.spawn(&binary("parkade-api")?, "serve", &[("HTTP_ADDR", address.clone())])?;
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(&address).await.is_ok() {
-                return Ok((api, address));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        anyhow::bail!("the API does not answer:\n{}", api.log())
+        let settings = [("HTTP_ADDR", address.clone()), ("LOG_LEVEL", "info".to_owned())];
+        let api = self.spawn(&binary("parkade-api")?, &["serve"], &settings)?;
+        listening(&api, &address).await?;
+        Ok((api, address))
     }
+
+    /// Fails if the data is not sound.
+    pub async fn check(&self) -> Result<()> {
+        let broken: Vec<_> = integrity::check(&self.app)
+            .await?
+            .into_iter()
+            .filter(|check| !check.offenders.is_empty())
+            .map(|check| format!("{}: {}", check.rule, check.offenders.join(", ")))
+            .collect();
+        ensure!(broken.is_empty(), "{}: the data is not sound\n{}", self.name(), broken.join("\n"));
+        Ok(())
+    }
+}
+
+/// Waits until a process takes connections.
+pub async fn listening(process: &Process, address: &str) -> Result<()> {
+    for _ in 0..200 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("nobody answers at {address}:\n{}", process.log())
 }
 
 /// A binary that was built beside this one.

@@ -1,6 +1,10 @@
 //! Everything the application works with, built once by each binary.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use tokio_util::task::TaskTracker;
@@ -21,9 +25,13 @@ use crate::{
 /// What goes on in the background may take so long at the end of the process.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// The application. Cheap to clone.
+/// The application. Cheap to clone, and it must be: around every request the router clones it some dozens of times.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What it is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
     /// What the operator said.
     pub config: Arc<Config>,
     /// The database.
@@ -46,6 +54,21 @@ pub struct App {
     pub clock: Clock,
 }
 
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// A change is seen by this clone only, so it is for those who set an application up.
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
 impl App {
     /// Connects to everything and brings the schema up to date. Redis may be away.
     ///
@@ -64,7 +87,7 @@ impl App {
             tracing::warn!(tasks = self.tasks.len(), "left behind");
         }
         counters::flush(&self).await;
-        self.db.close().await;
+        self.db.clone().close().await;
     }
 
     /// Connects to everything and leaves the schema as it is.
@@ -72,7 +95,7 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
             redis: Redis::new(&config)?,
             cache: Cache::default(),
@@ -83,6 +106,6 @@ impl App {
             tasks: TaskTracker::new(),
             clock: Clock::System,
             config: Arc::new(config),
-        })
+        })))
     }
 }

@@ -105,7 +105,8 @@ impl TestApp {
 
     /// The same application by another clock: a second API process in this one.
     pub async fn at(&self, clock: Clock) -> Self {
-        let app = App { clock, ..self.app.clone() };
+        let mut app = self.app.clone();
+        app.clock = clock;
         Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
     }
 
@@ -115,8 +116,9 @@ impl TestApp {
         let mut settings = self.settings.clone();
         change(&mut settings, changed);
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
-        let started = App::start(config).await.expect("the application starts");
-        let app = App { clock: self.app.clock.clone(), mailer: self.app.mailer.clone(), ..started };
+        let mut app = App::start(config).await.expect("the application starts");
+        app.clock = self.app.clock.clone();
+        app.mailer = self.app.mailer.clone();
         Self::serve(app, self.engine, settings, self.folder.clone()).await
     }
 
