@@ -20,7 +20,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let examples = Examples::new();
     examples.of_components(components);
     for (path, item) in &mut document.paths.paths {
-        let is_limited = !path.starts_with("/api/health");
+        let is_limited = !["/api/health/live", "/api/health/ready"].contains(&path.as_str());
         for operation in
             [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
         {
@@ -76,6 +76,7 @@ fn add_common_statuses(operation: &mut Operation, is_limited: bool) {
             "400",
             "The request is malformed, or a field is wrong",
         ),
+        (operation.request_body.is_some(), "408", "The body took too long to come"),
         (operation.request_body.is_some(), "413", "The body is larger than 64 KiB"),
         (operation.request_body.is_some(), "415", "The body is not `application/json`"),
     ];
