@@ -1,6 +1,9 @@
 //! Everything the application works with, built once by each binary.
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use secrecy::ExposeSecret;
 
@@ -9,9 +12,13 @@ use crate::{
     rate_limit::Limits, redis::Redis, templates::Templates,
 };
 
-/// The application. Cheap to clone.
+/// The application. Cheap to clone, and it must be: around every request the router clones it some dozens of times.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What it is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
     /// What the operator said.
     pub config: Arc<Config>,
     /// The database.
@@ -32,6 +39,21 @@ pub struct App {
     pub clock: Clock,
 }
 
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// A change is seen by this clone only, so it is for those who set an application up.
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
 impl App {
     /// Connects to everything and brings the schema up to date. Redis may be away.
     ///
@@ -48,7 +70,7 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
             redis: Redis::new(&config)?,
             cache: Cache::default(),
@@ -58,6 +80,6 @@ impl App {
             templates: Templates::new()?,
             clock: Clock::System,
             config: Arc::new(config),
-        })
+        })))
     }
 }

@@ -198,9 +198,9 @@ impl Db {
     }
 
     /// Closes the connections; SQLite folds its write-ahead log into the file.
-    pub async fn close(self) {
-        for pool in [self.read, self.relaxed, self.write] {
-            if let Err(error) = pool.close().await {
+    pub async fn close(&self) {
+        for pool in [&self.read, &self.relaxed, &self.write] {
+            if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "database did not close cleanly");
             }
         }

@@ -104,7 +104,8 @@ impl TestApp {
 
     /// The same application by another clock: a second API process in this one.
     pub async fn at(&self, clock: Clock) -> Self {
-        let app = App { clock, ..self.app.clone() };
+        let mut app = self.app.clone();
+        app.clock = clock;
         Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
     }
 

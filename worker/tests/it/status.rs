@@ -96,7 +96,8 @@ testkit::on_both! {
             result: Value::Null,
             error: None,
         };
-        let then = App { clock: Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5)), ..t.app.clone() };
+        let mut then = t.app.clone();
+        then.clock = Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5));
         status::publish(&then, id, &running).await;
         assert_eq!(find(&then, id).await.state, State::Progress, "five seconds ago it was true");
         assert_eq!(find(&t.app, id).await.state, State::Success);
