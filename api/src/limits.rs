@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
+    extract::{ConnectInfo, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -21,17 +21,15 @@ use shared::{
 
 use crate::{auth::bearer, problem::Problem};
 
-/// Takes the call out of its caller's budget, and refuses it when there is none left.
-pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str());
-    let path = path.strip_prefix("/api").unwrap_or(path);
+/// Takes the call of a route out of its caller's budget, and refuses it when there is none left.
+pub(crate) async fn limit(app: &App, path: &str, request: Request, next: Next) -> Response {
     let Some(action) = action(request.method(), path) else { return next.run(request).await };
-    let caller = caller(&app, action, &request);
-    let decision = rate_limit::take(&app, action, &caller).await;
+    let caller = caller(app, action, &request);
+    let decision = rate_limit::take(app, action, &caller).await;
     let mut response = if decision.allowed {
         next.run(request).await
     } else {
-        counters::count(&app, "rate_limit_violations");
+        counters::count(app, "rate_limit_violations");
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };
     tell(response.headers_mut(), action, &decision);

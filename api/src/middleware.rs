@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::{app::App, counters, telemetry};
+use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::TimeoutLayer};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -56,21 +57,25 @@ pub fn wrap(routes: Router, app: &App) -> Router {
             header::LINK,
             REQUEST_ID,
         ]);
-    routes
-        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+    // Only what must know the route goes around each single one: for every request the router clones a route with all
+    // its layers, and each layer clones those within it again. What goes around the router as a whole clones one `Arc`.
+    let routes = routes.layer(middleware::from_fn_with_state(app.clone(), at_route));
+    let around = ServiceBuilder::new()
+        .layer(middleware::from_fn(finish_writes))
+        .layer(middleware::from_fn(identify))
+        .layer(middleware::from_fn_with_state(app.clone(), count))
+        .layer(middleware::from_fn(forget_strangers))
+        .layer(cors)
+        .layer(middleware::from_fn(problem::finish))
+        .layer(middleware::from_fn(limit_uri))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             tracing::error!("a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }))
-        .layer(middleware::from_fn(limit_uri))
-        .layer(middleware::from_fn(problem::finish))
-        .layer(cors)
-        .layer(middleware::from_fn(forget_strangers))
-        .layer(middleware::from_fn_with_state(app.clone(), count))
-        .layer(middleware::from_fn(identify))
-        .layer(middleware::from_fn(finish_writes))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .service(routes);
+    Router::new().fallback_service(around)
 }
 
 /// A write, once begun, is finished although its caller goes away: what follows its commit must happen.
@@ -82,20 +87,10 @@ async fn finish_writes(request: Request, next: Next) -> Response {
     done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// Counts calls by endpoint and answers by status, and says how long the answer took.
+/// Counts calls and answers by status, and says how long the answer took.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     counters::count(&app, "total_api_calls");
-    let method = request.method().clone();
-    if let Some(path) = request.extensions().get::<MatchedPath>() {
-        let path = path.as_str().strip_prefix("/api").unwrap_or(path.as_str());
-        counters::count(&app, format!("endpoint_calls:{method} {path}"));
-        match (&method, path.split('/').nth(1)) {
-            (&Method::GET, Some("users")) => counters::count(&app, "api_calls:users:get"),
-            (&Method::GET, Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
-            _ => {}
-        }
-    }
     let mut response = next.run(request).await;
     counters::count(&app, format!("response_codes:{}", response.status().as_u16()));
     let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
@@ -103,6 +98,23 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
         response.headers_mut().insert("server-timing", took);
     }
     response
+}
+
+/// Counts calls by endpoint, and limits them.
+async fn at_route(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched.as_ref().map_or("", MatchedPath::as_str);
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    if matched.is_some() {
+        counters::count(&app, format!("endpoint_calls:{method} {path}"));
+        match (method, path.split('/').nth(1)) {
+            (&Method::GET, Some("users")) => counters::count(&app, "api_calls:users:get"),
+            (&Method::GET, Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
+            _ => {}
+        }
+    }
+    limits::limit(&app, path, request, next).await
 }
 
 async fn limit_uri(request: Request, next: Next) -> Response {

@@ -84,11 +84,12 @@ impl Counters {
 }
 
 /// Counts one more under this name.
-pub fn count(app: &App, name: impl Into<String>) {
+pub fn count(app: &App, name: impl AsRef<str> + Into<String>) {
     add(app, |pending| {
-        let name = name.into();
-        if pending.counts.len() < MOST_NAMES || pending.counts.contains_key(&name) {
-            *pending.counts.entry(name).or_default() += 1;
+        if let Some(count) = pending.counts.get_mut(name.as_ref()) {
+            *count += 1;
+        } else if pending.counts.len() < MOST_NAMES {
+            pending.counts.insert(name.into(), 1);
         }
     });
 }
