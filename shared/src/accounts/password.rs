@@ -1,19 +1,36 @@
 //! Password hashes: Argon2id, off the async threads, and no more at once than there are cores.
 
 use std::{
-    sync::{Arc, LazyLock},
-    thread::available_parallelism,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
+    thread::{self, available_parallelism},
 };
 
 use anyhow::{Context, anyhow};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::error::Result;
 
-/// Each hash takes 19 MiB and a core for some 20 ms, so a flood of logins waits here.
-static SLOTS: LazyLock<Arc<Semaphore>> =
-    LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(2, usize::from))));
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Each hash takes a core for some 20 ms, so a flood of logins waits here. It also takes 19 MiB, which the allocator
+/// keeps for the thread that had them: on threads that are shared with other work that came to 600 MiB.
+static THREADS: LazyLock<mpsc::Sender<Work>> = LazyLock::new(|| {
+    let (sender, receiver) = mpsc::channel::<Work>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    let next = move || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    for _ in 0..available_parallelism().map_or(2, usize::from) {
+        let next = next.clone();
+        thread::spawn(move || {
+            while let Ok(work) = next() {
+                // Whoever waits for it learns of a panic by not being answered.
+                drop(catch_unwind(AssertUnwindSafe(work)));
+            }
+        });
+    }
+    sender
+});
 
 /// Compared with when there is no such user, so that the answer takes as long as for one there is.
 const NOBODY: &str =
@@ -47,15 +64,16 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     .await
 }
 
-/// The slot goes with the work: a caller that hangs up leaves the work to its end, and the slot with it.
+/// What somebody waits for no longer is not begun.
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let slot = SLOTS.clone().acquire_owned().await.context("password hashing has been closed")?;
-    let slotted = move || {
-        let done = work();
-        drop(slot);
-        done
+    let (answer, answered) = oneshot::channel();
+    let answering = move || {
+        if !answer.is_closed() {
+            drop(answer.send(work()));
+        }
     };
-    tokio::task::spawn_blocking(slotted).await.context("password hashing was interrupted")?
+    drop(THREADS.send(Box::new(answering))); // what is not taken is not answered
+    answered.await.context("password hashing was interrupted")?
 }
 
 #[cfg(test)]
@@ -70,5 +88,20 @@ mod tests {
         assert!(!verify("wrong horse".into(), Some(stored.clone())).await.unwrap());
         assert!(!verify("correct horse".into(), None).await.unwrap());
         assert_ne!(hash("correct horse".into()).await.unwrap(), stored, "each has its own salt");
+    }
+
+    #[tokio::test]
+    async fn hashes_are_made_by_as_many_threads_as_there_are_cores_also_after_a_panic() {
+        let panics = || -> Result<()> { panic!("on purpose") };
+        assert!(in_turn(panics).await.is_err());
+        let at_once = (0..64).map(|_| {
+            in_turn(|| {
+                thread::sleep(std::time::Duration::from_millis(2));
+                Ok(thread::current().id())
+            })
+        });
+        let threads = futures::future::try_join_all(at_once).await.unwrap();
+        let threads: std::collections::HashSet<_> = threads.into_iter().collect();
+        assert_eq!(threads.len(), available_parallelism().unwrap().get());
     }
 }
