@@ -50,21 +50,32 @@ enum Bench {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let mut report = Report::default();
-    for engine in ENGINES {
-        match &cli.bench {
-            Bench::Jobs(options) => jobs::measure(engine, options, &mut report).await?,
-            Bench::Export(options) => export::measure(engine, options, &mut report).await?,
-            Bench::Booking(options) => booking::measure(engine, options, &mut report).await?,
-            Bench::Api(options) => api::measure(engine, options, &mut report).await?,
-            Bench::EmptyServer(options) => return empty::serve(options).await,
-            Bench::Worker => return jobs::worker().await,
-        }
+    if let Bench::Worker = cli.bench {
+        return jobs::worker().await;
     }
+    if let Bench::EmptyServer(options) = cli.bench {
+        return empty::serve(&options).await;
+    }
+    let mut report = Report::default();
+    let measured = measure(&cli.bench, &mut report).await;
+    // Also what was measured before something went wrong.
     println!("{report}");
     if let Some(path) = cli.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
         println!("figures written to {}", path.display());
+    }
+    measured
+}
+
+async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    for engine in ENGINES {
+        match bench {
+            Bench::Jobs(options) => jobs::measure(engine, options, report).await?,
+            Bench::Export(options) => export::measure(engine, options, report).await?,
+            Bench::Booking(options) => booking::measure(engine, options, report).await?,
+            Bench::Api(options) => api::measure(engine, options, report).await?,
+            Bench::Worker | Bench::EmptyServer(_) => {}
+        }
     }
     Ok(())
 }
