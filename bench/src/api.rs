@@ -30,9 +30,12 @@ pub struct Options {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// How far back the data goes: day, month or year, which is a million reservations.
+    /// How far back the data goes: day, month or year.
     #[arg(long, default_value = "year")]
     span: Span,
+    /// Spots of each of the 20 lots. So many see 900,000 reservations a year, which the heavy user makes a million.
+    #[arg(long, default_value_t = 90)]
+    spots: usize,
     /// Reservations of the one user with many.
     #[arg(long, default_value_t = 100_000)]
     heavy: u64,
@@ -99,6 +102,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
 async fn seed(stage: &Stage, options: &Options, hash: &str) -> Result<u64> {
     let app = &stage.app;
     let plan = Plan::new(Size::Demo, options.span, 1, app.clock.now(), app.config.zone, options.heavy);
+    let plan = Plan { spots_per_lot: options.spots, ..plan };
     let loaded = demo::load(&app.db, &plan, hash, |_| {}).await?;
     if stage.engine == Engine::Postgres {
         app.db.write().execute_unprepared("VACUUM ANALYZE").await?;

@@ -15,7 +15,7 @@ use crate::error::Result;
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Each hash takes a core for some 20 ms, so a flood of logins waits here. It also takes 19 MiB, which the allocator
-/// keeps for the thread that had them: on threads that are shared with other work that came to 600 MiB.
+/// keeps for the thread that had them: on threads that are shared with other work a flood came to 500 MiB.
 static THREADS: LazyLock<mpsc::Sender<Work>> = LazyLock::new(|| {
     let (sender, receiver) = mpsc::channel::<Work>();
     let receiver = Arc::new(Mutex::new(receiver));
