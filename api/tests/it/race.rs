@@ -150,3 +150,30 @@ testkit::on_both! {
         t.is_sound().await;
     }
 }
+
+testkit::on_both! {
+    /// Who takes a spot that is just being left begins after the other one has ended.
+    async fn sessions_that_follow_each_other_closely_never_overlap(t: TestApp) {
+        let (_processes, clients) = two_processes(&t).await;
+        let lot = t.lot(3).await;
+        let drivers = many_drivers(&t, "driver", 16).await;
+        let stays = drivers.into_iter().enumerate().map(|(i, driver)| {
+            let client = clients[i % clients.len()].clone();
+            async move {
+                for _ in 0..12 {
+                    let (status, body) = client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
+                    if status == 201 {
+                        let paid = json!({ "reservation_id": body["reservation"]["id"] });
+                        let (status, body) = client.post("/booking/release-spot", &driver.token, paid).await;
+                        assert_eq!(status, 200, "{body}");
+                    } else {
+                        assert_eq!(status, 409, "{body}");
+                    }
+                }
+            }
+        });
+        at_once(stays).await;
+        assert!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await > 20);
+        t.is_sound().await;
+    }
+}

@@ -219,17 +219,21 @@ async fn begin(
     user_id: i64,
     spot: ChosenSpot,
 ) -> Result<Option<(Reservation, Enqueued)>> {
-    // Waits for who is deleting the user, and then inserts nothing.
-    let living = row_lock(tx, "FOR SHARE");
+    // Waits for who is deleting the user, and then inserts nothing. Nor does it wait for who is just leaving the spot: the
+    // session would begin before the other one has ended. It never begins before one that this process could not know of.
+    let living = row_lock(tx, "FOR SHARE OF u");
     let row = tx
         .query_one_raw(sql(
             tx,
             &format!(
                 "INSERT INTO reservations
                     (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
-                 SELECT u.id, $2, $3, 'active', $4, $4, $5, $4 FROM users u
-                 WHERE u.id = $1 AND u.deleted_at IS NULL {living}
-                 ON CONFLICT DO NOTHING RETURNING id"
+                 SELECT u.id, $2, $3, 'active', since.at, since.at, $5, $4 FROM users u, (
+                    SELECT COALESCE(MAX(left_at), $4) AS at FROM reservations
+                    WHERE spot_id = $3 AND state = 'completed' AND left_at > $4) since
+                 WHERE u.id = $1 AND u.deleted_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $3 AND r.state = 'active') {living}
+                 ON CONFLICT DO NOTHING RETURNING id, arrived_at"
             ),
             [user_id.into(), spot.lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()],
         ))
@@ -239,6 +243,7 @@ async fn begin(
         return if is_parked(tx, user_id).await? { Err(already_parked()) } else { Ok(None) };
     };
     let id: i64 = row.try_get("", "id")?;
+    let parking_time = row.try_get("", "arrived_at")?;
     activity::record(tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
     let confirmation = ledger::insert(tx, now, &notifications::confirmation(id, user_id)?).await?;
     let reservation = Reservation {
@@ -249,7 +254,7 @@ async fn begin(
         lot_address: spot.lot_address,
         spot_id: spot.id,
         state: State::Active,
-        parking_time: now,
+        parking_time,
         leaving_time: None,
         hourly_rate: Money::from_minor(spot.price_minor),
         cost: Money::default(),

@@ -62,6 +62,10 @@ async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Rese
     } else {
         reservation.spot_id
     };
+    // Somebody is just leaving there; the session would begin before the other one has ended.
+    if spot_id != reservation.spot_id && is_overstayed(&tx, spot_id).await? {
+        return Ok(None);
+    }
     // Again: while this waited for the spot, another session may have ended there.
     let now = app.clock.now().max(now);
     let updated = tx
