@@ -80,13 +80,7 @@ impl Entry {
     pub fn of(body: Vec<u8>) -> Self {
         let digest = Sha256::digest(&body);
         let etag = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self::tagged(format!("\"{etag}\""), body)
-    }
-
-    /// An answer with an ETag of its own.
-    #[must_use]
-    pub fn tagged(etag: String, body: Vec<u8>) -> Self {
-        Self { etag, next: None, body: body.into() }
+        Self { etag: format!("\"{etag}\""), next: None, body: body.into() }
     }
 }
 
