@@ -25,6 +25,7 @@ pub mod notifications;
 pub mod page;
 pub mod rate_limit;
 pub mod redis;
+pub mod reminders;
 pub mod reports;
 pub mod settings;
 pub mod telemetry;

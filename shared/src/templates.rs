@@ -34,7 +34,7 @@ macro_rules! emails {
     };
 }
 
-emails!["confirmation", "receipt", "export_ready", "welcome"];
+emails!["confirmation", "receipt", "export_ready", "welcome", "notice"];
 
 /// The templates, ready to be filled in. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -128,6 +128,7 @@ mod tests {
             rate => "25.50", arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:00 IST",
             hours => 2, total => "51.00", id => "0198", rows => 3, expires => "21 Nov 2026, 18:37 IST",
             attached => true, end => "20 Nov 2026, 20:00 IST", given_up => "20 Nov 2026, 19:07 IST", quote => "38.25",
+            title => hostile, facts => vec![(hostile.to_owned(), hostile.to_owned())],
         };
         Templates::new().unwrap().render(name, values).unwrap()
     }

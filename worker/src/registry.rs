@@ -7,7 +7,10 @@ use shared::{
     Result,
     exports::{cleanup::CleanUpExports, job::ExportCsv},
     jobs::{Context, Done, Job},
-    notifications::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome},
+    maintenance::cleanup::CleanUp,
+    notifications::{SendConfirmation, SendExportReady, SendNotice, SendReceipt, SendWelcome},
+    reminders::SendReminders,
+    reports::monthly::SendMonthlyReports,
 };
 
 /// A kind of job, without its type.
@@ -57,6 +60,10 @@ impl Default for Registry {
             Kind::of::<SendReceipt>(),
             Kind::of::<SendExportReady>(),
             Kind::of::<SendWelcome>(),
+            Kind::of::<SendNotice>(),
+            Kind::of::<SendReminders>(),
+            Kind::of::<SendMonthlyReports>(),
+            Kind::of::<CleanUp>(),
         ]))
     }
 }

@@ -1,5 +1,8 @@
 //! Every setting: listed once, read once, and every problem reported together with where the value came from.
 
+mod mail;
+mod notices;
+mod schedules;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -15,8 +18,12 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::sources::yes_or_no;
-pub use self::sources::{Problems, Sources};
+pub use self::{
+    mail::Mail,
+    notices::{Notices, Twilio},
+    schedules::Schedules,
+    sources::{Problems, Sources},
+};
 use crate::rate_limit::{Action, Budget};
 pub use crate::settings::{SETTINGS, Setting};
 
@@ -67,6 +74,12 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// The mail server and the sender.
     pub mail: Mail,
+    /// When jobs run by themselves.
+    pub schedules: Schedules,
+    /// Google Chat, SMS and alerts.
+    pub notices: Notices,
+    /// `WORKER_METRICS_ADDR`; without one, workers serve no metrics.
+    pub worker_metrics_addr: Option<SocketAddr>,
     /// `UPLOAD_FOLDER`.
     pub upload_folder: PathBuf,
     /// `CSV_EXPORT_EXPIRY_HOURS`.
@@ -102,23 +115,6 @@ pub struct Admin {
     pub email: String,
     /// Password in clear, hashed before it is stored.
     pub password: SecretString,
-}
-
-/// How mails leave.
-#[derive(Debug, Clone)]
-pub struct Mail {
-    /// `MAIL_SERVER`; without one, mails become files in `folder`.
-    pub server: Option<String>,
-    /// `MAIL_PORT`.
-    pub port: u16,
-    /// `MAIL_USE_TLS`: STARTTLS is then required.
-    pub use_tls: bool,
-    /// `MAIL_USERNAME` and `MAIL_PASSWORD`.
-    pub credentials: Option<(String, SecretString)>,
-    /// `MAIL_DEFAULT_SENDER`.
-    pub sender: String,
-    /// `MAIL_FOLDER`.
-    pub folder: PathBuf,
 }
 
 /// How long answers are cached at most.
@@ -173,6 +169,10 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "must be an address and a port such as 127.0.0.1:5000")
+}
+
 fn addresses(text: &str) -> Result<Vec<IpAddr>, &'static str> {
     let read = |address: &str| address.trim().parse::<IpAddr>().map(|address| address.to_canonical());
     let addresses: Result<_, _> = text.split(',').map(read).collect();
@@ -195,9 +195,7 @@ impl Config {
     /// Reads every setting, then reports; nothing returns before all have been looked at.
     fn build(from: &mut Sources) -> Option<Self> {
         let environment = from.parse("APP_ENV", str::parse);
-        let http_addr = from.parse("HTTP_ADDR", |text| {
-            text.parse::<SocketAddr>().map_err(|_| "must be an address and a port such as 127.0.0.1:5000")
-        });
+        let http_addr = from.parse("HTTP_ADDR", socket_address);
         let zone = from.parse("APP_TIMEZONE", |text| {
             text.parse::<Tz>().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")
         });
@@ -235,7 +233,10 @@ impl Config {
                 .map(|name| from.number::<u64>(name, 1..=3600).map(Duration::from_secs));
         let rate_limits = Action::ALL.map(|(_, name)| from.parse(name, str::parse::<Budget>));
         let trusted_proxies = from.parse("TRUSTED_PROXIES", addresses);
-        let mail = Self::mail(from);
+        let mail = Mail::read(from);
+        let schedules = Schedules::read(from);
+        let notices = Notices::read(from);
+        let worker_metrics_addr = from.parse("WORKER_METRICS_ADDR", socket_address);
         let database_connections = from.number("DATABASE_CONNECTIONS", 1..=1000);
         let session_hours = from.number::<u64>("SESSION_HOURS", 1..=8760);
         let longest_reservation = from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours);
@@ -271,6 +272,9 @@ impl Config {
             no_show_after: no_show_after?,
             admin,
             mail: mail?,
+            schedules: schedules?,
+            notices: notices?,
+            worker_metrics_addr,
             upload_folder: from.text("UPLOAD_FOLDER")?.into(),
             export_expiry: Duration::from_secs(expiry_hours? * 3600),
             workers: Workers { mail: workers[0]?, exports: workers[1]?, maintenance: workers[2]? },
@@ -290,28 +294,6 @@ impl Config {
                 None
             }
         }
-    }
-
-    fn mail(from: &mut Sources) -> Option<Mail> {
-        let port = from.number("MAIL_PORT", 1..=65535);
-        let use_tls = from.parse("MAIL_USE_TLS", yes_or_no);
-        let credentials = match (from.text("MAIL_USERNAME"), from.text("MAIL_PASSWORD")) {
-            (Some(user), Some(password)) => Some((user, password.into())),
-            _ => None,
-        };
-        let sender = from.parse("MAIL_DEFAULT_SENDER", |text| {
-            text.parse::<lettre::message::Mailbox>()
-                .map(|_| text.to_owned())
-                .map_err(|e| format!("no mail address: {e}"))
-        });
-        Some(Mail {
-            server: from.text("MAIL_SERVER"),
-            port: port?,
-            use_tls: use_tls?,
-            credentials,
-            sender: sender?,
-            folder: from.text("MAIL_FOLDER")?.into(),
-        })
     }
 
     /// The key that signs tokens.

@@ -1,5 +1,6 @@
 //! Looking after the data: is it sound, and how much of it is there.
 
+pub mod cleanup;
 pub mod integrity;
 
 use migration::{Migrator, MigratorTrait};

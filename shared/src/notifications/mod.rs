@@ -9,6 +9,7 @@ use crate::{error::Result, jobs::NewJob};
 mod confirmation;
 pub mod delivery;
 mod export_ready;
+mod notice;
 mod receipt;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod welcome;
 
 pub use confirmation::SendConfirmation;
 pub use export_ready::SendExportReady;
+pub use notice::{Notice, SendNotice, tell_administrators};
 pub use receipt::SendReceipt;
 pub use welcome::SendWelcome;
 

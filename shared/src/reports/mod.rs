@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod calendar;
 pub mod insights;
+pub mod monthly;
 pub mod stays;
 pub mod user;
 

@@ -1,0 +1,49 @@
+//! When jobs run by themselves, whom they reach, and how long they are remembered.
+
+use chrono::{NaiveTime, TimeDelta};
+
+use super::Sources;
+
+/// What happens by itself, in local time of `APP_TIMEZONE`.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedules {
+    /// `DAILY_REMINDER_TIME`.
+    pub reminders_at: NaiveTime,
+    /// `REMINDER_LOGIN_DAYS`: who has not logged in for so long is reminded.
+    pub reminded_without_login: TimeDelta,
+    /// `REMINDER_BOOKING_DAYS`: who has not booked for so long is reminded.
+    pub reminded_without_booking: TimeDelta,
+    /// `MONTHLY_REPORT_DAY`, 1 to 28: every month has it.
+    pub reports_on: u8,
+    /// `MONTHLY_REPORT_TIME`.
+    pub reports_at: NaiveTime,
+    /// `CLEANUP_TIME`.
+    pub clean_up_at: NaiveTime,
+    /// `JOB_RETENTION_DAYS`: how long ended jobs, and what they leave behind, are kept.
+    pub retention: TimeDelta,
+}
+
+impl Schedules {
+    pub(super) fn read(from: &mut Sources) -> Option<Self> {
+        let [reminders_at, reports_at, clean_up_at] =
+            ["DAILY_REMINDER_TIME", "MONTHLY_REPORT_TIME", "CLEANUP_TIME"]
+                .map(|name| from.parse(name, time_of_day));
+        let [without_login, without_booking, retention] =
+            ["REMINDER_LOGIN_DAYS", "REMINDER_BOOKING_DAYS", "JOB_RETENTION_DAYS"]
+                .map(|name| from.number(name, 1..=3650).map(TimeDelta::days));
+        let reports_on = from.number("MONTHLY_REPORT_DAY", 1..=28);
+        Some(Self {
+            reminders_at: reminders_at?,
+            reminded_without_login: without_login?,
+            reminded_without_booking: without_booking?,
+            reports_on: reports_on?,
+            reports_at: reports_at?,
+            clean_up_at: clean_up_at?,
+            retention: retention?,
+        })
+    }
+}
+
+fn time_of_day(text: &str) -> Result<NaiveTime, &'static str> {
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "must be a time of day such as 18:00")
+}

@@ -1,0 +1,66 @@
+//! What administrators are told: a mail to each, once.
+
+use std::time::Duration;
+
+use minijinja::context;
+use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
+
+use super::delivery::{IfUnknown, Letter, deliver};
+use crate::{
+    db::sql,
+    error::Result,
+    jobs::{Context, Done, Job, NewJob, Queue},
+};
+
+/// Something that administrators should know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notice {
+    /// Told once per key, for ever: `reminders:2026-11-24`.
+    pub key: String,
+    /// One line: what it is about.
+    pub title: String,
+    /// Labels and values, such as `sent` and `312`.
+    pub facts: Vec<(String, String)>,
+}
+
+/// The jobs that tell every administrator.
+///
+/// # Errors
+/// Those of the database.
+pub async fn tell_administrators(db: &impl ConnectionTrait, notice: &Notice) -> Result<Vec<NewJob>> {
+    let text = "SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL ORDER BY id";
+    let rows = db.query_all_raw(sql(db, text, [])).await?;
+    let tell = |user_id: i64| {
+        let job = SendNotice { user_id, notice: notice.clone() };
+        Ok(NewJob::of(&job)?.owner(user_id).unique(format!("{}:{user_id}", notice.key)))
+    };
+    rows.iter().map(|row| tell(row.try_get("", "id")?)).collect()
+}
+
+/// Mails a notice to one administrator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendNotice {
+    /// Whom.
+    pub user_id: i64,
+    /// What.
+    pub notice: Notice,
+}
+
+impl Job for SendNotice {
+    const NAME: &'static str = "send-notice";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let letter = Letter {
+            key: format!("notice:{}:{}", self.notice.key, self.user_id),
+            kind: "notice",
+            user_id: self.user_id,
+            values: context! { title => &self.notice.title, facts => &self.notice.facts },
+            attachment: None,
+            if_unknown: IfUnknown::Resend,
+        };
+        deliver(context, letter).await
+    }
+}
