@@ -134,7 +134,7 @@ impl Write {
 }
 
 /// Operations that change nothing of what is kept.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 9] = [
     "POST /auth/login",
     "POST /auth/logout",
     "POST /auth/refresh",
@@ -143,6 +143,7 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "POST /export/csv/cancel/{id}",
     "POST /export/csv/request",
     "POST /tasks/{task}",
+    "POST /unsubscribe",
 ];
 
 /// Those that the test below makes.

@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::Subscription;
 use crate::{
     activity,
     app::App,
@@ -17,12 +18,12 @@ use crate::{
     entities::email_delivery,
     error::{Error, Result},
     jobs::{Context, Done},
-    mailer::{Attachment, Mail, SendError},
+    mailer::{Attachment, Inline, Mail, SendError},
     time::rfc3339,
 };
 
 /// A mail that is to reach a user once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Letter {
     /// Once per key, for ever: `receipt:17`.
     pub key: String,
@@ -34,13 +35,18 @@ pub struct Letter {
     pub values: Value,
     /// A file to go with it.
     pub attachment: Option<Attachment>,
+    /// Pictures that it shows.
+    pub inline: Vec<Inline>,
+    /// What a link in it ends.
+    pub unsubscribe: Option<Subscription>,
     /// What to do when it may have gone already.
     pub if_unknown: IfUnknown,
 }
 
 /// What is worse for a mail of which nobody knows whether it went: a second one, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfUnknown {
+    #[default]
     /// None: it is sent once more, with the same Message-ID.
     Resend,
     /// A second one: the job fails, and an operator who requeues it sends the mail.
@@ -62,7 +68,11 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let Some(recipient) = recipient(app, letter.user_id).await? else {
         return Ok(Done::with(json!({ "skipped": "user is gone" })));
     };
-    let values = context! { name => &recipient.username, public_url => &app.config.public_url, ..letter.values.clone() };
+    let unsubscribe = letter.unsubscribe.map(|what| what.link(&app.config, letter.user_id)).transpose()?;
+    let values = context! {
+        name => &recipient.username, public_url => &app.config.public_url, unsubscribe_url => &unsubscribe,
+        ..letter.values.clone()
+    };
     let rendered = app.templates.render(letter.kind, values)?;
     let Some(claim) = claim(context, &letter).await? else {
         return Ok(Done::with(json!({ "state": "sent" })));
@@ -76,6 +86,8 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         text: rendered.text,
         html: rendered.html,
         attachment: letter.attachment.clone(),
+        inline: letter.inline.clone(),
+        unsubscribe,
     };
     match app.mailer.send(&mail).await {
         Ok(()) => insist_on_recording(app, &letter).await,

@@ -13,12 +13,14 @@ mod notice;
 mod receipt;
 #[cfg(test)]
 mod tests;
+mod unsubscribe;
 mod welcome;
 
 pub use confirmation::SendConfirmation;
 pub use export_ready::SendExportReady;
 pub use notice::{Notice, SendNotice, tell_administrators};
 pub use receipt::SendReceipt;
+pub use unsubscribe::Subscription;
 pub use welcome::SendWelcome;
 
 /// The mail that a booking is made.
