@@ -75,7 +75,7 @@ pub struct Mail {
     pub attachment: Option<Attachment>,
 }
 
-/// A picture in a mail, which its HTML shows as `cid:NAME@parkade`.
+/// A picture in a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inline {
     /// Unique in the mail.
@@ -84,6 +84,14 @@ pub struct Inline {
     pub content_type: &'static str,
     /// What is in it.
     pub bytes: Vec<u8>,
+}
+
+impl Inline {
+    /// As the HTML of its mail names it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("cid:{}@parkade", self.name)
+    }
 }
 
 /// A file that goes with a mail.

@@ -13,12 +13,14 @@ use super::Subscription;
 use crate::{
     activity,
     app::App,
+    config::Config,
     counters,
     db::{at, sql},
     entities::email_delivery,
     error::{Error, Result},
     jobs::{Context, Done},
     mailer::{Attachment, Inline, Mail, SendError},
+    templates::{Rendered, Templates},
     time::rfc3339,
 };
 
@@ -68,12 +70,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let Some(recipient) = recipient(app, letter.user_id).await? else {
         return Ok(Done::with(json!({ "skipped": "user is gone" })));
     };
-    let unsubscribe = letter.unsubscribe.map(|what| what.link(&app.config, letter.user_id)).transpose()?;
-    let values = context! {
-        name => &recipient.username, public_url => &app.config.public_url, unsubscribe_url => &unsubscribe,
-        ..letter.values.clone()
-    };
-    let rendered = app.templates.render(letter.kind, values)?;
+    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
     let Some(claim) = claim(context, &letter).await? else {
         return Ok(Done::with(json!({ "state": "sent" })));
     };
@@ -93,6 +90,18 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         Ok(()) => insist_on_recording(app, &letter).await,
         Err(failure) => Err(record_failure(app, &letter, &claim, failure).await?),
     }
+}
+
+/// The letter as it is read, and where a POST ends more of its kind.
+pub(super) fn compose(
+    templates: &Templates,
+    config: &Config,
+    letter: &Letter,
+    name: &str,
+) -> Result<(Rendered, Option<String>)> {
+    let unsubscribe_url = letter.unsubscribe.map(|what| what.link(config, letter.user_id)).transpose()?;
+    let shown = context! { name, public_url => &config.public_url, unsubscribe_url => &unsubscribe_url, ..letter.values.clone() };
+    Ok((templates.render(letter.kind, shown)?, unsubscribe_url))
 }
 
 #[derive(FromQueryResult)]

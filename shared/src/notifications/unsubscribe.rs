@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, Mac};
 use sea_orm::ConnectionTrait;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::{
@@ -13,7 +14,8 @@ use crate::{
 };
 
 /// Mails that a user may do without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subscription {
     /// The daily reminders.
     Reminders,
@@ -41,7 +43,7 @@ impl Subscription {
     }
 
     /// The column that says so.
-    const fn off(self) -> &'static str {
+    pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Reminders => "reminders_off",
             Self::Reports => "reports_off",
@@ -85,7 +87,7 @@ impl Subscription {
     /// As [`Subscription::verify`].
     pub async fn end(self, app: &App, user_id: i64, signature: &str) -> Result<()> {
         self.verify(&app.config, user_id, signature)?;
-        let (db, off) = (app.db.write(), self.off());
+        let (db, off) = (app.db.write(), self.column());
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
         db.execute_raw(sql(db, &text, [user_id.into()])).await?;
