@@ -151,17 +151,17 @@ fn charts(report: &Report, currency: &str) -> Result<[Chart; 2]> {
 /// What the templates show besides the charts.
 fn values(report: &Report, currency: &str) -> Value {
     let Report { month, this, before, .. } = report;
-    let amount = |money: Money| format!("{currency} {money}");
     let lots = report.lots.iter().take(LOTS).map(|lot| {
         let spent = Money::from_minor(lot.spent).to_string();
         context! { name => &lot.name, bookings => lot.bookings, hours => shown_hours(lot.micros), spent }
     });
+    let figure = |label: &str, of: &dyn Fn(&Totals) -> String| (label.to_owned(), of(this), of(before));
     let figures = [
-        ("Bookings", this.bookings.to_string(), before.bookings.to_string()),
-        ("Hours parked", shown_hours(this.micros), shown_hours(before.micros)),
-        ("Spent", amount(this.spent), amount(before.spent)),
-        ("Hours a stay", shown_hours(this.micros_a_stay()), shown_hours(before.micros_a_stay())),
-        ("Spent a stay", amount(this.spent_a_stay()), amount(before.spent_a_stay())),
+        figure("Bookings", &|month| month.bookings.to_string()),
+        figure("Hours parked", &|month| shown_hours(month.micros)),
+        figure("Hours a stay", &|month| shown_hours(month.micros_a_stay())),
+        figure(&format!("Spent, {currency}"), &|month| month.spent.to_string()),
+        figure(&format!("A stay, {currency}"), &|month| month.spent_a_stay().to_string()),
     ];
     let previous = report.months.iter().rev().nth(1).map(|month| month.month.month_and_year());
     let difference = this.spent.minor() - before.spent.minor();

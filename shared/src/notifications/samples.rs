@@ -218,7 +218,7 @@ fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
         "monthly_report",
         &[
             "Bookings      14 (September 2026: 11)",
-            "Spent a stay  INR 125.71",
+            "A stay, INR   125.71 (September 2026: 123.64)",
             "Church Street Parking: 8 bookings, 21.5 hours, INR 880.00",
             "most on 22 October, INR 400.00",
         ],

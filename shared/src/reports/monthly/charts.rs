@@ -11,7 +11,7 @@ use plotters::{
 };
 
 /// In pixels: mails show it at half of that.
-pub const SIZE: (u32, u32) = (1016, 380);
+pub const SIZE: (u32, u32) = (1016, 420);
 
 /// The colours of `templates/emails/base.html`.
 const STRONG: RGBColor = RGBColor(0x12, 0x57, 0xa8);
@@ -19,11 +19,11 @@ const PALE: RGBColor = RGBColor(0xa9, 0xc6, 0xe8);
 const TEXT: RGBColor = RGBColor(0x3d, 0x4e, 0x60);
 const GRID: RGBColor = RGBColor(0xdf, 0xe6, 0xed);
 
-const LEFT: i32 = 84;
+const LEFT: i32 = 96;
 const RIGHT: i32 = 8;
 const TOP: i32 = 22;
-const BOTTOM: i32 = 46;
-const LETTERS: f64 = 26.0;
+const BOTTOM: i32 = 56;
+const LETTERS: f64 = 33.0;
 /// Lines across, at round values.
 const LINES: i64 = 4;
 
@@ -69,7 +69,7 @@ fn draw<'a>(area: &Area<'a>, columns: &[Column]) -> Drawn<'a> {
         let at = y(line * step);
         area.draw(&Rectangle::new([(LEFT, at), (width - RIGHT, at + 1)], GRID.filled()))?;
         // The middle of digits is a little above that of a line of letters.
-        let label = Text::new(shown(line * step), (LEFT - 14, at + 5), text(HPos::Right, VPos::Center));
+        let label = Text::new(shown(line * step), (LEFT - 14, at + 6), text(HPos::Right, VPos::Center));
         area.draw(&label)?;
     }
     let count = i32::try_from(columns.len().max(1)).unwrap_or(1);
@@ -82,7 +82,7 @@ fn draw<'a>(area: &Area<'a>, columns: &[Column]) -> Drawn<'a> {
             let gap = (place(4) - place(0)) / 8;
             area.draw(&Rectangle::new([(place(0) + gap, top), (place(4) - gap, floor)], colour.filled()))?;
         }
-        let label = Text::new(column.label.as_str(), (place(2), floor + 14), text(HPos::Center, VPos::Top));
+        let label = Text::new(column.label.as_str(), (place(2), floor + 16), text(HPos::Center, VPos::Top));
         area.draw(&label)?;
     }
     area.present()
@@ -167,7 +167,7 @@ mod tests {
         let one = columns(&days(&[0, 10_000, 0])).unwrap();
         let (width, height, pixels) = decoded(&one);
         assert_eq!((width, height), SIZE);
-        assert_eq!(pixels.len(), 3 * 1016 * 380);
+        assert_eq!(pixels.len(), 3 * 1016 * 420);
         let (full, half) =
             (count(&one, STRONG), count(&columns(&days(&[0, 5_000, 10_000])).unwrap(), STRONG));
         let share = half as f64 / full as f64;
@@ -195,7 +195,7 @@ mod tests {
     fn figures_of_any_size_can_be_drawn() {
         for figures in [vec![], vec![0; 31], vec![i64::MAX, 1], vec![1], vec![-5, 3], vec![i64::MIN]] {
             let file = columns(&days(&figures)).unwrap();
-            assert_eq!(decoded(&file).2.len(), 3 * 1016 * 380, "{figures:?}");
+            assert_eq!(decoded(&file).2.len(), 3 * 1016 * 420, "{figures:?}");
         }
     }
 
