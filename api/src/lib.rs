@@ -16,6 +16,7 @@ pub mod middleware;
 pub(crate) mod once;
 pub mod openapi;
 pub(crate) mod page;
+pub mod privacy;
 pub mod problem;
 pub mod reports;
 pub mod reservations;
@@ -24,6 +25,7 @@ pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
 pub mod upkeep;
+pub mod unsubscribe;
 pub mod user_reports;
 pub mod users;
 

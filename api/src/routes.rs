@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, reports, reservations,
-    spots, tasks, upkeep, user_reports, users,
+    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, privacy, reports,
+    reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -20,7 +20,7 @@ use crate::{
     ),
     servers((url = "/")),
     tags(
-        (name = "accounts", description = "Registering, logging in, one's sessions and activity"),
+        (name = "accounts", description = "Registering, logging in, one's sessions, activity and privacy"),
         (name = "users", description = "Accounts, for administrators and for each user"),
         (name = "lots", description = "Parking lots"),
         (name = "spots", description = "The spots of lots, for attendants"),
@@ -44,6 +44,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(bookings::routes())
         .merge(reservations::routes())
         .merge(activity::routes())
+        .merge(unsubscribe::routes())
+        .merge(privacy::routes())
         .merge(exports::routes())
         .merge(export_json::routes())
         .merge(reports::routes())

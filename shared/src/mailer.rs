@@ -13,7 +13,9 @@ use lettre::{
     Address, Message,
     message::{
         Mailbox, MultiPart, SinglePart,
-        header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
+        header::{
+            ContentDisposition, ContentId, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
+        },
     },
 };
 
@@ -65,8 +67,31 @@ pub struct Mail {
     pub text: String,
     /// The body, laid out.
     pub html: String,
+    /// Pictures that the laid out body shows.
+    pub inline: Vec<Inline>,
+    /// Where a POST ends mails of this kind (RFC 8058).
+    pub unsubscribe: Option<String>,
     /// A file to go with it.
     pub attachment: Option<Attachment>,
+}
+
+/// A picture in a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inline {
+    /// Unique in the mail.
+    pub name: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Inline {
+    /// As the HTML of its mail names it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("cid:{}@parkade", self.name)
+    }
 }
 
 /// A file that goes with a mail.
@@ -152,18 +177,7 @@ fn message(sender: &Mailbox, mail: &Mail) -> Result<Message, SendError> {
         return Err(unusable("the recipient's address"));
     }
     let name = Some(one_line(&mail.to_name)).filter(|name| !name.is_empty());
-    let mut parts = MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone());
-    if let Some(file) = &mail.attachment {
-        let content_type =
-            ContentType::parse(file.content_type).map_err(|_| unusable("the attachment's type"))?;
-        let attached = SinglePart::builder()
-            .header(ContentDisposition::attachment(&one_line(&file.file_name)))
-            .header(content_type)
-            .header(ContentTransferEncoding::Base64)
-            .body(file.bytes.clone());
-        parts = MultiPart::mixed().multipart(parts).singlepart(attached);
-    }
-    Message::builder()
+    let mut builder = Message::builder()
         .from(sender.clone())
         .to(Mailbox::new(name, address))
         .subject(one_line(&mail.subject))
@@ -173,9 +187,42 @@ fn message(sender: &Mailbox, mail: &Mail) -> Result<Message, SendError> {
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".into(),
-        ))
-        .multipart(parts)
-        .map_err(|error| SendError::Permanent(error.to_string()))
+        ));
+    if let Some(url) = &mail.unsubscribe {
+        let header = |name, value| HeaderValue::new(HeaderName::new_from_ascii_str(name), value);
+        let url: String = url.chars().filter(|c| c.is_ascii_graphic() && !"<>".contains(*c)).collect();
+        builder = builder
+            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".into()));
+    }
+    builder.multipart(parts(mail)?).map_err(|error| SendError::Permanent(error.to_string()))
+}
+
+/// Both bodies, the pictures beside the one that shows them, and the attachment beside it all.
+fn parts(mail: &Mail) -> Result<MultiPart, SendError> {
+    let part = |content_type: &str, bytes: &[u8], disposition| {
+        let content_type = ContentType::parse(content_type)
+            .map_err(|_| SendError::Permanent(format!("no media type: {content_type}")))?;
+        let builder = SinglePart::builder().header(content_type).header(ContentTransferEncoding::Base64);
+        Ok((builder.header(disposition), bytes.to_vec()))
+    };
+    let mut bodies = MultiPart::alternative().singlepart(SinglePart::plain(mail.text.clone()));
+    let html = SinglePart::html(mail.html.clone());
+    if mail.inline.is_empty() {
+        bodies = bodies.singlepart(html);
+    } else {
+        let mut related = MultiPart::related().singlepart(html);
+        for Inline { name, content_type, bytes } in &mail.inline {
+            let (builder, bytes) = part(content_type, bytes, ContentDisposition::inline())?;
+            related =
+                related.singlepart(builder.header(ContentId::from(format!("<{name}@parkade>"))).body(bytes));
+        }
+        bodies = bodies.multipart(related);
+    }
+    let Some(file) = &mail.attachment else { return Ok(bodies) };
+    let disposition = ContentDisposition::attachment(&one_line(&file.file_name));
+    let (builder, bytes) = part(file.content_type, &file.bytes, disposition)?;
+    Ok(MultiPart::mixed().multipart(bodies).singlepart(builder.body(bytes)))
 }
 
 /// The id without anything that could leave its header or its folder.
@@ -206,6 +253,8 @@ mod tests {
             subject: "Bööked\r\nX-Evil: 1".into(),
             text: "Hello\n.\nQUIT".into(),
             html: "<p>Hello</p>".into(),
+            inline: vec![Inline { name: "chart", content_type: "image/png", bytes: vec![1, 2, 3] }],
+            unsubscribe: Some("http://localhost/x?a=1&b=2\r\nX-Evil: 1>".into()),
             attachment: Some(Attachment {
                 file_name: "a\"\r\nX-Evil: 1\r\n.csv".into(),
                 content_type: "text/csv; charset=utf-8",
@@ -234,6 +283,11 @@ mod tests {
             "Auto-Submitted: auto-generated\r\n",
             "Content-Type: text/csv; charset=utf-8\r\n",
             "YSxiCjEsMgo=",
+            "List-Unsubscribe: <http://localhost/x?a=1&b=2X-Evil:1>\r\n",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
+            "Content-ID: <chart@parkade>\r\n",
+            "Content-Disposition: inline\r\n",
+            "\r\nAQID\r\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

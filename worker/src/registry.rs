@@ -8,7 +8,10 @@ use shared::{
     exports::{cleanup::CleanUpExports, job::ExportCsv},
     jobs::{Context, Done, Job},
     maintenance::cleanup::CleanUp,
-    notifications::{SendConfirmation, SendExportReady, SendNotice, SendReceipt, SendWelcome},
+    notifications::{
+        SendConfirmation, SendExportReady, SendMonthlyReport, SendNotice, SendReceipt, SendReminder,
+        SendWelcome, mailing::Summarise,
+    },
     reminders::SendReminders,
     reports::monthly::SendMonthlyReports,
 };
@@ -62,7 +65,10 @@ impl Default for Registry {
             Kind::of::<SendWelcome>(),
             Kind::of::<SendNotice>(),
             Kind::of::<SendReminders>(),
+            Kind::of::<SendReminder>(),
             Kind::of::<SendMonthlyReports>(),
+            Kind::of::<SendMonthlyReport>(),
+            Kind::of::<Summarise>(),
             Kind::of::<CleanUp>(),
         ]))
     }

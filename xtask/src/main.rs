@@ -7,6 +7,7 @@ mod check;
 mod conformance;
 mod demo;
 mod install;
+mod mails;
 mod rules;
 mod seed;
 mod test;
@@ -36,6 +37,8 @@ enum Command {
     Rules,
     /// Fill an empty database with simulated traffic.
     Seed(seed::Args),
+    /// Write every mail, filled in with samples, as files to look at.
+    Mails(mails::Args),
     /// Measure; without a name, `bench` lists what it can measure.
     Bench(bench::Args),
 }
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args).await,
         Command::Rules => rules::run(),
         Command::Seed(args) => seed::run(&args),
+        Command::Mails(args) => mails::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::{clock::Clock, notifications::Subscription};
 use testkit::{Driver, PASSWORD, TestApp};
 
 use crate::support::{change, many_drivers, noon, seconds, spots};
@@ -43,7 +43,7 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 53] = [
+const ROWS: &[Row] = &[
     ("POST /admin/cache/clear", "/admin/cache/clear", "", admin(200)),
     ("POST /admin/clear-cache", "/admin/clear-cache", r#"{"scope":["cache"]}"#, admin(200)),
     ("GET /admin/redis-dashboard", "/admin/redis-dashboard", "", admin(200)),
@@ -106,6 +106,7 @@ const ROWS: [Row; 53] = [
         r#"{"status":"occupied","user_id":{owner}}"#,
         admin(200),
     ),
+    ("GET /privacy", "/privacy", "", public(200)),
     ("GET /reports", "/reports", "", admin(200)),
     ("GET /reservations", "/reservations", "", admin(200)),
     (
@@ -118,6 +119,8 @@ const ROWS: [Row; 53] = [
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", anybody(202)),
+    ("GET /unsubscribe", "/unsubscribe?{link}", "", public(200)),
+    ("POST /unsubscribe", "/unsubscribe?{link}", "", public(200)),
     ("GET /user-booking-history", "/user-booking-history", "", anybody(200)),
     ("GET /user-reports", "/user-reports", "", anybody(200)),
     ("GET /user/activity", "/user/activity", "", anybody(200)),
@@ -135,7 +138,7 @@ const ROWS: [Row; 53] = [
 ];
 
 /// The same operations, where what they are about comes in another way.
-const MORE: [Row; 6] = [
+const MORE: &[Row] = &[
     ("GET /user/activity", "/user/activity?user_id={owner}", "", owner(200, 403)),
     ("GET /tasks/{task}", "/tasks/export-csv?task_id={export}", "", owner(200, 404)),
     (
@@ -188,7 +191,8 @@ impl Scene<'_> {
     async fn fill(&self, text: &str) -> String {
         let mut text =
             text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
-        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}"] {
+        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}", "{link}"]
+        {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
             }
@@ -201,6 +205,10 @@ impl Scene<'_> {
         match thing {
             "{lot}" => t.lot(1).await.to_string(),
             "{spot}" => spots(t, t.lot(1).await).await[0].to_string(),
+            "{link}" => {
+                let link = Subscription::Reminders.link(&t.app.config, self.owner.id).unwrap();
+                link.split_once('?').unwrap().1.to_owned()
+            }
             "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
             "{window}" => {
                 let spot = spots(t, t.lot(1).await).await[0];
@@ -292,12 +300,12 @@ async fn everybody_tries(t: &TestApp, rows: &[Row]) {
 testkit::on_both! {
     async fn everybody_may_do_what_is_theirs_and_nothing_else(t: TestApp) {
         let t = t.at(Clock::fixed(noon())).await;
-        everybody_tries(&t, &ROWS).await;
+        everybody_tries(&t, ROWS).await;
     }
 
     async fn whose_it_is_counts_also_where_the_path_does_not_say_so(t: TestApp) {
         let t = t.at(Clock::fixed(noon())).await;
-        everybody_tries(&t, &MORE).await;
+        everybody_tries(&t, MORE).await;
     }
 }
 

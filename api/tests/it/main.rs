@@ -31,6 +31,7 @@ mod spots;
 mod starting;
 mod support;
 mod upkeep;
+mod unsubscribe;
 mod user_deletion;
 mod users;
 mod wrap;

@@ -58,7 +58,7 @@ fn every_operation_says_what_it_is_and_what_it_answers() {
     }
 }
 
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 12] = [
     "post /api/auth/login",
     "post /api/auth/register",
     "get /api/health",
@@ -68,6 +68,9 @@ const PUBLIC: [&str; 9] = [
     "get /api/parking-lots",
     "get /api/parking-lots/{id}",
     "get /api/parking-lots/{id}/available-spots",
+    "get /api/privacy",
+    "get /api/unsubscribe",
+    "post /api/unsubscribe",
 ];
 
 #[test]

@@ -261,6 +261,7 @@ async fn insert(
         vehicle_number: Set(account.vehicle_number),
         phone_number: Set(account.phone_number),
         reminders_off: Set(false),
+        reports_off: Set(false),
         last_login_at: Set(last_login_at),
         created_at: Set(app.clock.now()),
         deleted_at: Set(None),

@@ -49,6 +49,20 @@ impl Kind {
     }
 }
 
+/// How often each kind of thing was done from one instant to before another.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count(
+    db: &impl ConnectionTrait,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<(String, i64)>> {
+    let text = "SELECT kind, COUNT(*) AS n FROM user_activity WHERE created_at >= $1 AND created_at < $2 GROUP BY kind";
+    let rows = db.query_all_raw(sql(db, text, [at(from), at(to)])).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "kind")?, row.try_get("", "n")?))).collect()
+}
+
 /// Remembers that the user did this, in the caller's transaction.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ pub struct Model {
     pub vehicle_number: Option<String>,
     pub phone_number: Option<String>,
     pub reminders_off: bool,
+    pub reports_off: bool,
     pub last_login_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub deleted_at: Option<DateTimeUtc>,

@@ -116,6 +116,20 @@ async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Lot> {
     row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
 }
 
+/// The open lots with the largest share of free spots, none that is full.
+///
+/// # Errors
+/// Those of the database.
+pub async fn emptiest(app: &App, count: usize) -> Result<Vec<Lot>> {
+    let db = app.db.read();
+    let text = format!(
+        "SELECT * FROM ({SELECT}) AS l WHERE l.available_slots > 0
+         ORDER BY 1.0 * l.available_slots / l.number_of_slots DESC, l.id LIMIT {count}"
+    );
+    let rows = Row::find_by_statement(sql(db, &text, [])).all(db).await?;
+    Ok(rows.into_iter().map(Lot::from).collect())
+}
+
 /// A lot and its free spots, by number.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    delivery::{IfUnknown, Letter, deliver},
+    delivery::{Letter, deliver},
     shown,
 };
 use crate::{
@@ -75,8 +75,7 @@ impl Job for SendConfirmation {
                 currency => &config.currency,
                 rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
             },
-            attachment: None,
-            if_unknown: IfUnknown::Resend,
+            ..Letter::default()
         };
         deliver(context, letter).await
     }

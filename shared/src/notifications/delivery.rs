@@ -9,20 +9,23 @@ use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::Subscription;
 use crate::{
     activity,
     app::App,
+    config::Config,
     counters,
     db::{at, sql},
     entities::email_delivery,
     error::{Error, Result},
     jobs::{Context, Done},
-    mailer::{Attachment, Mail, SendError},
+    mailer::{Attachment, Inline, Mail, SendError},
+    templates::{Rendered, Templates},
     time::rfc3339,
 };
 
 /// A mail that is to reach a user once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Letter {
     /// Once per key, for ever: `receipt:17`.
     pub key: String,
@@ -34,13 +37,18 @@ pub struct Letter {
     pub values: Value,
     /// A file to go with it.
     pub attachment: Option<Attachment>,
+    /// Pictures that it shows.
+    pub inline: Vec<Inline>,
+    /// What a link in it ends.
+    pub unsubscribe: Option<Subscription>,
     /// What to do when it may have gone already.
     pub if_unknown: IfUnknown,
 }
 
 /// What is worse for a mail of which nobody knows whether it went: a second one, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfUnknown {
+    #[default]
     /// None: it is sent once more, with the same Message-ID.
     Resend,
     /// A second one: the job fails, and an operator who requeues it sends the mail.
@@ -62,8 +70,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let Some(recipient) = recipient(app, letter.user_id).await? else {
         return Ok(Done::with(json!({ "skipped": "user is gone" })));
     };
-    let values = context! { name => &recipient.username, public_url => &app.config.public_url, ..letter.values.clone() };
-    let rendered = app.templates.render(letter.kind, values)?;
+    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
     let Some(claim) = claim(context, &letter).await? else {
         return Ok(Done::with(json!({ "state": "sent" })));
     };
@@ -76,11 +83,25 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         text: rendered.text,
         html: rendered.html,
         attachment: letter.attachment.clone(),
+        inline: letter.inline.clone(),
+        unsubscribe,
     };
     match app.mailer.send(&mail).await {
         Ok(()) => insist_on_recording(app, &letter).await,
         Err(failure) => Err(record_failure(app, &letter, &claim, failure).await?),
     }
+}
+
+/// The letter as it is read, and where a POST ends more of its kind.
+pub(super) fn compose(
+    templates: &Templates,
+    config: &Config,
+    letter: &Letter,
+    name: &str,
+) -> Result<(Rendered, Option<String>)> {
+    let unsubscribe_url = letter.unsubscribe.map(|what| what.link(config, letter.user_id)).transpose()?;
+    let shown = context! { name, public_url => &config.public_url, unsubscribe_url => &unsubscribe_url, ..letter.values.clone() };
+    Ok((templates.render(letter.kind, shown)?, unsubscribe_url))
 }
 
 #[derive(FromQueryResult)]

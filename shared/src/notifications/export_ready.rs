@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    delivery::{IfUnknown, Letter, deliver},
+    delivery::{Letter, deliver},
     shown,
 };
 use crate::{
@@ -72,7 +72,7 @@ impl Job for SendExportReady {
                 content_type: "text/csv; charset=utf-8",
                 bytes,
             }),
-            if_unknown: IfUnknown::Resend,
+            ..Letter::default()
         };
         deliver(context, letter).await
     }

@@ -9,16 +9,25 @@ use crate::{error::Result, jobs::NewJob};
 mod confirmation;
 pub mod delivery;
 mod export_ready;
+pub mod mailing;
+mod monthly_report;
 mod notice;
 mod receipt;
+mod reminder;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;
+mod unsubscribe;
 mod welcome;
 
 pub use confirmation::SendConfirmation;
 pub use export_ready::SendExportReady;
+pub use monthly_report::SendMonthlyReport;
 pub use notice::{Notice, SendNotice, tell_administrators};
 pub use receipt::SendReceipt;
+pub use reminder::SendReminder;
+pub use unsubscribe::Subscription;
 pub use welcome::SendWelcome;
 
 /// The mail that a booking is made.
@@ -57,4 +66,10 @@ pub fn welcome(user_id: i64) -> Result<NewJob> {
 #[must_use]
 pub fn shown(instant: DateTime<Utc>, zone: Tz) -> String {
     instant.with_timezone(&zone).format("%-d %b %Y, %H:%M %Z").to_string()
+}
+
+/// Microseconds as hours with a decimal place: `12.5`.
+fn shown_hours(micros: i64) -> String {
+    let tenths = (micros + 180_000_000) / 360_000_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -6,7 +6,7 @@ use minijinja::context;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{IfUnknown, Letter, deliver};
+use super::delivery::{Letter, deliver};
 use crate::{
     db::sql,
     error::Result,
@@ -58,8 +58,7 @@ impl Job for SendNotice {
             kind: "notice",
             user_id: self.user_id,
             values: context! { title => &self.notice.title, facts => &self.notice.facts },
-            attachment: None,
-            if_unknown: IfUnknown::Resend,
+            ..Letter::default()
         };
         deliver(context, letter).await
     }

@@ -76,8 +76,8 @@ impl Job for SendReceipt {
                 payment_method => stay.payment_method,
                 transaction_id => stay.transaction_id,
             },
-            attachment: None,
             if_unknown: IfUnknown::Hold,
+            ..Letter::default()
         };
         deliver(context, letter).await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{IfUnknown, Letter, deliver};
+use super::delivery::{Letter, deliver};
 use crate::{
     error::Result,
     jobs::{Context, Done, Job, Queue},
@@ -29,8 +29,7 @@ impl Job for SendWelcome {
             kind: "welcome",
             user_id: self.user_id,
             values: context! {},
-            attachment: None,
-            if_unknown: IfUnknown::Resend,
+            ..Letter::default()
         };
         deliver(context, letter).await
     }

@@ -1,5 +1,7 @@
 //! A driver's report. Five statements, however long the history is.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
 
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{micros, sql},
+    db::{at, micros, sql},
     error::Result,
     money::Money,
 };
@@ -161,7 +163,7 @@ async fn stays(db: &DatabaseConnection, user_id: i64) -> Result<Vec<Stays>> {
 }
 
 /// How many sessions run, and what each month had: one row.
-async fn by_month(
+pub(super) async fn by_month(
     db: &DatabaseConnection,
     user_id: i64,
     months: &[Period],
@@ -188,6 +190,51 @@ async fn by_month(
         Ok(MonthFigures { month: *month, bookings: row.try_get_by_index(2 * i + 1)?, spent })
     });
     Ok((row.try_get_by_index(0)?, months.collect::<Result<_>>()?))
+}
+
+/// What a driver did at a lot in some span of time.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct LotUse {
+    /// The lot.
+    pub lot_id: i64,
+    /// As it is called today.
+    pub name: String,
+    /// Reservations that began then.
+    pub bookings: i64,
+    /// Stays that ended then.
+    pub stays: i64,
+    /// How long those were, in microseconds.
+    pub micros: i64,
+    /// What was paid for them, in minor units.
+    pub spent: i64,
+}
+
+/// The lots of a span of time, those with the most bookings first; of equal ones, the first that was met.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_lot(
+    db: &DatabaseConnection,
+    user_id: i64,
+    span: Range<DateTime<Utc>>,
+) -> Result<Vec<LotUse>> {
+    let (began, ended) = (
+        "parking_time >= $2 AND parking_time < $3",
+        "state = 'completed' AND left_at >= $2 AND left_at < $3",
+    );
+    let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
+    let text = format!(
+        "SELECT lot_id, location_name AS name, bookings, stays, micros, spent
+         FROM (SELECT lot_id, MIN(id) AS first, COUNT(*) FILTER (WHERE {began}) AS bookings,
+                COUNT(*) FILTER (WHERE {ended}) AS stays,
+                CAST(COALESCE(SUM({stay}) FILTER (WHERE {ended}), 0) AS BIGINT) AS micros,
+                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {ended}), 0) AS BIGINT) AS spent
+               FROM reservations WHERE user_id = $1 AND {COUNTED} GROUP BY lot_id) AS by_lot
+         JOIN lots l ON l.id = lot_id
+         WHERE bookings > 0 OR stays > 0 ORDER BY bookings DESC, stays DESC, first"
+    );
+    let values = [user_id.into(), at(span.start), at(span.end)];
+    Ok(LotUse::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
 
 /// The lots where most began; lots of one name are one. Of equal ones, the first that was met.
