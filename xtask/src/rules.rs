@@ -15,7 +15,7 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 ];
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "bookings/billing.rs",
     "bookings/state.rs",
     "jobs/policy.rs",
@@ -24,6 +24,7 @@ const PURE: [&str; 8] = [
     "lots/availability.rs",
     "reports/calendar.rs",
     "reports/insights.rs",
+    "http/address.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];
 
