@@ -8,7 +8,9 @@ use shared::{
     exports::{cleanup::CleanUpExports, job::ExportCsv},
     jobs::{Context, Done, Job},
     maintenance::cleanup::CleanUp,
-    notifications::{SendConfirmation, SendExportReady, SendNotice, SendReceipt, SendWelcome},
+    notifications::{
+        PostToChat, SendConfirmation, SendExportReady, SendNotice, SendReceipt, SendSms, SendWelcome,
+    },
     reminders::SendReminders,
     reports::monthly::SendMonthlyReports,
 };
@@ -61,6 +63,8 @@ impl Default for Registry {
             Kind::of::<SendExportReady>(),
             Kind::of::<SendWelcome>(),
             Kind::of::<SendNotice>(),
+            Kind::of::<PostToChat>(),
+            Kind::of::<SendSms>(),
             Kind::of::<SendReminders>(),
             Kind::of::<SendMonthlyReports>(),
             Kind::of::<CleanUp>(),

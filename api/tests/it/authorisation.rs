@@ -43,7 +43,7 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 50] = [
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
     (
         "POST /auth/login",
@@ -72,6 +72,7 @@ const ROWS: [Row; 49] = [
     ("GET /debug/database-info", "/debug/database-info", "", admin(200)),
     ("POST /export/admin/cleanup", "/export/admin/cleanup", "", admin(202)),
     ("GET /export/admin/jobs", "/export/admin/jobs", "", admin(200)),
+    ("GET /admin/deliveries", "/admin/deliveries", "", admin(200)),
     ("POST /export/csv/cancel/{id}", "/export/csv/cancel/{export}", "", owner(200, 404)),
     ("GET /export/csv/history", "/export/csv/history", "", anybody(200)),
     ("POST /export/csv/request", "/export/csv/request", "{}", anybody(202)),

@@ -10,6 +10,7 @@ mod bookings;
 mod cached;
 mod counters;
 mod defects;
+mod deliveries;
 mod export_admin;
 mod exports;
 mod forged;
