@@ -6,6 +6,7 @@ pub mod admin;
 pub mod auth;
 pub mod bookings;
 pub(crate) mod cached;
+pub mod deliveries;
 pub mod export_json;
 pub mod exports;
 pub mod extract;
@@ -24,8 +25,8 @@ pub mod routes;
 pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
-pub mod upkeep;
 pub mod unsubscribe;
+pub mod upkeep;
 pub mod user_reports;
 pub mod users;
 

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, privacy, reports,
-    reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
+    accounts, activity, admin, bookings, deliveries, export_json, exports, health, lots, openapi, privacy,
+    reports, reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -28,7 +28,7 @@ use crate::{
         (name = "exports", description = "Reservations as CSV files, made in the background"),
         (name = "tasks", description = "Work in the background"),
         (name = "reports", description = "Figures for administrators and drivers"),
-        (name = "admin", description = "The state of the data"),
+        (name = "admin", description = "The state of the installation"),
         (name = "health", description = "Whether the service is there"),
     ),
     components(schemas(crate::problem::ProblemBody))
@@ -53,6 +53,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(tasks::routes())
         .merge(admin::routes())
         .merge(upkeep::routes())
+        .merge(deliveries::routes())
         .merge(health::routes())
 }
 

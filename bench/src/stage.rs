@@ -52,7 +52,6 @@ impl Stage {
             ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
             ("UPLOAD_FOLDER", path("files")),
             ("MAIL_FOLDER", path("mails")),
-            ("MAIL_RATE_LIMIT", "10000000/60".into()),
             ("LOG_LEVEL", "warn".into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

@@ -5,6 +5,8 @@
 //!
 //! - [`Redis`] and [`Postgres`]: real servers that can be killed, restarted and paused;
 //! - [`MailSink`]: an SMTP server in this process that keeps what it gets, and misbehaves on demand;
+//! - [`HttpSink`]: an HTTP server in this process that keeps what it gets, and answers as it is told;
+//! - [`Authority`]: certificates for both of them;
 //! - [`ChaosProxy`]: a TCP proxy that delays, cuts or swallows;
 //! - [`App`]: the built binaries as guarded processes with an environment of their own.
 //!
@@ -21,6 +23,7 @@
 //! ```
 
 pub mod guard;
+pub mod http;
 pub mod mail;
 mod message;
 pub mod port;
@@ -28,12 +31,15 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod tls;
 
 pub use guard::Guard;
-pub use mail::{Behaviour, MailSink};
+pub use http::HttpSink;
+pub use mail::{Behaviour, Encryption, MailSink};
 pub use message::{Attachment, Mail};
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use process::{App, Memory, Process};
 pub use proxy::{ChaosProxy, Mode};
 pub use redis::Redis;
+pub use tls::Authority;

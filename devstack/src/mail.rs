@@ -1,21 +1,22 @@
 //! An SMTP server in this process that keeps the mails it gets and misbehaves on demand.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::message::Mail;
 use crate::port::free_port;
 
-const CAPABILITIES: &str = "250-sink\r\n250-PIPELINING\r\n250 8BITMIME";
+mod session;
+
+use session::Session;
 
 /// What the sink does with a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +34,36 @@ pub enum Behaviour {
     Drop,
     /// Keeps the mail, then closes the connection without saying so.
     AcceptThenDrop,
+}
+
+/// What the sink asks of its clients.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Whether and when connections are encrypted.
+    pub encryption: Encryption,
+    /// User and password without which no mail is taken.
+    pub login: Option<(String, String)>,
+}
+
+/// Whether and when connections are encrypted.
+#[derive(Clone, Default)]
+pub enum Encryption {
+    /// Never.
+    #[default]
+    Never,
+    /// When the client says STARTTLS.
+    StartTls(TlsAcceptor),
+    /// From the first byte.
+    FromStart(TlsAcceptor),
+}
+
+/// A line that a client has sent, other than the content of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Without its end.
+    pub line: String,
+    /// Whether it came encrypted.
+    pub encrypted: bool,
 }
 
 /// A listening sink; it and its connections end when it is dropped.
@@ -53,7 +84,10 @@ struct Shared {
 struct Plan {
     usual: Behaviour,
     script: VecDeque<Behaviour>,
+    faults: VecDeque<(String, String)>,
     attempts: usize,
+    connections: usize,
+    heard: Vec<Heard>,
 }
 
 impl MailSink {
@@ -70,11 +104,19 @@ impl MailSink {
     /// # Errors
     /// When the address is taken.
     pub async fn start_on(addr: SocketAddr) -> Result<Self> {
+        Self::start_with(addr, Options::default()).await
+    }
+
+    /// The same, with encryption and a login.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn start_with(addr: SocketAddr, options: Options) -> Result<Self> {
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
         let addr = listener.local_addr()?;
         let shared = Arc::<Shared>::default();
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, Arc::clone(&shared)));
+        server.spawn(accept(listener, options, Arc::clone(&shared)));
         Ok(Self { addr, shared, _server: server })
     }
 
@@ -94,6 +136,24 @@ impl MailSink {
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.shared.plan().attempts
+    }
+
+    /// How many connections were made.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.plan().connections
+    }
+
+    /// Every line so far that was no content of a mail, those of concurrent connections between each other.
+    #[must_use]
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.plan().heard.clone()
+    }
+
+    /// Answers `command` with `reply` the next time it comes: `GREETING`, a verb such as `RCPT`, or `END` for the end
+    /// of the data. After 421 the connection is closed, and an empty reply only closes it.
+    pub fn fault(&self, command: &str, reply: &str) {
+        self.shared.plan().faults.push_back((command.to_owned(), reply.to_owned()));
     }
 
     /// What to do with mails from now on, once a script is used up.
@@ -136,124 +196,24 @@ impl Shared {
         plan.attempts += 1;
         plan.script.pop_front().unwrap_or(plan.usual)
     }
+
+    /// The reply planned for this command instead of the usual one.
+    fn fault(&self, command: &str) -> Option<String> {
+        let mut plan = self.plan();
+        let nth = plan.faults.iter().position(|(planned, _)| planned == command)?;
+        plan.faults.remove(nth).map(|(_, reply)| reply)
+    }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, options: Options, shared: Arc<Shared>) {
     let mut sessions = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
-            let session = Session { stream: BufStream::new(stream), shared: Arc::clone(&shared), mail: None };
+            shared.plan().connections += 1;
+            let (options, shared) = (options.clone(), Arc::clone(&shared));
             // A broken connection is the client's to notice.
-            sessions.spawn(async { session.run().await.ok() });
+            sessions.spawn(async move { Session::begin(stream, options, shared).await?.run().await });
         }
         while sessions.try_join_next().is_some() {}
     }
-}
-
-/// One connection.
-struct Session {
-    stream: BufStream<TcpStream>,
-    shared: Arc<Shared>,
-    /// The mail begun with `MAIL`.
-    mail: Option<(Mail, Behaviour)>,
-}
-
-impl Session {
-    async fn run(mut self) -> io::Result<()> {
-        self.reply("220 sink ESMTP").await?;
-        loop {
-            let line = self.line().await?;
-            let line = String::from_utf8_lossy(&line);
-            let (verb, argument) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
-            let verb = verb.to_ascii_uppercase();
-            if verb == "DATA" {
-                if !self.data().await? {
-                    return Ok(());
-                }
-                continue;
-            }
-            let answer = self.answer(&verb, argument);
-            self.reply(answer).await?;
-            if verb == "QUIT" {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Takes in a command other than `DATA`.
-    fn answer(&mut self, verb: &str, argument: &str) -> &'static str {
-        match (verb, &mut self.mail) {
-            ("EHLO" | "HELO" | "RSET", mail) => {
-                *mail = None;
-                if verb == "EHLO" { CAPABILITIES } else { "250 2.0.0 ok" }
-            }
-            ("MAIL", None) => {
-                let mail = Mail { from: path(argument), to: Vec::new(), raw: String::new() };
-                self.mail = Some((mail, self.shared.begin()));
-                "250 2.1.0 ok"
-            }
-            ("RCPT", Some((_, Behaviour::Permanent))) => "550 5.1.1 no such mailbox",
-            ("RCPT", Some((mail, _))) => {
-                mail.to.push(path(argument));
-                "250 2.1.5 ok"
-            }
-            ("MAIL" | "RCPT", _) => "503 5.5.1 bad sequence of commands",
-            ("NOOP", _) => "250 2.0.0 ok",
-            ("QUIT", _) => "221 2.0.0 bye",
-            _ => "502 5.5.1 unknown command",
-        }
-    }
-
-    /// Receives the data of a mail and behaves as planned; `false` ends the connection.
-    async fn data(&mut self) -> io::Result<bool> {
-        let Some((mut mail, behaviour)) = self.mail.take().filter(|(mail, _)| !mail.to.is_empty()) else {
-            self.reply("503 5.5.1 no valid recipients").await?;
-            return Ok(true);
-        };
-        self.reply("354 go ahead").await?;
-        let mut raw = Vec::new();
-        loop {
-            let line = self.line().await?;
-            if line == b".\r\n" {
-                break;
-            }
-            raw.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
-        }
-        mail.raw = String::from_utf8_lossy(&raw).into_owned();
-        match behaviour {
-            Behaviour::Accept | Behaviour::AcceptThenDrop => {
-                self.shared.mails.send_modify(|mails| mails.push(mail));
-                if behaviour == Behaviour::AcceptThenDrop {
-                    return Ok(false);
-                }
-                self.reply("250 2.0.0 kept").await?;
-            }
-            Behaviour::Temporary => self.reply("451 4.3.0 try again later").await?,
-            Behaviour::Permanent => self.reply("550 5.1.1 no such mailbox").await?,
-            // Until the client gives up.
-            Behaviour::Hang => while self.line().await.is_ok() {},
-            Behaviour::Drop => {}
-        }
-        Ok(matches!(behaviour, Behaviour::Accept | Behaviour::Temporary | Behaviour::Permanent))
-    }
-
-    /// The next line with its end; the end of the stream is an error.
-    async fn line(&mut self) -> io::Result<Vec<u8>> {
-        let mut line = Vec::new();
-        if self.stream.read_until(b'\n', &mut line).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(line)
-    }
-
-    async fn reply(&mut self, reply: &str) -> io::Result<()> {
-        self.stream.write_all(format!("{reply}\r\n").as_bytes()).await?;
-        self.stream.flush().await
-    }
-}
-
-/// The address in `FROM:<a@b> BODY=8BITMIME`.
-fn path(argument: &str) -> String {
-    let inside = argument.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
-    inside.map_or(argument, |(address, _)| address).to_owned()
 }

@@ -21,6 +21,7 @@ mod m12_paused_queues;
 mod m13_report_indexes;
 mod m14_sweep_indexes;
 mod m16_mailings;
+mod m17_alerts_and_channels;
 
 /// Every migration, in the order in which they are applied.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m13_report_indexes::Migration),
             Box::new(m14_sweep_indexes::Migration),
             Box::new(m16_mailings::Migration),
+            Box::new(m17_alerts_and_channels::Migration),
         ]
     }
 }

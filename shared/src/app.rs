@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::{
     cache::Cache,
     clock::Clock,
-    config::Config,
+    config::{Config, GOOGLE_CHAT_HOST},
     counters::{self, Counters},
     db::Db,
     error::Result,
+    http,
     mailer::Mailer,
     rate_limit::Limits,
     redis::Redis,
@@ -46,6 +47,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Where mails go.
     pub mailer: Mailer,
+    /// Which server a webhook of a chat may be at.
+    pub chat_rules: http::Rules,
     /// How mails look.
     pub templates: Templates,
     /// What goes on beside the requests and has to end before the process does.
@@ -102,6 +105,7 @@ impl App {
             counters: Counters::default(),
             limits: Limits::default(),
             mailer: Mailer::from_config(&config.mail)?,
+            chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,
             tasks: TaskTracker::new(),
             clock: Clock::System,

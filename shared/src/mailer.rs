@@ -105,20 +105,23 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// Why a mail is not known to have been taken. The texts never hold an address.
+/// Why a message is not known to have been taken. The texts never hold an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// It was refused for good, or its address can never work.
-    #[error("the mail was refused for good: {0}")]
+    #[error("refused for good: {0}")]
     Permanent(String),
     /// It was refused for now.
-    #[error("the mail was refused for now: {0}")]
+    #[error("refused for now: {0}")]
     Temporary(String),
     /// It never came to be handed over.
-    #[error("the mail was not sent: {0}")]
+    #[error("not sent: {0}")]
     NotSent(String),
+    /// It never came to be handed over, and will not before an operator has changed something.
+    #[error("not sent, and something has to be set right: {0}")]
+    Setup(String),
     /// The server had all of it and gave no answer: it may have taken it.
-    #[error("the mail may have been sent: {0}")]
+    #[error("it may have been sent: {0}")]
     Unknown(String),
 }
 
@@ -166,6 +169,23 @@ impl Mailer {
                 Ok(())
             }
         }
+    }
+}
+
+impl Mailer {
+    /// Sends a mail at once, and tells what works on the way.
+    ///
+    /// # Errors
+    /// As [`Mailer::send`].
+    pub async fn try_out(&self, mail: &Mail, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
+        let Self::Smtp(smtp) = self else {
+            if let Self::File { folder, .. } = self {
+                say(&format!("no MAIL_SERVER is set: the mail becomes a file in {}", folder.display()));
+            }
+            return self.send(mail).await;
+        };
+        let message = message(smtp.sender(), mail)?;
+        smtp.try_out(message.envelope(), &message.formatted(), say).await
     }
 }
 

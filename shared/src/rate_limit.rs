@@ -1,4 +1,4 @@
-//! Rate limits: so many calls in any span of time (GCRA), counted in Redis for all API processes together.
+//! Rate limits: so many calls in any span of time (GCRA), counted in Redis for all processes together.
 
 use std::{
     collections::HashMap,
@@ -26,6 +26,8 @@ pub enum Action {
     Register,
     /// Asking for exports.
     Export,
+    /// Sending a mail; the one caller is all workers together.
+    Mail,
     /// Everything else.
     Default,
 }
@@ -41,11 +43,12 @@ pub struct Budget {
 
 impl Action {
     /// Every action with the setting that overrides its budget.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::UserReads, "RATE_LIMIT_USER_READS"),
         (Self::Login, "RATE_LIMIT_LOGIN"),
         (Self::Register, "RATE_LIMIT_REGISTER"),
         (Self::Export, "RATE_LIMIT_EXPORT"),
+        (Self::Mail, "MAIL_RATE_LIMIT"),
         (Self::Default, "RATE_LIMIT_DEFAULT"),
     ];
 
@@ -57,13 +60,14 @@ impl Action {
             Self::Login => "login",
             Self::Register => "register",
             Self::Export => "export",
+            Self::Mail => "mail",
             Self::Default => "default",
         }
     }
 
     /// Whether it is limited although Redis is away.
     const fn is_guarded_without_redis(self) -> bool {
-        matches!(self, Self::Login | Self::Register | Self::Export)
+        matches!(self, Self::Login | Self::Register | Self::Export | Self::Mail)
     }
 
     /// Its budget.

@@ -108,6 +108,15 @@ impl Redis {
         Ok(self.ask(async |mut redis| redis::cmd("PING").exec_async(&mut redis).await).await?)
     }
 
+    /// Answers when the databases of caches and of queues do.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when one of them does not.
+    pub async fn answers(&self) -> Result<()> {
+        self.ping().await?;
+        Ok(redis::cmd("PING").exec_async(&mut self.queue.clone()).await?)
+    }
+
     /// A connection to database 1 for a queue consumer, with a patience of its own.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub mod consume;
 pub mod perform;
 pub mod registry;
 pub mod sweep;
+pub mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,6 +55,8 @@ impl Worker {
         feeding.spawn(async move { signals.listen(&redis).await });
         let (app, stopped) = (self.app.clone(), stop.clone());
         self.running.spawn(async move { sweep::run(&app, &stopped).await });
+        let (worker, stopped) = (self.clone(), stop.clone());
+        self.running.spawn(async move { watch::run(&worker, &stopped).await });
         let mut consuming = JoinSet::new();
         for (queue, concurrency) in [
             (Queue::Mail, workers.mail),

@@ -1,5 +1,7 @@
 //! `parkade-worker`: the command line of the worker.
 
+mod test_email;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -27,16 +29,22 @@ struct Cli {
 enum Command {
     /// Take jobs and run them until SIGTERM.
     Run,
+    /// Send a mail at once, and tell what works and what does not.
+    TestEmail {
+        /// To whom.
+        address: String,
+    },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = Config::load(Sources::read(cli.config.as_deref()))?;
-    config.jwt_secret()?;
     telemetry::init(&config.log)?;
     match cli.command {
+        Command::TestEmail { address } => test_email::run(&config, &address).await,
         Command::Run => {
+            config.jwt_secret()?;
             let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             Worker::new(app.clone(), Registry::default()).run(stop).await;

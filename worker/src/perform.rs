@@ -58,6 +58,7 @@ async fn run_claimed(worker: &Worker, claim: &Claim) {
         }
         Err(Stop::Interrupted(Interruption::Cancelled)) => (Ending::Cancelled, None, None),
         Err(Stop::Interrupted(Interruption::Shutdown)) => (Ending::Shutdown, None, None),
+        Err(Stop::Failed(Error::RateLimited { retry_after })) => (Ending::Busy(retry_after), None, None),
         Err(Stop::Failed(error)) if error.is_transient() => (Ending::Transient, None, Some(error)),
         Err(Stop::Failed(error)) => (Ending::Permanent, None, Some(error)),
     };
@@ -143,7 +144,7 @@ async fn show(worker: &Worker, claim: &Claim, progress: &Progress) {
 async fn publish(worker: &Worker, claim: &Claim, verdict: Verdict, done: &Done, reason: &str) {
     let state = match verdict {
         Verdict::Succeed => State::Success,
-        Verdict::Retry(_) | Verdict::Release => State::Pending,
+        Verdict::Retry(_) | Verdict::Release | Verdict::Postpone(_) => State::Pending,
         Verdict::Fail => State::Failure,
         Verdict::Cancel => State::Cancelled,
     };
@@ -190,6 +191,7 @@ async fn try_to_record(
         Verdict::Succeed => Close::Succeeded(&result),
         Verdict::Retry(pause) => Close::Retry(now + pause, reason),
         Verdict::Release => Close::Release,
+        Verdict::Postpone(pause) => Close::Postpone(now + pause),
         Verdict::Fail => Close::Failed(reason),
         Verdict::Cancel => Close::Cancelled,
     };

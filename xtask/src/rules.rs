@@ -25,6 +25,7 @@ const PURE: [&str; 9] = [
     "reports/calendar.rs",
     "reports/insights.rs",
     "reports/monthly/charts.rs",
+    "http/address.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];
 

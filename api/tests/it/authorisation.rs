@@ -76,6 +76,7 @@ const ROWS: &[Row] = &[
     ("GET /debug/database-info", "/debug/database-info", "", admin(200)),
     ("POST /export/admin/cleanup", "/export/admin/cleanup", "", admin(202)),
     ("GET /export/admin/jobs", "/export/admin/jobs", "", admin(200)),
+    ("GET /admin/deliveries", "/admin/deliveries", "", admin(200)),
     ("POST /export/csv/cancel/{id}", "/export/csv/cancel/{export}", "", owner(200, 404)),
     ("GET /export/csv/history", "/export/csv/history", "", anybody(200)),
     ("POST /export/csv/request", "/export/csv/request", "{}", anybody(202)),

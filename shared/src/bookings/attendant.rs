@@ -90,11 +90,11 @@ async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     let chosen = ChosenSpot::find_by_statement(sql(&tx, text, [id.into()])).one(&tx).await?;
     let chosen = chosen.ok_or(Error::NotFound("parking spot"))?;
     let now = app.clock.now();
-    let (reservation, confirmation) = begin(&tx, now, user_id, chosen).await?.ok_or_else(taken)?;
+    let (reservation, told) = begin(app, &tx, now, user_id, chosen).await?.ok_or_else(taken)?;
     tx.commit().await?;
     counters::happened(app, Event::Reservation);
     cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
-    queue::announce_soon(app, vec![confirmation]);
+    queue::announce_soon(app, told);
     let holder = Holder { reservation_id: reservation.id, user_id, from: now };
     Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
 }

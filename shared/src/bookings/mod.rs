@@ -36,7 +36,7 @@ use crate::{
     db::{at, row_lock, sql, unless_a_victim},
     error::{Error, Result},
     idempotency::Keep,
-    jobs::{Enqueued, ledger, queue},
+    jobs::{Enqueued, queue},
     lots::{self, FREE_SPOTS},
     money::Money,
     notifications,
@@ -185,10 +185,10 @@ async fn try_to_book(
     };
     // Not before: while this waited, another session may have ended there.
     let now = app.clock.now();
-    let Some((reservation, confirmation)) = begin(&tx, now, user_id, spot).await? else { return Ok(None) };
+    let Some((reservation, told)) = begin(app, &tx, now, user_id, spot).await? else { return Ok(None) };
     keep.answer(&tx, &reservation).await?;
     tx.commit().await?;
-    queue::announce_soon(app, vec![confirmation]);
+    queue::announce_soon(app, told);
     Ok(Some(reservation))
 }
 
@@ -212,13 +212,14 @@ async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<Cho
     Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
 }
 
-/// Begins a session on the spot, with the mail that confirms it. `None` when somebody else holds the spot after all.
+/// Begins a session on the spot, with what tells its user. `None` when somebody else holds the spot after all.
 async fn begin(
+    app: &App,
     tx: &DatabaseTransaction,
     now: DateTime<Utc>,
     user_id: i64,
     spot: ChosenSpot,
-) -> Result<Option<(Reservation, Enqueued)>> {
+) -> Result<Option<(Reservation, Vec<Enqueued>)>> {
     // Waits for who is deleting the user, and then inserts nothing. Nor does it wait for who is just leaving the spot: the
     // session would begin before the other one has ended. It never begins before one that this process could not know of.
     let living = row_lock(tx, "FOR SHARE OF u");
@@ -245,7 +246,7 @@ async fn begin(
     let id: i64 = row.try_get("", "id")?;
     let parking_time = row.try_get("", "arrived_at")?;
     activity::record(tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
-    let confirmation = ledger::insert(tx, now, &notifications::confirmation(id, user_id)?).await?;
+    let told = notifications::tell_of_booking(app, tx, now, id, user_id).await?;
     let reservation = Reservation {
         id,
         user_id,
@@ -261,7 +262,7 @@ async fn begin(
         transaction_id: None,
         payment_method: None,
     };
-    Ok(Some((reservation, confirmation)))
+    Ok(Some((reservation, told)))
 }
 
 async fn is_parked(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {

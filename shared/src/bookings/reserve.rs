@@ -17,7 +17,7 @@ use crate::{
     db::{at, row_lock, sql, unless_a_victim, violates},
     error::{Error, FieldError, Result},
     idempotency::Keep,
-    jobs::{ledger, queue},
+    jobs::queue,
     money::Money,
     notifications,
 };
@@ -138,7 +138,7 @@ async fn try_to_reserve(
         Err(error) => return Err(error.into()),
     };
     activity::record(&tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
-    let confirmation = ledger::insert(&tx, now, &notifications::confirmation(id, user_id)?).await?;
+    let told = notifications::tell_of_booking(app, &tx, now, id, user_id).await?;
     let reservation = Reservation {
         id,
         user_id,
@@ -156,7 +156,7 @@ async fn try_to_reserve(
     };
     keep.answer(&tx, &reservation).await?;
     tx.commit().await?;
-    queue::announce_soon(app, vec![confirmation]);
+    queue::announce_soon(app, told);
     Ok(reservation)
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::{Sources, sources::yes_or_no};
-use crate::rate_limit::Budget;
 
 /// How mails leave.
 #[derive(Debug, Clone)]
@@ -26,9 +25,21 @@ pub struct Mail {
     pub sender: String,
     /// `MAIL_FOLDER`.
     pub folder: PathBuf,
-    /// `MAIL_RATE_LIMIT`: mails of all workers together.
-    pub rate_limit: Budget,
 }
+
+/// Whether and when a connection to the mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// Never.
+    Never,
+    /// By STARTTLS, before anything that matters; a server without it gets no mail.
+    StartTls,
+    /// From the first byte.
+    FromStart,
+}
+
+/// The port on which TLS begins at once (RFC 8314, 3.3).
+const TLS_FROM_START: u16 = 465;
 
 impl Mail {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
@@ -37,14 +48,21 @@ impl Mail {
         let use_ssl = from.parse("MAIL_USE_SSL", yes_or_no);
         let credentials = match (from.text("MAIL_USERNAME"), from.text("MAIL_PASSWORD")) {
             (Some(user), Some(password)) => Some((user, password.into())),
-            _ => None,
+            (None, None) => None,
+            (Some(_), None) => {
+                from.problem("MAIL_USERNAME", "goes with MAIL_PASSWORD, which is missing");
+                None
+            }
+            (None, Some(_)) => {
+                from.problem("MAIL_PASSWORD", "goes with MAIL_USERNAME, which is missing");
+                None
+            }
         };
         let sender = from.parse("MAIL_DEFAULT_SENDER", |text| {
             text.parse::<lettre::message::Mailbox>()
                 .map(|_| text.to_owned())
                 .map_err(|e| format!("no mail address: {e}"))
         });
-        let rate_limit = from.parse("MAIL_RATE_LIMIT", str::parse::<Budget>);
         Some(Self {
             server: from.text("MAIL_SERVER"),
             port: port?,
@@ -54,7 +72,49 @@ impl Mail {
             credentials,
             sender: sender?,
             folder: from.text("MAIL_FOLDER")?.into(),
-            rate_limit: rate_limit?,
         })
+    }
+
+    /// Whether and when the connection is encrypted.
+    #[must_use]
+    pub fn encryption(&self) -> Encryption {
+        if self.use_ssl || self.port == TLS_FROM_START {
+            Encryption::FromStart
+        } else if self.use_tls {
+            Encryption::StartTls
+        } else {
+            Encryption::Never
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn when_a_connection_is_encrypted() {
+        for (port, tls, ssl, expected) in [
+            ("587", "true", "false", Encryption::StartTls),
+            ("25", "false", "false", Encryption::Never),
+            ("587", "false", "true", Encryption::FromStart),
+            ("587", "true", "true", Encryption::FromStart),
+            ("465", "true", "false", Encryption::FromStart),
+            ("465", "false", "false", Encryption::FromStart),
+        ] {
+            let settings = [("MAIL_PORT", port), ("MAIL_USE_TLS", tls), ("MAIL_USE_SSL", ssl)];
+            let config = Config::load(Sources::of(settings)).unwrap();
+            assert_eq!(config.mail.encryption(), expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn half_a_login_is_a_problem() {
+        for name in ["MAIL_USERNAME", "MAIL_PASSWORD"] {
+            let problems = Config::load(Sources::of([(name, "a-secret")])).unwrap_err();
+            assert!(problems.to_string().contains("goes with"), "{problems}");
+            assert!(!problems.to_string().contains("a-secret"));
+        }
     }
 }

@@ -19,8 +19,8 @@ use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    mail::Mail,
-    notices::{Notices, Twilio},
+    mail::{Encryption, Mail},
+    notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
     schedules::Schedules,
     sources::{Problems, Sources},
 };
@@ -62,7 +62,7 @@ pub struct Config {
     pub session_lifetime: Duration,
     /// `CACHE_*_TTL`.
     pub cache_ttl: CacheTtl,
-    /// `RATE_LIMIT_*`, in the order of [`Action::ALL`].
+    /// `RATE_LIMIT_*` and `MAIL_RATE_LIMIT`, in the order of [`Action::ALL`].
     pub rate_limits: [Budget; Action::ALL.len()],
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpAddr>,
@@ -298,6 +298,14 @@ impl Config {
                 None
             }
         }
+    }
+
+    /// Where the database is, if it is a file.
+    #[must_use]
+    pub fn database_folder(&self) -> Option<PathBuf> {
+        let file = self.database_url.expose_secret().strip_prefix("sqlite:")?;
+        let path = file.trim_start_matches("//").split('?').next()?;
+        std::path::Path::new(path).parent().map(std::path::Path::to_path_buf)
     }
 
     /// The key that signs tokens.

@@ -1,14 +1,15 @@
-//! A mail and whether it went. Table `email_deliveries`.
+//! A message and whether it went. Table `email_deliveries`.
 
 use sea_orm::entity::prelude::*;
 
-/// A mail and whether it went.
+/// A message and whether it went.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "email_deliveries")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
     pub kind: String,
+    pub channel: String,
     pub user_id: Option<i64>,
     pub job_id: Option<Uuid>,
     pub message_id: String,

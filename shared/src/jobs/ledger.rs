@@ -229,6 +229,8 @@ pub enum Close<'a> {
     Retry(DateTime<Utc>, &'a str),
     /// Back into the queue as if it had not been taken.
     Release,
+    /// The same, but not before that instant.
+    Postpone(DateTime<Utc>),
 }
 
 /// Ends a run. `false`: the lease was lost, somebody else has the job, and nothing was written.
@@ -248,8 +250,9 @@ pub async fn close(
         Close::Cancelled => ("cancelled", None, None, None),
         Close::Retry(run_at, error) => ("queued", Some(run_at), None, Some(error)),
         Close::Release => ("queued", Some(now), None, None),
+        Close::Postpone(run_at) => ("queued", Some(run_at), None, None),
     };
-    let given_back = i64::from(matches!(how, Close::Release));
+    let given_back = i64::from(matches!(how, Close::Release | Close::Postpone(_)));
     let done = db
         .execute_raw(sql(
             db,

@@ -27,6 +27,8 @@ pub enum Ending {
     Cancelled,
     /// The worker is shutting down.
     Shutdown,
+    /// It has to wait its turn, which comes after so long.
+    Busy(Duration),
 }
 
 /// What becomes of the job.
@@ -38,6 +40,8 @@ pub enum Verdict {
     Retry(Duration),
     /// Queued again at once, and the attempt does not count.
     Release,
+    /// Queued again after a pause, and the attempt does not count.
+    Postpone(Duration),
     /// Ended in the dead set.
     Fail,
     /// Ended because it was cancelled.
@@ -52,6 +56,8 @@ pub fn verdict(ending: Ending, attempt: i64, max_attempts: i64, chance: f64) -> 
         Ending::Permanent => Verdict::Fail,
         Ending::Cancelled => Verdict::Cancel,
         Ending::Shutdown => Verdict::Release,
+        // Those who wait for the same thing do not come back all at once.
+        Ending::Busy(wait) => Verdict::Postpone(wait.mul_f64(1.0 + chance.clamp(0.0, 1.0))),
         Ending::Transient if attempt >= max_attempts => Verdict::Fail,
         Ending::Transient => Verdict::Retry(backoff(attempt, chance)),
     }
@@ -79,10 +85,19 @@ mod tests {
             (Ending::Permanent, 1, Verdict::Fail),
             (Ending::Cancelled, 1, Verdict::Cancel),
             (Ending::Shutdown, 3, Verdict::Release),
+            (Ending::Busy(Duration::from_secs(7)), 1, Verdict::Postpone(Duration::from_secs(14))),
+            (Ending::Busy(Duration::from_secs(7)), 3, Verdict::Postpone(Duration::from_secs(14))),
         ];
         for (ending, attempt, expected) in table {
             assert_eq!(verdict(ending, attempt, 3, 1.0), expected, "{ending:?} at attempt {attempt}");
         }
+    }
+
+    #[test]
+    fn who_has_to_wait_comes_back_no_sooner_than_told_and_spread_over_as_long_again() {
+        let wait = Duration::from_secs(10);
+        assert_eq!(verdict(Ending::Busy(wait), 1, 3, 0.0), Verdict::Postpone(wait));
+        assert_eq!(verdict(Ending::Busy(wait), 1, 3, 0.5), Verdict::Postpone(wait + wait / 2));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The conversation with a mail server, in steps that tell apart what a broken connection means in each.
 
 use std::{
-    fmt,
-    future::Future,
+    fmt, io,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -14,9 +14,10 @@ use lettre::{
     transport::smtp::{
         Error as SmtpError,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::{ClientId, Extension, MailBodyParameter, MailParameter},
+        response::Severity,
     },
 };
 use secrecy::ExposeSecret;
@@ -27,7 +28,14 @@ use tokio::{
 };
 
 use super::SendError;
-use crate::{config, error::Result, templates::one_line};
+use crate::{
+    config::{self, Encryption},
+    error::Result,
+};
+
+mod trouble;
+
+use trouble::{Stage, refusal, silence, unreachable};
 
 /// Mails in transfer at once, and so connections.
 const CONNECTIONS: usize = 8;
@@ -40,14 +48,12 @@ const OPEN: Duration = Duration::from_secs(10);
 const ADDRESS: Duration = Duration::from_secs(8);
 const CONTENT: Duration = Duration::from_secs(20);
 
-/// The port on which TLS begins at once (RFC 8314, 3.3).
-const TLS_FROM_START: u16 = 465;
-
 /// A mail server and connections to it that wait for their next mail.
 pub struct Smtp {
     host: String,
     port: u16,
-    tls: Option<TlsParameters>,
+    encryption: Encryption,
+    tls: TlsParameters,
     credentials: Option<Credentials>,
     hello: ClientId,
     sender: Mailbox,
@@ -63,8 +69,8 @@ impl fmt::Debug for Smtp {
 
 impl Smtp {
     pub(super) fn new(host: &str, config: &config::Mail, sender: Mailbox) -> Result<Self> {
-        let tls = config.use_tls.then(|| TlsParameters::new(host.to_owned()));
-        if config.credentials.is_some() && !config.use_tls {
+        let encryption = config.encryption();
+        if config.credentials.is_some() && encryption == Encryption::Never {
             tracing::warn!("the password of the mail server travels in clear: MAIL_USE_TLS is false");
         }
         let login = |(user, password): &(String, secrecy::SecretString)| {
@@ -73,7 +79,8 @@ impl Smtp {
         Ok(Self {
             host: host.to_owned(),
             port: config.port,
-            tls: tls.transpose().context("TLS to the mail server")?,
+            encryption,
+            tls: tls(host, config.ca_file.as_deref())?,
             credentials: config.credentials.as_ref().map(login),
             hello: ClientId::default(),
             sender,
@@ -92,54 +99,116 @@ impl Smtp {
         let Ok(Ok(_slot)) = timeout(WAIT, self.slots.acquire()).await else {
             return Err(SendError::NotSent("every connection to the mail server is busy".into()));
         };
-        // Whatever the server says to this is about us, not about the mail.
-        let (mut connection, knows_utf8) = match timeout(OPEN, self.open(envelope)).await {
-            Ok(opened) => opened.map_err(|error| SendError::NotSent(redacted(&error)))?,
-            Err(_) => return Err(SendError::NotSent(silence(OPEN))),
+        let opening = async {
+            match self.waiting().await {
+                Some(connection) => Ok(connection),
+                None => self.connect(&mut |_| {}).await,
+            }
         };
-        if needs_utf8(envelope) && !knows_utf8 {
-            return Err(SendError::Permanent("the mail server cannot write to such an address".into()));
-        }
-        step(ADDRESS, SendError::NotSent, address(&mut connection, envelope)).await?;
-        step(CONTENT, SendError::Unknown, connection.message(content)).await?;
+        let mut connection = timeout(OPEN, opening).await.unwrap_or_else(|_| Err(self.unopened()))?;
+        self.hand_over(&mut connection, envelope, content).await?;
         self.keep(connection);
         Ok(())
     }
 
-    /// A connection on which the mail is begun, and whether its server takes addresses beyond ASCII (RFC 6531).
-    async fn open(&self, envelope: &Envelope) -> anyhow::Result<(AsyncSmtpConnection, bool)> {
-        let mut connection = match self.waiting().await {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        let knows_utf8 = connection.server_info().supports_feature(Extension::SmtpUtfEight);
-        let mut parameters = Vec::new();
-        if needs_utf8(envelope) && knows_utf8 {
-            parameters =
-                vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
-        }
-        connection.command(Mail::new(envelope.from().cloned(), parameters)).await?;
-        Ok((connection, knows_utf8))
+    /// The same on a connection of its own, telling what works on the way.
+    pub(super) async fn try_out(
+        &self,
+        envelope: &Envelope,
+        content: &[u8],
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), SendError> {
+        let connecting = timeout(OPEN, self.connect(say)).await;
+        let mut connection = connecting.unwrap_or_else(|_| Err(self.unopened()))?;
+        self.hand_over(&mut connection, envelope, content).await?;
+        say("the server has accepted the mail");
+        connection.quit().await.ok();
+        Ok(())
     }
 
     /// A connection that is greeted, encrypted and logged in.
-    async fn connect(&self) -> anyhow::Result<AsyncSmtpConnection> {
-        let (server, tls) = ((self.host.as_str(), self.port), self.tls.clone());
-        let (mut connection, upgrade) = if self.port == TLS_FROM_START && tls.is_some() {
-            (AsyncSmtpConnection::connect_tokio1(server, Some(OPEN), &self.hello, tls, None).await?, None)
+    async fn connect(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<AsyncSmtpConnection, SendError> {
+        let server = (self.host.as_str(), self.port);
+        let mut connection = if self.encryption == Encryption::FromStart {
+            let tls = Some(self.tls.clone());
+            let connected =
+                AsyncSmtpConnection::connect_tokio1(server, Some(OPEN), &self.hello, tls, None).await;
+            connected.map_err(|error| self.trouble(Stage::Reach, &error))?
         } else {
-            let stream = TcpStream::connect(server).await?;
-            // The end of a mail is a write of its own, which otherwise waits 40 ms for a delayed acknowledgement.
-            stream.set_nodelay(true)?;
-            (AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await?, tls)
+            let reached = async {
+                let stream = TcpStream::connect(server).await?;
+                // The end of a mail is a write of its own, which otherwise waits 40 ms for a delayed acknowledgement.
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            };
+            let stream = reached
+                .await
+                .map_err(|error: io::Error| unreachable(&self.host, self.port, &error.to_string()))?;
+            let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await;
+            greeted.map_err(|error| self.trouble(Stage::Reach, &error))?
         };
-        if let Some(tls) = upgrade {
-            connection.starttls(tls, &self.hello).await?;
+        say(&format!("{}:{} has answered", self.host, self.port));
+        if self.encryption == Encryption::StartTls {
+            let encrypted = connection.starttls(self.tls.clone(), &self.hello).await;
+            encrypted.map_err(|error| self.trouble(Stage::Encrypt, &error))?;
         }
+        say(if connection.is_encrypted() {
+            "the connection is encrypted, and the certificate is good"
+        } else {
+            "the connection is not encrypted: MAIL_USE_TLS is false"
+        });
         if let Some(credentials) = &self.credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+            let accepted = connection.auth(DEFAULT_MECHANISMS, credentials).await;
+            accepted.map_err(|error| self.trouble(Stage::LogIn, &error))?;
+            say("the login is accepted");
         }
         Ok(connection)
+    }
+
+    async fn hand_over(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        envelope: &Envelope,
+        content: &[u8],
+    ) -> Result<(), SendError> {
+        let mut parameters = Vec::new();
+        if needs_utf8(envelope) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(SendError::Permanent("the mail server cannot write to such an address".into()));
+            }
+            parameters =
+                vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
+        }
+        let addressed = async {
+            let begun = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
+            begun.map_err(|error| self.trouble(Stage::Sender, &error))?;
+            for recipient in envelope.to() {
+                let known = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
+                known.map_err(|error| refusal(&error, SendError::NotSent))?;
+            }
+            let ready =
+                connection.command(Data).await.map_err(|error| refusal(&error, SendError::NotSent))?;
+            // Any other yes would make commands of the lines of the mail.
+            ready
+                .has_code(354)
+                .then_some(())
+                .ok_or_else(|| SendError::NotSent(format!("{} to DATA", ready.code())))
+        };
+        timeout(ADDRESS, addressed).await.unwrap_or_else(|_| Err(SendError::NotSent(silence(ADDRESS))))?;
+        match timeout(CONTENT, connection.message(content)).await {
+            Ok(Ok(answer)) if answer.code().severity == Severity::PositiveCompletion => Ok(()),
+            Ok(Ok(answer)) => Err(SendError::Unknown(format!("{} to the end of the mail", answer.code()))),
+            Ok(Err(error)) => Err(refusal(&error, SendError::Unknown)),
+            Err(_) => Err(SendError::Unknown(silence(CONTENT))),
+        }
+    }
+
+    fn unopened(&self) -> SendError {
+        unreachable(&self.host, self.port, &silence(OPEN))
+    }
+
+    fn trouble(&self, stage: Stage, error: &SmtpError) -> SendError {
+        stage.trouble(&self.host, self.port, error)
     }
 
     /// A waiting connection that still answers.
@@ -159,40 +228,21 @@ impl Smtp {
     }
 }
 
-/// Names the recipient and asks to begin.
-async fn address(connection: &mut AsyncSmtpConnection, envelope: &Envelope) -> Result<(), SmtpError> {
-    for recipient in envelope.to() {
-        connection.command(Rcpt::new(recipient.clone(), Vec::new())).await?;
+/// Trust in the public authorities, and in one more.
+fn tls(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters> {
+    let mut tls = TlsParameters::builder(host.to_owned());
+    if let Some(file) = ca_file {
+        let pem = std::fs::read(file)
+            .with_context(|| format!("MAIL_CA_FILE: {} cannot be read", file.display()))?;
+        if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+            return Err(anyhow::anyhow!("MAIL_CA_FILE: {} holds no certificate", file.display()).into());
+        }
+        let certificate = Certificate::from_pem(&pem).context("MAIL_CA_FILE: it is no certificate in PEM")?;
+        tls = tls.add_root_certificate(certificate);
     }
-    connection.command(Data).await.map(drop)
+    Ok(tls.build().context("TLS to the mail server")?)
 }
 
 fn needs_utf8(envelope: &Envelope) -> bool {
     envelope.to().iter().chain(envelope.from()).any(|address| !AsRef::<str>::as_ref(address).is_ascii())
-}
-
-/// One step with its patience. A refusal is an answer; `lost` is what anything else means here.
-async fn step<T>(
-    limit: Duration,
-    lost: fn(String) -> SendError,
-    work: impl Future<Output = Result<T, SmtpError>>,
-) -> Result<T, SendError> {
-    match timeout(limit, work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if error.is_permanent() => Err(SendError::Permanent(redacted(&error))),
-        Ok(Err(error)) if error.is_transient() => Err(SendError::Temporary(redacted(&error))),
-        Ok(Err(error)) => Err(lost(redacted(&error))),
-        Err(_) => Err(lost(silence(limit))),
-    }
-}
-
-fn silence(limit: Duration) -> String {
-    format!("no answer within {} s", limit.as_secs())
-}
-
-/// The server's words on one line, without the address that they often repeat.
-fn redacted(error: &impl fmt::Display) -> String {
-    let line = one_line(&error.to_string());
-    let words = line.split(' ').map(|word| if word.contains('@') { "<address>" } else { word });
-    words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }

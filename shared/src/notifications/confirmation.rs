@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use minijinja::context;
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,18 +26,32 @@ pub struct SendConfirmation {
     pub reservation_id: i64,
 }
 
+/// What a confirmation says.
 #[derive(FromQueryResult)]
-struct Booking {
-    user_id: i64,
+pub(super) struct Booking {
+    pub(super) user_id: i64,
     state: String,
-    starts_at: DateTime<Utc>,
+    pub(super) starts_at: DateTime<Utc>,
     ends_at: Option<DateTime<Utc>>,
     cost_minor: i64,
     hourly_rate_minor: i64,
-    location_name: String,
+    pub(super) location_name: String,
     address: String,
     pincode: String,
-    number: i64,
+    pub(super) number: i64,
+}
+
+impl Booking {
+    /// The booking, or why nobody is told of it any more.
+    pub(super) async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Result<Self, String>> {
+        let booking = Self::find_by_statement(sql(db, BOOKING, [id.into()])).one(db).await?;
+        let booking = booking.ok_or(Error::NotFound("reservation"))?;
+        Ok(if ["cancelled", "expired"].contains(&booking.state.as_str()) {
+            Err(format!("the booking is {}", booking.state))
+        } else {
+            Ok(booking)
+        })
+    }
 }
 
 const BOOKING: &str = "SELECT r.user_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
@@ -52,12 +66,10 @@ impl Job for SendConfirmation {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let (db, config) = (context.app.db.read(), &context.app.config);
-        let booking =
-            Booking::find_by_statement(sql(db, BOOKING, [self.reservation_id.into()])).one(db).await?;
-        let booking = booking.ok_or(Error::NotFound("reservation"))?;
-        if ["cancelled", "expired"].contains(&booking.state.as_str()) {
-            return Ok(Done::with(json!({ "skipped": format!("the booking is {}", booking.state) })));
-        }
+        let booking = match Booking::find(db, self.reservation_id).await? {
+            Ok(booking) => booking,
+            Err(why) => return Ok(Done::with(json!({ "skipped": why }))),
+        };
         let given_up = booking.starts_at + config.no_show_after;
         let letter = Letter {
             key: format!("confirmation:{}", self.reservation_id),

@@ -1,25 +1,31 @@
-//! A mail goes once: its row is claimed before, the answer is recorded after, and between the two nobody knows.
+//! A message goes once: its row is claimed before, the answer is recorded after, and between the two nobody knows.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use anyhow::anyhow;
 use minijinja::{Value, context};
 use redis::AsyncCommands;
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::Subscription;
+mod claim;
+
+use claim::{Claim, claim};
+
+use super::{Subscription, alert};
 use crate::{
     activity,
     app::App,
     config::Config,
     counters,
     db::{at, sql},
-    entities::email_delivery,
     error::{Error, Result},
     jobs::{Context, Done},
     mailer::{Attachment, Inline, Mail, SendError},
+    rate_limit::{self, Action},
     templates::{Rendered, Templates},
     time::rfc3339,
 };
@@ -45,7 +51,45 @@ pub struct Letter {
     pub if_unknown: IfUnknown,
 }
 
-/// What is worse for a mail of which nobody knows whether it went: a second one, or none.
+/// By which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// By mail.
+    Mail,
+    /// Into a space of Google Chat.
+    Chat,
+    /// To a phone.
+    Sms,
+}
+
+impl Channel {
+    /// As stored and shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Chat => "chat",
+            Self::Sms => "sms",
+        }
+    }
+}
+
+/// A message that is to go once, by whatever way.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Once per key, for ever: `receipt:17`.
+    pub key: String,
+    /// What it is about; also what the user's activity calls it.
+    pub kind: &'static str,
+    /// By which way.
+    pub channel: Channel,
+    /// Whose activity it is.
+    pub user_id: Option<i64>,
+    /// What to do when it may have gone already.
+    pub if_unknown: IfUnknown,
+}
+
+/// What is worse for a message of which nobody knows whether it went: a second one, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfUnknown {
     #[default]
@@ -60,35 +104,84 @@ const STATUS_SECONDS: u64 = 24 * 3600;
 
 const HELD: &str = "it may have been sent already; requeue the job to send it again";
 
+/// A mail waits for its turn where it is, because the whole lane has to; a turn that is further off is left to the ledger.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Sends the letter unless it has been sent.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when another try may help, [`Error::Permanent`] when the mail was refused for good or
-/// is held because it may have been sent.
+/// As [`once`]; [`Error::RateLimited`] when it is not its turn yet.
 pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let app = &context.app;
     let Some(recipient) = recipient(app, letter.user_id).await? else {
         return Ok(Done::with(json!({ "skipped": "user is gone" })));
     };
     let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
-    let Some(claim) = claim(context, &letter).await? else {
+    wait_for_turn(app).await?;
+    let delivery = Delivery {
+        key: letter.key,
+        kind: letter.kind,
+        channel: Channel::Mail,
+        user_id: Some(letter.user_id),
+        if_unknown: letter.if_unknown,
+    };
+    let send = |message_id| {
+        let mail = Mail {
+            to_name: recipient.username,
+            to_address: recipient.email,
+            message_id,
+            date: app.clock.now(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            attachment: letter.attachment,
+            inline: letter.inline,
+            unsubscribe,
+        };
+        async move { app.mailer.send(&mail).await }
+    };
+    once(context, &delivery, send).await
+}
+
+/// Sends a message, which is given its id, unless it has been sent.
+///
+/// # Errors
+/// [`Error::Unavailable`] when another try may help, [`Error::Permanent`] when it was refused for good or is held because
+/// it may have been sent.
+pub async fn once<F: Future<Output = Result<(), SendError>>>(
+    context: &Context,
+    delivery: &Delivery,
+    send: impl FnOnce(String) -> F,
+) -> Result<Done> {
+    let app = &context.app;
+    let Some(claim) = claim(context, delivery).await? else {
         return Ok(Done::with(json!({ "state": "sent" })));
     };
-    let mail = Mail {
-        to_name: recipient.username,
-        to_address: recipient.email,
-        message_id: claim.message_id.clone(),
-        date: app.clock.now(),
-        subject: rendered.subject,
-        text: rendered.text,
-        html: rendered.html,
-        attachment: letter.attachment.clone(),
-        inline: letter.inline.clone(),
-        unsubscribe,
-    };
-    match app.mailer.send(&mail).await {
-        Ok(()) => insist_on_recording(app, &letter).await,
-        Err(failure) => Err(record_failure(app, &letter, &claim, failure).await?),
+    match send(claim.message_id.clone()).await {
+        Ok(()) => insist_on_recording(app, delivery).await,
+        Err(failure) => {
+            if let SendError::Setup(why) = &failure
+                && !alert::is_about(&delivery.key)
+            {
+                alert::mail_server_refuses(app, why).await;
+            }
+            Err(record_failure(app, delivery, &claim, failure).await?)
+        }
+    }
+}
+
+/// Takes a mail out of the budget of all workers, `MAIL_RATE_LIMIT`.
+async fn wait_for_turn(app: &App) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let decision = rate_limit::take(app, Action::Mail, "all").await;
+        if decision.allowed {
+            return Ok(());
+        }
+        if begun.elapsed() + decision.retry_after > LONGEST_WAIT {
+            return Err(Error::RateLimited { retry_after: decision.retry_after });
+        }
+        tokio::time::sleep(decision.retry_after.max(Duration::from_millis(5))).await;
     }
 }
 
@@ -116,110 +209,10 @@ async fn recipient(app: &App, user_id: i64) -> Result<Option<Recipient>> {
     Ok(Recipient::find_by_statement(sql(db, text, [user_id.into()])).one(db).await?)
 }
 
-/// The right to send, for one try.
-#[derive(Debug)]
-struct Claim {
-    message_id: String,
-    /// Which try this is, over all jobs; fences off the record of an earlier one.
-    attempts: i64,
-    /// Whether this try may be the second mail.
-    resent: bool,
-}
-
-/// Claims the letter's row. `None`: the mail has been sent.
-async fn claim(context: &Context, letter: &Letter) -> Result<Option<Claim>> {
-    let (app, now) = (&context.app, at(context.app.clock.now()));
-    let message_id = message_id(context, &letter.key);
-    let inserted = app
-        .db
-        .write()
-        .execute_raw(sql(
-            app.db.write(),
-            "INSERT INTO email_deliveries (key, kind, user_id, job_id, message_id, state, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, 'sending', $6, $6) ON CONFLICT (key) DO NOTHING",
-            [
-                letter.key.clone().into(),
-                letter.kind.into(),
-                letter.user_id.into(),
-                context.id.into(),
-                message_id.clone().into(),
-                now,
-            ],
-        ))
-        .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(Some(Claim { message_id, attempts: 1, resent: false }));
-    }
-    let row = email_delivery::Entity::find_by_id(letter.key.clone()).one(app.db.read()).await?;
-    let row = row.ok_or_else(|| Error::Unavailable(anyhow!("the row of the mail is being changed")))?;
-    match next(&row, context, letter.if_unknown) {
-        Next::Nothing => Ok(None),
-        Next::Send { resent } => claim_again(context, &row, resent).await.map(Some),
-        Next::Hold => {
-            set(app, &row.key, row.attempts, "ambiguous", HELD).await?;
-            Err(Error::Permanent(HELD.into()))
-        }
-    }
-}
-
-async fn claim_again(context: &Context, row: &email_delivery::Model, resent: bool) -> Result<Claim> {
-    let db = context.app.db.write();
-    let claimed = db
-        .execute_raw(sql(
-            db,
-            "UPDATE email_deliveries
-             SET state = 'sending', attempts = attempts + 1, resent = $4, job_id = $5, error = NULL, updated_at = $6
-             WHERE key = $1 AND state = $2 AND attempts = $3",
-            [
-                row.key.clone().into(),
-                row.state.clone().into(),
-                row.attempts.into(),
-                resent.into(),
-                context.id.into(),
-                at(context.app.clock.now()),
-            ],
-        ))
-        .await?;
-    if claimed.rows_affected() == 0 {
-        return Err(Error::Unavailable(anyhow!("another run has just claimed the mail")));
-    }
-    Ok(Claim { message_id: row.message_id.clone(), attempts: row.attempts + 1, resent })
-}
-
-/// What to do about a mail that an earlier run has claimed.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    Nothing,
-    Send { resent: bool },
-    Hold,
-}
-
-/// `sending` here means that the run which claimed it died before it could record an answer.
-fn next(row: &email_delivery::Model, context: &Context, if_unknown: IfUnknown) -> Next {
-    // Tries are counted from 1 again only when somebody has requeued the job, knowing what it said.
-    let requeued = context.attempt == 1 && row.job_id == Some(context.id);
-    match row.state.as_str() {
-        "sent" => Next::Nothing,
-        "refused" => Next::Send { resent: row.resent },
-        "ambiguous" if requeued => Next::Send { resent: true },
-        _ if if_unknown == IfUnknown::Resend && !row.resent => Next::Send { resent: true },
-        _ => Next::Hold,
-    }
-}
-
-/// The same in every try of the job, and another once ids begin again in an emptied database. The row keeps it.
-fn message_id(context: &Context, key: &str) -> String {
-    let config = &context.app.config;
-    let hash = Sha256::digest(format!("{} {key} {}", config.redis_prefix, context.id));
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let sender = config.mail.sender.parse::<lettre::message::Mailbox>();
-    format!("{hex}@{}", sender.as_ref().map_or("localhost", |sender| sender.email.domain()))
-}
-
 /// Records the server's yes, trying again for some seconds: without the record, the mail might go twice.
-async fn insist_on_recording(app: &App, letter: &Letter) -> Result<Done> {
+async fn insist_on_recording(app: &App, delivery: &Delivery) -> Result<Done> {
     for pause in [50, 200, 800, 2_000].map(Duration::from_millis) {
-        match record_sent(app, letter).await {
+        match record_sent(app, delivery).await {
             Err(error) if error.is_transient() => {
                 tracing::warn!(error = error.chain(), "a sent mail is not recorded yet; trying again");
             }
@@ -227,11 +220,11 @@ async fn insist_on_recording(app: &App, letter: &Letter) -> Result<Done> {
         }
         tokio::time::sleep(pause).await;
     }
-    record_sent(app, letter).await
+    record_sent(app, delivery).await
 }
 
 /// Records the server's yes, which is true whatever another run has made of the row since.
-async fn record_sent(app: &App, letter: &Letter) -> Result<Done> {
+async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
     let now = app.clock.now();
     let transaction = app.db.begin().await?;
     let recorded = transaction
@@ -239,33 +232,34 @@ async fn record_sent(app: &App, letter: &Letter) -> Result<Done> {
             &transaction,
             "UPDATE email_deliveries SET state = 'sent', error = NULL, updated_at = $2
              WHERE key = $1 AND state <> 'sent'",
-            [letter.key.clone().into(), at(now)],
+            [delivery.key.clone().into(), at(now)],
         ))
         .await?;
-    if recorded.rows_affected() == 1 {
-        let subject = Some(letter.kind.to_owned());
-        activity::record(&transaction, now, letter.user_id, activity::Kind::Notification, subject).await?;
+    let is_first = recorded.rows_affected() == 1;
+    if let Some(user_id) = delivery.user_id.filter(|_| is_first) {
+        let subject = Some(delivery.kind.to_owned());
+        activity::record(&transaction, now, user_id, activity::Kind::Notification, subject).await?;
     }
     transaction.commit().await?;
-    if recorded.rows_affected() == 1 {
+    if is_first && delivery.channel == Channel::Mail {
         counters::count(app, "emails_sent_total");
     }
-    publish(app, &letter.key, "sent").await;
+    publish(app, &delivery.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
 }
 
 /// Records why the mail is not known to have gone, and returns what that means for the job.
-async fn record_failure(app: &App, letter: &Letter, claim: &Claim, failure: SendError) -> Result<Error> {
-    let (text, again) = (failure.to_string(), letter.if_unknown == IfUnknown::Resend && !claim.resent);
+async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: SendError) -> Result<Error> {
+    let (text, again) = (failure.to_string(), delivery.if_unknown == IfUnknown::Resend && !claim.resent);
     let (state, error) = match failure {
         SendError::Permanent(_) => ("refused", Error::Permanent(text.clone())),
-        SendError::Temporary(_) | SendError::NotSent(_) => {
+        SendError::Temporary(_) | SendError::NotSent(_) | SendError::Setup(_) => {
             ("refused", Error::Unavailable(anyhow!(text.clone())))
         }
         SendError::Unknown(_) if again => ("ambiguous", Error::Unavailable(anyhow!(text.clone()))),
         SendError::Unknown(_) => ("ambiguous", Error::Permanent(format!("{text}; {HELD}"))),
     };
-    set(app, &letter.key, claim.attempts, state, &text).await?;
+    set(app, &delivery.key, claim.attempts, state, &text).await?;
     Ok(error)
 }
 

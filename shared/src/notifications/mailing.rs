@@ -203,7 +203,7 @@ impl Job for Summarise {
         }
         let key = format!("{}:{}", what.name(), rfc3339(due));
         let notice = Notice { key, title: self.mailing.title(), facts };
-        let told = tell_administrators(app.db.read(), &notice).await?;
+        let told = tell_administrators(&app.config, app.db.read(), &notice).await?;
         Ok(told.into_iter().fold(Done::with(json!(notice.facts)), Done::then))
     }
 }

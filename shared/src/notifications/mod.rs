@@ -1,12 +1,20 @@
-//! Mails to users, one job each. What they share is in `delivery`: how a mail goes once.
+//! What users and administrators are told, one job each. What they share is in `delivery`: how a message goes once.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::{error::Result, jobs::NewJob};
+use crate::{
+    app::App,
+    error::Result,
+    jobs::{Enqueued, NewJob, ledger},
+};
 
+pub mod alert;
+mod chat;
 mod confirmation;
+pub mod deliveries;
 pub mod delivery;
 mod export_ready;
 pub mod mailing;
@@ -16,17 +24,20 @@ mod receipt;
 mod reminder;
 #[cfg(test)]
 mod samples;
+mod sms;
 #[cfg(test)]
 mod tests;
 mod unsubscribe;
 mod welcome;
 
+pub use chat::PostToChat;
 pub use confirmation::SendConfirmation;
 pub use export_ready::SendExportReady;
 pub use monthly_report::SendMonthlyReport;
-pub use notice::{Notice, SendNotice, tell_administrators};
+pub use notice::{Notice, SendNotice, tell_administrators, test_mail};
 pub use receipt::SendReceipt;
 pub use reminder::SendReminder;
+pub use sms::SendSms;
 pub use unsubscribe::Subscription;
 pub use welcome::SendWelcome;
 
@@ -36,6 +47,25 @@ pub use welcome::SendWelcome;
 /// As [`NewJob::of`].
 pub fn confirmation(reservation_id: i64, user_id: i64) -> Result<NewJob> {
     Ok(NewJob::of(&SendConfirmation { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
+}
+
+/// Writes the jobs that tell a user of a booking, in the transaction that makes it: a mail, and an SMS where such are sent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn tell_of_booking(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    reservation_id: i64,
+    user_id: i64,
+) -> Result<Vec<Enqueued>> {
+    let mut told = vec![ledger::insert(tx, now, &confirmation(reservation_id, user_id)?).await?];
+    if app.config.notices.sms.is_some() {
+        let sms = NewJob::of(&SendSms { reservation_id })?.owner(user_id).unique(reservation_id.to_string());
+        told.push(ledger::insert(tx, now, &sms).await?);
+    }
+    Ok(told)
 }
 
 /// The mail that a stay is paid for.

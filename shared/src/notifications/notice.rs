@@ -1,16 +1,23 @@
-//! What administrators are told: a mail to each, once.
+//! What administrators are told: a mail to each, and a message in their chat where there is one, once.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use minijinja::context;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Letter, deliver};
+use super::{
+    chat::PostToChat,
+    delivery::{Letter, deliver},
+};
 use crate::{
+    config::Config,
     db::sql,
     error::Result,
     jobs::{Context, Done, Job, NewJob, Queue},
+    mailer::Mail,
+    templates::Templates,
 };
 
 /// Something that administrators should know.
@@ -28,14 +35,22 @@ pub struct Notice {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn tell_administrators(db: &impl ConnectionTrait, notice: &Notice) -> Result<Vec<NewJob>> {
+pub async fn tell_administrators(
+    config: &Config,
+    db: &impl ConnectionTrait,
+    notice: &Notice,
+) -> Result<Vec<NewJob>> {
     let text = "SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL ORDER BY id";
     let rows = db.query_all_raw(sql(db, text, [])).await?;
     let tell = |user_id: i64| {
         let job = SendNotice { user_id, notice: notice.clone() };
         Ok(NewJob::of(&job)?.owner(user_id).unique(format!("{}:{user_id}", notice.key)))
     };
-    rows.iter().map(|row| tell(row.try_get("", "id")?)).collect()
+    let mut jobs: Vec<NewJob> = rows.iter().map(|row| tell(row.try_get("", "id")?)).collect::<Result<_>>()?;
+    if config.notices.chat.is_some() {
+        jobs.push(NewJob::of(&PostToChat { notice: notice.clone() })?.unique(&notice.key));
+    }
+    Ok(jobs)
 }
 
 /// Mails a notice to one administrator.
@@ -62,4 +77,28 @@ impl Job for SendNotice {
         };
         deliver(context, letter).await
     }
+}
+
+/// A mail that only shows that mails arrive.
+///
+/// # Errors
+/// [`crate::Error::Internal`] when the template is broken.
+pub fn test_mail(config: &Config, now: DateTime<Utc>, address: &str) -> Result<Mail> {
+    let values = context! {
+        name => "administrator", public_url => &config.public_url, title => "A test mail from Parkade",
+        facts => [("Sent", super::shown(now, config.zone))],
+    };
+    let rendered = Templates::new()?.render("notice", values)?;
+    Ok(Mail {
+        to_name: String::new(),
+        to_address: address.to_owned(),
+        message_id: format!("test-{}@parkade", crate::jobs::new_id()),
+        date: now,
+        subject: rendered.subject,
+        text: rendered.text,
+        html: rendered.html,
+        attachment: None,
+        inline: Vec::new(),
+        unsubscribe: None,
+    })
 }

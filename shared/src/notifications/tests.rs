@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     jobs::{Context, Done, Job, context::Progress, new_id},
     mailer::{Mailer, Outbox, SendError},
+    rate_limit::Action,
 };
 
 struct World {
@@ -242,6 +243,27 @@ async fn a_run_that_died_while_sending_counts_as_unknown() {
     world.sql("UPDATE email_deliveries SET state = 'sending'").await;
     assert!(!waits(RECEIPT.run(&world.run(job, 1)).await), "not even when the attempt was given back");
     assert_eq!((world.sent(), world.row().await.state.as_str()), (0, "ambiguous"));
+}
+
+#[tokio::test]
+async fn without_redis_a_process_limits_its_mails_by_itself() {
+    let mut world = world().await;
+    let mut config = (*world.app.config).clone();
+    config.rate_limits[Action::Mail as usize] = "4/3600".parse().unwrap();
+    world.app.config = Arc::new(config);
+    let send = async |user_id| SendWelcome { user_id }.run(&world.run(new_id(), 1)).await;
+    for user_id in [1, 2, 3] {
+        let text = "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
+             SELECT $2, 'u' || $2, 'u' || $2, 'u@example.com', 'u' || $2, '', 'user', $1 WHERE $2 <> 1";
+        let db = world.app.db.write();
+        db.execute_raw(sql(db, text, [at(noon()), user_id.into()])).await.unwrap();
+    }
+    send(1).await.unwrap();
+    send(2).await.unwrap();
+    let held = send(3).await.unwrap_err();
+    assert!(matches!(held, Error::RateLimited { retry_after } if retry_after.as_secs() > 60), "{held:?}");
+    let rows = email_delivery::Entity::find().all(world.app.db.read()).await.unwrap();
+    assert_eq!((world.sent(), rows.len()), (2, 2), "a mail is claimed when its turn has come");
 }
 
 #[tokio::test]

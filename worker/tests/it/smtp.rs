@@ -1,0 +1,322 @@
+//! The conversation with a mail server: encryption, login, what each reply means, connections that are used again.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+
+use devstack::{
+    Authority, Encryption, MailSink,
+    mail::{Heard, Options},
+};
+use shared::{
+    config::{Config, Sources},
+    mailer::{Mail, Mailer, SendError},
+};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const USER: &str = "parkade";
+const PASSWORD: &str = "a password: with ünusual signs";
+
+/// A sink, and settings for it.
+struct Server {
+    sink: MailSink,
+    settings: BTreeMap<&'static str, String>,
+    _folder: TempDir,
+}
+
+/// How a server encrypts, and which names are in its certificate.
+enum Kind<'a> {
+    Clear,
+    StartTls(&'a str),
+    FromStart(&'a str),
+}
+
+impl Server {
+    async fn start(kind: Kind<'_>) -> Self {
+        let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
+        let acceptor = |name: &str| authority.acceptor(&[name]).unwrap();
+        let (encryption, tls, ssl) = match kind {
+            Kind::Clear => (Encryption::Never, false, false),
+            Kind::StartTls(name) => (Encryption::StartTls(acceptor(name)), true, false),
+            Kind::FromStart(name) => (Encryption::FromStart(acceptor(name)), true, true),
+        };
+        let options = Options { encryption, login: Some((USER.into(), PASSWORD.into())) };
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let sink = MailSink::start_with(address, options).await.unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, authority.pem()).unwrap();
+        let settings = BTreeMap::from([
+            ("MAIL_SERVER", "localhost".to_owned()),
+            ("MAIL_PORT", sink.addr().port().to_string()),
+            ("MAIL_USE_TLS", tls.to_string()),
+            ("MAIL_USE_SSL", ssl.to_string()),
+            ("MAIL_CA_FILE", ca_file.display().to_string()),
+            ("MAIL_USERNAME", USER.to_owned()),
+            ("MAIL_PASSWORD", PASSWORD.to_owned()),
+        ]);
+        Self { sink, settings, _folder: folder }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.settings.insert(name, value.to_owned());
+        self
+    }
+
+    fn mailer(&self) -> Mailer {
+        let config = Config::load(Sources::of(self.settings.clone())).unwrap();
+        Mailer::from_config(&config.mail).unwrap()
+    }
+
+    async fn send(&self) -> Result<(), SendError> {
+        self.mailer().send(&mail(1)).await
+    }
+
+    /// The first words of what the client said.
+    fn verbs(&self) -> Vec<String> {
+        let verb = |heard: &Heard| heard.line.split(' ').next().unwrap().to_owned();
+        self.sink.heard().iter().map(verb).collect()
+    }
+}
+
+fn mail(nth: u32) -> Mail {
+    Mail {
+        to_name: "Asha".into(),
+        to_address: "asha@example.com".into(),
+        message_id: format!("{nth}@parkade.example"),
+        date: "2026-11-20T13:07:00Z".parse().unwrap(),
+        subject: "Hello".into(),
+        text: "Hello".into(),
+        html: "<p>Hello</p>".into(),
+        attachment: None,
+    }
+}
+
+#[tokio::test]
+async fn mails_go_in_clear_by_starttls_and_by_tls_from_the_first_byte() {
+    for (kind, encrypted) in
+        [(Kind::Clear, false), (Kind::StartTls("localhost"), true), (Kind::FromStart("localhost"), true)]
+    {
+        let server = Server::start(kind).await;
+        server.send().await.unwrap();
+        assert_eq!(server.sink.messages().len(), 1);
+        let heard = server.sink.heard();
+        assert!(heard.iter().any(|heard| heard.line.starts_with("AUTH PLAIN ")));
+        let clear: Vec<&str> =
+            heard.iter().filter(|heard| !heard.encrypted).map(|heard| &*heard.line).collect();
+        let harmless = |line: &&&str| !line.starts_with("EHLO") && **line != "STARTTLS";
+        assert_eq!(clear.iter().find(harmless).is_none(), encrypted, "{clear:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_starttls_hears_nothing_but_hello() {
+    let server = Server::start(Kind::Clear).await.with("MAIL_USE_TLS", "true");
+    let refused = server.send().await.unwrap_err();
+    assert!(matches!(&refused, SendError::Setup(why) if why.contains("STARTTLS")), "{refused}");
+    assert!(server.verbs().iter().all(|verb| ["EHLO", "QUIT"].contains(&&**verb)), "{:?}", server.verbs());
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_prove_its_name_hears_nothing_that_matters() {
+    let stranger = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stranger.path(), Authority::new().unwrap().pem()).unwrap();
+    let stranger = stranger.path().display().to_string();
+    for (kind, ca_file) in [
+        (Kind::StartTls("mail.elsewhere.test"), None),
+        (Kind::FromStart("mail.elsewhere.test"), None),
+        (Kind::StartTls("localhost"), Some("")),
+        (Kind::FromStart("localhost"), Some("")),
+        (Kind::StartTls("localhost"), Some(&*stranger)),
+        (Kind::FromStart("localhost"), Some(&*stranger)),
+    ] {
+        let mut server = Server::start(kind).await;
+        if let Some(file) = ca_file {
+            server = server.with("MAIL_CA_FILE", file);
+        }
+        let refused = server.send().await.unwrap_err();
+        let says = |why: &str| why.contains("certificate") && why.contains("MAIL_CA_FILE");
+        assert!(matches!(&refused, SendError::Setup(why) if says(why)), "{refused}");
+        let verbs = server.verbs();
+        assert!(verbs.iter().all(|verb| ["EHLO", "STARTTLS"].contains(&&**verb)), "{verbs:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_authority_file_stops_the_start_and_is_named() {
+    let server = Server::start(Kind::StartTls("localhost")).await;
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    for file in ["/no/such/file.pem", &empty.path().display().to_string()] {
+        let mut settings = server.settings.clone();
+        settings.insert("MAIL_CA_FILE", file.to_owned());
+        let config = Config::load(Sources::of(settings)).unwrap();
+        let error = Mailer::from_config(&config.mail).unwrap_err().chain();
+        assert!(error.contains("MAIL_CA_FILE") && error.contains(file), "{error}");
+    }
+}
+
+/// What a client must make of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Permanent,
+    Temporary,
+    NotSent,
+    Setup,
+    Unknown,
+}
+
+impl From<&SendError> for Means {
+    fn from(error: &SendError) -> Self {
+        match error {
+            SendError::Permanent(_) => Self::Permanent,
+            SendError::Temporary(_) => Self::Temporary,
+            SendError::NotSent(_) => Self::NotSent,
+            SendError::Setup(_) => Self::Setup,
+            SendError::Unknown(_) => Self::Unknown,
+        }
+    }
+}
+
+/// The empty reply closes the connection.
+const REPLIES: &[(&str, &[&str], Means)] = &[
+    ("GREETING", &["421 busy", "450 later", "", "nonsense"], Means::NotSent),
+    ("GREETING", &["554 no mail from here", "521 none"], Means::Setup),
+    ("EHLO", &["421 busy", "451 later", "", "nonsense"], Means::NotSent),
+    ("EHLO", &["502 what", "550 who are you"], Means::Setup),
+    ("AUTH", &["421 busy", "454 4.7.0 later", ""], Means::NotSent),
+    ("AUTH", &["535 5.7.8 wrong", "534 5.7.9 too weak", "538 5.7.11 encrypt", "504 no"], Means::Setup),
+    ("MAIL", &["421 busy", "451 later", "452 full", "", "nonsense"], Means::NotSent),
+    ("MAIL", &["530 5.7.0 log in", "550 not you", "552 full", "553 no such sender"], Means::Setup),
+    ("RCPT", &["421 busy", "450 greylisted", "451 later", "452 4.2.2 mailbox full"], Means::Temporary),
+    (
+        "RCPT",
+        &["550 5.1.1 none", "551 moved", "552 5.2.2 mailbox full", "553 bad", "554 no"],
+        Means::Permanent,
+    ),
+    ("RCPT", &["", "nonsense"], Means::NotSent),
+    ("DATA", &["421 busy", "451 later", "452 full"], Means::Temporary),
+    ("DATA", &["503 no", "554 no"], Means::Permanent),
+    ("DATA", &["", "nonsense", "250 go on"], Means::NotSent),
+    ("END", &["421 busy", "450 later", "451 later", "452 4.3.1 disk full"], Means::Temporary),
+    ("END", &["550 5.7.1 spam", "552 5.3.4 too big", "554 no"], Means::Permanent),
+    ("END", &["", "nonsense", "354 go on"], Means::Unknown),
+];
+
+#[tokio::test]
+async fn each_reply_at_each_step_means_what_it_should() {
+    let server = Server::start(Kind::StartTls("localhost")).await;
+    for (step, replies, expected) in REPLIES {
+        for reply in *replies {
+            let (mailer, before) = (server.mailer(), server.sink.messages().len());
+            server.sink.fault(step, reply);
+            let error = mailer.send(&mail(1)).await.unwrap_err();
+            assert_eq!(Means::from(&error), *expected, "{reply:?} to {step}: {error}");
+            assert!(!error.to_string().contains('@'), "{error}");
+            assert!(
+                reply.len() < 4 || *reply == "nonsense" || error.to_string().contains(&reply[..3]),
+                "{error}"
+            );
+            assert_eq!(server.sink.messages().len(), before, "{reply:?} to {step}");
+            // What is left of that conversation is not taken for an answer in the next one.
+            mailer.send(&mail(2)).await.unwrap();
+            assert_eq!(server.sink.messages().len(), before + 1, "{reply:?} to {step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_login_says_which_settings_to_check() {
+    let server = Server::start(Kind::FromStart("localhost")).await.with("MAIL_PASSWORD", "a-wrong-password");
+    let refused = server.send().await.unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, SendError::Setup(_)), "{text}");
+    assert!(text.contains("535") && text.contains("check MAIL_USERNAME and MAIL_PASSWORD"), "{text}");
+    assert!(!text.contains("a-wrong-password"));
+}
+
+#[tokio::test]
+async fn connections_are_used_again_and_dead_ones_are_not() {
+    let server = Server::start(Kind::StartTls("localhost")).await;
+    let mailer = server.mailer();
+    for nth in 0..5 {
+        mailer.send(&mail(nth)).await.unwrap();
+    }
+    assert_eq!((server.sink.connections(), server.sink.messages().len()), (1, 5));
+    let all_at_once = (0..40).map(|nth| {
+        let mailer = mailer.clone();
+        async move { mailer.send(&mail(nth)).await.unwrap() }
+    });
+    futures::future::join_all(all_at_once).await;
+    assert_eq!(server.sink.messages().len(), 45);
+    // More would say that mails are sent without bounds, one that they are sent one after the other.
+    assert!((2..=8).contains(&server.sink.connections()), "{}", server.sink.connections());
+}
+
+#[tokio::test]
+async fn a_connection_to_a_server_that_has_ended_is_left() {
+    let Server { sink, settings, _folder } = Server::start(Kind::Clear).await;
+    let config = Config::load(Sources::of(settings)).unwrap();
+    let mailer = Mailer::from_config(&config.mail).unwrap();
+    mailer.send(&mail(1)).await.unwrap();
+    let address = sink.addr();
+    drop(sink);
+    let options = Options { login: Some((USER.into(), PASSWORD.into())), ..Options::default() };
+    let sink = loop {
+        // The one that was dropped lets go of its address in a moment.
+        match MailSink::start_with(address, options.clone()).await {
+            Ok(sink) => break sink,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    mailer.send(&mail(2)).await.unwrap();
+    assert_eq!((sink.connections(), sink.messages().len()), (1, 1));
+}
+
+/// Runs the command and returns its exit code and all that it wrote.
+async fn test_email(settings: &BTreeMap<&'static str, String>, folder: &Path) -> (i32, String) {
+    let run = Command::new(testkit::binary("parkade-worker"))
+        .args(["test-email", "asha@example.com"])
+        .env_clear()
+        .envs(settings)
+        .env("LOG_LEVEL", "trace")
+        .current_dir(folder)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(30), run).await.unwrap().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn the_test_mail_says_step_by_step_what_works_and_never_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Kind::StartTls("localhost")).await;
+    let (code, good) = test_email(&server.settings, folder.path()).await;
+    assert_eq!(code, 0, "{good}");
+    let steps = ["has answered", "is encrypted", "login is accepted", "has accepted the mail", "on its way"];
+    let places: Vec<usize> = steps.iter().map(|step| good.find(step).expect(step)).collect();
+    assert!(places.is_sorted(), "{good}");
+    assert_eq!(server.sink.messages()[0].to, ["asha@example.com"]);
+
+    let wrong = server.with("MAIL_PASSWORD", "a-wrong-password");
+    let (code, refused) = test_email(&wrong.settings, folder.path()).await;
+    assert_eq!(code, 1, "{refused}");
+    assert!(refused.contains("is encrypted") && refused.contains("535"), "{refused}");
+    assert!(refused.contains("check MAIL_USERNAME and MAIL_PASSWORD"), "{refused}");
+
+    let logins = wrong
+        .sink
+        .heard()
+        .into_iter()
+        .filter_map(|heard| Some(heard.line.strip_prefix("AUTH PLAIN ")?.to_owned()));
+    let secrets: Vec<String> = logins.chain([PASSWORD.to_owned(), "a-wrong-password".to_owned()]).collect();
+    assert_eq!(secrets.len(), 4);
+    for secret in secrets {
+        assert!(!good.contains(&secret) && !refused.contains(&secret), "{secret}");
+    }
+
+    let mut settings = wrong.settings.clone();
+    settings.remove("MAIL_CA_FILE");
+    drop(wrong);
+    let (code, away) = test_email(&settings, folder.path()).await;
+    assert!(code == 1 && away.contains("cannot be reached") && away.contains("check MAIL_SERVER"), "{away}");
+    let (code, file) = test_email(&BTreeMap::new(), folder.path()).await;
+    assert!(code == 0 && file.contains("no MAIL_SERVER is set"), "{file}");
+}
