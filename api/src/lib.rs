@@ -6,6 +6,7 @@ pub mod admin;
 pub mod auth;
 pub mod bookings;
 pub(crate) mod cached;
+pub mod events;
 pub mod export_json;
 pub mod exports;
 pub mod extract;

@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, reports, reservations,
-    spots, tasks, user_reports, users,
+    accounts, activity, admin, bookings, events, export_json, exports, health, lots, openapi, reports,
+    reservations, spots, tasks, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -49,6 +49,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(reports::routes())
         .merge(user_reports::routes())
         .merge(tasks::routes())
+        .merge(events::routes())
         .merge(admin::routes())
         .merge(health::routes())
 }

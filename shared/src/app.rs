@@ -16,6 +16,7 @@ use crate::{
     counters::{self, Counters},
     db::Db,
     error::Result,
+    jobs::followers::Followers,
     mailer::Mailer,
     rate_limit::Limits,
     redis::Redis,
@@ -44,6 +45,8 @@ pub struct Parts {
     pub counters: Counters,
     /// Who may call how often.
     pub limits: Limits,
+    /// Who follows jobs in this process.
+    pub followers: Followers,
     /// Where mails go.
     pub mailer: Mailer,
     /// How mails look.
@@ -101,6 +104,7 @@ impl App {
             cache: Cache::default(),
             counters: Counters::default(),
             limits: Limits::default(),
+            followers: Followers::default(),
             mailer: Mailer::from_config(&config.mail)?,
             templates: Templates::new()?,
             tasks: TaskTracker::new(),

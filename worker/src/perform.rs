@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::{Worker, registry::Kind};
 
-/// Readers see progress this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Readers see progress at once, but no more often than this.
+const SHOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Recording an end is tried this often; then the lease runs out and the job is run again.
 const RECORD_TRIES: u32 = 5;
@@ -32,7 +32,7 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     let app = &worker.app;
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
-            let trace = claim.trace.clone().unwrap_or_else(|| id.to_string());
+            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace);
             let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace);
             telemetry::traced(trace, run_claimed(worker, &claim).instrument(span)).await;
         }
@@ -128,14 +128,13 @@ async fn keep(worker: &Worker, claim: &Claim, progress: &Progress, interrupts: &
 
 /// Publishes the progress for as long as the job runs: at once, on change, and often enough to be believed.
 async fn show(worker: &Worker, claim: &Claim, progress: &Progress) {
-    let mut shown = None;
-    for tick in 0_u32.. {
-        let now = progress.get();
-        if shown != Some(now) || tick.is_multiple_of(5) {
-            shown = Some(now);
-            status::publish(&worker.app, claim.id, &snapshot(claim, State::Progress, now)).await;
-        }
-        tokio::time::sleep(PROGRESS_EVERY).await;
+    let mut changes = progress.changes();
+    loop {
+        let now = *changes.borrow_and_update();
+        status::publish(&worker.app, claim.id, &snapshot(claim, State::Progress, now)).await;
+        tokio::time::sleep(SHOW_PAUSE).await;
+        // Its sender lives as long as the job, so there is no error to be seen.
+        let _ = tokio::time::timeout(RENEW_EVERY, changes.changed()).await;
     }
 }
 
@@ -156,6 +155,7 @@ fn snapshot(claim: &Claim, state: State, (current, total): (i64, i64)) -> Status
     Status {
         kind: claim.kind.clone(),
         owner_id: claim.owner_id,
+        since: claim.started_at,
         state,
         current,
         total,

@@ -43,7 +43,7 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 50] = [
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
     (
         "POST /auth/login",
@@ -114,6 +114,7 @@ const ROWS: [Row; 49] = [
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", anybody(202)),
+    ("GET /tasks/{task_id}/events", "/tasks/{file}/events", "", owner(200, 404)),
     ("GET /user-booking-history", "/user-booking-history", "", anybody(200)),
     ("GET /user-reports", "/user-reports", "", anybody(200)),
     ("GET /user/activity", "/user/activity", "", anybody(200)),

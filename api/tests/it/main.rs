@@ -10,6 +10,7 @@ mod bookings;
 mod cached;
 mod counters;
 mod defects;
+mod events;
 mod export_admin;
 mod exports;
 mod forged;
