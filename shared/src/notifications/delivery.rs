@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     jobs::{Context, Done},
     mailer::{Attachment, Mail, SendError},
+    metrics,
     time::rfc3339,
 };
 
@@ -228,6 +229,7 @@ async fn record_sent(app: &App, letter: &Letter) -> Result<Done> {
     transaction.commit().await?;
     if recorded.rows_affected() == 1 {
         counters::count(app, "emails_sent_total");
+        metrics::mail("sent");
     }
     publish(app, &letter.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
@@ -236,14 +238,15 @@ async fn record_sent(app: &App, letter: &Letter) -> Result<Done> {
 /// Records why the mail is not known to have gone, and returns what that means for the job.
 async fn record_failure(app: &App, letter: &Letter, claim: &Claim, failure: SendError) -> Result<Error> {
     let (text, again) = (failure.to_string(), letter.if_unknown == IfUnknown::Resend && !claim.resent);
-    let (state, error) = match failure {
-        SendError::Permanent(_) => ("refused", Error::Permanent(text.clone())),
+    let (state, outcome, error) = match failure {
+        SendError::Permanent(_) => ("refused", "refused", Error::Permanent(text.clone())),
         SendError::Temporary(_) | SendError::NotSent(_) => {
-            ("refused", Error::Unavailable(anyhow!(text.clone())))
+            ("refused", "deferred", Error::Unavailable(anyhow!(text.clone())))
         }
-        SendError::Unknown(_) if again => ("ambiguous", Error::Unavailable(anyhow!(text.clone()))),
-        SendError::Unknown(_) => ("ambiguous", Error::Permanent(format!("{text}; {HELD}"))),
+        SendError::Unknown(_) if again => ("ambiguous", "unknown", Error::Unavailable(anyhow!(text.clone()))),
+        SendError::Unknown(_) => ("ambiguous", "unknown", Error::Permanent(format!("{text}; {HELD}"))),
     };
+    metrics::mail(outcome);
     set(app, &letter.key, claim.attempts, state, &text).await?;
     Ok(error)
 }

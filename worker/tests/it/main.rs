@@ -6,8 +6,10 @@
 mod support;
 
 mod crashes;
+mod events;
 mod ledger;
 mod mails;
+mod metrics;
 mod status;
 mod stop;
 mod traps;
