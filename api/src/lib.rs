@@ -7,6 +7,7 @@ pub mod auth;
 pub mod bookings;
 pub(crate) mod cached;
 pub mod deliveries;
+pub mod events;
 pub mod export_json;
 pub mod exports;
 pub mod extract;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -28,6 +28,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// As in [W3C Trace Context](https://www.w3.org/TR/trace-context/).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Names a request in logs, answers and the jobs that it enqueues.
@@ -48,6 +51,7 @@ pub fn wrap(routes: Router, app: &App) -> Router {
             header::IF_NONE_MATCH,
             IDEMPOTENCY_KEY,
             REQUEST_ID,
+            TRACEPARENT,
         ])
         .expose_headers([
             header::LOCATION,
@@ -58,6 +62,7 @@ pub fn wrap(routes: Router, app: &App) -> Router {
             HeaderName::from_static("idempotency-replayed"),
             HeaderName::from_static("x-ratelimit-remaining"),
             REQUEST_ID,
+            TRACEPARENT,
         ]);
     // Only what must know the route goes around each single one: for every request the router clones a route with all
     // its layers, and each layer clones those within it again. What goes around the router as a whole clones one `Arc`.
@@ -157,22 +162,32 @@ async fn forget_strangers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Takes the caller's request id if it is a sensible one, or gives one, and logs the request under it.
+/// Takes the caller's request id and trace if they are sensible ones, or gives new ones, and logs the request under them.
+/// The trace is what its jobs carry on.
 async fn identify(mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let sensible =
-        |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let id = given.filter(sensible).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned);
+    let (id, trace) = names(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", trace = id, http.method = %request.method(), http.path = request.uri().path());
+    let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path());
     let answered = async {
         let response = next.run(request).await;
         tracing::debug!(http.status = response.status().as_u16(), "answered");
         response
     };
-    let mut response = telemetry::traced(id.clone(), answered.instrument(span)).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+    let mut response = telemetry::traced(trace.clone(), answered.instrument(span)).await;
+    // Our own step of the trace has an id, too.
+    let ours = &telemetry::new_trace()[..16];
+    for (name, text) in [(REQUEST_ID, id), (TRACEPARENT, format!("00-{trace}-{ours}-01"))] {
+        response.headers_mut().extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
     }
     response
+}
+
+/// The request id and the trace.
+fn names(headers: &HeaderMap) -> (String, String) {
+    let given = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let sensible =
+        |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let id = given(REQUEST_ID).filter(sensible).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned);
+    let trace = given(TRACEPARENT).and_then(telemetry::trace_of);
+    (id, trace.map_or_else(telemetry::new_trace, ToOwned::to_owned))
 }

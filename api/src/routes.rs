@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, deliveries, export_json, exports, health, lots, openapi, privacy,
-    reports, reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
+    accounts, activity, admin, bookings, deliveries, events, export_json, exports, health, lots, openapi,
+    privacy, reports, reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -51,6 +51,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(reports::routes())
         .merge(user_reports::routes())
         .merge(tasks::routes())
+        .merge(events::routes())
         .merge(admin::routes())
         .merge(upkeep::routes())
         .merge(deliveries::routes())

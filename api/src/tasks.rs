@@ -1,12 +1,18 @@
 //! Tasks: background work by the names and states that older clients know.
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     Error,
+    accounts::session::Identity,
     app::App,
-    jobs::status::{self, State as JobState},
+    jobs::status::{self, State as JobState, Status},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -81,7 +87,8 @@ pub(crate) async fn start_task(
     params(("task" = String, Path, description = "Its id, or its type",
             pattern = "^(export-csv|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"),
            ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
-    (status = 200, description = "The task", body = TaskView),
+    (status = 200, description = "The task. While it has not ended, `Retry-After` says when to ask again", body = TaskView,
+     headers(("Retry-After"))),
     (status = 400, description = "There is no such type, or no id"),
     (status = 404, description = "You have no such task"),
 ))]
@@ -90,28 +97,44 @@ pub(crate) async fn read_task(
     CurrentUser(who): CurrentUser,
     Path(task): Path<String>,
     Query(which): Query<WhichTask>,
-) -> Answer<Json<TaskView>> {
+) -> Answer<Response> {
     let in_path = task.parse::<Uuid>().ok();
     if in_path.is_none() && !TYPES.contains(&task.as_str()) {
         return Err(unknown_type());
     }
     let in_query = which.task_id.map(|id| id.parse().map_err(|_| Error::NotFound("task"))).transpose()?;
     let id = in_path.or(in_query).ok_or_else(|| Error::invalid("task_id", "is missing"))?;
-    let status = status::find(&app, id)
+    let status = find(&app, &who, id).await?;
+    let is_final = status.state.is_final();
+    let mut answer = Json(TaskView::of(id, status)).into_response();
+    if !is_final {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(answer)
+}
+
+/// Where a task of the caller stands, and for administrators that of anybody.
+pub(crate) async fn find(app: &App, who: &Identity, id: Uuid) -> Result<Status, Error> {
+    status::find(app, id)
         .await?
         .filter(|status| who.is_admin || status.owner_id == Some(who.user_id))
-        .ok_or(Error::NotFound("task"))?;
-    let running = status.state == JobState::Progress;
-    Ok(Json(TaskView {
-        msg: "task",
-        task_id: id,
-        state: status.state.as_str(),
-        status: in_words(status.state),
-        current: running.then_some(status.current),
-        total: running.then_some(status.total),
-        result: (status.state == JobState::Success).then_some(status.result),
-        error: status.error,
-    }))
+        .ok_or(Error::NotFound("task"))
+}
+
+impl TaskView {
+    pub(crate) fn of(task_id: Uuid, status: Status) -> Self {
+        let running = status.state == JobState::Progress;
+        Self {
+            msg: "task",
+            task_id,
+            state: status.state.as_str(),
+            status: in_words(status.state),
+            current: running.then_some(status.current),
+            total: running.then_some(status.total),
+            result: (status.state == JobState::Success).then_some(status.result),
+            error: status.error,
+        }
+    }
 }
 
 const fn in_words(state: JobState) -> &'static str {

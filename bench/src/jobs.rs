@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{Worker, registry::Registry};
 
 use crate::{
+    events::{Holds, Steps},
     report::{Goal, Report, percentile, sorted},
     stage::Stage,
 };
@@ -57,17 +58,19 @@ impl Job for Noop {
 }
 
 /// Both processes run on one machine, so its clock will do.
-fn micros() -> i64 {
+pub fn micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The worker process: a real worker that also knows [`Noop`].
+/// The worker process: a real worker that also knows the jobs of the benchmarks.
 pub async fn worker() -> Result<()> {
     let config = Config::load(Sources::read(None))?;
     shared::telemetry::init(&config.log)?;
     let app = App::start(config).await?;
-    Worker::new(app, Registry::default().with::<Noop>()).run(CancellationToken::new()).await;
+    Worker::new(app, Registry::default().with::<Noop>().with::<Steps>().with::<Holds>())
+        .run(CancellationToken::new())
+        .await;
     Ok(())
 }
 

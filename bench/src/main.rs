@@ -7,6 +7,7 @@
 mod api;
 mod booking;
 mod empty;
+mod events;
 mod export;
 mod http;
 mod jobs;
@@ -39,7 +40,9 @@ enum Bench {
     Booking(booking::Options),
     /// How fast answers are, beside a bare axum server and bare Redis.
     Api(api::Options),
-    /// Not a benchmark: the worker process of `jobs`.
+    /// How soon progress is seen by those who follow it, and a cancelled job stops.
+    Events(events::Options),
+    /// Not a benchmark: the worker process of `jobs` and `events`.
     #[command(hide = true)]
     Worker,
     /// Not a benchmark: the server of `api` that does nothing.
@@ -74,6 +77,7 @@ async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             Bench::Export(options) => export::measure(engine, options, report).await?,
             Bench::Booking(options) => booking::measure(engine, options, report).await?,
             Bench::Api(options) => api::measure(engine, options, report).await?,
+            Bench::Events(options) => events::measure(engine, options, report).await?,
             Bench::Worker | Bench::EmptyServer(_) => {}
         }
     }

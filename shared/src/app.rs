@@ -17,6 +17,7 @@ use crate::{
     db::Db,
     error::Result,
     http,
+    jobs::followers::Followers,
     mailer::Mailer,
     rate_limit::Limits,
     redis::Redis,
@@ -45,6 +46,8 @@ pub struct Parts {
     pub counters: Counters,
     /// Who may call how often.
     pub limits: Limits,
+    /// Who follows jobs in this process.
+    pub followers: Followers,
     /// Where mails go.
     pub mailer: Mailer,
     /// Which server a webhook of a chat may be at.
@@ -104,6 +107,7 @@ impl App {
             cache: Cache::default(),
             counters: Counters::default(),
             limits: Limits::default(),
+            followers: Followers::default(),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,

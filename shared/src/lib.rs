@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod lots;
 pub mod mailer;
 pub mod maintenance;
+pub mod metrics;
 pub mod money;
 pub mod notifications;
 pub mod page;

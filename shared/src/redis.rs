@@ -108,13 +108,21 @@ impl Redis {
         Ok(self.ask(async |mut redis| redis::cmd("PING").exec_async(&mut redis).await).await?)
     }
 
+    /// Answers when database 1 does.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn ping_queue(&self) -> Result<()> {
+        Ok(redis::cmd("PING").exec_async(&mut self.queue.clone()).await?)
+    }
+
     /// Answers when the databases of caches and of queues do.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when one of them does not.
     pub async fn answers(&self) -> Result<()> {
         self.ping().await?;
-        Ok(redis::cmd("PING").exec_async(&mut self.queue.clone()).await?)
+        self.ping_queue().await
     }
 
     /// A connection to database 1 for a queue consumer, with a patience of its own.

@@ -12,12 +12,14 @@
 #![expect(clippy::expect_used, reason = "this is test code")]
 
 mod client;
+mod events;
 mod processes;
 mod servers;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 pub use client::{Answer, Driver};
+pub use events::{Event, Events};
 pub use processes::{Processes, binary};
 pub use servers::{Engine, postgres, redis};
 use shared::{
@@ -105,8 +107,13 @@ impl TestApp {
 
     /// The same application by another clock: a second API process in this one.
     pub async fn at(&self, clock: Clock) -> Self {
+        self.with(|app| app.clock = clock).await
+    }
+
+    /// The same application with something else changed.
+    pub async fn with(&self, change: impl FnOnce(&mut App)) -> Self {
         let mut app = self.app.clone();
-        app.clock = clock;
+        change(&mut app);
         Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
     }
 

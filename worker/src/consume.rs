@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use apalis::prelude::{BackendExt, Data, WorkerBuilder, WorkerBuilderExt};
 use apalis_redis::RedisStorage;
-use shared::jobs::{
-    Queue,
-    queue::{self, Message},
+use metrics::counter;
+use shared::{
+    jobs::{
+        Queue,
+        queue::{self, Message},
+    },
+    metrics::CONSUMER_RESTARTS,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,6 +28,7 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
         match consume(worker, queue, concurrency, stop.clone()).await {
             Ok(()) => break,
             Err(error) => {
+                counter!(CONSUMER_RESTARTS, "queue" => queue.name()).increment(1);
                 tracing::warn!(
                     queue = queue.name(),
                     error = format!("{error:#}"),
@@ -48,6 +53,7 @@ async fn consume(
     let storage: RedisStorage<Message> =
         RedisStorage::new(redis.consumer()?).with_config(queue::config(redis, queue));
     let name = format!("{}-{}-{}", worker.name, queue.name(), Uuid::new_v4().simple());
+    let _expected = worker.vitals.consumer(queue, &name);
     let consumer = WorkerBuilder::new(name.as_str())
         .backend(storage.poll_with_stream(worker.signals.wakes(queue)))
         .concurrency(concurrency)

@@ -1,6 +1,7 @@
 //! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
 
 pub mod consume;
+pub mod metrics;
 pub mod perform;
 pub mod registry;
 pub mod sweep;
@@ -15,6 +16,7 @@ use shared::{
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use metrics::Vitals;
 use registry::Registry;
 
 /// What a worker process works with.
@@ -30,6 +32,8 @@ pub struct Worker {
     pub signals: Signals,
     /// What it is doing.
     pub running: TaskTracker,
+    /// How it is.
+    pub vitals: Vitals,
 }
 
 /// Running jobs may finish for this long after a stop was asked for; then they go back into the queue.
@@ -43,7 +47,14 @@ impl Worker {
     #[must_use]
     pub fn new(app: App, registry: Registry) -> Self {
         let name = format!("worker-{}", uuid::Uuid::new_v4().simple()).into();
-        Self { app, name, registry, signals: Signals::default(), running: TaskTracker::new() }
+        Self {
+            app,
+            name,
+            registry,
+            signals: Signals::default(),
+            running: TaskTracker::new(),
+            vitals: Vitals::default(),
+        }
     }
 
     /// Works until `stop` is cancelled, then lets running jobs finish or go back.

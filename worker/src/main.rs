@@ -12,7 +12,7 @@ use shared::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use worker::{Worker, registry::Registry};
+use worker::{Worker, metrics, registry::Registry};
 
 /// Parkade's worker: sends mails, writes exports, keeps house.
 #[derive(Parser)]
@@ -47,7 +47,9 @@ async fn main() -> anyhow::Result<()> {
             config.jwt_secret()?;
             let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
-            Worker::new(app.clone(), Registry::default()).run(stop).await;
+            let worker = Worker::new(app.clone(), Registry::default());
+            let _metrics = metrics::start(&worker).await?;
+            worker.run(stop).await;
             app.finish().await;
             Ok(())
         }

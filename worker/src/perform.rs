@@ -19,10 +19,10 @@ use shared::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{Worker, registry::Kind};
+use crate::{Worker, metrics::Run, registry::Kind};
 
-/// Readers see progress this often.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// Readers see progress at once, but no more often than this.
+const SHOW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Recording an end is tried this often; then the lease runs out and the job is run again.
 const RECORD_TRIES: u32 = 5;
@@ -32,7 +32,7 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     let app = &worker.app;
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
-            let trace = claim.trace.clone().unwrap_or_else(|| id.to_string());
+            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace);
             let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace);
             telemetry::traced(trace, run_claimed(worker, &claim).instrument(span)).await;
         }
@@ -45,7 +45,9 @@ pub async fn perform(worker: &Worker, id: Uuid) {
 
 async fn run_claimed(worker: &Worker, claim: &Claim) {
     let progress = Progress::default();
-    let outcome = match worker.registry.find(&claim.kind) {
+    let kind = worker.registry.find(&claim.kind);
+    let run = Run::begin(kind.map_or("unknown", |kind| kind.name));
+    let outcome = match kind {
         Some(kind) => attempt(worker, claim, kind, &progress).await,
         // A newer worker may know it: in a rolling update both are about.
         None => Err(Error::Unavailable(anyhow!("this worker knows no job {:?}", claim.kind)).into()),
@@ -54,7 +56,7 @@ async fn run_claimed(worker: &Worker, claim: &Claim) {
         Ok(done) => (Ending::Succeeded, Some(done), None),
         Err(Stop::Interrupted(Interruption::LeaseLost)) => {
             tracing::warn!("lease lost; the job is somebody else's now");
-            return;
+            return run.end(None);
         }
         Err(Stop::Interrupted(Interruption::Cancelled)) => (Ending::Cancelled, None, None),
         Err(Stop::Interrupted(Interruption::Shutdown)) => (Ending::Shutdown, None, None),
@@ -69,7 +71,8 @@ async fn run_claimed(worker: &Worker, claim: &Claim) {
         Verdict::Retry(pause) => tracing::warn!(error = reason, ?pause, "job failed; it will be tried again"),
         other => tracing::debug!(verdict = ?other, "job ended"),
     }
-    record(worker, claim, verdict, done.unwrap_or_default(), &reason).await;
+    let is_recorded = record(worker, claim, verdict, done.unwrap_or_default(), &reason).await;
+    run.end(is_recorded.then_some(verdict));
 }
 
 /// Why a run did not succeed.
@@ -129,14 +132,13 @@ async fn keep(worker: &Worker, claim: &Claim, progress: &Progress, interrupts: &
 
 /// Publishes the progress for as long as the job runs: at once, on change, and often enough to be believed.
 async fn show(worker: &Worker, claim: &Claim, progress: &Progress) {
-    let mut shown = None;
-    for tick in 0_u32.. {
-        let now = progress.get();
-        if shown != Some(now) || tick.is_multiple_of(5) {
-            shown = Some(now);
-            status::publish(&worker.app, claim.id, &snapshot(claim, State::Progress, now)).await;
-        }
-        tokio::time::sleep(PROGRESS_EVERY).await;
+    let mut changes = progress.changes();
+    loop {
+        let now = *changes.borrow_and_update();
+        status::publish(&worker.app, claim.id, &snapshot(claim, State::Progress, now)).await;
+        tokio::time::sleep(SHOW_PAUSE).await;
+        // Its sender lives as long as the job, so there is no error to be seen.
+        let _ = tokio::time::timeout(RENEW_EVERY, changes.changed()).await;
     }
 }
 
@@ -157,6 +159,7 @@ fn snapshot(claim: &Claim, state: State, (current, total): (i64, i64)) -> Status
     Status {
         kind: claim.kind.clone(),
         owner_id: claim.owner_id,
+        since: claim.started_at,
         state,
         current,
         total,
@@ -165,16 +168,24 @@ fn snapshot(claim: &Claim, state: State, (current, total): (i64, i64)) -> Status
     }
 }
 
-/// Writes down what became of the job, together with the jobs that follow from it, then tells readers.
-async fn record(worker: &Worker, claim: &Claim, verdict: Verdict, done: Done, reason: &str) {
+/// Writes down what became of the job, together with the jobs that follow from it, then tells readers. `false` when
+/// that is not for this run to say any more.
+async fn record(worker: &Worker, claim: &Claim, verdict: Verdict, done: Done, reason: &str) -> bool {
     for pause in (1..=RECORD_TRIES).map(|n| Duration::from_millis(50) * 2_u32.pow(n)) {
         match try_to_record(worker, claim, verdict, &done, reason).await {
-            Ok(true) => return publish(worker, claim, verdict, &done, reason).await,
-            Ok(false) => return tracing::warn!("the lease was lost before the end was recorded"),
+            Ok(true) => {
+                publish(worker, claim, verdict, &done, reason).await;
+                return true;
+            }
+            Ok(false) => {
+                tracing::warn!("the lease was lost before the end was recorded");
+                return false;
+            }
             Err(error) => tracing::warn!(error = error.chain(), "end of a job not recorded; trying again"),
         }
         tokio::time::sleep(pause).await;
     }
+    false
 }
 
 async fn try_to_record(

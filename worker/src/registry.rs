@@ -85,6 +85,11 @@ impl Registry {
         Self(Arc::new(kinds))
     }
 
+    /// The names of all kinds.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|kind| kind.name)
+    }
+
     /// The kind called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Kind> {

@@ -11,11 +11,16 @@ use utoipa::openapi::{
 use super::has_parameter;
 
 /// Name, what it says, and an example.
-const TEXTS: [(&str, &str, &str); 10] = [
+const TEXTS: [(&str, &str, &str); 11] = [
     (
         "X-Request-Id",
         "The id of the request: the one that it came with, or a new one",
         "0190a0a0-0000-7000-8000-000000000000",
+    ),
+    (
+        "Traceparent",
+        "The trace (W3C Trace Context): the one that the request came with, or a new one; logs and jobs carry it",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
     ("RateLimit-Policy", "The budget: calls (`q`) in seconds (`w`)", "\"default\";q=300;w=60"),
     ("RateLimit", "What is left of it (`r`) for so many seconds (`t`)", "\"default\";r=299;t=42"),
@@ -74,7 +79,7 @@ pub(super) fn name(operation: &mut Operation, is_limited: bool) {
         let status = status.as_str();
         let succeeds = status.starts_with('2');
         let groups: [(bool, &[&str]); 7] = [
-            (true, &["X-Request-Id"]),
+            (true, &["X-Request-Id", "Traceparent"]),
             (is_limited && (succeeds || status == "304" || status == "429"), &LIMITS),
             (cached && (succeeds || status == "304"), &["ETag"]),
             (is_list && succeeds, &["Link"]),

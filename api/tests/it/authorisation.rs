@@ -122,6 +122,7 @@ const ROWS: &[Row] = &[
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", anybody(202)),
     ("GET /unsubscribe", "/unsubscribe?{link}", "", public(200)),
     ("POST /unsubscribe", "/unsubscribe?{link}", "", public(200)),
+    ("GET /tasks/{task_id}/events", "/tasks/{file}/events", "", owner(200, 404)),
     ("GET /user-booking-history", "/user-booking-history", "", anybody(200)),
     ("GET /user-reports", "/user-reports", "", anybody(200)),
     ("GET /user/activity", "/user/activity", "", anybody(200)),

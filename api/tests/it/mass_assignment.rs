@@ -88,9 +88,10 @@ impl Story {
 fn scrubbed(text: &str) -> String {
     let (mut scrubbed, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
-        if rest.get(..36).is_some_and(|id| Uuid::parse_str(id).is_ok()) {
+        let is_id = |length: &usize| rest.get(..*length).is_some_and(|id| Uuid::parse_str(id).is_ok());
+        if let Some(length) = [36, 32].into_iter().find(is_id) {
             scrubbed.push_str("(id)");
-            rest = &rest[36..];
+            rest = &rest[length..];
         } else if rest.starts_with("$argon2") {
             scrubbed.push_str("(hash)");
             rest = &rest[rest.find('"').unwrap_or(rest.len())..];

@@ -344,16 +344,36 @@ async fn logs_carry_the_id_of_the_request_also_in_the_jobs_that_it_causes_and_no
     let failing = http.get(format!("{base}/parking-lots")).header("x-request-id", "r-8").bearer_auth(&token);
     assert_eq!(failing.send().await.unwrap().status(), 500);
 
-    let of = |log: &str, id: &str| -> Vec<Value> {
-        lines(log).into_iter().filter(|line| line["span"]["trace"] == id).collect()
+    let of = |log: &str, field: &str, id: &str| -> Vec<Value> {
+        lines(log).into_iter().filter(|line| line["span"][field] == id).collect()
     };
-    eventually("the welcome is mailed", || async { !of(&worker.log(), "r-7").is_empty() }).await;
-    let answered = of(&api.log(), "r-7").into_iter().find(|line| line["message"] == "answered").unwrap();
+    let named = of(&api.log(), "request.id", "r-7");
+    let answered = named.iter().find(|line| line["message"] == "answered").unwrap();
     assert_eq!((&answered["http.status"], &answered["span"]["http.method"]), (&json!(201), &json!("POST")));
-    assert_eq!(of(&worker.log(), "r-7")[0]["span"]["job.kind"], "send-welcome");
-    let error = of(&api.log(), "r-8").into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    // The trace of the request is that of the job.
+    let trace = answered["span"]["trace"].as_str().unwrap();
+    eventually("the welcome is mailed", || async { !of(&worker.log(), "trace", trace).is_empty() }).await;
+    assert_eq!(of(&worker.log(), "trace", trace)[0]["span"]["job.kind"], "send-welcome");
+    let failed = of(&api.log(), "request.id", "r-8");
+    let error = failed.iter().find(|line| line["level"] == "ERROR").unwrap();
     assert!(error.to_string().contains("lots"), "{error}");
     for secret in [PASSWORD, &token, testkit::JWT_SECRET] {
         assert!(!(api.log() + &worker.log()).contains(secret), "{secret} is logged");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_a_caller_is_carried_on_and_anything_else_is_replaced() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let t = app().await;
+    let call = async |traceparent: &str| {
+        let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
+        let answer = t.send(request).await.expect(200);
+        let told = answer.headers["traceparent"].to_str().unwrap().to_owned();
+        shared::telemetry::trace_of(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
+    let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];
+    assert!(made.iter().all(|trace| trace != TRACE));
+    assert_ne!(made[0], made[1]);
 }

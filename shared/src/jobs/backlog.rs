@@ -66,6 +66,27 @@ pub async fn due(
     Ok(found)
 }
 
+/// What waits in a queue.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Waiting {
+    /// Which queue.
+    pub queue: String,
+    /// How many jobs are due.
+    pub jobs: i64,
+    /// When the first of them became due.
+    pub oldest: DateTime<Utc>,
+}
+
+/// Jobs that are due now, by queue; one where nothing waits is not listed.
+///
+/// # Errors
+/// Those of the database.
+pub async fn waiting(db: &Db, now: DateTime<Utc>) -> Result<Vec<Waiting>> {
+    let text = "SELECT queue, COUNT(*) AS jobs, MIN(run_at) AS oldest FROM jobs
+         WHERE state = 'queued' AND run_at <= $1 GROUP BY queue";
+    Ok(Waiting::find_by_statement(sql(db.read(), text, [at(now)])).all(db.read()).await?)
+}
+
 async fn ids<const N: usize>(db: &impl ConnectionTrait, text: &str, values: [Value; N]) -> Result<Vec<Uuid>> {
     let rows = db.query_all_raw(sql(db, text, values)).await?;
     Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)

@@ -1,10 +1,8 @@
 //! What a running job is given: the application, its own identity, its progress, and a way to be stopped.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -51,19 +49,27 @@ impl Interrupts {
 
 /// How far a job is: `current` of `total`.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<(AtomicI64, AtomicI64)>);
+pub struct Progress(Arc<watch::Sender<(i64, i64)>>);
 
 impl Progress {
-    /// Sets both figures.
+    /// Sets both figures. A run never goes back: a lower `current` than before counts as the one before.
     pub fn set(&self, current: i64, total: i64) {
-        self.0.0.store(current, Ordering::Relaxed);
-        self.0.1.store(total, Ordering::Relaxed);
+        self.0.send_if_modified(|known| {
+            let next = (current.max(known.0), total);
+            std::mem::replace(known, next) != next
+        });
     }
 
     /// Both figures.
     #[must_use]
     pub fn get(&self) -> (i64, i64) {
-        (self.0.0.load(Ordering::Relaxed), self.0.1.load(Ordering::Relaxed))
+        *self.0.borrow()
+    }
+
+    /// Tells when they change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<(i64, i64)> {
+        self.0.subscribe()
     }
 }
 

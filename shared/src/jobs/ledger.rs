@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -93,6 +93,8 @@ pub struct Claim {
     pub owner_id: Option<i64>,
     /// Which run this is, from 1.
     pub attempt: i64,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
     /// How many there may be.
     pub max_attempts: i64,
     /// The fence: writes without it change nothing.
@@ -142,7 +144,7 @@ async fn try_to_insert(
                 job.owner_id.into(),
                 job.max_attempts.into(),
                 at(run_at),
-                telemetry::trace_id().into(),
+                telemetry::trace_id().unwrap_or_else(telemetry::new_trace).into(),
                 at(now),
             ],
         ))
@@ -176,11 +178,12 @@ pub async fn claim(
         db.relaxed(),
         "UPDATE jobs SET
             crashes = CASE WHEN state = 'running' THEN crashes + 1 ELSE 0 END,
-            state = 'running', attempt = attempt + 1, worker = $2, lease_token = $3, lease_until = $4, started_at = $5
+            state = 'running', attempt = attempt + 1, worker = $2, lease_token = $3, lease_until = $4, started_at = $5,
+            progress_current = 0, progress_total = 0
          WHERE id = $1
            AND ((state = 'queued' AND run_at <= $5) OR (state = 'running' AND lease_until < $5 AND crashes < $6))
            AND NOT EXISTS (SELECT 1 FROM paused_queues p WHERE p.queue = jobs.queue)
-         RETURNING id, kind, payload, owner_id, attempt, max_attempts, lease_token, trace, cancel_requested",
+         RETURNING id, kind, payload, owner_id, attempt, started_at, max_attempts, lease_token, trace, cancel_requested",
         [id.into(), worker.into(), Uuid::new_v4().into(), at(now + lease), at(now), (MAX_CRASHES - 1).into()],
     );
     Ok(Claim::find_by_statement(statement).one(db.relaxed()).await?)
@@ -314,6 +317,19 @@ const CANCEL: &str = "UPDATE jobs SET
 /// Those of the database.
 pub async fn find(db: &Db, id: Uuid) -> Result<Option<job::Model>> {
     Ok(job::Entity::find_by_id(id).one(db.read()).await?)
+}
+
+/// The rows of several jobs, in no order.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_all(db: &Db, ids: &[Uuid]) -> Result<Vec<job::Model>> {
+    let mut rows = Vec::with_capacity(ids.len());
+    for some in ids.chunks(1_000) {
+        let wanted = job::Entity::find().filter(job::Column::Id.is_in(some.iter().copied()));
+        rows.extend(wanted.all(db.read()).await?);
+    }
+    Ok(rows)
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub mod backlog;
 pub mod context;
+pub mod followers;
 pub mod ledger;
 pub mod policy;
 pub mod queue;

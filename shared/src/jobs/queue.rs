@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use apalis::prelude::{TaskBuilder, TaskSink};
 use apalis_redis::{Config, RedisStorage};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Enqueued, Queue};
@@ -49,7 +51,7 @@ pub fn config(redis: &Redis, queue: Queue) -> Config {
 /// [`announce`], without making the caller wait for Redis.
 pub fn announce_soon(app: &App, jobs: Vec<Enqueued>) {
     let redis = app.redis.clone();
-    app.tasks.spawn(async move { announce(&redis, &jobs).await });
+    app.tasks.spawn(async move { announce(&redis, &jobs).await }.in_current_span());
 }
 
 /// Tells the workers about jobs, after the commit. Best effort: what is not announced is found by the relay.
@@ -124,6 +126,19 @@ pub async fn expire_name(redis: &Redis, queue: Queue, consumer: &str) {
     if let Err(error) = kept {
         tracing::debug!(%error, "the name of a consumer stays in Redis");
     }
+}
+
+/// How many of these consumers have shown up since an instant: apalis notes when each was last alive, in seconds.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] when Redis is away.
+pub async fn alive(redis: &Redis, queue: Queue, names: &[String], since: DateTime<Utc>) -> Result<usize> {
+    let mut scores = redis::pipe();
+    for name in names {
+        scores.zscore(config(redis, queue).workers_set(), name);
+    }
+    let seen: Vec<Option<i64>> = scores.query_async(&mut redis.queue.clone()).await?;
+    Ok(seen.into_iter().flatten().filter(|seen| *seen >= since.timestamp()).count())
 }
 
 /// Removes what apalis keeps of handled messages. Returns how many there were, at most twice `limit`.

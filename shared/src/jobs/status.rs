@@ -1,9 +1,9 @@
 //! The live status of jobs: kept in Redis while it changes, read from the ledger when Redis has nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, str::FromStr, sync::LazyLock};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, Script};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -70,6 +70,8 @@ pub struct Status {
     pub kind: String,
     /// Whose.
     pub owner_id: Option<i64>,
+    /// When its latest run began, or else when it was asked for.
+    pub since: DateTime<Utc>,
     /// Where it stands.
     pub state: State,
     /// How far it is.
@@ -82,6 +84,71 @@ pub struct Status {
     pub error: Option<String>,
 }
 
+impl Status {
+    /// Its place among the statuses of the job.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let phase = match self.state {
+            State::Pending => 2,
+            State::Progress => 1,
+            State::Success | State::Failure | State::Cancelled => 3,
+        };
+        Version { run: self.since.timestamp_micros(), phase, current: self.current, total: self.total }
+    }
+}
+
+/// Of two statuses of a job, the one with the greater version is the later. It follows from what the status says, so it is
+/// the same in every process, and whether Redis or the ledger said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// When the run began, or the job was asked for, in microseconds since 1970.
+    pub run: i64,
+    /// 0 before the run, 1 in it, 2 when the job waits (again), 3 when it has ended.
+    pub phase: u8,
+    /// How far the run is.
+    pub current: i64,
+    /// Of how much.
+    pub total: i64,
+}
+
+impl Version {
+    /// That of a job that is just about to begin this run.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self { phase: 0, current: 0, total: 0, ..self }
+    }
+
+    /// Whether it is one of a run that goes on.
+    #[must_use]
+    pub const fn is_in_a_run(self) -> bool {
+        self.phase == 1
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}-{}", self.run, self.phase, self.current, self.total)
+    }
+}
+
+/// It is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoVersion;
+
+impl FromStr for Version {
+    type Err = NoVersion;
+
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        let parts: Result<Vec<i64>, _> = text.split('-').map(str::parse).collect();
+        match parts.as_deref() {
+            Ok(&[run, phase, current, total]) => {
+                Ok(Self { run, phase: u8::try_from(phase).map_err(|_| NoVersion)?, current, total })
+            }
+            _ => Err(NoVersion),
+        }
+    }
+}
+
 const KEPT_SECONDS: i64 = 24 * 3600;
 
 /// A running job's status is refreshed at least this often; an older one is not believed.
@@ -92,13 +159,34 @@ fn freshness() -> TimeDelta {
 /// Tells the job's owner where it stands. Best effort: the ledger has the truth. A job without an owner is followed by
 /// nobody but administrators, who read the ledger.
 pub async fn publish(app: &App, id: Uuid, status: &Status) {
-    if status.owner_id.is_none() {
-        return;
-    }
-    let key = app.redis.keys().job(id);
+    // An end was written into the ledger under the lease; progress may come from a worker that has lost it.
+    write(app, id, status, !status.state.is_final()).await;
+}
+
+/// Writes and tells a status, unless it may be late and another run has begun, or this one ended.
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local run = tonumber(ARGV[1])
+         if run then
+            local kept = redis.call('HMGET', KEYS[1], 'run', 'state')
+            local other = tonumber(kept[1]) or 0
+            local goes_on = kept[2] == 'PENDING' or kept[2] == 'PROGRESS'
+            if other > run or (other == run and not goes_on) then return end
+         end
+         redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+         redis.call('EXPIRE', KEYS[1], ARGV[2])
+         redis.call('PUBLISH', ARGV[3], ARGV[4])",
+    )
+});
+
+async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
+    let Some(owner_id) = status.owner_id else { return };
+    let run = status.since.timestamp_micros().to_string();
     let fields = [
+        ("id", id.to_string()),
         ("kind", status.kind.clone()),
-        ("owner", status.owner_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("owner", owner_id.to_string()),
+        ("run", run.clone()),
         ("state", status.state.as_str().to_owned()),
         ("current", status.current.to_string()),
         ("total", status.total.to_string()),
@@ -106,15 +194,16 @@ pub async fn publish(app: &App, id: Uuid, status: &Status) {
         ("error", status.error.clone().unwrap_or_default()),
         ("at", crate::time::rfc3339(app.clock.now())),
     ];
-    let told = redis::pipe()
-        .hset_multiple(&key, &fields)
-        .ignore()
-        .expire(&key, KEPT_SECONDS)
-        .ignore()
-        .publish(app.redis.keys().status_channel(), id.to_string())
-        .ignore()
-        .query_async::<()>(&mut app.redis.queue.clone())
-        .await;
+    let message: HashMap<_, _> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let keys = app.redis.keys();
+    let mut publish = PUBLISH.key(keys.job(id));
+    publish
+        .arg(if may_be_late { run.as_str() } else { "" })
+        .arg(KEPT_SECONDS)
+        .arg(keys.status_channel())
+        .arg(serde_json::to_string(&message).unwrap_or_default())
+        .arg(&fields);
+    let told: redis::RedisResult<()> = publish.invoke_async(&mut app.redis.queue.clone()).await;
     if let Err(error) = told {
         tracing::debug!(job.id = %id, %error, "status not published");
     }
@@ -123,7 +212,7 @@ pub async fn publish(app: &App, id: Uuid, status: &Status) {
 /// Tells readers what the ledger says.
 pub async fn publish_from_ledger(app: &App, id: Uuid) {
     match ledger::find(&app.db, id).await {
-        Ok(Some(row)) => publish(app, id, &of_row(&row)).await,
+        Ok(Some(row)) => write(app, id, &of_row(&row), false).await,
         Ok(None) => {}
         Err(error) => tracing::debug!(job.id = %id, error = error.chain(), "status not published"),
     }
@@ -142,21 +231,42 @@ pub async fn find(app: &App, id: Uuid) -> Result<Option<Status>> {
     Ok(ledger::find(&app.db, id).await?.as_ref().map(of_row))
 }
 
+/// Where jobs stand, as the ledger says.
+///
+/// # Errors
+/// Those of the database.
+pub async fn in_ledger(app: &App, ids: &[Uuid]) -> Result<Vec<(Uuid, Status)>> {
+    Ok(ledger::find_all(&app.db, ids).await?.iter().map(|row| (row.id, of_row(row))).collect())
+}
+
+/// What was told on the channel: of which job, and where it stands.
+pub(super) fn heard(message: &str) -> Option<(Uuid, Status)> {
+    let told: HashMap<String, String> = serde_json::from_str(message).ok()?;
+    Some((told.get("id")?.parse().ok()?, parse(&told)?))
+}
+
 /// The status in Redis, if it is final or fresh. One left behind by a Redis that was away is neither.
 fn read(kept: &HashMap<String, String>, now: DateTime<Utc>) -> Option<Status> {
-    let state = State::named(kept.get("state")?)?;
+    let status = parse(kept)?;
     let published: DateTime<Utc> = kept.get("at")?.parse().ok()?;
-    if state == State::Pending || (!state.is_final() && now - published > freshness()) {
-        return None;
-    }
+    let is_believed = match status.state {
+        State::Pending => false,
+        State::Progress => now - published <= freshness(),
+        State::Success | State::Failure | State::Cancelled => true,
+    };
+    is_believed.then_some(status)
+}
+
+fn parse(fields: &HashMap<String, String>) -> Option<Status> {
     Some(Status {
-        kind: kept.get("kind")?.clone(),
-        owner_id: kept.get("owner")?.parse().ok(),
-        state,
-        current: kept.get("current")?.parse().ok()?,
-        total: kept.get("total")?.parse().ok()?,
-        result: serde_json::from_str(kept.get("result")?).ok()?,
-        error: kept.get("error").filter(|text| !text.is_empty()).cloned(),
+        kind: fields.get("kind")?.clone(),
+        owner_id: fields.get("owner")?.parse().ok(),
+        since: DateTime::from_timestamp_micros(fields.get("run")?.parse().ok()?)?,
+        state: State::named(fields.get("state")?)?,
+        current: fields.get("current")?.parse().ok()?,
+        total: fields.get("total")?.parse().ok()?,
+        result: serde_json::from_str(fields.get("result")?).ok()?,
+        error: fields.get("error").filter(|text| !text.is_empty()).cloned(),
     })
 }
 
@@ -173,9 +283,10 @@ fn of_row(row: &job::Model) -> Status {
     Status {
         kind: row.kind.clone(),
         owner_id: row.owner_id,
+        since: row.started_at.unwrap_or(row.created_at),
         state,
-        current: row.progress_current,
-        total: row.progress_total,
+        current: if state == State::Progress { row.progress_current } else { 0 },
+        total: if state == State::Progress { row.progress_total } else { 0 },
         result: row.result.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
         error: row.error.as_deref().filter(|_| state == State::Failure).map(for_owner).map(ToOwned::to_owned),
     }

@@ -25,6 +25,7 @@ use crate::{
     error::{Error, Result},
     jobs::{Context, Done},
     mailer::{Attachment, Inline, Mail, SendError},
+    metrics,
     rate_limit::{self, Action},
     templates::{Rendered, Templates},
     time::rfc3339,
@@ -243,6 +244,7 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
     transaction.commit().await?;
     if is_first && delivery.channel == Channel::Mail {
         counters::count(app, "emails_sent_total");
+        metrics::mail("sent");
     }
     publish(app, &delivery.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
@@ -251,14 +253,17 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
 /// Records why the mail is not known to have gone, and returns what that means for the job.
 async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: SendError) -> Result<Error> {
     let (text, again) = (failure.to_string(), delivery.if_unknown == IfUnknown::Resend && !claim.resent);
-    let (state, error) = match failure {
-        SendError::Permanent(_) => ("refused", Error::Permanent(text.clone())),
+    let (state, outcome, error) = match failure {
+        SendError::Permanent(_) => ("refused", "refused", Error::Permanent(text.clone())),
         SendError::Temporary(_) | SendError::NotSent(_) | SendError::Setup(_) => {
-            ("refused", Error::Unavailable(anyhow!(text.clone())))
+            ("refused", "deferred", Error::Unavailable(anyhow!(text.clone())))
         }
-        SendError::Unknown(_) if again => ("ambiguous", Error::Unavailable(anyhow!(text.clone()))),
-        SendError::Unknown(_) => ("ambiguous", Error::Permanent(format!("{text}; {HELD}"))),
+        SendError::Unknown(_) if again => ("ambiguous", "unknown", Error::Unavailable(anyhow!(text.clone()))),
+        SendError::Unknown(_) => ("ambiguous", "unknown", Error::Permanent(format!("{text}; {HELD}"))),
     };
+    if delivery.channel == Channel::Mail {
+        metrics::mail(outcome);
+    }
     set(app, &delivery.key, claim.attempts, state, &text).await?;
     Ok(error)
 }

@@ -6,8 +6,10 @@
 mod support;
 
 mod crashes;
+mod events;
 mod ledger;
 mod mails;
+mod metrics;
 mod notices;
 mod pace;
 mod smtp;
