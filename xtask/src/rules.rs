@@ -15,9 +15,10 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 ];
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "bookings/billing.rs",
     "bookings/state.rs",
+    "jobs/machine.rs",
     "jobs/policy.rs",
     "exports/csv.rs",
     "demo/shape.rs",

@@ -9,6 +9,7 @@ use uuid::Uuid;
 pub mod backlog;
 pub mod context;
 pub mod ledger;
+pub mod machine;
 pub mod policy;
 pub mod queue;
 pub mod relay;
