@@ -6,6 +6,7 @@
 
 mod api;
 mod booking;
+mod chaos;
 mod empty;
 mod export;
 mod http;
@@ -39,6 +40,11 @@ enum Bench {
     Booking(booking::Options),
     /// How fast answers are, beside a bare axum server and bare Redis.
     Api(api::Options),
+    /// Not a benchmark: kills, freezes, cuts and empties what there is, and counts what comes of the work.
+    Chaos(chaos::Options),
+    /// Not a benchmark: the worker process of `chaos`.
+    #[command(hide = true)]
+    ChaosWorker(chaos::kinds::Options),
     /// Not a benchmark: the worker process of `jobs`.
     #[command(hide = true)]
     Worker,
@@ -52,6 +58,9 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     if let Bench::Worker = cli.bench {
         return jobs::worker().await;
+    }
+    if let Bench::ChaosWorker(options) = &cli.bench {
+        return chaos::kinds::worker(options).await;
     }
     if let Bench::EmptyServer(options) = cli.bench {
         return empty::serve(&options).await;
@@ -68,13 +77,16 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    if let Bench::Chaos(options) = bench {
+        return chaos::run(options, report).await;
+    }
     for engine in ENGINES {
         match bench {
             Bench::Jobs(options) => jobs::measure(engine, options, report).await?,
             Bench::Export(options) => export::measure(engine, options, report).await?,
             Bench::Booking(options) => booking::measure(engine, options, report).await?,
             Bench::Api(options) => api::measure(engine, options, report).await?,
-            Bench::Worker | Bench::EmptyServer(_) => {}
+            Bench::Worker | Bench::EmptyServer(_) | Bench::Chaos(_) | Bench::ChaosWorker(_) => {}
         }
     }
     Ok(())

@@ -312,7 +312,7 @@ impl World {
         let claimed = self.write(|world| {
             let before = world.ledger.rows.get(&id).cloned();
             let row = world.ledger.claim(now, LEASE, &name, token, id).cloned()?;
-            world.check_claim(id, token, before);
+            world.check_claim(now, id, token, before);
             Some(row)
         });
         match claimed {
@@ -385,6 +385,9 @@ impl World {
         let renewed = self.write(|world| {
             let held = world.ledger.renew(now, LEASE, token, id, progress);
             world.check_write(id, token, held.is_some());
+            if held.is_some() {
+                world.check_renewal(now, id);
+            }
             held
         });
         match renewed {

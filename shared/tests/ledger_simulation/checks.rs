@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use shared::jobs::{
     machine::{Id, Row, State},
-    policy::{MAX_CRASHES, Verdict},
+    policy::{LEASE, MAX_CRASHES, Verdict},
 };
 
 use crate::world::World;
@@ -15,6 +16,8 @@ pub(crate) struct Track {
     committed: bool,
     /// Who may write about it: the token of the last claim, until a write has ended that run.
     holder: Option<Id>,
+    /// Until when nobody else may take it.
+    safe_until: DateTime<Utc>,
     /// How often it was taken.
     starts: i64,
     /// Leases that ran out since it was last given back in order.
@@ -36,21 +39,23 @@ impl Track {
 
 impl World {
     /// A claim was granted.
-    pub(crate) fn check_claim(&mut self, id: Id, token: Id, before: Option<Row>) {
+    pub(crate) fn check_claim(&mut self, now: DateTime<Utc>, id: Id, token: Id, before: Option<Row>) {
         let before = before.expect("a job that was never written is not run");
         let track = self.tracks.get_mut(&id).expect("a known job");
         assert!(track.committed, "job {id} was rolled back and runs");
         assert!(track.end.is_none(), "job {id} has ended and runs");
         assert!(!before.state.is_live() || before.finished_at.is_none(), "job {id} is live and finished");
         if before.state == State::Running {
+            assert!(track.safe_until < now, "job {id} is taken away from who holds it");
             track.lost_in_a_row += 1;
             assert!(track.lost_in_a_row < MAX_CRASHES, "job {id} kills its workers and is run again");
         } else {
             track.lost_in_a_row = 0;
             assert!(!before.cancel_requested, "job {id} was given up and is run");
+            assert!(before.run_at <= now, "job {id} is run before its time");
         }
         track.starts += 1;
-        track.holder = Some(token);
+        (track.holder, track.safe_until) = (Some(token), now + LEASE);
     }
 
     /// A job was given up.
@@ -70,6 +75,11 @@ impl World {
             "job {id}: a write is accepted exactly from who holds the lease"
         );
         self.counts.stale_writes_refused += u64::from(!accepted);
+    }
+
+    /// A lease was renewed.
+    pub(crate) fn check_renewal(&mut self, now: DateTime<Utc>, id: Id) {
+        self.tracks.get_mut(&id).expect("a known job").safe_until = now + LEASE;
     }
 
     /// A run was ended.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rand::Rng;
+use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ impl<'a> Pair<'a> {
     async fn step(&mut self) -> &'static str {
         let millis = if self.rng.random_bool(0.2) { -2_000..9_000 } else { 0..800 };
         self.now += TimeDelta::milliseconds(self.rng.random_range(millis));
+        if self.rng.random_bool(0.2) {
+            self.go_to_a_border();
+        }
         match self.rng.random_range(0..100) {
             0..22 => self.insert().await,
             22..50 => self.claim().await,
@@ -84,6 +87,16 @@ impl<'a> Pair<'a> {
             85..90 => self.bury().await,
             90..96 => self.due().await,
             _ => self.pause().await,
+        }
+    }
+
+    /// To the very instant at which a lease ends, or a job is due.
+    fn go_to_a_border(&mut self) {
+        let borders = self.machine.rows.values().filter(|row| row.state.is_live());
+        let borders: Vec<_> =
+            borders.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
+        if let Some(border) = borders.choose(&mut self.rng) {
+            self.now = *border;
         }
     }
 
