@@ -31,6 +31,9 @@ pub struct Options {
     /// How long things go wrong, all databases together.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
+    /// Leave logs and data behind, also when all is well.
+    #[arg(long)]
+    keep: bool,
     /// On which databases.
     #[arg(long, default_value = "both")]
     database: Which,
@@ -56,14 +59,15 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "one or two")]
     let length = Duration::from_secs_f64(options.minutes * 60.0 / engines.len() as f64);
     for engine in engines {
-        one(*engine, options.seed, length, report).await.with_context(|| format!("on {engine:?}"))?;
+        one(*engine, options, length, report).await.with_context(|| format!("on {engine:?}"))?;
     }
     let broken = report.broken();
     ensure!(broken.is_empty(), "seed {}: missed\n  {}", options.seed, broken.join("\n  "));
     Ok(())
 }
 
-async fn one(engine: Engine, seed: u64, length: Duration, report: &mut Report) -> Result<()> {
+async fn one(engine: Engine, options: &Options, length: Duration, report: &mut Report) -> Result<()> {
+    let seed = options.seed;
     let name = if engine == Engine::Sqlite { "SQLite" } else { "PostgreSQL" };
     let site = Site::open(engine).await?;
     let load = Load::new(&site).await?;
@@ -85,7 +89,7 @@ async fn one(engine: Engine, seed: u64, length: Duration, report: &mut Report) -
     let judged = judged.await;
     let _ = (looking.await, watching.await);
     drop(load);
-    if judged.is_err() || !report.broken().is_empty() {
+    if options.keep || judged.is_err() || !report.broken().is_empty() {
         println!("{name}: logs and data stay in {:?}", site.keep());
     }
     judged

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
-    kinds::{Poison, Work, micros},
+    kinds::{Poison, micros},
     plan::Fault,
 };
 use crate::stage::{binary, listening};
@@ -43,8 +43,8 @@ pub struct Notes {
     pub stops: Vec<(u64, u32, Option<f64>)>,
     /// While Redis was away from the workers, or was just back.
     pub outages: Vec<(u64, u64)>,
-    /// Seconds from the return of Redis to the end of a job asked for then.
-    pub resumed: Vec<f64>,
+    /// When a Redis that was killed was back.
+    pub returns: Vec<u64>,
     /// Poison jobs that were asked for.
     pub poison: Vec<Uuid>,
     /// Kills of the API, with the time since when nothing could be announced.
@@ -309,6 +309,7 @@ impl Site {
             api.kill()?;
         }
         self.notes().api_kills.push((since, micros()));
+        self.api_redis.set(Mode::Cut).await?;
         self.api_redis.set(Mode::Pass).await?;
         self.start_api().await
     }
@@ -321,12 +322,8 @@ impl Site {
         tokio::time::sleep(away).await;
         self.redis_is_away.store(false, Ordering::SeqCst);
         redis.restart().await?;
-        drop(redis);
-        let back = Instant::now();
-        let id = self.ask(&Work { millis: 0 }).await?;
-        self.is_over(id, Duration::from_secs(20)).await?;
         let mut notes = self.notes();
-        notes.resumed.push(back.elapsed().as_secs_f64());
+        notes.returns.push(micros());
         notes.outages.push((since, micros()));
         Ok(())
     }
@@ -335,6 +332,10 @@ impl Site {
         let since = micros();
         self.worker_redis.set(mode).await?;
         tokio::time::sleep(time).await;
+        if mode == Mode::BlackHole {
+            // What was swallowed never comes, so such a connection must break.
+            self.worker_redis.set(Mode::Cut).await?;
+        }
         self.worker_redis.set(Mode::Pass).await?;
         self.notes().outages.push((since, micros()));
         Ok(())
