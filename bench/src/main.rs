@@ -6,6 +6,7 @@
 
 mod api;
 mod booking;
+mod chaos;
 mod empty;
 mod events;
 mod export;
@@ -42,6 +43,11 @@ enum Bench {
     Api(api::Options),
     /// How soon progress is seen by those who follow it, and a cancelled job stops.
     Events(events::Options),
+    /// Not a benchmark: kills, freezes, cuts and empties what there is, and counts what comes of the work.
+    Chaos(chaos::Options),
+    /// Not a benchmark: the worker process of `chaos`.
+    #[command(hide = true)]
+    ChaosWorker(chaos::kinds::Options),
     /// Not a benchmark: the worker process of `jobs` and `events`.
     #[command(hide = true)]
     Worker,
@@ -55,6 +61,9 @@ async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     if let Bench::Worker = cli.bench {
         return jobs::worker().await;
+    }
+    if let Bench::ChaosWorker(options) = &cli.bench {
+        return chaos::kinds::worker(options).await;
     }
     if let Bench::EmptyServer(options) = cli.bench {
         return empty::serve(&options).await;
@@ -71,6 +80,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    if let Bench::Chaos(options) = bench {
+        return chaos::run(options, report).await;
+    }
     for engine in ENGINES {
         match bench {
             Bench::Jobs(options) => jobs::measure(engine, options, report).await?,
@@ -78,7 +90,7 @@ async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             Bench::Booking(options) => booking::measure(engine, options, report).await?,
             Bench::Api(options) => api::measure(engine, options, report).await?,
             Bench::Events(options) => events::measure(engine, options, report).await?,
-            Bench::Worker | Bench::EmptyServer(_) => {}
+            Bench::Worker | Bench::EmptyServer(_) | Bench::Chaos(_) | Bench::ChaosWorker(_) => {}
         }
     }
     Ok(())

@@ -18,6 +18,8 @@ struct Row {
     /// The goal in words, and whether the value meets it.
     goal: Option<(String, bool)>,
     note: String,
+    /// Whether missing the goal is a failure, however slow the machine is.
+    is_vital: bool,
 }
 
 /// What a value is to be.
@@ -32,16 +34,39 @@ pub enum Goal {
 impl Report {
     /// A figure that stands for itself, or as a limit for others.
     pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, note: impl Into<String>) {
-        self.rows.push(Row { name: name.into(), value, unit, goal: None, note: note.into() });
+        self.rows.push(Row {
+            name: name.into(),
+            value,
+            unit,
+            goal: None,
+            note: note.into(),
+            is_vital: false,
+        });
     }
 
     /// A figure with a goal.
     pub fn check(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
+        self.compare(name.into(), value, unit, goal, false);
+    }
+
+    /// A figure with a goal that does not depend on the machine.
+    pub fn must(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
+        self.compare(name.into(), value, unit, goal, true);
+    }
+
+    /// Goals of that kind which are missed.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        let missed = |row: &&Row| row.is_vital && row.goal.as_ref().is_some_and(|(_, met)| !met);
+        self.rows.iter().filter(missed).map(|row| format!("{}: {}", row.name, row.value)).collect()
+    }
+
+    fn compare(&mut self, name: String, value: f64, unit: &'static str, goal: Goal, is_vital: bool) {
         let (text, met) = match goal {
             Goal::AtMost(limit) => (format!("≤ {limit}"), value <= limit),
             Goal::AtLeast(limit) => (format!("≥ {limit}"), value >= limit),
         };
-        self.rows.push(Row { name: name.into(), value, unit, goal: Some((text, met)), note: String::new() });
+        self.rows.push(Row { name, value, unit, goal: Some((text, met)), note: String::new(), is_vital });
     }
 }
 

@@ -198,14 +198,7 @@ async fn try_to_record(
     let app = &worker.app;
     let now = app.clock.now();
     let result = done.result.to_string();
-    let close = match verdict {
-        Verdict::Succeed => Close::Succeeded(&result),
-        Verdict::Retry(pause) => Close::Retry(now + pause, reason),
-        Verdict::Release => Close::Release,
-        Verdict::Postpone(pause) => Close::Postpone(now + pause),
-        Verdict::Fail => Close::Failed(reason),
-        Verdict::Cancel => Close::Cancelled,
-    };
+    let close = Close::of(verdict, now, &result, reason);
     if done.then.is_empty() {
         return ledger::close(app.db.relaxed(), now, claim, close).await;
     }

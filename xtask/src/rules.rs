@@ -18,6 +18,7 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 const PURE: [&str; 9] = [
     "bookings/billing.rs",
     "bookings/state.rs",
+    "jobs/machine.rs",
     "jobs/policy.rs",
     "exports/csv.rs",
     "demo/shape.rs",

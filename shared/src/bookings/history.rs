@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use sea_orm::{
     ConnectionTrait,
-    sqlx::{self, AssertSqlSafe, Row, Sqlite, Transaction, postgres::PgPoolCopyExt},
+    sqlx::{self, AssertSqlSafe, PgPool, Row, Sqlite, Transaction, postgres::PgPoolCopyExt},
 };
 
 use crate::{
@@ -120,7 +120,7 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
     match db.engine() {
         Engine::Postgres => {
             let copy = format!("COPY ({}) TO STDOUT", filter.query(Engine::Postgres));
-            let pool = db.read().get_postgres_connection_pool().clone();
+            let pool = one_time_connection(db);
             stream::once(async move { pool.copy_out_raw(&copy).await })
                 .try_flatten()
                 .map_ok(|line| line.to_vec())
@@ -137,6 +137,15 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
                 .boxed()
         }
     }
+}
+
+/// A connection that nobody uses afterwards. A COPY that is dropped in the middle, as that of a cancelled export is,
+/// leaves unread answers on its connection, and sqlx would give them to whoever uses it next.
+fn one_time_connection(db: &Db) -> PgPool {
+    let pool = db.read().get_postgres_connection_pool();
+    let options = pool.options().clone().max_connections(1);
+    let options = options.after_release(|_, _| Box::pin(async { Ok(false) }));
+    options.connect_lazy_with((*pool.connect_options()).clone())
 }
 
 fn pages(

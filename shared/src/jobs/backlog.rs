@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
-use super::{Queue, policy::MAX_CRASHES};
+use super::{
+    Queue,
+    policy::{MAX_CRASHES, POISON},
+};
 use crate::{
     db::{Db, at, sql},
     error::Result,
@@ -20,9 +23,9 @@ pub async fn bury_poison(db: &Db, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
     ids(
         db.write(),
         "UPDATE jobs SET state = 'failed', finished_at = $1, lease_token = NULL, lease_until = NULL,
-            error = 'its worker vanished three times in a row while running it'
+            error = $3
          WHERE state = 'running' AND lease_until < $1 AND crashes >= $2 RETURNING id",
-        [at(now), (MAX_CRASHES - 1).into()],
+        [at(now), (MAX_CRASHES - 1).into(), POISON.into()],
     )
     .await
 }

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryF
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use super::policy::Close;
 use super::{Job, Queue, new_id, policy::MAX_CRASHES};
 use crate::{
     db::{Db, at, sql},
@@ -217,23 +218,6 @@ pub async fn renew(
         ))
         .await?;
     Ok(row.map(|row| row.try_get("", "cancel_requested")).transpose()?)
-}
-
-/// The end of a run, as written into the row.
-#[derive(Debug)]
-pub enum Close<'a> {
-    /// With its result as JSON.
-    Succeeded(&'a str),
-    /// Into the dead set, with the reason.
-    Failed(&'a str),
-    /// At its owner's wish.
-    Cancelled,
-    /// Back into the queue for another try at that instant, with the reason.
-    Retry(DateTime<Utc>, &'a str),
-    /// Back into the queue as if it had not been taken.
-    Release,
-    /// The same, but not before that instant.
-    Postpone(DateTime<Utc>),
 }
 
 /// Ends a run. `false`: the lease was lost, somebody else has the job, and nothing was written.

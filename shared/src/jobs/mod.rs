@@ -10,6 +10,7 @@ pub mod backlog;
 pub mod context;
 pub mod followers;
 pub mod ledger;
+pub mod machine;
 pub mod policy;
 pub mod queue;
 pub mod relay;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// How long a claim lasts without renewal: after a worker's death its jobs are free this much later.
 pub const LEASE: Duration = Duration::from_secs(3);
 
@@ -10,6 +12,9 @@ pub const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// A job whose lease has run out this many times in a row kills its workers and is given up.
 pub const MAX_CRASHES: i64 = 3;
+
+/// Why it was.
+pub const POISON: &str = "its worker vanished three times in a row while running it";
 
 const BACKOFF_BASE: Duration = Duration::from_secs(5);
 const BACKOFF_CAP: Duration = Duration::from_hours(2);
@@ -57,9 +62,41 @@ pub fn verdict(ending: Ending, attempt: i64, max_attempts: i64, chance: f64) -> 
         Ending::Cancelled => Verdict::Cancel,
         Ending::Shutdown => Verdict::Release,
         // Those who wait for the same thing do not come back all at once.
-        Ending::Busy(wait) => Verdict::Postpone(wait.mul_f64(1.0 + chance.clamp(0.0, 1.0))),
+        Ending::Busy(wait) => Verdict::Postpone(in_millis(wait.mul_f64(1.0 + chance.clamp(0.0, 1.0)))),
         Ending::Transient if attempt >= max_attempts => Verdict::Fail,
         Ending::Transient => Verdict::Retry(backoff(attempt, chance)),
+    }
+}
+
+/// The end of a run, as written into the row.
+#[derive(Debug, Clone, Copy)]
+pub enum Close<'a> {
+    /// With its result as JSON.
+    Succeeded(&'a str),
+    /// Into the dead set, with the reason.
+    Failed(&'a str),
+    /// At its owner's wish.
+    Cancelled,
+    /// Back into the queue for another try at that instant, with the reason.
+    Retry(DateTime<Utc>, &'a str),
+    /// Back into the queue as if it had not been taken.
+    Release,
+    /// The same, but not before that instant.
+    Postpone(DateTime<Utc>),
+}
+
+impl<'a> Close<'a> {
+    /// What a verdict writes; `result` is for a success, `reason` for a failure.
+    #[must_use]
+    pub fn of(verdict: Verdict, now: DateTime<Utc>, result: &'a str, reason: &'a str) -> Self {
+        match verdict {
+            Verdict::Succeed => Self::Succeeded(result),
+            Verdict::Retry(pause) => Self::Retry(now + pause, reason),
+            Verdict::Release => Self::Release,
+            Verdict::Postpone(pause) => Self::Postpone(now + pause),
+            Verdict::Fail => Self::Failed(reason),
+            Verdict::Cancel => Self::Cancelled,
+        }
     }
 }
 
@@ -68,7 +105,12 @@ pub fn verdict(ending: Ending, attempt: i64, max_attempts: i64, chance: f64) -> 
 pub fn backoff(attempt: i64, chance: f64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(1, 31) - 1).unwrap_or(0);
     let ceiling = BACKOFF_BASE.saturating_mul(1 << doublings).min(BACKOFF_CAP);
-    ceiling.mul_f64(chance.clamp(0.0, 1.0))
+    in_millis(ceiling.mul_f64(chance.clamp(0.0, 1.0)))
+}
+
+/// In whole milliseconds, so that both databases keep the instant that it leads to.
+fn in_millis(pause: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -104,6 +146,7 @@ mod tests {
     fn the_pause_grows_to_two_hours_and_is_spread_over_all_of_it() {
         assert_eq!(backoff(1, 0.0), Duration::ZERO);
         assert_eq!(backoff(4, 0.5), Duration::from_secs(20));
+        assert_eq!(backoff(1, 0.123_456_789), Duration::from_millis(617));
         assert_eq!(backoff(40, 1.0), BACKOFF_CAP);
         assert_eq!(backoff(i64::MAX, 1.0), BACKOFF_CAP);
     }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use devstack::{ChaosProxy, MailSink, Mode};
-use futures::future::join_all;
+use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use shared::{
+    bookings::history::{self, Filter},
     jobs::{queue, status},
     notifications,
 };
@@ -261,5 +262,20 @@ on_both_at_once! {
         let id = enqueue(&t, &Probe::<MAIL>::new(&[Act::Succeed])).await;
         reaches(&t, id, "succeeded").await;
         work.stop().await;
+    }
+}
+
+on_both_at_once! {
+    /// What was not read yet must not be taken for the answer to somebody else's question.
+    async fn an_export_that_is_dropped_in_the_middle_leaves_no_wrong_answers_behind(t: TestApp) {
+        let driver = driver_with(&t, 20_000).await;
+        let filter = Filter { user_id: Some(driver.id), ..Filter::default() };
+        for _ in 0..12 {
+            let mut lines = history::lines(&t.app.db, &filter);
+            assert!(!lines.try_next().await.unwrap().expect("a first line").is_empty());
+        }
+        for expected in 0..200 {
+            assert_eq!(number(&t, &format!("SELECT {expected} + 0 * MIN(id) AS n FROM users")).await, expected);
+        }
     }
 }

@@ -1,0 +1,280 @@
+//! The machine and the statements do the same: random sequences of operations go to both, and every field of every row
+//! is compared after each.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{Rng, seq::IndexedRandom};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use sea_orm::{ConnectionTrait, EntityTrait};
+use serde::{Deserialize, Serialize};
+use shared::{
+    db::{at, sql},
+    entities::job,
+    jobs::{
+        Context, Done, Job, NewJob, Queue, backlog,
+        ledger::{self, Claim},
+        machine::{Id, Lease, Ledger, Row, State},
+        policy::{self, Close, Ending, LEASE},
+    },
+};
+use testkit::TestApp;
+use uuid::Uuid;
+
+const SEQUENCES: u64 = 300;
+const STEPS: usize = 40;
+
+/// A kind of job that is never run here.
+#[derive(Serialize, Deserialize)]
+struct Idle<const LANE: u8> {}
+
+impl<const LANE: u8> Job for Idle<LANE> {
+    const NAME: &'static str = ["a", "b", "c"][LANE as usize];
+    const QUEUE: Queue = Queue::ALL[LANE as usize];
+    const MAX_ATTEMPTS: i64 = 1 + LANE as i64;
+
+    async fn run(&self, _: &Context) -> shared::Result<Done> {
+        Ok(Done::default())
+    }
+}
+
+/// The two that are to agree, and the time.
+struct Pair<'a> {
+    t: &'a TestApp,
+    rng: ChaCha8Rng,
+    now: DateTime<Utc>,
+    machine: Ledger,
+    /// Every claim that was ever granted: most are stale.
+    claims: Vec<Claim>,
+    ids: Vec<Uuid>,
+}
+
+testkit::on_both! {
+    async fn the_simulated_ledger_and_the_statements_agree_on_every_field_after_every_step(t: TestApp) {
+        let seeds = crate::told("SEED").map_or(0..SEQUENCES, |seed| seed..seed + 1);
+        for seed in seeds {
+            let mut pair = Pair::new(&t, seed).await;
+            for step in 0..STEPS {
+                let what = pair.step().await;
+                pair.compare(&format!("SEED={seed}, step {step}: {what}")).await;
+            }
+        }
+    }
+}
+
+impl<'a> Pair<'a> {
+    async fn new(t: &'a TestApp, seed: u64) -> Self {
+        for table in ["jobs", "paused_queues"] {
+            t.app.db.write().execute_unprepared(&format!("DELETE FROM {table}")).await.unwrap();
+        }
+        let (rng, now) = (ChaCha8Rng::seed_from_u64(seed), t.app.clock.now());
+        Self { t, rng, now, machine: Ledger::default(), claims: Vec::new(), ids: vec![Uuid::nil()] }
+    }
+
+    /// One operation on both, which must answer the same.
+    async fn step(&mut self) -> &'static str {
+        let millis = if self.rng.random_bool(0.2) { -2_000..9_000 } else { 0..800 };
+        self.now += TimeDelta::milliseconds(self.rng.random_range(millis));
+        if self.rng.random_bool(0.2) {
+            self.go_to_a_border();
+        }
+        match self.rng.random_range(0..100) {
+            0..22 => self.insert().await,
+            22..50 => self.claim().await,
+            50..60 => self.renew().await,
+            60..80 => self.close().await,
+            80..85 => self.cancel().await,
+            85..90 => self.bury().await,
+            90..96 => self.due().await,
+            _ => self.pause().await,
+        }
+    }
+
+    /// To the very instant at which a lease ends, or a job is due.
+    fn go_to_a_border(&mut self) {
+        let borders = self.machine.rows.values().filter(|row| row.state.is_live());
+        let borders: Vec<_> = borders.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
+        if let Some(border) = borders.choose(&mut self.rng) {
+            self.now = *border;
+        }
+    }
+
+    async fn insert(&mut self) -> &'static str {
+        let mut job = match self.rng.random_range(0..3) {
+            0 => NewJob::of(&Idle::<0> {}),
+            1 => NewJob::of(&Idle::<1> {}),
+            _ => NewJob::of(&Idle::<2> {}),
+        }
+        .unwrap();
+        let mut run_at = self.now;
+        if self.rng.random_bool(0.2) {
+            run_at += TimeDelta::milliseconds(self.rng.random_range(-3_000..6_000));
+            job = job.run_at(run_at);
+        }
+        let key = self.rng.random_bool(0.6).then(|| self.rng.random_range(0..2).to_string());
+        if let Some(key) = &key {
+            job = job.unique(key);
+        }
+        let tx = self.t.app.db.begin().await.unwrap();
+        let enqueued = ledger::insert(&tx, self.now, &job).await.unwrap();
+        assert_eq!(enqueued.due, run_at <= self.now);
+        if self.rng.random_bool(0.2) {
+            tx.rollback().await.unwrap();
+            return "a rolled back insert";
+        }
+        tx.commit().await.unwrap();
+        let lane = Queue::ALL.iter().position(|queue| *queue == enqueued.queue).unwrap();
+        let mut row = Row::new(self.now, ["a", "b", "c"][lane], enqueued.queue, 1 + lane as i64);
+        (row.unique_key, row.run_at) = (key, run_at);
+        let id = self.machine.insert(job.id.as_u128(), row);
+        assert_eq!(enqueued.id.as_u128(), id, "the id that an insert returns");
+        self.ids.push(job.id);
+        "insert"
+    }
+
+    fn any_id(&mut self) -> Uuid {
+        self.ids[self.rng.random_range(0..self.ids.len())]
+    }
+
+    async fn claim(&mut self) -> &'static str {
+        let id = self.any_id();
+        let name = ["one", "two"][self.rng.random_range(0..2)];
+        let claim = ledger::claim(&self.t.app.db, self.now, LEASE, name, id).await.unwrap();
+        let token = claim.as_ref().map_or(0, |claim| claim.lease_token.as_u128());
+        let row = self.machine.claim(self.now, LEASE, name, token, id.as_u128());
+        let shown =
+            |claim: &Claim| (claim.kind.clone(), claim.attempt, claim.max_attempts, claim.cancel_requested);
+        assert_eq!(
+            claim.as_ref().map(shown),
+            row.map(|row| (row.kind.clone(), row.attempt, row.max_attempts, row.cancel_requested)),
+            "what a claim of {id} returns"
+        );
+        self.claims.extend(claim);
+        "claim"
+    }
+
+    /// The latest claim, half of the time.
+    fn any_claim(&mut self) -> Option<Claim> {
+        let count = self.claims.len();
+        let nth = if self.rng.random_bool(0.5) {
+            count.checked_sub(1)?
+        } else {
+            self.rng.random_range(0..count.max(1))
+        };
+        self.claims.get(nth).cloned()
+    }
+
+    async fn renew(&mut self) -> &'static str {
+        let Some(claim) = self.any_claim() else { return "nothing" };
+        let progress = (self.rng.random_range(0..9), 9);
+        let held = ledger::renew(&self.t.app.db, self.now, LEASE, &claim, progress).await.unwrap();
+        let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
+        assert_eq!(held, self.machine.renew(self.now, LEASE, token, id, progress), "what a renewal returns");
+        "renew"
+    }
+
+    async fn close(&mut self) -> &'static str {
+        let Some(claim) = self.any_claim() else { return "nothing" };
+        let ending = [
+            Ending::Succeeded,
+            Ending::Transient,
+            Ending::Permanent,
+            Ending::Cancelled,
+            Ending::Shutdown,
+            Ending::Busy(LEASE),
+        ][self.rng.random_range(0..6)];
+        let verdict =
+            policy::verdict(ending, claim.attempt, claim.max_attempts, self.rng.random_range(0.0..0.5));
+        let how = Close::of(verdict, self.now, "{\"a\":1}", "a reason");
+        let tx = self.t.app.db.begin().await.unwrap();
+        let closed = ledger::close(&tx, self.now, &claim, how).await.unwrap();
+        if self.rng.random_bool(0.1) {
+            tx.rollback().await.unwrap();
+            return "a rolled back close";
+        }
+        tx.commit().await.unwrap();
+        let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
+        assert_eq!(closed, self.machine.close(self.now, token, id, how), "what {how:?} returns");
+        "close"
+    }
+
+    async fn cancel(&mut self) -> &'static str {
+        let id = self.any_id();
+        let row = ledger::cancel(&self.t.app.db, self.now, id).await.unwrap();
+        let state = self.machine.cancel(self.now, id.as_u128()).map(State::as_str);
+        assert_eq!(row.as_ref().map(|row| row.state.as_str()), state, "what a cancellation returns");
+        "cancel"
+    }
+
+    async fn bury(&mut self) -> &'static str {
+        let mut buried = backlog::bury_poison(&self.t.app.db, self.now).await.unwrap();
+        buried.sort();
+        let ids: Vec<Id> = buried.iter().map(Uuid::as_u128).collect();
+        assert_eq!(ids, self.machine.bury_poison(self.now), "who is buried");
+        "bury"
+    }
+
+    async fn due(&mut self) -> &'static str {
+        let queue = Queue::ALL[self.rng.random_range(0..3)];
+        let head_start = Duration::from_millis(self.rng.random_range(0..1_500));
+        let due = backlog::due(&self.t.app.db, self.now, head_start, queue, 1_000).await.unwrap();
+        let order = |id: Uuid| {
+            let row = &self.machine.rows[&id.as_u128()];
+            (row.state == State::Queued).then_some(row.run_at)
+        };
+        assert!(due.is_sorted_by_key(|due| order(due.id)), "abandoned ones, then the oldest first: {due:?}");
+        let mut due: Vec<_> = due.iter().map(|due| (due.id.as_u128(), due.attempt)).collect();
+        let mut expected = self.machine.due(self.now, head_start, queue);
+        due.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(due, expected, "who is due");
+        "due"
+    }
+
+    async fn pause(&mut self) -> &'static str {
+        let (db, name) = (self.t.app.db.write(), Queue::ALL[self.rng.random_range(0..3)].name());
+        let text = if self.machine.paused.remove(name) {
+            "DELETE FROM paused_queues WHERE queue = $1 AND paused_at <= $2"
+        } else {
+            self.machine.paused.insert(name);
+            "INSERT INTO paused_queues (queue, paused_at) VALUES ($1, $2)"
+        };
+        let now = self.t.app.clock.now();
+        db.execute_raw(sql(db, text, [name.into(), at(now)])).await.unwrap();
+        "pause or resume"
+    }
+
+    async fn compare(&self, when: &str) {
+        let rows = job::Entity::find().all(self.t.app.db.read()).await.unwrap();
+        let rows: BTreeMap<Id, Row> =
+            rows.into_iter().map(|row| (row.id.as_u128(), as_in_memory(row))).collect();
+        assert_eq!(rows, self.machine.rows, "the tables (left) and the machine (right) differ after {when}");
+    }
+}
+
+fn as_in_memory(row: job::Model) -> Row {
+    let states = [State::Queued, State::Running, State::Succeeded, State::Failed, State::Cancelled];
+    assert_eq!(row.lease_token.is_some(), row.lease_until.is_some());
+    Row {
+        kind: row.kind,
+        queue: Queue::named(&row.queue).unwrap(),
+        unique_key: row.unique_key,
+        state: states.into_iter().find(|state| state.as_str() == row.state).unwrap(),
+        attempt: row.attempt,
+        max_attempts: row.max_attempts,
+        crashes: row.crashes,
+        run_at: row.run_at,
+        worker: row.worker,
+        lease: row
+            .lease_token
+            .zip(row.lease_until)
+            .map(|(token, until)| Lease { token: token.as_u128(), until }),
+        cancel_requested: row.cancel_requested,
+        progress: (row.progress_current, row.progress_total),
+        result: row.result,
+        error: row.error,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at,
+    }
+}
