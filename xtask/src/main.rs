@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod check;
 mod conformance;
 mod demo;
@@ -36,6 +37,8 @@ enum Command {
     Rules,
     /// Fill an empty database with simulated traffic.
     Seed(seed::Args),
+    /// Kill, freeze and cut what there is, and count what comes of the work.
+    Chaos(chaos::Args),
     /// Measure; without a name, `bench` lists what it can measure.
     Bench(bench::Args),
 }
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Rules => rules::run(),
         Command::Seed(args) => seed::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

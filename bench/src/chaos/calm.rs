@@ -64,6 +64,7 @@ pub async fn beside_poison(site: &Site) -> Result<Vec<f64>> {
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         asked.insert(site.ask(&Upkeep {}).await?, micros());
+        site.ask(&Work { millis: 2_500 }).await?;
     }
     for id in asked.keys().chain([&poison]) {
         site.is_over(*id, Duration::from_secs(40)).await?;
@@ -118,7 +119,10 @@ async fn busiest(site: &Site, jobs: &[Uuid]) -> Result<(u32, Vec<Uuid>)> {
         if held.values().map(Vec::len).sum::<usize>() >= jobs.len() {
             return held.into_iter().max_by_key(|(_, jobs)| jobs.len()).context("a worker");
         }
-        ensure!(begun.elapsed() < Duration::from_secs(30), "not all of the endless jobs have begun: {held:?}");
+        ensure!(
+            begun.elapsed() < Duration::from_secs(30),
+            "not all of the endless jobs have begun: {held:?}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -157,7 +161,8 @@ async fn risen(site: &Site) -> Result<Vec<String>> {
     for _ in 0..100 {
         let job = NewJob::of(&Work { millis: 0 })?;
         let enqueued = ledger::insert(site.app.db.write(), site.app.clock.now(), &job).await?;
-        let row = ledger::cancel(&site.app.db, site.app.clock.now(), enqueued.id).await?.context("the job")?;
+        let row =
+            ledger::cancel(&site.app.db, site.app.clock.now(), enqueued.id).await?.context("the job")?;
         jobs::queue::announce(&site.app.redis, &[enqueued]).await;
         if row.state == "cancelled" {
             cancelled.push(job.id);

@@ -35,7 +35,12 @@ pub struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// Gathers it.
-    pub async fn gather(name: &'static str, site: &'a Site, load: &'a Load, report: &'a mut Report) -> Result<Self> {
+    pub async fn gather(
+        name: &'static str,
+        site: &'a Site,
+        load: &'a Load,
+        report: &'a mut Report,
+    ) -> Result<Self> {
         let rows = job::Entity::find().all(site.app.db.read()).await?;
         let rows = rows.into_iter().map(|row| (row.id, row)).collect();
         Ok(Self { name, site, load, rows, lines: kinds::read(&site.journal)?, report })
@@ -53,7 +58,8 @@ impl<'a> Evidence<'a> {
         self.calm(calm);
         let broken = integrity::check(&self.site.app).await?;
         let broken = broken.into_iter().filter(|check| !check.offenders.is_empty());
-        let broken: Vec<String> = broken.map(|check| format!("{}: {:?}", check.rule, check.offenders)).collect();
+        let broken: Vec<String> =
+            broken.map(|check| format!("{}: {:?}", check.rule, check.offenders)).collect();
         self.none("rules of the data that are broken", broken);
         Ok(())
     }
@@ -77,7 +83,12 @@ impl<'a> Evidence<'a> {
             return;
         }
         let (name, times) = (self.name, sorted(seconds));
-        self.report.add(format!("{name}: {what}, p50"), percentile(&times, 0.5), "s", format!("{} times", times.len()));
+        self.report.add(
+            format!("{name}: {what}, p50"),
+            percentile(&times, 0.5),
+            "s",
+            format!("{} times", times.len()),
+        );
         self.report.check(format!("{name}: {what}, p99"), percentile(&times, 0.99), "s", Goal::AtMost(goal));
     }
 
@@ -110,7 +121,8 @@ impl<'a> Evidence<'a> {
             lost.extend(without(&asked.booked, &confirmed, "the confirmation of"));
             lost.extend(without(&asked.released, &receipted, "the receipt of"));
             let run: BTreeSet<Uuid> = self.lines.iter().map(|line| line.id).collect();
-            let ghosts = asked.rolled_back.iter().filter(|id| run.contains(id) || self.rows.contains_key(*id));
+            let ghosts =
+                asked.rolled_back.iter().filter(|id| run.contains(id) || self.rows.contains_key(*id));
             let ghosts: Vec<String> = ghosts.map(ToString::to_string).collect();
             let different = vec![String::new(); usize::try_from(asked.replayed_differently)?];
             (lost, ghosts, asked.surprises.clone(), different)
@@ -174,7 +186,8 @@ impl<'a> Evidence<'a> {
             if distinct.len() < attempts.len() && !lingering.contains(id) {
                 unexplained.push(format!("{} {id}: runs {attempts:?}", row.kind));
             }
-            let result: Value = row.result.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+            let result: Value =
+                row.result.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             if row.state == "succeeded" && result["attempt"].as_i64() != Some(row.attempt) {
                 stale.push(format!("{} {id}: attempt {} has the result {result}", row.kind, row.attempt));
             }
@@ -187,7 +200,8 @@ impl<'a> Evidence<'a> {
             }
         }
         let started_but_ended_otherwise = starts.len();
-        let buried_too_early = innocent.iter().filter(|text| text.matches(',').count() < 2).cloned().collect();
+        let buried_too_early =
+            innocent.iter().filter(|text| text.matches(',').count() < 2).cloned().collect();
         self.count("jobs of our own that were run", started_but_ended_otherwise);
         self.count("of these run again, with another attempt", again);
         self.count("given up: in three killed workers in a row", innocent.len());
@@ -277,9 +291,7 @@ impl<'a> Evidence<'a> {
             }
         }
         let asked: Vec<Uuid> = self.load.asked().cancelled.clone();
-        let alive = asked.iter().filter(|id| {
-            self.rows.get(id).is_none_or(|row| row.finished_at.is_none())
-        });
+        let alive = asked.iter().filter(|id| self.rows.get(id).is_none_or(|row| row.finished_at.is_none()));
         let alive: Vec<String> = alive.map(ToString::to_string).collect();
         self.count("export files that are whole", whole);
         self.count("of these written again after a crash", again);
@@ -287,7 +299,12 @@ impl<'a> Evidence<'a> {
         self.none("export files that are wrong", wrong);
         self.none("exports that failed", failed);
         self.none("cancelled exports that go on", alive);
-        self.report.must(format!("{}: different contents of the same export", self.name), figure(sums.len()), "", Goal::AtMost(1.0));
+        self.report.must(
+            format!("{}: different contents of the same export", self.name),
+            figure(sums.len()),
+            "",
+            Goal::AtMost(1.0),
+        );
         Ok(())
     }
 
@@ -297,6 +314,10 @@ impl<'a> Evidence<'a> {
             let notes = self.site.notes();
             (notes.kills.clone(), notes.outages.clone())
         };
+        // Poison kills as soon as it has begun.
+        let poison = |line: &&Line| self.rows.get(&line.id).is_some_and(|row| row.kind == "chaos-poison");
+        let poisoned = self.lines.iter().filter(poison).map(|line| (line.at, line.pid));
+        let kills: Vec<_> = kills.into_iter().chain(poisoned).collect();
         let (mut calm, mut all) = (Vec::new(), Vec::new());
         for (at, pid) in kills {
             let of_it = |event| self.lines.iter().filter(move |line| line.pid == pid && line.event == event);
@@ -324,8 +345,19 @@ impl<'a> Evidence<'a> {
     }
 
     fn processes(&mut self) {
-        let Notes { kills, stops, api_kills, poison, frozen, emptied, redis_kills, deserters, returns, changed, .. } =
-            std::mem::take(&mut *self.site.notes());
+        let Notes {
+            kills,
+            stops,
+            api_kills,
+            poison,
+            frozen,
+            emptied,
+            redis_kills,
+            deserters,
+            returns,
+            changed,
+            ..
+        } = std::mem::take(&mut *self.site.notes());
         for (what, count) in [
             ("workers killed", kills.len()),
             ("workers frozen", frozen as usize),
@@ -339,7 +371,8 @@ impl<'a> Evidence<'a> {
         }
         let silent = |row: &&job::Model| {
             let created = u64::try_from(row.created_at.timestamp_micros()).unwrap_or_default();
-            row.kind.starts_with("send-") && api_kills.iter().any(|(from, to)| (*from..*to).contains(&created))
+            row.kind.starts_with("send-")
+                && api_kills.iter().any(|(from, to)| (*from..*to).contains(&created))
         };
         let silent = self.rows.values().filter(silent).count();
         self.count("jobs committed by an API that could tell nobody", silent);
@@ -351,14 +384,23 @@ impl<'a> Evidence<'a> {
         let times: Vec<f64> = stops.iter().filter_map(|(_, _, seconds)| *seconds).collect();
         let longest = times.iter().copied().fold(0.0, f64::max);
         self.report.must(format!("{}: SIGTERM to exit, worst", self.name), longest, "s", Goal::AtMost(30.0));
-        let late = |stop: &(u64, u32, Option<f64>)| 1000.0 * self.fetched_after(stop.0, stop.1).unwrap_or_default();
-        let (worst, last) = (stops.iter().map(late).fold(0.0, f64::max), stops.last().map(late).unwrap_or_default());
+        let late =
+            |stop: &(u64, u32, Option<f64>)| 1000.0 * self.fetched_after(stop.0, stop.1).unwrap_or_default();
+        let (worst, last) =
+            (stops.iter().map(late).fold(0.0, f64::max), stops.last().map(late).unwrap_or_default());
         let note = "a claim under way may wait for the database";
-        self.report.add(format!("{}: SIGTERM to the last job begun, in the storm", self.name), worst, "ms", note);
+        self.report.add(
+            format!("{}: SIGTERM to the last job begun, in the storm", self.name),
+            worst,
+            "ms",
+            note,
+        );
         self.report.check(format!("{}: the same after it", self.name), last, "ms", Goal::AtMost(50.0));
         // While Redis is away nobody hears of a job, so the first that begins says that work goes on.
         let begins = || self.lines.iter().filter(|line| line.event == Event::Begin);
-        let first = |back: u64| begins().map(|line| line.at).filter(|at| *at > back).min().map(|at| seconds(at - back));
+        let first = |back: u64| {
+            begins().map(|line| line.at).filter(|at| *at > back).min().map(|at| seconds(at - back))
+        };
         let resumed = returns.iter().filter_map(|back| first(*back)).collect();
         self.times("Redis is back and work goes on", resumed, 3.0);
         let (asked, accepted) = self.load.asked().without_redis;
@@ -377,7 +419,8 @@ impl<'a> Evidence<'a> {
 
     /// How long after SIGTERM a worker began its last job.
     fn fetched_after(&self, asked: u64, pid: u32) -> Option<f64> {
-        let later = self.lines.iter().filter(|line| line.pid == pid && line.event == Event::Begin && line.at > asked);
+        let later =
+            self.lines.iter().filter(|line| line.pid == pid && line.event == Event::Begin && line.at > asked);
         later.map(|line| seconds(line.at - asked)).max_by(f64::total_cmp)
     }
 }

@@ -133,7 +133,8 @@ impl Load {
             let mut booked = self.insist(&mut client, "/api/booking/book-spot", &body, Some(&key)).await;
             if booked.is_some() && rng.random_bool(0.1) {
                 let again = self.insist(&mut client, "/api/booking/book-spot", &body, Some(&key)).await;
-                let id = |answer: &Option<(u16, Value)>| answer.as_ref().map(|a| a.1["reservation"]["id"].clone());
+                let id =
+                    |answer: &Option<(u16, Value)>| answer.as_ref().map(|a| a.1["reservation"]["id"].clone());
                 if again.is_some() {
                     let mut asked = self.asked();
                     asked.replayed += 1;
@@ -177,12 +178,19 @@ impl Load {
     }
 
     /// Sends a request that may be repeated until it is answered. `None`: it never was.
-    async fn insist(&self, client: &mut Client, path: &str, body: &Value, key: Option<&str>) -> Option<(u16, Value)> {
+    async fn insist(
+        &self,
+        client: &mut Client,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Option<(u16, Value)> {
         for _ in 0..TRIES {
             match client.post(path, body, key).await {
                 Some((status @ (200..=202), answer)) => return Some((status, answer)),
                 // Under its key, somebody who is dead by now may be answering.
-                Some((409, answer)) if answer["code"].as_str().is_some_and(|code| code == "request_in_flight") => {}
+                Some((409, answer))
+                    if answer["code"].as_str().is_some_and(|code| code == "request_in_flight") => {}
                 Some((status @ (400..=499), _)) => {
                     self.asked().refused += 1;
                     if ![404, 409].contains(&status) {
@@ -209,9 +217,10 @@ impl Load {
             let away = self.site.redis_is_away.load(Ordering::SeqCst);
             let answer = client.post("/api/export/csv/request", &json!({}), None).await;
             let still_away = away && self.site.redis_is_away.load(Ordering::SeqCst);
-            let id = answer.as_ref().filter(|(status, _)| *status == 202).and_then(|(_, answer)| {
-                answer["task_id"].as_str().and_then(|id| id.parse::<Uuid>().ok())
-            });
+            let id = answer
+                .as_ref()
+                .filter(|(status, _)| *status == 202)
+                .and_then(|(_, answer)| answer["task_id"].as_str().and_then(|id| id.parse::<Uuid>().ok()));
             self.note_export(id, still_away && answer.is_some());
             if let Some(id) = id.filter(|_| rng.random_bool(0.25)) {
                 tokio::time::sleep(Duration::from_millis(rng.random_range(0..400))).await;
@@ -262,7 +271,11 @@ impl Load {
                 for job in &jobs {
                     enqueued.push(ledger::insert(&tx, now, job).await?);
                 }
-                if rolled_back { tx.rollback().await? } else { tx.commit().await? }
+                if rolled_back {
+                    tx.rollback().await?
+                } else {
+                    tx.commit().await?
+                }
                 anyhow::Ok(enqueued)
             };
             if let Ok(enqueued) = written.await {

@@ -197,7 +197,8 @@ impl Site {
     /// signal; one that gives up has an exit code.
     pub async fn look_after_workers(&self) -> Result<()> {
         loop {
-            let ended: Vec<Process> = self.workers().extract_if(.., |worker| worker.memory().is_err()).collect();
+            let ended: Vec<Process> =
+                self.workers().extract_if(.., |worker| worker.memory().is_err()).collect();
             for worker in ended {
                 if let Some(code) = worker.wait(Duration::from_secs(1)).await? {
                     let log = worker.log();

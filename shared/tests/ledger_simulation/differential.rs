@@ -93,8 +93,7 @@ impl<'a> Pair<'a> {
     /// To the very instant at which a lease ends, or a job is due.
     fn go_to_a_border(&mut self) {
         let borders = self.machine.rows.values().filter(|row| row.state.is_live());
-        let borders: Vec<_> =
-            borders.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
+        let borders: Vec<_> = borders.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
         if let Some(border) = borders.choose(&mut self.rng) {
             self.now = *border;
         }
