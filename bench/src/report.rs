@@ -32,6 +32,11 @@ pub enum Goal {
 }
 
 impl Report {
+    /// The figures of another report, below these.
+    pub fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+    }
+
     /// A figure that stands for itself, or as a limit for others.
     pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, note: impl Into<String>) {
         self.rows.push(Row {

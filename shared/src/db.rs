@@ -127,18 +127,9 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when no connection is free in time.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        Ok(match self.engine {
-            Engine::Postgres => self.write.begin().await?,
-            Engine::Sqlite => {
-                let immediate = Some(SqliteTransactionMode::Immediate);
-                self.write
-                    .begin_with_options(TransactionOptions {
-                        sqlite_transaction_mode: immediate,
-                        ..Default::default()
-                    })
-                    .await?
-            }
-        })
+        let immediate = (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
+        begin_to_the_end(&self.write, options).await
     }
 
     /// Begins a transaction that sees the data as of one instant and changes nothing.
@@ -147,7 +138,8 @@ impl Db {
     /// [`Error::Unavailable`] when no connection is free in time.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
         let level = (self.engine == Engine::Postgres).then_some(IsolationLevel::RepeatableRead);
-        Ok(self.read.begin_with_config(level, None).await?)
+        let options = TransactionOptions { isolation_level: level, ..Default::default() };
+        begin_to_the_end(&self.read, options).await
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
@@ -254,6 +246,18 @@ pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl 
         }
     }
     run().await
+}
+
+/// Begins a transaction in a task of its own. When the caller is dropped meanwhile, as a cancelled job is, sqlx gives
+/// the connection back to the pool with the transaction open, and what the next user writes there is never committed.
+/// The task goes on, and a transaction that nobody takes is rolled back.
+async fn begin_to_the_end(
+    db: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction> {
+    let db = db.clone();
+    let begun = tokio::spawn(async move { db.begin_with_options(options).await });
+    Ok(begun.await.map_err(anyhow::Error::new)??)
 }
 
 /// A statement with `$1`-style placeholders, which both engines read.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod check;
 mod conformance;
 mod demo;
@@ -39,6 +40,8 @@ enum Command {
     Seed(seed::Args),
     /// Write every mail, filled in with samples, as files to look at.
     Mails(mails::Args),
+    /// Kill, freeze and cut what there is, and count what comes of the work.
+    Chaos(chaos::Args),
     /// Measure; without a name, `bench` lists what it can measure.
     Bench(bench::Args),
 }
@@ -54,6 +57,7 @@ async fn main() -> ExitCode {
         Command::Seed(args) => seed::run(&args),
         Command::Mails(args) => mails::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Chaos(args) => chaos::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

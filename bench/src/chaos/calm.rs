@@ -64,6 +64,7 @@ pub async fn beside_poison(site: &Site) -> Result<Vec<f64>> {
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         asked.insert(site.ask(&Upkeep {}).await?, micros());
+        site.ask(&Work { millis: 2_500 }).await?;
     }
     for id in asked.keys().chain([&poison]) {
         site.is_over(*id, Duration::from_secs(40)).await?;

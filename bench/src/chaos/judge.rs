@@ -314,6 +314,10 @@ impl<'a> Evidence<'a> {
             let notes = self.site.notes();
             (notes.kills.clone(), notes.outages.clone())
         };
+        // Poison kills as soon as it has begun.
+        let poison = |line: &&Line| self.rows.get(&line.id).is_some_and(|row| row.kind == "chaos-poison");
+        let poisoned = self.lines.iter().filter(poison).map(|line| (line.at, line.pid));
+        let kills: Vec<_> = kills.into_iter().chain(poisoned).collect();
         let (mut calm, mut all) = (Vec::new(), Vec::new());
         for (at, pid) in kills {
             let of_it = |event| self.lines.iter().filter(move |line| line.pid == pid && line.event == event);

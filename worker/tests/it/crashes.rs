@@ -266,6 +266,21 @@ on_both_at_once! {
 }
 
 on_both_at_once! {
+    /// Else the next user of its connection would write into a transaction that nobody commits.
+    async fn a_transaction_whose_caller_is_dropped_while_it_begins_is_not_left_open(t: TestApp) {
+        for pause in 0..60 {
+            let mut begin = Box::pin(t.app.db.begin());
+            let _ = futures::poll!(&mut begin);
+            tokio::time::sleep(Duration::from_micros(50 * (pause % 10))).await;
+            drop(begin);
+        }
+        people(&t, 60).await;
+        let elsewhere = t.second_process(&[]).await;
+        assert_eq!(number(&elsewhere, "SELECT COUNT(*) AS n FROM users").await, 60, "all are committed");
+    }
+}
+
+on_both_at_once! {
     /// What was not read yet must not be taken for the answer to somebody else's question.
     async fn an_export_that_is_dropped_in_the_middle_leaves_no_wrong_answers_behind(t: TestApp) {
         let driver = driver_with(&t, 20_000).await;
