@@ -8,6 +8,8 @@ mod support;
 mod crashes;
 mod ledger;
 mod mails;
+mod monthly;
+mod reminders;
 mod status;
 mod stop;
 mod traps;
