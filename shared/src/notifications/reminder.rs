@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,6 +13,7 @@ use super::{
     shown_hours,
 };
 use crate::{
+    config::Config,
     error::Result,
     jobs::{Context, Done, Job, Queue},
     reminders::{self, Figures},
@@ -47,7 +48,7 @@ impl Job for SendReminder {
             key: format!("reminder:{}:{}", self.user_id, self.day),
             kind: "reminder",
             user_id: self.user_id,
-            values: values(&reminders::figures(app, self.user_id).await?, &app.config.currency),
+            values: values(&reminders::figures(app, self.user_id).await?, &app.config),
             unsubscribe: Some(Subscription::Reminders),
             ..Letter::default()
         };
@@ -56,7 +57,7 @@ impl Job for SendReminder {
 }
 
 /// What the template shows.
-pub(crate) fn values(figures: &Figures, currency: &str) -> Value {
+pub(super) fn values(figures: &Figures, config: &Config) -> Value {
     let lot = |lot: &crate::lots::Lot| {
         context! {
             name => &lot.location_name, address => format!("{}, {}", lot.address, lot.pincode),
@@ -64,11 +65,56 @@ pub(crate) fn values(figures: &Figures, currency: &str) -> Value {
         }
     };
     context! {
-        days => figures.away.num_days(),
+        headline => headline(figures, config.schedules.reminded_without_login),
         bookings => figures.bookings,
         hours => shown_hours(figures.micros),
         spent => figures.spent.to_string(),
-        currency => currency,
+        currency => &config.currency,
         lots => figures.lots.iter().map(lot).collect::<Vec<_>>(),
+    }
+}
+
+/// Why they are reminded. Who was here lately only has not booked.
+fn headline(figures: &Figures, long: TimeDelta) -> String {
+    let days = |time: TimeDelta| match time.num_days() {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    if figures.away >= long {
+        format!("We have not seen you for {}", days(figures.away))
+    } else if figures.bookings > 0 {
+        format!("Your last booking was {} ago", days(figures.idle))
+    } else {
+        "You have not parked with us yet".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Money;
+
+    #[test]
+    fn the_headline_says_what_has_not_happened_for_long() {
+        let (micro, day) = (TimeDelta::microseconds(1), TimeDelta::days);
+        for (away, idle, bookings, expected) in [
+            (day(7), day(7), 3, "We have not seen you for 7 days"),
+            (day(9), day(40), 0, "We have not seen you for 9 days"),
+            (day(7) - micro, day(15), 3, "Your last booking was 15 days ago"),
+            (day(1), day(15), 0, "You have not parked with us yet"),
+        ] {
+            let figures =
+                Figures { away, idle, bookings, micros: 0, spent: Money::default(), lots: Vec::new() };
+            assert_eq!(headline(&figures, day(7)), expected);
+        }
+        let figures = Figures {
+            away: day(1),
+            idle: day(1),
+            bookings: 0,
+            micros: 0,
+            spent: Money::default(),
+            lots: Vec::new(),
+        };
+        assert_eq!(headline(&figures, day(1)), "We have not seen you for 1 day");
     }
 }

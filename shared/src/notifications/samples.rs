@@ -66,7 +66,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
         unsubscribe: Some(Subscription::Reminders),
-        ..letter("reminder", reminder::values(figures, "INR"))
+        ..letter("reminder", reminder::values(figures, &config()))
     };
     let templates = Templates::new().unwrap();
     let monthly =
@@ -78,7 +78,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
         ("receipt", letter("receipt", receipt)),
         ("export_ready", Letter { attachment: Some(csv), ..letter("export_ready", export) }),
         ("reminder", reminder(&figures(text))),
-        ("reminder-newcomer", reminder(&Figures { bookings: 0, ..figures(text) })),
+        ("reminder-newcomer", reminder(&Figures { bookings: 0, away: TimeDelta::days(1), ..figures(text) })),
         ("reminder-without-lots", reminder(&Figures { lots: Vec::new(), ..figures(text) })),
         ("monthly_report", monthly(&report(text))),
         ("monthly_report-quiet", monthly(&Report { lots: Vec::new(), ..report(text) })),
@@ -99,6 +99,7 @@ fn figures(text: &dyn Fn(&str) -> String) -> Figures {
     };
     Figures {
         away: TimeDelta::days(9),
+        idle: TimeDelta::days(16),
         bookings: 42,
         micros: 97 * HOUR + HOUR / 2,
         spent: Money::from_minor(412_000),
@@ -213,7 +214,9 @@ fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
         ],
     );
     assert!(html.contains("mails=reminders") && html.contains("Unsubscribe") && html.contains("14 free"));
-    assert!(!says("reminder-newcomer", &["for 9 days"]).contains("Hours parked"));
+    assert!(
+        !says("reminder-newcomer", &["you have not parked with us yet. Booking"]).contains("Hours parked")
+    );
     let html = says(
         "monthly_report",
         &[

@@ -40,6 +40,8 @@ pub fn audience(schedules: &Schedules, now: DateTime<Utc>) -> Audience {
 pub struct Figures {
     /// Since they last logged in or booked, or else came.
     pub away: TimeDelta,
+    /// Since they last booked, or else came.
+    pub idle: TimeDelta,
     /// Reservations that count, ever.
     pub bookings: i64,
     /// How long ended stays were, in microseconds.
@@ -75,8 +77,10 @@ pub async fn figures(app: &App, user_id: i64) -> Result<Figures> {
         lots.extend(more);
         lots.truncate(LOTS);
     }
+    let Seen { created_at, last_login_at, last_booking_at } = seen(app, user_id).await?;
     Ok(Figures {
-        away: now - last_seen(app, user_id).await?,
+        away: now - last_login_at.max(last_booking_at).unwrap_or(created_at),
+        idle: now - last_booking_at.unwrap_or(created_at),
         bookings: used.iter().map(|lot| lot.bookings).sum(),
         micros: used.iter().map(|lot| lot.micros).sum(),
         spent: Money::from_minor(used.iter().map(|lot| lot.spent).sum()),
@@ -91,12 +95,11 @@ struct Seen {
     last_booking_at: Option<DateTime<Utc>>,
 }
 
-async fn last_seen(app: &App, user_id: i64) -> Result<DateTime<Utc>> {
+async fn seen(app: &App, user_id: i64) -> Result<Seen> {
     let db = app.db.read();
     let text = "SELECT u.created_at, u.last_login_at,
             (SELECT r.created_at FROM reservations r WHERE r.user_id = u.id ORDER BY r.id DESC LIMIT 1) AS last_booking_at
         FROM users u WHERE u.id = $1";
     let seen = Seen::find_by_statement(sql(db, text, [user_id.into()])).one(db).await?;
-    let seen = seen.ok_or(Error::NotFound("user"))?;
-    Ok(seen.last_login_at.max(seen.last_booking_at).unwrap_or(seen.created_at))
+    seen.ok_or(Error::NotFound("user"))
 }

@@ -13,6 +13,8 @@ mod metrics;
 mod notices;
 mod pace;
 mod smtp;
+mod monthly;
+mod reminders;
 mod status;
 mod stop;
 mod traps;

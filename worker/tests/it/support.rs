@@ -311,3 +311,51 @@ pub(crate) fn assert_nobody_got_a_mail_twice(mails: &[devstack::Mail]) {
     let distinct: BTreeSet<_> = mails.iter().map(|mail| mail.message_id().unwrap()).collect();
     assert_eq!(distinct.len(), mails.len(), "Message-IDs that came, and mails");
 }
+
+/// What a job is given that runs here and not in a worker.
+pub(crate) fn context(t: &TestApp) -> Context {
+    Context {
+        app: t.app.clone(),
+        id: Uuid::now_v7(),
+        owner_id: None,
+        attempt: 1,
+        progress: shared::jobs::context::Progress::default(),
+    }
+}
+
+/// Drivers by SQL, all of one moment, who never booked.
+pub(crate) async fn crowd(t: &TestApp, count: i64, since: chrono::DateTime<chrono::Utc>) {
+    let text = format!(
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})
+         INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
+         SELECT 'c' || n, 'c' || n, 'c' || n || '@example.com', 'c' || n || '@example.com', '', 'user', $1 FROM c"
+    );
+    assert_eq!(execute(t, &text, [at(since)]).await, count.unsigned_abs());
+}
+
+/// A stay, or what became of it.
+pub(crate) struct Booked<'a> {
+    pub(crate) user: i64,
+    pub(crate) lot: i64,
+    pub(crate) state: &'a str,
+    /// When it was booked and began.
+    pub(crate) began: chrono::DateTime<chrono::Utc>,
+    /// When it ended, or will.
+    pub(crate) ended: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) cost: i64,
+}
+
+/// Writes it down, at a spot of the lot where nobody is.
+pub(crate) async fn book(t: &TestApp, booked: Booked<'_>) {
+    let Booked { user, lot, state, began, ended, cost } = booked;
+    let left = ended.filter(|_| state == "completed");
+    let arrived = Some(began).filter(|_| ["completed", "active"].contains(&state));
+    let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at,
+            hourly_rate_minor, cost_minor, created_at)
+         SELECT $1, $2, MIN(s.id), $3, $4, $5, $6, $7, 2550, $8, $4 FROM spots s WHERE s.lot_id = $2 AND NOT EXISTS
+            (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
+    let ends = ended.filter(|_| state != "completed");
+    let values =
+        [user.into(), lot.into(), state.into(), at(began), at(ends), at(arrived), at(left), cost.into()];
+    assert_eq!(execute(t, text, values).await, 1);
+}

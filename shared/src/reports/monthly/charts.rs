@@ -107,8 +107,8 @@ fn step(most: i64) -> i64 {
 /// Hundredths on the axis: `0.25`, `40`, `2.5k`.
 fn shown(hundredths: i64) -> String {
     let (value, unit) = match hundredths {
-        0..1_000_00 => (hundredths, ""),
-        1_000_00..1_000_000_00 => (hundredths / 1_000, "k"),
+        0..100_000 => (hundredths, ""),
+        100_000..100_000_000 => (hundredths / 1_000, "k"),
         _ => (hundredths / 1_000_000, "M"),
     };
     let digits = format!("{}.{:02}", value / 100, value % 100);
@@ -131,7 +131,7 @@ fn encode(pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_filter(png::FilterType::NoFilter);
-    encoder.set_compression(png::Compression::Best);
+    encoder.set_compression(png::Compression::Default);
     encoder.write_header()?.write_image_data(pixels)?;
     Ok(file)
 }
@@ -173,7 +173,7 @@ mod tests {
         let share = half as f64 / full as f64;
         assert!((1.48..1.52).contains(&share), "one and a half columns: {share}");
         assert_eq!(count(&one, PALE), 0);
-        assert!(one.len() < 12_000, "{} bytes", one.len());
+        assert!(one.len() < 20_000, "{} bytes", one.len());
     }
 
     #[test]
