@@ -43,6 +43,8 @@ pub struct Options {
     pub encryption: Encryption,
     /// User and password without which no mail is taken.
     pub login: Option<(String, String)>,
+    /// How one may log in, such as `AUTH LOGIN`; by PLAIN and LOGIN if empty.
+    pub mechanisms: &'static str,
 }
 
 /// Whether and when connections are encrypted.

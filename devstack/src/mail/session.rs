@@ -81,7 +81,10 @@ impl Session {
             lines.push("STARTTLS");
         }
         if self.options.login.is_some() {
-            lines.push("AUTH PLAIN LOGIN");
+            lines.push(match self.options.mechanisms {
+                "" => "AUTH PLAIN LOGIN",
+                some => some,
+            });
         }
         let last = lines.len() - 1;
         let line = |(nth, text): (usize, &&str)| format!("250{}{text}", if nth == last { " " } else { "-" });

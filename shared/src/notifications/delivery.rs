@@ -160,14 +160,14 @@ pub async fn once<F: Future<Output = Result<(), SendError>>>(
     };
     match send(claim.message_id.clone()).await {
         Ok(()) => insist_on_recording(app, delivery).await,
-        Err(failure) => {
-            if let SendError::Setup(why) = &failure
-                && !alert::is_about(&delivery.key)
-            {
-                alert::mail_server_refuses(app, why).await;
+        Err(SendError::Setup(why)) => {
+            let error = record_failure(app, delivery, &claim, SendError::Setup(why.clone())).await?;
+            if !alert::is_about(&delivery.key) {
+                alert::mail_server_refuses(app, &why).await;
             }
-            Err(record_failure(app, delivery, &claim, failure).await?)
+            Err(error)
         }
+        Err(failure) => Err(record_failure(app, delivery, &claim, failure).await?),
     }
 }
 
@@ -269,7 +269,7 @@ async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: 
 }
 
 /// Sets the state of a mail, unless it was sent or another try has begun. Nothing is awaited after the row says
-/// so: a run that a shutdown gives back there would look like one that an operator has requeued.
+/// `ambiguous`: a run that a shutdown gives back there would look like one that an operator has requeued.
 async fn set(app: &App, key: &str, attempts: i64, state: &'static str, error: &str) -> Result<()> {
     publish(app, key, state).await;
     let db = app.db.write();

@@ -18,7 +18,7 @@ use shared::{
         tell_administrators,
     },
 };
-use testkit::{Engine, TestApp};
+use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 use worker::registry::Registry;
 
@@ -287,6 +287,24 @@ async fn an_sms_is_tried_again_refused_or_held_by_what_twilio_says() {
     assert!(skipped.contains("does not begin with +") && !skipped.contains("98765"), "{skipped}");
     assert_eq!(twilio.requests().len(), 4);
     worker.stop().await;
+}
+
+/// By a real process, which finds a proxy in its environment, and logs all it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_and_no_number_is_in_the_log_and_no_proxy_is_used() {
+    let (t, twilio) = with_sms(Engine::Sqlite).await;
+    let (_, job) = booking(&t, "Asha", "+919876543210").await;
+    let proxy = "http://127.0.0.1:1";
+    let proxies =
+        [("HTTP_PROXY", proxy), ("http_proxy", proxy), ("ALL_PROXY", proxy), ("LOG_LEVEL", "trace")];
+    let worker = Processes::of(&t, &proxies).worker();
+    reaches(&t, job, "succeeded").await;
+    assert_eq!(twilio.requests().len(), 1);
+    let log = worker.log();
+    assert!(log.contains("send-sms"), "{log}");
+    for secret in ["a-secret-token", "QUMwMTIz", "98765"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

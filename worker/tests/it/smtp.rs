@@ -39,7 +39,7 @@ impl Server {
             Kind::StartTls(name) => (Encryption::StartTls(acceptor(name)), true, false),
             Kind::FromStart(name) => (Encryption::FromStart(acceptor(name)), true, true),
         };
-        let options = Options { encryption, login: Some((USER.into(), PASSWORD.into())) };
+        let options = Options { encryption, ..login() };
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let sink = MailSink::start_with(address, options).await.unwrap();
         let ca_file = folder.path().join("ca.pem");
@@ -77,6 +77,10 @@ impl Server {
     }
 }
 
+fn login() -> Options {
+    Options { login: Some((USER.into(), PASSWORD.into())), ..Options::default() }
+}
+
 fn mail(nth: u32) -> Mail {
     Mail {
         to_name: "Asha".into(),
@@ -105,6 +109,17 @@ async fn mails_go_in_clear_by_starttls_and_by_tls_from_the_first_byte() {
         let harmless = |line: &&&str| !line.starts_with("EHLO") && **line != "STARTTLS";
         assert_eq!(clear.iter().find(harmless).is_none(), encrypted, "{clear:?}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_only_the_old_login_is_logged_in_to() {
+    let sink =
+        MailSink::start_with("127.0.0.1:0".parse().unwrap(), Options { mechanisms: "AUTH LOGIN", ..login() });
+    let (sink, mut server) = (sink.await.unwrap(), Server::start(Kind::Clear).await);
+    server.settings.insert("MAIL_PORT", sink.addr().port().to_string());
+    server.send().await.unwrap();
+    assert!(sink.heard().iter().any(|heard| heard.line == "AUTH LOGIN"));
+    assert_eq!((sink.messages().len(), server.sink.connections()), (1, 0));
 }
 
 #[tokio::test]
@@ -258,7 +273,7 @@ async fn a_connection_to_a_server_that_has_ended_is_left() {
     mailer.send(&mail(1)).await.unwrap();
     let address = sink.addr();
     drop(sink);
-    let options = Options { login: Some((USER.into(), PASSWORD.into())), ..Options::default() };
+    let options = login();
     let sink = loop {
         // The one that was dropped lets go of its address in a moment.
         match MailSink::start_with(address, options.clone()).await {
