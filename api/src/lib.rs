@@ -44,6 +44,10 @@ pub fn router(app: App) -> Router {
     middleware::wrap(routes, &app)
 }
 
+/// A client that takes nothing of what it is sent for so long is cut off.
+#[cfg(target_os = "linux")]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Answers requests until `stop` is done, then finishes those that are open.
 ///
 /// # Errors
@@ -54,8 +58,11 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
+        let set = connection.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let set = set.and_then(|()| socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(PATIENCE)));
+        if let Err(error) = set {
+            tracing::debug!(%error, "an option of a connection was refused");
         }
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();

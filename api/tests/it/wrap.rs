@@ -377,3 +377,30 @@ async fn the_trace_of_a_caller_is_carried_on_and_anything_else_is_replaced() {
     assert!(made.iter().all(|trace| trace != TRACE));
     assert_ne!(made[0], made[1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_leads_from_a_request_over_its_jobs_to_their_mails() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let t = app().await;
+    let asha = t.driver("Asha").await;
+    let processes = Processes::of(&t, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "debug")]);
+    let (api, base) = processes.api().await;
+    let worker = processes.worker();
+    let request = reqwest::Client::new().post(format!("{base}/export/csv/request")).bearer_auth(&asha.token);
+    let request = request.header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"));
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    let kinds = |log: String| -> std::collections::BTreeSet<String> {
+        let of_trace = lines(&log).into_iter().filter(|line| line["span"]["trace"] == TRACE);
+        of_trace.filter_map(|line| line["span"]["job.kind"].as_str().map(ToOwned::to_owned)).collect()
+    };
+    let expected = ["export-csv", "send-export-ready"].map(ToOwned::to_owned).into();
+    eventually("both jobs have written lines", || async { kinds(worker.log()) == expected }).await;
+    assert!(
+        lines(&api.log()).iter().any(|line| line["span"]["trace"] == TRACE && line["message"] == "answered")
+    );
+    let count = format!("SELECT COUNT(*) AS n FROM jobs WHERE trace = '{TRACE}'");
+    assert_eq!(number(&t, &count).await, 2);
+    // The welcome was asked for in another one.
+    assert_eq!(number(&t, "SELECT COUNT(DISTINCT trace) AS n FROM jobs").await, 2);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE LENGTH(trace) = 32").await, 3);
+}

@@ -19,9 +19,10 @@ use crate::{
     redis::Redis,
 };
 
-/// The ledger is looked into this often, for jobs of which nothing was heard for longer. A running one is heard of every
+/// The ledger is asked this often about the jobs of which nothing was heard for a moment. A running one is heard of every
 /// second, so these are the ones that wait, and all of them while Redis is away.
-const SILENCE: Duration = Duration::from_secs(1);
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(1_500);
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -141,7 +142,7 @@ impl Followers {
 
     async fn ask(&self, app: &App) {
         loop {
-            tokio::time::sleep(SILENCE).await;
+            tokio::time::sleep(ASK_EVERY).await;
             let Some(silent) = self.silent() else { return };
             match status::in_ledger(app, &silent).await {
                 Ok(found) => found.into_iter().for_each(|(id, status)| self.tell(id, status)),

@@ -56,6 +56,8 @@ fn is_a_story(events: &[Event]) {
     for (one, next) in events.iter().zip(&events[1..]) {
         match (one.data["state"].as_str().unwrap(), next.data["state"].as_str().unwrap()) {
             ("PROGRESS", "PROGRESS") => {
+                let run = |event: &Event| event.id.split('-').next().unwrap().to_owned();
+                assert_eq!(run(one), run(next), "a pending comes between runs");
                 assert!(one.data["current"].as_i64() <= next.data["current"].as_i64(), "{one:?}, {next:?}");
             }
             ("PENDING" | "PROGRESS", _) => {}
