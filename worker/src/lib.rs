@@ -1,6 +1,7 @@
 //! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
 
 pub mod consume;
+pub mod cron;
 pub mod perform;
 pub mod registry;
 pub mod sweep;
@@ -54,6 +55,8 @@ impl Worker {
         feeding.spawn(async move { signals.listen(&redis).await });
         let (app, stopped) = (self.app.clone(), stop.clone());
         self.running.spawn(async move { sweep::run(&app, &stopped).await });
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.running.spawn(async move { cron::run(&app, &stopped).await });
         let mut consuming = JoinSet::new();
         for (queue, concurrency) in [
             (Queue::Mail, workers.mail),

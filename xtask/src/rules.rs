@@ -19,6 +19,7 @@ const PURE: [&str; 8] = [
     "bookings/billing.rs",
     "bookings/state.rs",
     "jobs/policy.rs",
+    "jobs/timetable.rs",
     "exports/csv.rs",
     "demo/shape.rs",
     "lots/availability.rs",

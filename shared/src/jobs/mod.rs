@@ -12,8 +12,10 @@ pub mod ledger;
 pub mod policy;
 pub mod queue;
 pub mod relay;
+pub mod schedule;
 pub mod signals;
 pub mod status;
+pub mod timetable;
 
 pub use context::{Context, Interruption, Interrupts};
 pub use ledger::{Enqueued, NewJob};

@@ -8,6 +8,7 @@ mod support;
 mod crashes;
 mod ledger;
 mod mails;
+mod schedules;
 mod status;
 mod stop;
 mod traps;
