@@ -7,8 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, reports, reservations,
-    spots, tasks, user_reports, users,
+    accounts, activity, admin, bookings, export_json, exports, health, jobs, lots, openapi, reports,
+    reservations, schedules, spots, tasks, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use crate::{
         (name = "bookings", description = "Reserving, arriving, leaving and paying"),
         (name = "exports", description = "Reservations as CSV files, made in the background"),
         (name = "tasks", description = "Work in the background"),
+        (name = "jobs", description = "Schedules, queues and jobs, for operators"),
         (name = "reports", description = "Figures for administrators and drivers"),
         (name = "admin", description = "The state of the data"),
         (name = "health", description = "Whether the service is there"),
@@ -49,6 +50,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(reports::routes())
         .merge(user_reports::routes())
         .merge(tasks::routes())
+        .merge(jobs::routes())
+        .merge(schedules::routes())
         .merge(admin::routes())
         .merge(health::routes())
 }

@@ -19,6 +19,7 @@ const UP: &[&str] = &[
         paused_at {time}
     )",
     "CREATE INDEX jobs_dead ON jobs (id) WHERE state = 'failed'",
+    "CREATE INDEX jobs_dead_by_key ON jobs (kind, unique_key, id) WHERE state = 'failed'",
     "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
     "CREATE INDEX cron_ticks_by_age ON cron_ticks (tick)",
     "CREATE INDEX email_deliveries_sent ON email_deliveries (updated_at) WHERE state = 'sent'",
@@ -37,6 +38,7 @@ impl MigrationTrait for Migration {
                 "DROP INDEX email_deliveries_sent",
                 "DROP INDEX cron_ticks_by_age",
                 "DROP INDEX sessions_by_expiry",
+                "DROP INDEX jobs_dead_by_key",
                 "DROP INDEX jobs_dead",
                 "DROP TABLE schedules",
             ],

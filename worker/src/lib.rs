@@ -1,10 +1,12 @@
 //! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
 
+pub mod cli;
 pub mod consume;
 pub mod cron;
 pub mod perform;
 pub mod registry;
 pub mod sweep;
+pub mod table;
 
 use std::{sync::Arc, time::Duration};
 

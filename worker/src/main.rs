@@ -10,7 +10,7 @@ use shared::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use worker::{Worker, registry::Registry};
+use worker::{Worker, cli::Jobs, registry::Registry};
 
 /// Parkade's worker: sends mails, writes exports, keeps house.
 #[derive(Parser)]
@@ -27,22 +27,25 @@ struct Cli {
 enum Command {
     /// Take jobs and run them until SIGTERM.
     Run,
+    /// See and steer schedules, queues and jobs.
+    Jobs(Jobs),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = Config::load(Sources::read(cli.config.as_deref()))?;
-    config.jwt_secret()?;
     telemetry::init(&config.log)?;
     match cli.command {
         Command::Run => {
+            config.jwt_secret()?;
             let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             Worker::new(app.clone(), Registry::default()).run(stop).await;
             app.finish().await;
             Ok(())
         }
+        Command::Jobs(jobs) => jobs.run(config).await,
     }
 }
 

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use testkit::{Driver, PASSWORD, TestApp};
+use uuid::Uuid;
 
 use crate::support::{change, many_drivers, noon, seconds, spots};
 
@@ -43,8 +44,20 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 61] = [
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
+    ("GET /admin/jobs", "/admin/jobs", "", admin(200)),
+    ("GET /admin/jobs/{id}", "/admin/jobs/{export}", "", admin(200)),
+    ("DELETE /admin/jobs/{id}", "/admin/jobs/{dead}", "", admin(200)),
+    ("POST /admin/jobs/{id}/requeue", "/admin/jobs/{dead}/requeue", "", admin(200)),
+    ("POST /admin/jobs/{id}/cancel", "/admin/jobs/{export}/cancel", "", admin(200)),
+    ("POST /admin/jobs/requeue", "/admin/jobs/requeue", r#"{"kind":"send-receipt"}"#, admin(200)),
+    ("POST /admin/jobs/purge", "/admin/jobs/purge", "", admin(200)),
+    ("POST /admin/queues/{name}/pause", "/admin/queues/mail/pause", "", admin(200)),
+    ("POST /admin/queues/{name}/resume", "/admin/queues/mail/resume", "", admin(200)),
+    ("POST /admin/schedules/{name}/pause", "/admin/schedules/file-cleanup/pause", "", admin(200)),
+    ("POST /admin/schedules/{name}/resume", "/admin/schedules/file-cleanup/resume", "", admin(200)),
+    ("POST /admin/schedules/{name}/run", "/admin/schedules/file-cleanup/run", "", admin(202)),
     (
         "POST /auth/login",
         "/auth/login",
@@ -131,7 +144,7 @@ const ROWS: [Row; 49] = [
 ];
 
 /// The same operations, where what they are about comes in another way.
-const MORE: [Row; 6] = [
+const MORE: [Row; 7] = [
     ("GET /user/activity", "/user/activity?user_id={owner}", "", owner(200, 403)),
     ("GET /tasks/{task}", "/tasks/export-csv?task_id={export}", "", owner(200, 404)),
     (
@@ -142,6 +155,7 @@ const MORE: [Row; 6] = [
     ),
     ("POST /export/csv/request", "/export/csv/request", r#"{"scope":"all"}"#, admin(202)),
     ("POST /tasks/{task}", "/tasks/export-csv", r#"{"scope":"all"}"#, admin(202)),
+    ("POST /tasks/{task}", "/tasks/test-daily-reminder", "", admin(202)),
     ("GET /users/{id}/reservations", "/users/{owner}/reservations?limit=1", "", owner(200, 403)),
 ];
 
@@ -184,7 +198,8 @@ impl Scene<'_> {
     async fn fill(&self, text: &str) -> String {
         let mut text =
             text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
-        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}"] {
+        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}", "{dead}"]
+        {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
             }
@@ -207,6 +222,10 @@ impl Scene<'_> {
             _ => {
                 let id =
                     text(&t.post("/export/csv/request", owner, json!({})).await.expect(202).body["task_id"]);
+                if thing == "{dead}" {
+                    let text = "UPDATE jobs SET state = 'failed', finished_at = created_at WHERE id = $1";
+                    change(t, text, [id.parse::<Uuid>().unwrap().into()]).await.unwrap();
+                }
                 if thing == "{file}" {
                     let _worker = t.work();
                     t.eventually("there is a file", async || {

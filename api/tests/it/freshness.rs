@@ -134,7 +134,17 @@ impl Write {
 }
 
 /// Operations that change nothing of what is kept.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 18] = [
+    "DELETE /admin/jobs/{id}",
+    "POST /admin/jobs/{id}/cancel",
+    "POST /admin/jobs/{id}/requeue",
+    "POST /admin/jobs/purge",
+    "POST /admin/jobs/requeue",
+    "POST /admin/queues/{name}/pause",
+    "POST /admin/queues/{name}/resume",
+    "POST /admin/schedules/{name}/pause",
+    "POST /admin/schedules/{name}/resume",
+    "POST /admin/schedules/{name}/run",
     "POST /auth/login",
     "POST /auth/logout",
     "POST /auth/refresh",

@@ -15,6 +15,7 @@ mod exports;
 mod forged;
 mod freshness;
 mod hostile;
+mod jobs;
 mod limits;
 mod lots;
 mod mass_assignment;

@@ -7,7 +7,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub mod backlog;
+pub mod board;
 pub mod context;
+pub mod control;
 pub mod ledger;
 pub mod policy;
 pub mod queue;

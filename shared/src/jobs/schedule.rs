@@ -1,13 +1,13 @@
 //! Schedules: every worker proposes the ticks that are due, and each tick becomes one job.
 
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use uuid::Uuid;
 
 use super::{NewJob, ledger, queue, timetable::Timetable};
 use crate::{
     app::App,
-    db::{at, sql},
+    db::{at, row_lock, sql},
     error::Result,
     time::rfc3339,
 };
@@ -63,17 +63,42 @@ impl Proposer {
     }
 }
 
-/// Makes a schedule known. One that is new, or has another timetable than before, begins now: ticks that it would have
-/// had are none that were missed. Of workers with different settings, the one that was started last counts.
-async fn register(app: &App, schedule: &Schedule) -> Result<()> {
-    let db = app.db.write();
-    let text = "INSERT INTO schedules (name, timetable, settled_until) VALUES ($1, $2, $3)
-        ON CONFLICT (name) DO UPDATE SET timetable = $2,
-            settled_until = CASE WHEN schedules.settled_until < $3 THEN $3 ELSE schedules.settled_until END
-        WHERE schedules.timetable <> $2";
-    let values = [schedule.name.into(), schedule.timetable.to_string().into(), at(app.clock.now())];
+/// Makes a schedule known. One that is new begins now: ticks that it would have had are none that were missed.
+pub(super) async fn ensure(db: &impl ConnectionTrait, now: DateTime<Utc>, schedule: &Schedule) -> Result<()> {
+    let text =
+        "INSERT INTO schedules (name, timetable, settled_until) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    let values = [schedule.name.into(), schedule.timetable.to_string().into(), at(now)];
     db.execute_raw(sql(db, text, values)).await?;
     Ok(())
+}
+
+/// Makes this worker's timetable the one that counts: of workers with different settings, that of the last to start. A
+/// schedule with another timetable than before begins now, as a new one does.
+async fn register(app: &App, schedule: &Schedule) -> Result<()> {
+    let (db, now) = (app.db.write(), app.clock.now());
+    ensure(db, now, schedule).await?;
+    let text = "UPDATE schedules SET timetable = $2, settled_until = CASE WHEN settled_until < $3 THEN $3 ELSE settled_until END
+        WHERE name = $1 AND timetable <> $2";
+    let values = [schedule.name.into(), schedule.timetable.to_string().into(), at(now)];
+    db.execute_raw(sql(db, text, values)).await?;
+    Ok(())
+}
+
+/// Keeps ticks and others who would run the schedule waiting until the end of the transaction.
+pub(super) async fn lock(tx: &DatabaseTransaction, now: DateTime<Utc>, schedule: &Schedule) -> Result<()> {
+    ensure(tx, now, schedule).await?;
+    let text = format!("SELECT name FROM schedules WHERE name = $1 {}", row_lock(tx, "FOR UPDATE"));
+    tx.query_one_raw(sql(tx, &text, [schedule.name.into()])).await?;
+    Ok(())
+}
+
+/// The job of that kind that waits or runs, from a tick or by hand.
+pub(super) async fn living(db: &impl ConnectionTrait, job: &NewJob) -> Result<Option<Uuid>> {
+    let text =
+        "SELECT id FROM jobs WHERE kind = $1 AND unique_key IS NOT NULL AND state IN ('queued', 'running')
+        ORDER BY id LIMIT 1";
+    let row = db.query_one_raw(sql(db, text, [job.kind.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?)
 }
 
 /// Writes the job of a tick, unless it, or a later one, has been written, or the schedule is paused or has changed.

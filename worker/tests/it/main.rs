@@ -5,9 +5,11 @@
 #[macro_use]
 mod support;
 
+mod cleanup;
 mod crashes;
 mod ledger;
 mod mails;
+mod operators;
 mod schedules;
 mod status;
 mod stop;
