@@ -12,6 +12,7 @@ pub mod export_json;
 pub mod exports;
 pub mod extract;
 pub mod health;
+pub mod jobs;
 pub(crate) mod limits;
 pub mod lots;
 pub mod middleware;
@@ -23,6 +24,7 @@ pub mod problem;
 pub mod reports;
 pub mod reservations;
 pub mod routes;
+pub mod schedules;
 pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
@@ -60,7 +62,8 @@ pub async fn serve_until(
     let listener = listener.tap_io(|connection| {
         let set = connection.set_nodelay(true);
         #[cfg(target_os = "linux")]
-        let set = set.and_then(|()| socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(PATIENCE)));
+        let set =
+            set.and_then(|()| socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(PATIENCE)));
         if let Err(error) = set {
             tracing::debug!(%error, "an option of a connection was refused");
         }

@@ -7,8 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    accounts, activity, admin, bookings, deliveries, events, export_json, exports, health, lots, openapi,
-    privacy, reports, reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
+    accounts, activity, admin, bookings, deliveries, events, export_json, exports, health, jobs, lots,
+    openapi, privacy, reports, reservations, schedules, spots, tasks, unsubscribe, upkeep, user_reports,
+    users,
 };
 
 #[derive(OpenApi)]
@@ -27,6 +28,7 @@ use crate::{
         (name = "bookings", description = "Reserving, arriving, leaving and paying"),
         (name = "exports", description = "Reservations as CSV files, made in the background"),
         (name = "tasks", description = "Work in the background"),
+        (name = "jobs", description = "Schedules, queues and jobs, for operators"),
         (name = "reports", description = "Figures for administrators and drivers"),
         (name = "admin", description = "The state of the installation"),
         (name = "health", description = "Whether the service is there"),
@@ -52,6 +54,8 @@ fn resources() -> OpenApiRouter<App> {
         .merge(user_reports::routes())
         .merge(tasks::routes())
         .merge(events::routes())
+        .merge(jobs::routes())
+        .merge(schedules::routes())
         .merge(admin::routes())
         .merge(upkeep::routes())
         .merge(deliveries::routes())

@@ -13,6 +13,7 @@ use shared::{
     accounts::session::Identity,
     app::App,
     jobs::status::{self, State as JobState, Status},
+    schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,6 +25,7 @@ use crate::{
     extract::{OptionalJson, Path, Query},
     once::{IdempotencyKey, Once},
     problem::{Answer, Problem},
+    schedules,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -31,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// The kinds of tasks that can be started by name.
-const TYPES: [&str; 1] = ["export-csv"];
+const TYPES: [&str; 3] = ["export-csv", "test-daily-reminder", "test-monthly-report"];
 
 /// Which task, where the path names its type.
 #[derive(Debug, Deserialize)]
@@ -63,12 +65,13 @@ fn unknown_type() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "unknown_task", format!("the tasks are: {}", TYPES.join(", ")))
 }
 
-/// Start a task: `export-csv`, the same as a request for an export.
+/// Start a task: `export-csv`, the same as a request for an export; or, for administrators, `test-daily-reminder` and
+/// `test-monthly-report`, which run the schedules now.
 #[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = Option<RequestExport>,
-    params(("task" = String, Path, description = "Its type", pattern = "^export-csv$"), IdempotencyKey), responses(
+    params(("task" = String, Path, description = "Its type", pattern = "^(export-csv|test-daily-reminder|test-monthly-report)$"), IdempotencyKey), responses(
     (status = 202, description = "Follow the task", body = Accepted, headers(("Location"), ("Retry-After"))),
     (status = 400, description = "There is no such type, or a field is wrong"),
-    (status = 403, description = "Everybody's reservations are for administrators"),
+    (status = 403, description = "Everybody's reservations and the schedules are for administrators"),
 ))]
 pub(crate) async fn start_task(
     State(app): State<App>,
@@ -78,14 +81,23 @@ pub(crate) async fn start_task(
 ) -> Answer<Response> {
     match task.as_str() {
         "export-csv" => exports::request(&app, &who, once).await,
+        "test-daily-reminder" => run(&app, &who, DAILY_REMINDERS, once).await,
+        "test-monthly-report" => run(&app, &who, MONTHLY_REPORTS, once).await,
         _ => Err(unknown_type()),
     }
+}
+
+async fn run<E>(app: &App, who: &Identity, schedule: &str, once: Once<E>) -> Answer<Response> {
+    if !who.is_admin {
+        return Err(Error::Forbidden("only an administrator may do this").into());
+    }
+    schedules::run(app, who, schedule, once).await
 }
 
 /// Where a task stands, by `/tasks/{id}` or by `/tasks/{type}?task_id={id}`.
 #[utoipa::path(get, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])),
     params(("task" = String, Path, description = "Its id, or its type",
-            pattern = "^(export-csv|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"),
+            pattern = "^(export-csv|test-daily-reminder|test-monthly-report|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"),
            ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
     (status = 200, description = "The task. While it has not ended, `Retry-After` says when to ask again", body = TaskView,
      headers(("Retry-After"))),

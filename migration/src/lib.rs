@@ -20,6 +20,7 @@ mod m11_idempotency_keys;
 mod m12_paused_queues;
 mod m13_report_indexes;
 mod m14_sweep_indexes;
+mod m15_schedules;
 mod m16_mailings;
 mod m17_alerts_and_channels;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m12_paused_queues::Migration),
             Box::new(m13_report_indexes::Migration),
             Box::new(m14_sweep_indexes::Migration),
+            Box::new(m15_schedules::Migration),
             Box::new(m16_mailings::Migration),
             Box::new(m17_alerts_and_channels::Migration),
         ]

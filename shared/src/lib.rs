@@ -30,6 +30,7 @@ pub mod rate_limit;
 pub mod redis;
 pub mod reminders;
 pub mod reports;
+pub mod schedules;
 pub mod settings;
 pub mod telemetry;
 pub mod templates;

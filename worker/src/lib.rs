@@ -1,10 +1,13 @@
 //! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
 
+pub mod cli;
 pub mod consume;
+pub mod cron;
 pub mod metrics;
 pub mod perform;
 pub mod registry;
 pub mod sweep;
+pub mod table;
 pub mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -68,6 +71,8 @@ impl Worker {
         self.running.spawn(async move { sweep::run(&app, &stopped).await });
         let (worker, stopped) = (self.clone(), stop.clone());
         self.running.spawn(async move { watch::run(&worker, &stopped).await });
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.running.spawn(async move { cron::run(&app, &stopped).await });
         let mut consuming = JoinSet::new();
         for (queue, concurrency) in [
             (Queue::Mail, workers.mail),

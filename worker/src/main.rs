@@ -12,7 +12,7 @@ use shared::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use worker::{Worker, metrics, registry::Registry};
+use worker::{Worker, cli::Jobs, metrics, registry::Registry};
 
 /// Parkade's worker: sends mails, writes exports, keeps house.
 #[derive(Parser)]
@@ -34,6 +34,8 @@ enum Command {
         /// To whom.
         address: String,
     },
+    /// See and steer schedules, queues and jobs.
+    Jobs(Jobs),
 }
 
 #[tokio::main]
@@ -53,6 +55,7 @@ async fn main() -> anyhow::Result<()> {
             app.finish().await;
             Ok(())
         }
+        Command::Jobs(jobs) => jobs.run(config).await,
     }
 }
 

@@ -20,6 +20,7 @@ const PURE: [&str; 9] = [
     "bookings/state.rs",
     "jobs/machine.rs",
     "jobs/policy.rs",
+    "jobs/timetable.rs",
     "exports/csv.rs",
     "demo/shape.rs",
     "lots/availability.rs",

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{clock::Clock, notifications::Subscription};
 use testkit::{Driver, PASSWORD, TestApp};
+use uuid::Uuid;
 
 use crate::support::{change, many_drivers, noon, seconds, spots};
 
@@ -49,6 +50,18 @@ const ROWS: &[Row] = &[
     ("GET /admin/redis-dashboard", "/admin/redis-dashboard", "", admin(200)),
     ("POST /admin/reset-database", "/admin/reset-database", r#"{"confirm":"delete all data"}"#, admin(409)),
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
+    ("GET /admin/jobs", "/admin/jobs", "", admin(200)),
+    ("GET /admin/jobs/{id}", "/admin/jobs/{export}", "", admin(200)),
+    ("DELETE /admin/jobs/{id}", "/admin/jobs/{dead}", "", admin(200)),
+    ("POST /admin/jobs/{id}/requeue", "/admin/jobs/{dead}/requeue", "", admin(200)),
+    ("POST /admin/jobs/{id}/cancel", "/admin/jobs/{export}/cancel", "", admin(200)),
+    ("POST /admin/jobs/requeue", "/admin/jobs/requeue", r#"{"kind":"send-receipt"}"#, admin(200)),
+    ("POST /admin/jobs/purge", "/admin/jobs/purge", "", admin(200)),
+    ("POST /admin/queues/{name}/pause", "/admin/queues/mail/pause", "", admin(200)),
+    ("POST /admin/queues/{name}/resume", "/admin/queues/mail/resume", "", admin(200)),
+    ("POST /admin/schedules/{name}/pause", "/admin/schedules/file-cleanup/pause", "", admin(200)),
+    ("POST /admin/schedules/{name}/resume", "/admin/schedules/file-cleanup/resume", "", admin(200)),
+    ("POST /admin/schedules/{name}/run", "/admin/schedules/file-cleanup/run", "", admin(202)),
     (
         "POST /auth/login",
         "/auth/login",
@@ -151,6 +164,7 @@ const MORE: &[Row] = &[
     ),
     ("POST /export/csv/request", "/export/csv/request", r#"{"scope":"all"}"#, admin(202)),
     ("POST /tasks/{task}", "/tasks/export-csv", r#"{"scope":"all"}"#, admin(202)),
+    ("POST /tasks/{task}", "/tasks/test-daily-reminder", "", admin(202)),
     ("GET /users/{id}/reservations", "/users/{owner}/reservations?limit=1", "", owner(200, 403)),
 ];
 
@@ -193,7 +207,8 @@ impl Scene<'_> {
     async fn fill(&self, text: &str) -> String {
         let mut text =
             text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
-        for thing in ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}", "{link}"]
+        for thing in
+            ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}", "{link}", "{dead}"]
         {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
@@ -221,6 +236,10 @@ impl Scene<'_> {
             _ => {
                 let id =
                     text(&t.post("/export/csv/request", owner, json!({})).await.expect(202).body["task_id"]);
+                if thing == "{dead}" {
+                    let text = "UPDATE jobs SET state = 'failed', finished_at = created_at WHERE id = $1";
+                    change(t, text, [id.parse::<Uuid>().unwrap().into()]).await.unwrap();
+                }
                 if thing == "{file}" {
                     let _worker = t.work();
                     t.eventually("there is a file", async || {

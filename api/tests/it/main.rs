@@ -17,6 +17,7 @@ mod exports;
 mod forged;
 mod freshness;
 mod hostile;
+mod jobs;
 mod limits;
 mod lots;
 mod mass_assignment;

@@ -153,6 +153,8 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
         s.step("PUT /parking-lots/{id}", lot, who, json!({})).await;
         s.step("PUT /parking-spots/{id}", spot, who, json!({ "status": "available" })).await;
         s.step("PUT /users/{id}", ravi.id, who, json!({ "vehicle_number": "MH 1" })).await;
+        s.step("POST /admin/jobs/requeue", 0, who, json!({ "kind": "send-receipt" })).await;
+        s.step("POST /admin/jobs/purge", 0, who, json!({})).await;
     }
     let mut rows: Vec<_> = content(&story.t).await.iter().map(|row| scrubbed(row)).collect();
     rows.sort_unstable();

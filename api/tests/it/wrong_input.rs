@@ -121,7 +121,8 @@ impl World {
             path if path.starts_with("/reservations") => self.his_reservation.to_string(),
             _ => "0190a0a0-0000-7000-8000-000000000000".to_owned(),
         };
-        operation.path.replace("{id}", &id).replace("{task}", "export-csv")
+        let name = if operation.path.contains("/queues/") { "mail" } else { "file-cleanup" };
+        operation.path.replace("{id}", &id).replace("{task}", "export-csv").replace("{name}", name)
     }
 
     async fn send(

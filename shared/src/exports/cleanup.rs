@@ -32,10 +32,14 @@ pub struct CleanUpExports {}
 const CHUNK: usize = 500;
 
 /// What was removed.
-#[derive(Debug, Default, Clone, Copy)]
-struct Freed {
-    files: u64,
-    bytes: u64,
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+pub struct Freed {
+    /// Exports whose time has passed.
+    pub expired: usize,
+    /// Files, of these and of none.
+    pub files: u64,
+    /// What these took of the disk.
+    pub bytes: u64,
 }
 
 impl Job for CleanUpExports {
@@ -43,16 +47,23 @@ impl Job for CleanUpExports {
     const QUEUE: Queue = Queue::Maintenance;
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let app = &context.app;
-        let mut freed = Freed::default();
-        let expired = remove_expired(app, &mut freed).await?;
-        remove_orphans(app, &mut freed).await?;
-        Ok(Done::with(json!({ "expired": expired, "files": freed.files, "bytes": freed.bytes })))
+        Ok(Done::with(json!(free_space(&context.app).await?)))
     }
 }
 
+/// Removes the files of expired exports and those that belong to none. It may be done again, and side by side.
+///
+/// # Errors
+/// Those of the database and of the file system.
+pub async fn free_space(app: &App) -> Result<Freed> {
+    let mut freed = Freed::default();
+    remove_expired(app, &mut freed).await?;
+    remove_orphans(app, &mut freed).await?;
+    Ok(freed)
+}
+
 /// Marks exports whose time has passed, then removes their files; a crash in between leaves an orphan for later.
-async fn remove_expired(app: &App, freed: &mut Freed) -> Result<usize> {
+async fn remove_expired(app: &App, freed: &mut Freed) -> Result<()> {
     let db = app.db.write();
     let now = app.clock.now();
     let rows = db
@@ -65,7 +76,8 @@ async fn remove_expired(app: &App, freed: &mut Freed) -> Result<usize> {
     for row in &rows {
         freed.remove(&file::path(&app.config.upload_folder, row.try_get("", "id")?))?;
     }
-    Ok(rows.len())
+    freed.expired = rows.len();
+    Ok(())
 }
 
 /// Removes finished files without a download, and unfinished ones that nobody writes any more.

@@ -5,6 +5,8 @@ pub mod csv;
 pub mod file;
 pub mod job;
 
+pub use cleanup::{Freed, free_space};
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};

@@ -21,7 +21,7 @@ use crate::{
 pub struct NewJob {
     /// Also the task id that users see.
     pub id: Uuid,
-    kind: &'static str,
+    pub(super) kind: &'static str,
     queue: Queue,
     payload: String,
     max_attempts: i64,

@@ -7,15 +7,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub mod backlog;
+pub mod board;
 pub mod context;
+pub mod control;
 pub mod followers;
 pub mod ledger;
 pub mod machine;
 pub mod policy;
 pub mod queue;
 pub mod relay;
+pub mod schedule;
 pub mod signals;
 pub mod status;
+pub mod timetable;
 
 pub use context::{Context, Interruption, Interrupts};
 pub use ledger::{Enqueued, NewJob};

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ledger, policy::RENEW_EVERY};
-use crate::{app::App, entities::job, error::Result};
+use crate::{app::App, entities::job, error::Result, redis::Redis};
 
 /// Where a job stands, as its owner sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,6 +215,18 @@ pub async fn publish_from_ledger(app: &App, id: Uuid) {
         Ok(Some(row)) => write(app, id, &of_row(&row), false).await,
         Ok(None) => {}
         Err(error) => tracing::debug!(job.id = %id, error = error.chain(), "status not published"),
+    }
+}
+
+/// Lets readers ask the ledger: what Redis says about these jobs is not so any more.
+pub(super) async fn forget(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
+    let keys: Vec<String> = ids.map(|id| redis.keys().job(id)).collect();
+    if keys.is_empty() {
+        return;
+    }
+    let forgotten: redis::RedisResult<()> = redis.queue.clone().unlink(keys).await;
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "the status of jobs is out of date until they run");
     }
 }
 

@@ -93,7 +93,7 @@ const RULES: [(&str, &str); 12] = [
     (
         "a mail to a user has its user",
         "SELECT j.kind || ' ' || j.unique_key AS offender FROM jobs j LEFT JOIN users u ON u.id = j.owner_id
-         WHERE j.kind LIKE 'send-%' AND u.id IS NULL",
+         WHERE j.queue = 'mail' AND u.id IS NULL",
     ),
 ];
 

@@ -31,7 +31,7 @@ pub struct DatabaseInfo {
 }
 
 /// Every table of the product.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 13] = [
     "users",
     "sessions",
     "lots",
@@ -44,6 +44,7 @@ pub const TABLES: [&str; 12] = [
     "email_deliveries",
     "idempotency_keys",
     "paused_queues",
+    "schedules",
 ];
 
 /// What the database is and holds; in one query for all tables.

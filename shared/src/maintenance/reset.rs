@@ -19,7 +19,8 @@ use crate::{
 /// What has to be typed to confirm it.
 pub const PHRASE: &str = "delete all data";
 
-/// Those that refer to others come before them. Ids go on where they were.
+/// Those that refer to others come before them. Ids go on where they were. Schedules, and what is paused, are how the
+/// installation is run, and stay.
 const STATEMENTS: [&str; 12] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
@@ -27,7 +28,7 @@ const STATEMENTS: [&str; 12] = [
     "DELETE FROM exports",
     "DELETE FROM jobs",
     "DELETE FROM cron_ticks",
-    "DELETE FROM paused_queues",
+    "DELETE FROM alerts",
     "DELETE FROM reservations",
     "DELETE FROM spots",
     "DELETE FROM lots",

@@ -5,6 +5,7 @@
 #[macro_use]
 mod support;
 
+mod cleanup;
 mod crashes;
 mod events;
 mod ledger;
@@ -12,8 +13,10 @@ mod mails;
 mod metrics;
 mod monthly;
 mod notices;
+mod operators;
 mod pace;
 mod reminders;
+mod schedules;
 mod smtp;
 mod status;
 mod stop;

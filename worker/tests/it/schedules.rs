@@ -1,0 +1,241 @@
+//! Schedules: each tick becomes one job, however many workers propose it, whenever they look, and whatever clocks do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use sea_orm::EntityTrait;
+use shared::{
+    clock::Clock,
+    db::at,
+    entities::{cron_tick, job},
+    jobs::{
+        NewJob,
+        schedule::{Proposer, Schedule},
+        timetable::Timetable,
+    },
+    maintenance::cleanup::CleanUp,
+    schedules,
+};
+use testkit::{Engine, Processes, TestApp};
+
+use crate::support::{at_once, execute, number, within};
+
+const WORKERS: usize = 5;
+
+fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Applications that share database and clock and nothing else.
+async fn workers(engine: Engine, now: &str, changed: &[(&str, &str)]) -> Vec<TestApp> {
+    let mut first = TestApp::start_with(engine, changed).await;
+    first.app.clock = Clock::fixed(instant(now));
+    let mut all = vec![first];
+    for _ in 1..WORKERS {
+        let other = all[0].second_process(&[]).await;
+        all.push(other);
+    }
+    all
+}
+
+fn proposers(workers: &[TestApp]) -> Vec<Proposer> {
+    let all = |t: &TestApp| Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+    workers.iter().map(all).collect()
+}
+
+/// Lets all of them look at once. Returns how many jobs came of it.
+async fn look(proposers: &mut [Proposer]) -> usize {
+    let looks = futures::future::join_all(proposers.iter_mut().map(Proposer::look)).await;
+    looks.into_iter().map(|jobs| jobs.unwrap().len()).sum()
+}
+
+/// Every tick by schedule. Fails the test unless each has a job of its own, which is about it.
+async fn ticks(t: &TestApp) -> BTreeMap<String, Vec<DateTime<Utc>>> {
+    let rows = cron_tick::Entity::find().all(t.app.db.read()).await.unwrap();
+    let jobs = job::Entity::find().all(t.app.db.read()).await.unwrap();
+    assert_eq!(rows.len(), jobs.len(), "ticks and jobs");
+    let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.id, job)).collect();
+    let mut ticks = BTreeMap::<_, Vec<_>>::new();
+    let mut taken = BTreeSet::new();
+    for row in rows {
+        let job = &jobs[&row.job_id.unwrap()];
+        assert!(taken.insert(job.id), "two ticks have the job {}", job.id);
+        let payload: serde_json::Value = serde_json::from_str(&job.payload).unwrap();
+        assert_eq!(instant(payload["due"].as_str().unwrap()), row.tick);
+        ticks.entry(row.name).or_default().push(row.tick);
+    }
+    ticks.values_mut().for_each(|ticks| ticks.sort());
+    ticks
+}
+
+/// The local days on which there was a tick; fails the test when there were two on one.
+fn days(ticks: &[DateTime<Utc>], zone: Tz) -> BTreeSet<NaiveDate> {
+    let days: BTreeSet<_> = ticks.iter().map(|tick| tick.with_timezone(&zone).date_naive()).collect();
+    assert_eq!(days.len(), ticks.len(), "two ticks on one day in {zone}");
+    days
+}
+
+/// A year in a zone, looked at in steps of a second to most of a day.
+async fn a_year(engine: Engine, zone: &str, year: i32, seed: u64) {
+    let begin = format!("{year}-01-10T00:00:00Z");
+    let changed =
+        [("APP_TIMEZONE", zone), ("DAILY_REMINDER_TIME", "23:30"), ("MONTHLY_REPORT_TIME", "02:30")];
+    let workers = workers(engine, &begin, &changed).await;
+    let (t, zone) = (&workers[0], zone.parse::<Tz>().unwrap());
+    let mut proposers = proposers(&workers);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (mut steps, mut jobs) = (0, look(&mut proposers).await);
+    assert_eq!(jobs, 0, "what was before the first start was not missed");
+    let mut seen = BTreeSet::new();
+    let end = instant(&begin) + TimeDelta::days(365);
+    while t.app.clock.now() < end {
+        let most = [60, 3_600, 79_200][random.next_u64() as usize % 3];
+        let step = 1 + (random.next_u64() % most) as i64;
+        // The days that a clock on the wall shows.
+        for second in (0..=step).step_by(600) {
+            seen.insert((t.app.clock.now() + TimeDelta::seconds(second)).with_timezone(&zone).date_naive());
+        }
+        t.app.clock.advance(TimeDelta::seconds(step));
+        steps += 1;
+        jobs += look(&mut proposers).await;
+    }
+    let ticks = ticks(t).await;
+    eprintln!("{engine:?} {zone} {year}: {steps} steps, {} days, {jobs} jobs", seen.len());
+    assert_eq!(jobs, ticks.values().map(Vec::len).sum::<usize>());
+    // The first and the last day were not there as a whole.
+    let inner = |days: &BTreeSet<NaiveDate>| {
+        let (first, last) = (*seen.first().unwrap(), *seen.last().unwrap());
+        days.iter().copied().filter(|day| first < *day && *day < last).collect::<Vec<_>>()
+    };
+    for daily in [schedules::DAILY_REMINDERS, schedules::FILE_CLEANUP] {
+        assert_eq!(inner(&days(&ticks[daily], zone)), inner(&seen), "{daily} in {zone}");
+    }
+    let months: Vec<_> =
+        days(&ticks[schedules::MONTHLY_REPORTS], zone).iter().map(|day| day.month()).collect();
+    assert_eq!(months, (2..=12).chain([1]).collect::<Vec<_>>(), "months in {zone}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_workers_run_each_daily_job_once_a_local_day_and_each_monthly_once_a_month_for_a_year() {
+    at_once(async |engine| {
+        a_year(engine, "Europe/Berlin", 2026, 1).await;
+        a_year(engine, "Asia/Kolkata", 2026, 2).await;
+        // Clocks jump from 23:00 to midnight, and a whole day is skipped.
+        a_year(engine, "America/Nuuk", 2026, 3).await;
+        a_year(engine, "Pacific/Apia", 2011, 4).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_ticks_proposed_by_five_workers_are_ten_thousand_jobs() {
+    const TICKS: usize = 10_000;
+    at_once(async |engine| {
+        let workers = workers(engine, "2026-03-25T00:00:00Z", &[]).await;
+        let (t, begun) = (&workers[0], Instant::now());
+        let schedule = || Schedule {
+            name: "every-minute",
+            timetable: Timetable::new("* * * * *", Tz::Europe__Berlin).unwrap(),
+            job: |due| NewJob::of(&CleanUp { due }),
+        };
+        let mut proposers: Vec<_> =
+            workers.iter().map(|t| Proposer::new(t.app.clone(), [schedule()])).collect();
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        look(&mut proposers).await;
+        let mut won = 0;
+        for _ in 0..TICKS {
+            let (now, second) = (t.app.clock.now(), i64::from(random.next_u32() % 60));
+            t.app.clock.advance(TimeDelta::seconds(60 - i64::from(now.second()) + second));
+            // Two of the five race, and the others come too late next time.
+            let first = random.next_u32() as usize % (WORKERS - 1);
+            won += look(&mut proposers[first..first + 2]).await;
+        }
+        let ticks = &ticks(t).await["every-minute"];
+        eprintln!("{engine:?}: {} ticks, {won} jobs, {:.1?}", ticks.len(), begun.elapsed());
+        // The hour that happens twice or not at all does not matter to what is due every minute of the calendar.
+        assert_eq!((ticks.len(), won), (TICKS, TICKS));
+    })
+    .await;
+}
+
+testkit::on_both! {
+    async fn of_several_missed_ticks_the_newest_is_caught_up_once_and_nothing_older_ever(t: TestApp) {
+        let mut t = t;
+        t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+        let late = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+        let fresh = || Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+        assert_eq!(fresh().look().await.unwrap().len(), 0);
+        t.app.clock.advance(TimeDelta::days(5));
+        // 18:00 in Kolkata is 12:30 here, 02:00 is 20:30 of the day before.
+        assert_eq!(look(&mut [fresh(), fresh(), fresh(), late]).await, 2);
+        let caught = ticks(&t).await;
+        assert_eq!(caught[schedules::DAILY_REMINDERS], [instant("2026-11-24T12:30:00Z")]);
+        assert_eq!(caught[schedules::FILE_CLEANUP], [instant("2026-11-24T20:30:00Z")]);
+        assert_eq!(fresh().look().await.unwrap().len(), 0);
+        // A worker whose clock is slow finds an older tick, which was passed over.
+        t.app.clock.advance(TimeDelta::days(-1));
+        assert_eq!(fresh().look().await.unwrap().len(), 0);
+    }
+}
+
+testkit::on_both! {
+    async fn another_time_in_the_settings_makes_no_tick_of_the_past(t: TestApp) {
+        let mut t = t;
+        t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+        let mut before = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+        before.look().await.unwrap();
+        let changed = t.second_process(&[("CLEANUP_TIME", "15:00")]).await;
+        let mut after = Proposer::new(changed.app.clone(), schedules::all(&changed.app.config).unwrap());
+        // It is half past three there.
+        assert_eq!(after.look().await.unwrap().len(), 0);
+        t.app.clock.advance(TimeDelta::hours(12));
+        // 18:00 and 02:00 are over by the old settings, 18:00 by the new ones; those who started last count.
+        assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+        t.app.clock.advance(TimeDelta::hours(12));
+        assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+        let ticks = ticks(&t).await;
+        assert_eq!(ticks[schedules::DAILY_REMINDERS], [instant("2026-11-20T12:30:00Z")]);
+        assert_eq!(ticks[schedules::FILE_CLEANUP], [instant("2026-11-21T09:30:00Z")]);
+    }
+}
+
+/// A time of day that was so many minutes ago, or is to come, in the zone of tests.
+fn time_of_day(t: &TestApp, ago: TimeDelta) -> String {
+    (t.app.clock.now() - ago).with_timezone(&t.app.config.zone).format("%H:%M").to_string()
+}
+
+on_both_at_once! {
+    async fn after_26_hours_without_a_worker_three_that_start_catch_the_night_up_once_within_5_s(t: TestApp) {
+        let due = time_of_day(&t, TimeDelta::minutes(100));
+        let other = time_of_day(&t, TimeDelta::hours(-3));
+        let processes = Processes::of(&t, &[("CLEANUP_TIME", &due), ("DAILY_REMINDER_TIME", &other), ("MONTHLY_REPORT_DAY", "28")]);
+        let first = processes.worker();
+        within(Duration::from_secs(20), "known schedules", || async {
+            number(&t, "SELECT COUNT(*) AS n FROM schedules").await == 3
+        })
+        .await;
+        first.kill().unwrap();
+        drop(first);
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 0);
+        let down_since = t.app.clock.now() - TimeDelta::hours(26);
+        execute(&t, "UPDATE schedules SET settled_until = $1 WHERE name = 'file-cleanup'", [at(down_since)]).await;
+        let started = Instant::now();
+        let _workers = [processes.worker(), processes.worker(), processes.worker()];
+        within(Duration::from_secs(5), "the clean-up of the night runs", || async {
+            number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up' AND started_at IS NOT NULL").await == 1
+        })
+        .await;
+        eprintln!("{:?}: caught up and running {:?} after the start", t.engine, started.elapsed());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 1);
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up'").await, 1);
+    }
+}
