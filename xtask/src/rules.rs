@@ -15,7 +15,7 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 ];
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
-const PURE: [&str; 9] = [
+const PURE: &[&str] = &[
     "bookings/billing.rs",
     "bookings/state.rs",
     "jobs/machine.rs",

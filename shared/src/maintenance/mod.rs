@@ -31,7 +31,7 @@ pub struct DatabaseInfo {
 }
 
 /// Every table of the product.
-pub const TABLES: [&str; 13] = [
+pub const TABLES: [&str; 14] = [
     "users",
     "sessions",
     "lots",
@@ -45,6 +45,7 @@ pub const TABLES: [&str; 13] = [
     "idempotency_keys",
     "paused_queues",
     "schedules",
+    "alerts",
 ];
 
 /// What the database is and holds; in one query for all tables.
