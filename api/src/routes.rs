@@ -8,7 +8,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     accounts, activity, admin, bookings, export_json, exports, health, jobs, lots, openapi, reports,
-    reservations, schedules, spots, tasks, user_reports, users,
+    reservations, schedules, spots, tasks, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -53,6 +53,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(jobs::routes())
         .merge(schedules::routes())
         .merge(admin::routes())
+        .merge(upkeep::routes())
         .merge(health::routes())
 }
 

@@ -44,7 +44,11 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 61] = [
+const ROWS: [Row; 65] = [
+    ("POST /admin/cache/clear", "/admin/cache/clear", "", admin(200)),
+    ("POST /admin/clear-cache", "/admin/clear-cache", r#"{"scope":["cache"]}"#, admin(200)),
+    ("GET /admin/redis-dashboard", "/admin/redis-dashboard", "", admin(200)),
+    ("POST /admin/reset-database", "/admin/reset-database", r#"{"confirm":"delete all data"}"#, admin(409)),
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
     ("GET /admin/jobs", "/admin/jobs", "", admin(200)),
     ("GET /admin/jobs/{id}", "/admin/jobs/{export}", "", admin(200)),
