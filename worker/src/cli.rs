@@ -164,7 +164,7 @@ impl Command {
 /// What has a name.
 enum Named {
     Queue(Queue),
-    Schedule(Schedule),
+    Schedule(Box<Schedule>),
 }
 
 fn named(app: &App, name: &str) -> anyhow::Result<Named> {
@@ -175,7 +175,7 @@ fn named(app: &App, name: &str) -> anyhow::Result<Named> {
     let names = Queue::ALL.map(Queue::name).into_iter().chain(schedules.iter().map(|schedule| schedule.name));
     let names = names.collect::<Vec<_>>().join(", ");
     match schedules.into_iter().find(|schedule| schedule.name == name) {
-        Some(schedule) => Ok(Named::Schedule(schedule)),
+        Some(schedule) => Ok(Named::Schedule(Box::new(schedule))),
         None => bail!("there is no queue or schedule called {name:?}; there are {names}"),
     }
 }

@@ -154,6 +154,8 @@ testkit::on_both! {
         let clock = Clock::fixed(noon());
         let t = t.at(clock.clone()).await;
         let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+        // Only by hand here.
+        t.post("/admin/schedules/file-cleanup/pause", Some(&admin), json!({})).await.expect(200);
         let worker = t.work();
         let written = async |who: &Driver| {
             let id = request(&t, who).await;

@@ -385,7 +385,7 @@ testkit::on_both! {
         }
         for (path, status, code) in [
             ("/tasks/nonsense", 400, "unknown_task"), ("/tasks/7", 400, "unknown_task"),
-            ("/tasks/test-daily-reminder?task_id=7", 400, "unknown_task"), ("/tasks/export-csv", 400, "invalid"),
+            ("/tasks/test-daily-reminder?task_id=7", 404, "not_found"), ("/tasks/export-csv", 400, "invalid"),
             ("/tasks/export-csv?task=7", 400, "invalid"), ("/tasks/export-csv?task_id=7", 404, "not_found"),
             ("/tasks/export-csv?task_id=", 404, "not_found"), ("/export/csv/status/7", 404, "not_found"),
             ("/export/download/nonsense", 404, "not_found"), ("/export/download/..%2F..%2Fetc%2Fpasswd", 404, "not_found"),

@@ -19,9 +19,9 @@ use crate::{
 /// What has to be typed to confirm it.
 pub const PHRASE: &str = "delete all data";
 
-/// Those that refer to others come before them. Ids go on where they were. Schedules, and what is paused, are how the
-/// installation is run, and stay.
-const STATEMENTS: [&str; 12] = [
+/// Those that refer to others come before them. Ids go on where they were. Schedules stay known: running workers rely
+/// on it, and ticks of before are not to be made up for.
+const STATEMENTS: [&str; 14] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM user_activity",
@@ -29,6 +29,8 @@ const STATEMENTS: [&str; 12] = [
     "DELETE FROM jobs",
     "DELETE FROM cron_ticks",
     "DELETE FROM alerts",
+    "DELETE FROM paused_queues",
+    "UPDATE schedules SET paused_at = NULL, paused_by = NULL WHERE paused_at IS NOT NULL",
     "DELETE FROM reservations",
     "DELETE FROM spots",
     "DELETE FROM lots",
