@@ -25,6 +25,7 @@ pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
 pub mod unsubscribe;
+pub mod upkeep;
 pub mod user_reports;
 pub mod users;
 

@@ -8,7 +8,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, privacy, reports,
-    reservations, spots, tasks, unsubscribe, user_reports, users,
+    reservations, spots, tasks, unsubscribe, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -52,6 +52,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(user_reports::routes())
         .merge(tasks::routes())
         .merge(admin::routes())
+        .merge(upkeep::routes())
         .merge(health::routes())
 }
 

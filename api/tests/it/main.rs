@@ -31,6 +31,7 @@ mod spots;
 mod starting;
 mod support;
 mod unsubscribe;
+mod upkeep;
 mod user_deletion;
 mod users;
 mod wrap;
