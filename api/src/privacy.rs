@@ -45,7 +45,7 @@ pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice
         (
             "What for",
             "To let you park, to bill you, and to write to you about it. It is not sold, and nobody else gets it but \
-             those who run this installation and the services by which they send mail."
+             those who run this installation and the services by which they write to you."
                 .to_owned(),
         ),
         (

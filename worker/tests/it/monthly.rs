@@ -218,7 +218,7 @@ testkit::on_both! {
             SendMonthlyReport { user_id, month }.run(&context(&t)).await.unwrap();
         }
         let each = began.elapsed() / REPORTS;
-        println!("{:?}: {each:?} a report on 1,000 bookings, unoptimised", t.engine);
+        eprintln!("{:?}: {each:?} a report on 1,000 bookings, unoptimised", t.engine);
         assert!(each < Duration::from_secs(5), "{each:?}");
         let mail = t.mails().pop().unwrap();
         assert!(mail.subject.contains("1000 bookings"), "{}", mail.subject);
