@@ -31,7 +31,7 @@ pub struct DatabaseInfo {
 }
 
 /// Every table of the product.
-pub const TABLES: [&str; 12] = [
+pub const TABLES: [&str; 13] = [
     "users",
     "sessions",
     "lots",
@@ -42,6 +42,7 @@ pub const TABLES: [&str; 12] = [
     "exports",
     "user_activity",
     "email_deliveries",
+    "alerts",
     "idempotency_keys",
     "paused_queues",
 ];

@@ -20,9 +20,10 @@ use crate::{
 pub const PHRASE: &str = "delete all data";
 
 /// Those that refer to others come before them. Ids go on where they were.
-const STATEMENTS: [&str; 12] = [
+const STATEMENTS: [&str; 13] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
+    "DELETE FROM alerts",
     "DELETE FROM user_activity",
     "DELETE FROM exports",
     "DELETE FROM jobs",
