@@ -34,11 +34,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 /// 6to4, which stands for addresses of version 4.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    let special = match (first, second) {
-        (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) => true,
-        (0x3fff, 0..=0x0fff) => true,
-        _ => false,
-    };
+    let special =
+        matches!((first, second), (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0..=0x0fff));
     (0x2000..=0x3fff).contains(&first) && !special
 }
 

@@ -42,10 +42,10 @@ pub const TABLES: [&str; 14] = [
     "exports",
     "user_activity",
     "email_deliveries",
+    "alerts",
     "idempotency_keys",
     "paused_queues",
     "schedules",
-    "alerts",
 ];
 
 /// What the database is and holds; in one query for all tables.

@@ -24,11 +24,11 @@ pub const PHRASE: &str = "delete all data";
 const STATEMENTS: [&str; 14] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
+    "DELETE FROM alerts",
     "DELETE FROM user_activity",
     "DELETE FROM exports",
     "DELETE FROM jobs",
     "DELETE FROM cron_ticks",
-    "DELETE FROM alerts",
     "DELETE FROM paused_queues",
     "UPDATE schedules SET paused_at = NULL, paused_by = NULL WHERE paused_at IS NOT NULL",
     "DELETE FROM reservations",

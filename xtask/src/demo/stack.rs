@@ -154,6 +154,8 @@ fn settings(
         ("MAIL_USE_TLS", "false".to_owned()),
         ("MAIL_DEFAULT_SENDER", "Parkade <parkade@parkade.test>".to_owned()),
         ("UPLOAD_FOLDER", "exports".to_owned()),
+        // Which mails come is counted, and how full this disk is would be one.
+        ("ALERT_DISK_PERCENT", "100".to_owned()),
     ]
 }
 
