@@ -8,7 +8,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     accounts, activity, admin, bookings, events, export_json, exports, health, lots, openapi, reports,
-    reservations, spots, tasks, user_reports, users,
+    reservations, spots, tasks, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -51,6 +51,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(tasks::routes())
         .merge(events::routes())
         .merge(admin::routes())
+        .merge(upkeep::routes())
         .merge(health::routes())
 }
 
