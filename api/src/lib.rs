@@ -57,7 +57,8 @@ pub async fn serve_until(
     let listener = listener.tap_io(|connection| {
         let set = connection.set_nodelay(true);
         #[cfg(target_os = "linux")]
-        let set = set.and_then(|()| socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(PATIENCE)));
+        let set =
+            set.and_then(|()| socket2::SockRef::from(&*connection).set_tcp_user_timeout(Some(PATIENCE)));
         if let Err(error) = set {
             tracing::debug!(%error, "an option of a connection was refused");
         }
