@@ -10,7 +10,7 @@ use shared::{
     db::sql,
     entities::{email_delivery, job},
     exports::file,
-    jobs::policy::POISON,
+    jobs::policy::{MAX_CRASHES, POISON},
     maintenance::integrity,
 };
 use uuid::Uuid;
@@ -196,13 +196,15 @@ impl<'a> Evidence<'a> {
                     poison.push(format!("{id}: runs {attempts:?}, {}", row.state));
                 }
             } else if row.error.as_deref() == Some(POISON) {
-                innocent.push(format!("{} {id}: runs {attempts:?}", row.kind));
+                innocent.push((row.crashes, format!("{} {id}: runs {attempts:?}", row.kind)));
             }
         }
-        let started_but_ended_otherwise = starts.len();
-        let buried_too_early =
-            innocent.iter().filter(|text| text.matches(',').count() < 2).cloned().collect();
-        self.count("jobs of our own that were run", started_but_ended_otherwise);
+        let buried_too_early = innocent
+            .iter()
+            .filter(|(crashes, _)| crashes + 1 < MAX_CRASHES)
+            .map(|(_, text)| text.clone())
+            .collect();
+        self.count("jobs of our own that were run", starts.len());
         self.count("of these run again, with another attempt", again);
         self.count("given up: in three killed workers in a row", innocent.len());
         self.none("jobs given up without three killed workers", buried_too_early);
@@ -315,8 +317,7 @@ impl<'a> Evidence<'a> {
             (notes.kills.clone(), notes.outages.clone())
         };
         // Poison kills as soon as it has begun.
-        let poison = |line: &&Line| self.rows.get(&line.id).is_some_and(|row| row.kind == "chaos-poison");
-        let poisoned = self.lines.iter().filter(poison).map(|line| (line.at, line.pid));
+        let poisoned = self.lines.iter().filter(|line| self.is_poison(line)).map(|line| (line.at, line.pid));
         let kills: Vec<_> = kills.into_iter().chain(poisoned).collect();
         let (mut calm, mut all) = (Vec::new(), Vec::new());
         for (at, pid) in kills {
@@ -378,7 +379,10 @@ impl<'a> Evidence<'a> {
         self.count("jobs committed by an API that could tell nobody", silent);
         self.none("ends that changed", changed);
         self.none("workers that ended by themselves", deserters);
-        let badly = stops.iter().filter(|(_, _, seconds)| seconds.is_none());
+        // One that was told to stop may have had poison in its hands.
+        let poisoned: BTreeSet<u32> =
+            self.lines.iter().filter(|line| self.is_poison(line)).map(|line| line.pid).collect();
+        let badly = stops.iter().filter(|(_, pid, seconds)| seconds.is_none() && !poisoned.contains(pid));
         let badly = badly.map(|(_, pid, _)| format!("worker {pid}")).collect();
         self.none("workers that did not stop well", badly);
         let times: Vec<f64> = stops.iter().filter_map(|(_, _, seconds)| *seconds).collect();
@@ -415,6 +419,10 @@ impl<'a> Evidence<'a> {
         self.times("a job on the lane of poison begins", calm.beside_poison, 10.0);
         self.none("jobs cancelled while they waited, and begun", calm.risen);
         self.none("shutdowns that cost an attempt", calm.charged);
+    }
+
+    fn is_poison(&self, line: &Line) -> bool {
+        self.rows.get(&line.id).is_some_and(|row| row.kind == "chaos-poison")
     }
 
     /// How long after SIGTERM a worker began its last job.

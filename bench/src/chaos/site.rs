@@ -279,6 +279,11 @@ impl Site {
             Ok(()) => worker.wait(STOP_LIMIT).await,
             Err(error) => Err(error),
         };
+        if !matches!(ended, Ok(Some(0))) {
+            let log = worker.log();
+            let end = log.lines().rev().take(3).collect::<Vec<_>>().join("\n");
+            eprintln!("a worker was told to stop: {ended:?}\n{end}");
+        }
         let well = matches!(ended, Ok(Some(0))).then(|| begun.elapsed().as_secs_f64());
         self.notes().stops.push((asked, worker.pid(), well));
     }
