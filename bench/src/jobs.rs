@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,12 +15,15 @@ use shared::{
     config::{Config, Sources},
     db::{Engine, sql},
     jobs::{Context, Done, Enqueued, Job, NewJob, Queue, ledger, queue},
+    redis::Redis,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use worker::{Worker, registry::Registry};
 
 use crate::{
+    backlog,
     events::{Holds, Steps},
     report::{Goal, Report, percentile, sorted},
     stage::Stage,
@@ -36,6 +38,9 @@ pub struct Options {
     /// Jobs of the throughput measurement.
     #[arg(long, default_value_t = 20_000)]
     jobs: usize,
+    /// Jobs that wait in the measurement of a backlog.
+    #[arg(long, default_value_t = 1_000_000)]
+    backlog: i64,
 }
 
 /// Who ask for jobs at the same time when throughput is measured.
@@ -43,9 +48,16 @@ const CALLERS: usize = 8;
 
 /// Does nothing but tell how long it waited for its start.
 #[derive(Serialize, Deserialize)]
-struct Noop {
+pub struct Noop {
     /// When it was asked for, in microseconds since 1970.
     asked: i64,
+}
+
+impl Noop {
+    /// Asked for now.
+    pub fn now() -> Self {
+        Self { asked: micros() }
+    }
 }
 
 impl Job for Noop {
@@ -80,7 +92,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     let app = &stage.app;
     let name = stage.name();
     if engine == Engine::Postgres {
-        bare_redis(app, report).await?;
+        pushes(report).await?;
     }
     let _worker = stage.spawn(&env::current_exe()?, &["worker"], &[])?;
     starts(app, 50, true).await?;
@@ -100,15 +112,13 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     let rate = throughput(app, options.jobs).await?;
     let goal = if engine == Engine::Postgres { 2000.0 } else { 500.0 };
     report.check(format!("{name}: no-op jobs, asked for to done"), rate, "jobs/s", Goal::AtLeast(goal));
-    Ok(())
+    backlog::measure(name, app, options.backlog, report).await
 }
 
-async fn enqueue(app: &App, jobs: usize) -> Result<Vec<Enqueued>> {
+/// Commits one job.
+pub async fn enqueue(app: &App, job: &Noop) -> Result<Enqueued> {
     let tx = app.db.begin().await?;
-    let mut enqueued = Vec::with_capacity(jobs);
-    for _ in 0..jobs {
-        enqueued.push(ledger::insert(&tx, app.clock.now(), &NewJob::of(&Noop { asked: micros() })?).await?);
-    }
+    let enqueued = ledger::insert(&tx, app.clock.now(), &NewJob::of(job)?).await?;
     tx.commit().await?;
     Ok(enqueued)
 }
@@ -120,9 +130,9 @@ async fn starts(app: &App, jobs: usize, transactional: bool) -> Result<Vec<f64>>
     let mut announced = Vec::with_capacity(jobs);
     for _ in 0..jobs {
         let asked = micros();
-        let enqueued = enqueue(app, 1).await?;
-        announced.push((enqueued[0].id, if transactional { 0 } else { micros() - asked }));
-        queue::announce(&app.redis, &enqueued).await;
+        let enqueued = enqueue(app, &Noop::now()).await?;
+        announced.push((enqueued.id, if transactional { 0 } else { micros() - asked }));
+        queue::announce(&app.redis, &[enqueued]).await;
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
     finished(app, jobs).await?;
@@ -146,8 +156,8 @@ async fn throughput(app: &App, jobs: usize) -> Result<f64> {
         let jobs = jobs / CALLERS;
         callers.spawn(async move {
             for _ in 0..jobs {
-                let enqueued = enqueue(&app, 1).await?;
-                queue::announce_soon(&app, enqueued);
+                let enqueued = enqueue(&app, &Noop::now()).await?;
+                queue::announce_soon(&app, vec![enqueued]);
             }
             anyhow::Ok(())
         });
@@ -177,27 +187,54 @@ async fn finished(app: &App, jobs: usize) -> Result<()> {
     anyhow::bail!("the jobs did not end within two minutes")
 }
 
-/// What Redis itself can do here: an EVAL that does nothing, and a list as a queue.
-async fn bare_redis(app: &App, report: &mut Report) -> Result<()> {
-    const CALLS: u32 = 20_000;
-    let script = Arc::new(redis::Script::new("return 1"));
-    let begun = Instant::now();
-    let mut callers = JoinSet::new();
-    for _ in 0..16 {
-        let (mut redis, script) = (app.redis.queue.clone(), script.clone());
-        callers.spawn(async move {
-            for _ in 0..CALLS / 16 {
-                script.key("bench").invoke_async::<i32>(&mut redis).await?;
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(done) = callers.join_next().await {
-        done??;
-    }
-    report.add("bare EVAL, 16 callers", f64::from(CALLS) / begun.elapsed().as_secs_f64(), "calls/s", "");
+/// Calls in each measurement of Redis.
+const CALLS: u32 = 20_000;
 
-    let mut consumer = app.redis.consumer()?;
+/// What a push costs beside what Redis itself can do here, on a Redis of its own that is thrown away.
+async fn pushes(report: &mut Report) -> Result<()> {
+    let server = devstack::Redis::start().await?;
+    let settings = [("REDIS_PORT".to_owned(), server.port().to_string())];
+    let redis = Redis::new(&Config::load(Sources::of(settings))?)?;
+    let bare = calls(&redis, async |redis| {
+        let script = redis::Script::new("return 1");
+        Ok(script.key("bench").invoke_async::<()>(&mut redis.queue.clone()).await?)
+    })
+    .await?;
+    report.add("bare EVAL, 16 callers", bare, "calls/s", "");
+    let pushed =
+        calls(&redis, async |redis| Ok(queue::push(redis, Queue::Mail, &[Uuid::new_v4()]).await?)).await?;
+    report.add("push of one message, which also wakes a worker, 16 callers", pushed, "calls/s", "");
+    let chunks = calls(&redis, async |redis| {
+        let ids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
+        Ok(queue::push(redis, Queue::Exports, &ids).await?)
+    })
+    .await?;
+    report.add("push of ten messages at once, 16 callers", chunks * 10.0, "messages/s", "");
+    report.check(
+        "push of one message: share of a bare EVAL",
+        100.0 * pushed / bare,
+        "%",
+        Goal::AtLeast(80.0),
+    );
+    list(&redis, report).await
+}
+
+/// Calls a second by 16 callers.
+async fn calls(redis: &Redis, call: impl AsyncFn(&Redis) -> Result<()>) -> Result<f64> {
+    let begun = Instant::now();
+    let caller = async || {
+        for _ in 0..CALLS / 16 {
+            call(redis).await?;
+        }
+        anyhow::Ok(())
+    };
+    futures::future::try_join_all((0..16).map(|_| caller())).await?;
+    Ok(f64::from(CALLS) / begun.elapsed().as_secs_f64())
+}
+
+/// A list as a queue.
+async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
+    let mut consumer = redis.consumer()?;
     let begun = Instant::now();
     let popping = tokio::spawn(async move {
         for _ in 0..CALLS {
@@ -205,16 +242,12 @@ async fn bare_redis(app: &App, report: &mut Report) -> Result<()> {
         }
         anyhow::Ok(())
     });
-    let mut redis = app.redis.queue.clone();
+    let mut redis = redis.queue.clone();
     for _ in 0..CALLS {
         redis.lpush::<_, _, ()>("bench:list", 1).await?;
     }
     popping.await??;
-    report.add(
-        "LPUSH to BRPOP, one of each",
-        f64::from(CALLS) / begun.elapsed().as_secs_f64(),
-        "items/s",
-        "",
-    );
+    let rate = f64::from(CALLS) / begun.elapsed().as_secs_f64();
+    report.add("LPUSH to BRPOP, one of each", rate, "items/s", "");
     Ok(())
 }

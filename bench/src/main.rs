@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "the figures go there")]
 
 mod api;
+mod backlog;
 mod booking;
 mod chaos;
 mod empty;

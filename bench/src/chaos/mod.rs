@@ -1,11 +1,15 @@
 //! A chaos run: real processes, faults by a seeded plan, and what was asked for against what has happened.
 
 mod calm;
+mod faults;
+mod goods;
 mod judge;
 pub mod kinds;
 mod load;
+mod people;
 mod plan;
 mod site;
+mod times;
 
 use std::{
     collections::HashMap,
