@@ -91,6 +91,8 @@ fn mail(nth: u32) -> Mail {
         text: "Hello".into(),
         html: "<p>Hello</p>".into(),
         attachment: None,
+        inline: Vec::new(),
+        unsubscribe: None,
     }
 }
 
