@@ -10,25 +10,20 @@ use devstack::Process;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use shared::{
     accounts::session,
     app::App,
     db::{Engine, at, sql},
-    jobs::{self, Context, Done, Job, NewJob, Queue, ledger, queue, status, status::Version},
+    jobs::{self, Context, Done, Job, NewJob, Queue, ledger, queue, status},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    http,
     jobs::micros,
     report::{Goal, Report, percentile, sorted},
     stage::Stage,
+    stream::Events,
 };
 
 /// What to measure.
@@ -139,68 +134,6 @@ async fn insert(app: &App, user: &User, job: &impl Job) -> Result<ledger::Enqueu
     Ok(ledger::insert(app.db.write(), app.clock.now(), &NewJob::of(job)?.owner(user.id)).await?)
 }
 
-/// An open stream of events.
-struct Events {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-struct Event {
-    version: Version,
-    state: String,
-    /// When the progress was set.
-    set: Option<i64>,
-}
-
-impl Event {
-    fn is_end(&self) -> bool {
-        !["PENDING", "PROGRESS"].contains(&self.state.as_str())
-    }
-}
-
-impl Events {
-    async fn open(address: &str, id: Uuid, user: &User, seen: Option<Version>) -> Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
-        let seen = seen.map_or_else(String::new, |seen| format!("last-event-id: {seen}\r\n"));
-        let headers = format!("authorization: Bearer {}\r\n{seen}", user.token);
-        stream
-            .write_all(&http::request(address, "GET", &format!("/api/tasks/{id}/events"), &headers, ""))
-            .await?;
-        let mut events = Self { stream, buffer: Vec::with_capacity(1024) };
-        let status = events.line().await?.context("an answer")?;
-        ensure!(status.contains(" 200 "), "{status}");
-        Ok(events)
-    }
-
-    /// The server writes no line in two pieces of a chunk, so what lies between chunks looks like lines of no meaning.
-    async fn next(&mut self) -> Result<Option<Event>> {
-        let mut version = None;
-        while let Some(line) = self.line().await? {
-            if let Some(id) = line.strip_prefix("id: ") {
-                version = id.parse().ok();
-            } else if let (Some(data), Some(version)) = (line.strip_prefix("data: "), version) {
-                let view: Value = serde_json::from_str(data)?;
-                let state = view["state"].as_str().context("a state")?.to_owned();
-                let set = view["total"].as_i64().filter(|_| view["current"].as_i64() > Some(0));
-                return Ok(Some(Event { version, state, set }));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn line(&mut self) -> Result<Option<String>> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
-            }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-}
-
 /// One job for each user, each with as many followers as may be, until all have ended.
 async fn follow(
     stage: &Stage,
@@ -213,7 +146,7 @@ async fn follow(
     for user in users {
         let id = insert(&stage.app, user, &Steps { steps: 30, pause_millis: 700 }).await?.id;
         for _ in 0..OF_A_USER {
-            let mut events = Events::open(address, id, user, None).await?;
+            let mut events = Events::open(address, id, &user.token, None).await?;
             followers.spawn(async move {
                 let mut ages = Vec::new();
                 while let Some(event) = events.next().await? {
@@ -307,7 +240,7 @@ async fn visit(id: Uuid, user: &User, addresses: &[String; 2], seed: u64) -> Vis
             visits.turns += 1;
             let patience = Duration::from_millis(chance.random_range(20..300));
             let stay = async {
-                let mut events = Events::open(&addresses[visits.turns % 2], id, user, seen).await?;
+                let mut events = Events::open(&addresses[visits.turns % 2], id, &user.token, seen).await?;
                 while let Some(event) = events.next().await? {
                     visits.backwards += usize::from(seen.is_some_and(|seen| event.version <= seen));
                     seen = Some(event.version);

@@ -16,6 +16,7 @@ mod jobs;
 mod load;
 mod report;
 mod stage;
+mod stream;
 
 use std::path::PathBuf;
 

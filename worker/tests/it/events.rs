@@ -11,7 +11,7 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     Error, Result,
     jobs::{self, Context, Done, Job, NewJob, Queue, status::Version},
@@ -215,7 +215,7 @@ on_both_at_once! {
         for _ in 0..20 {
             let id = enqueue_for(&t, asha.id, &Holds {}).await;
             let mut open = t.follow(id, &asha, None).await;
-            while open.next().await.unwrap().data["current"] != Value::from(1) {}
+            while open.next().await.unwrap().data["current"] != 1 {}
             let asked = Instant::now();
             assert!(jobs::cancel(&t.app, id).await.unwrap());
             assert_eq!(states(&open.rest().await).last(), Some(&"CANCELLED"));
