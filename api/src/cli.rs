@@ -12,7 +12,11 @@ use shared::{
     cache::{self, Group},
     config::{Config, Environment, Sources},
     demo::{self, Plan, Size, Span},
-    maintenance::integrity,
+    maintenance::{
+        clear::{self, Scope},
+        integrity,
+        reset::{self, Removed},
+    },
     settings, telemetry,
 };
 use tokio::{
@@ -46,6 +50,15 @@ enum Command {
     Config(ConfigCommand),
     /// Check on live data that it is sound; fails when a rule is broken.
     Integrity,
+    /// Caches, counters and rate limits in Redis.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Delete all data but the administrators; needs ALLOW_RESET=true, never possible in production.
+    Reset {
+        /// Confirm it by the words: delete all data.
+        #[arg(long)]
+        confirm: String,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Fill an empty database with a simulated car park.
@@ -72,6 +85,16 @@ enum AdminCommand {
         /// The login.
         #[arg(long)]
         email: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum CacheCommand {
+    /// Clear them; sessions and jobs stay.
+    Clear {
+        /// What to clear.
+        #[arg(long, value_parser = ["cache", "counters", "rate_limits"], default_value = "cache")]
+        scope: Vec<String>,
     },
 }
 
@@ -119,6 +142,8 @@ impl Cli {
                 print("the settings are fine")
             }
             Command::Integrity => check_integrity(config).await,
+            Command::Cache(CacheCommand::Clear { scope }) => clear_cache(config, &scope).await,
+            Command::Reset { confirm } => reset(config, &confirm).await,
             Command::Seed(plan) => seed(config, plan).await,
         }
     }
@@ -196,6 +221,23 @@ async fn check_integrity(config: Config) -> anyhow::Result<()> {
         0 => print("the data is sound"),
         broken => bail!("{broken} of {} rules are broken", checks.len()),
     }
+}
+
+async fn clear_cache(config: Config, names: &[String]) -> anyhow::Result<()> {
+    let app = App::connect(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let scopes: Vec<Scope> = names.iter().filter_map(|name| Scope::named(name)).collect();
+    let cleared = clear::clear(&app, None, &scopes).await;
+    app.db.close().await;
+    print(&format!("{} keys cleared", cleared.map_err(|error| anyhow::anyhow!(error.chain()))?))
+}
+
+async fn reset(config: Config, confirm: &str) -> anyhow::Result<()> {
+    let app = started(config).await?;
+    let removed = reset::reset(&app, None, confirm).await;
+    app.db.close().await;
+    let Removed { rows, keys, files } = removed.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let keys = keys.map_or_else(|| "no keys, Redis is away".to_owned(), |keys| format!("{keys} keys"));
+    print(&format!("deleted: {rows} rows, {files} files, {keys}; the administrators are still there"))
 }
 
 async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {

@@ -23,6 +23,7 @@ pub mod routes;
 pub(crate) mod schemas;
 pub mod spots;
 pub mod tasks;
+pub mod upkeep;
 pub mod user_reports;
 pub mod users;
 

@@ -8,7 +8,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     accounts, activity, admin, bookings, export_json, exports, health, lots, openapi, reports, reservations,
-    spots, tasks, user_reports, users,
+    spots, tasks, upkeep, user_reports, users,
 };
 
 #[derive(OpenApi)]
@@ -50,6 +50,7 @@ fn resources() -> OpenApiRouter<App> {
         .merge(user_reports::routes())
         .merge(tasks::routes())
         .merge(admin::routes())
+        .merge(upkeep::routes())
         .merge(health::routes())
 }
 

@@ -162,6 +162,19 @@ fn manager(client: Client, response_timeout: Duration) -> Result<ConnectionManag
 pub struct Keys<'a>(&'a str);
 
 impl Keys<'_> {
+    /// What every key of ours begins with.
+    #[must_use]
+    pub fn prefix(self) -> String {
+        format!("{}:", self.0)
+    }
+
+    /// What SCAN is asked for to find keys of ours that go on like this: `cache:*`.
+    #[must_use]
+    pub fn pattern(self, rest: &str) -> String {
+        let literal = |c: char| if "*?[]\\^-".contains(c) { format!("\\{c}") } else { c.to_string() };
+        format!("{}:{rest}", self.0.chars().map(literal).collect::<String>())
+    }
+
     /// Database 0, string, 1 s: who a session belongs to.
     #[must_use]
     pub fn session(self, id: Uuid) -> String {
@@ -232,5 +245,16 @@ impl Keys<'_> {
     #[must_use]
     pub fn mail(self, key: &str) -> String {
         format!("{}:mail:{key}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_searched_for_as_it_is_written() {
+        assert_eq!(Keys("parkade").pattern("cache:*"), "parkade:cache:*");
+        assert_eq!(Keys("a*[b]?\\").pattern("job:*"), "a\\*\\[b\\]\\?\\\\:job:*");
     }
 }

@@ -80,6 +80,7 @@ pub const SETTINGS: &[Setting] = &[
         "TRUSTED_PROXIES",
         "Addresses of reverse proxies, separated by commas, whose X-Forwarded-For tells a caller's address",
     ),
+    setting("ALLOW_RESET", "false", "Let administrators delete all data; never possible in production"),
     unset("ADMIN_EMAIL", "Mail address of the first administrator, made at start when absent"),
     unset("ADMIN_PASSWORD", "Password of the first administrator"),
     unset("MAIL_SERVER", "SMTP server; without one, mails are written to MAIL_FOLDER"),

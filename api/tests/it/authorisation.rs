@@ -43,7 +43,11 @@ const fn admin(status: u16) -> Statuses {
 /// that are made for each caller anew.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 53] = [
+    ("POST /admin/cache/clear", "/admin/cache/clear", "", admin(200)),
+    ("POST /admin/clear-cache", "/admin/clear-cache", r#"{"scope":["cache"]}"#, admin(200)),
+    ("GET /admin/redis-dashboard", "/admin/redis-dashboard", "", admin(200)),
+    ("POST /admin/reset-database", "/admin/reset-database", r#"{"confirm":"delete all data"}"#, admin(409)),
     ("GET /admin/integrity", "/admin/integrity", "", admin(200)),
     (
         "POST /auth/login",

@@ -30,6 +30,7 @@ mod reservations;
 mod spots;
 mod starting;
 mod support;
+mod upkeep;
 mod user_deletion;
 mod users;
 mod wrap;

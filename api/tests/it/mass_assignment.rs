@@ -137,6 +137,11 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
     s.step("POST /export/csv/request", 0, asha, json!({ "lot_id": lot })).await;
     s.step("POST /tasks/{task}", 0, asha, json!({})).await;
 
+    for clear in ["POST /admin/clear-cache", "POST /admin/cache/clear"] {
+        s.step(clear, 0, asha, json!({})).await;
+    }
+    s.step("POST /admin/reset-database", 0, boss, json!({ "confirm": "delete all data" })).await;
+
     // What is the administrators', by a driver and then by one of them, who counts nothing and numbers nothing either.
     for who in [asha, boss] {
         s.step("POST /users", 0, who, form("Nila")).await;

@@ -223,7 +223,10 @@ testkit::on_both! {
             for (property, schema) in body.properties {
                 let types = schema["type"].to_string();
                 let number = types.contains("integer") || types.contains("number");
-                let mut wrong = vec![json!({}), json!([]), json!([1]), json!({ "a": 1 })];
+                let mut wrong = vec![json!({}), json!([1]), json!({ "a": 1 })];
+                if !types.contains("array") {
+                    wrong.push(json!([]));
+                }
                 if !types.contains("boolean") {
                     wrong.push(json!(true));
                 }
@@ -252,7 +255,8 @@ testkit::on_both! {
                     let answer = world.send(&operation, Some("application/json"), Value::Object(sent).to_string()).await;
                     eprintln!("{} {}: {property} = {value}", operation.method, operation.path);
                     answer.problem(400, "invalid");
-                    assert_eq!(answer.body["errors"][0]["pointer"], format!("/{property}"), "{}", answer.text);
+                    let pointer = answer.body["errors"][0]["pointer"].as_str().unwrap();
+                    assert_eq!(pointer.split('/').nth(1), Some(property.as_str()), "{}", answer.text);
                 }
             }
         }

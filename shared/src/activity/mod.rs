@@ -26,6 +26,10 @@ pub enum Kind {
     Export,
     /// Was sent a mail.
     Notification,
+    /// Cleared caches, counters or limits.
+    Clear,
+    /// Deleted all data.
+    Reset,
 }
 
 impl Kind {
@@ -39,6 +43,8 @@ impl Kind {
             Self::Release => "release",
             Self::Export => "export",
             Self::Notification => "notification",
+            Self::Clear => "clear",
+            Self::Reset => "reset",
         }
     }
 }

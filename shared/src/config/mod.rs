@@ -70,6 +70,8 @@ pub struct Config {
     pub longest_reservation: TimeDelta,
     /// `RESERVATION_NO_SHOW_MINUTES`.
     pub no_show_after: TimeDelta,
+    /// `ALLOW_RESET`.
+    pub allow_reset: bool,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
     pub admin: Option<Admin>,
     /// The mail server and the sender.
@@ -227,6 +229,7 @@ impl Config {
         let jwt_secret = from.parse("JWT_SECRET_KEY", |key| {
             if key.len() >= 32 { Ok(SecretString::from(key)) } else { Err("must have at least 32 bytes") }
         });
+        let allow_reset = from.parse("ALLOW_RESET", sources::yes_or_no);
         let admin = Self::admin(from);
         let [users, parking, reservations, reports] =
             ["CACHE_USER_TTL", "CACHE_PARKING_TTL", "CACHE_RESERVATIONS_TTL", "CACHE_DEFAULT_TTL"]
@@ -270,6 +273,7 @@ impl Config {
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             longest_reservation: longest_reservation?,
             no_show_after: no_show_after?,
+            allow_reset: allow_reset?,
             admin,
             mail: mail?,
             schedules: schedules?,

@@ -1,7 +1,10 @@
 //! Looking after the data: is it sound, and how much of it is there.
 
 pub mod cleanup;
+pub mod clear;
+pub mod dashboard;
 pub mod integrity;
+pub mod reset;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ConnectionTrait;
