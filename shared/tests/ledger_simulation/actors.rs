@@ -411,11 +411,11 @@ impl World {
             world.check_write(id, token, closed);
             if closed {
                 world.check_close(id, verdict, before);
-                if let Some((id, row)) = follower {
-                    if world.ledger.insert(id, row) == id {
-                        world.counts.jobs += 1;
-                        world.tracks.insert(id, Track::committed());
-                    }
+                if let Some((id, row)) = follower
+                    && world.ledger.insert(id, row) == id
+                {
+                    world.counts.jobs += 1;
+                    world.tracks.insert(id, Track::committed());
                 }
             }
             closed

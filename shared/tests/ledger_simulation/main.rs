@@ -2,6 +2,8 @@
 //!
 //! `SEED=17 cargo test -p shared --test ledger_simulation simulation -- --nocapture` plays one seed again, step by step.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
+
 mod actors;
 mod checks;
 mod differential;

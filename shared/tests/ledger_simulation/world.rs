@@ -145,7 +145,7 @@ impl World {
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.loud {
-            println!("{} {}", self.now.format("%H:%M:%S%.3f"), what());
+            eprintln!("{} {}", self.now.format("%H:%M:%S%.3f"), what());
         }
     }
 
