@@ -17,7 +17,7 @@ const UP: &[&str] = &[
     "ALTER TABLE email_deliveries ADD COLUMN channel TEXT NOT NULL DEFAULT 'mail'
         CHECK (channel IN ('mail', 'chat', 'sms'))",
     "CREATE INDEX email_deliveries_by_job ON email_deliveries (job_id)",
-    "CREATE INDEX jobs_dead ON jobs (finished_at) WHERE state = 'failed'",
+    "CREATE INDEX jobs_dead_by_end ON jobs (finished_at) WHERE state = 'failed'",
 ];
 
 #[async_trait::async_trait]
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
         ddl::run(
             manager,
             &[
-                "DROP INDEX jobs_dead",
+                "DROP INDEX jobs_dead_by_end",
                 "DROP INDEX email_deliveries_by_job",
                 "ALTER TABLE email_deliveries DROP COLUMN channel",
                 "DROP TABLE alerts",

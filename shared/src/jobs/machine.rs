@@ -195,6 +195,7 @@ impl Ledger {
         row.worker = Some(worker.to_owned());
         row.lease = Some(Lease { token, until: now + lease });
         row.started_at = Some(now);
+        row.progress = (0, 0);
         Some(row)
     }
 
