@@ -60,8 +60,10 @@ impl Evidence<'_> {
             rows.iter().filter_map(|row| Some((row.job_id?, row))).collect();
         let mail_jobs = self.rows.values().filter(|row| row.kind.starts_with("send-"));
         let dead = mail_jobs.clone().filter(|row| row.state == "failed");
+        // A row that says "sent" was written by the run whose lease was lost while it waited for the database.
         let explained = |row: &&job::Model| {
-            of.get(&row.id).is_some_and(|mail| ["refused", "ambiguous"].contains(&mail.state.as_str()))
+            of.get(&row.id)
+                .is_some_and(|mail| ["refused", "ambiguous", "sent"].contains(&mail.state.as_str()))
                 || row.error.as_deref() == Some(POISON)
         };
         let unexplained: Vec<String> =

@@ -117,8 +117,9 @@ async fn storm(site: &Arc<Site>, load: &Arc<Load>, plan: &Plan, seed: u64, lengt
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    let mut calm = Calm { beside_poison: calm::beside_poison(site).await?, ..Calm::default() };
-    calm.settled = calm::settle(site, SETTLED).await?;
+    let mut calm = Calm { settled: calm::settle(site, SETTLED).await?, ..Calm::default() };
+    // Only now, or those beside the poison would wait for the backlog of the storm.
+    calm.beside_poison = calm::beside_poison(site).await?;
     calm::measure(site, &mut calm).await?;
     calm::settle(site, SETTLED).await?;
     site.background.close();
