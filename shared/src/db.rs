@@ -1,6 +1,9 @@
 //! The database connection and the few places where the two engines differ.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -219,16 +222,30 @@ fn postgres_pool(connections: u32) -> PgPoolOptions {
         .test_before_acquire(false)
 }
 
+/// A new file becomes one with a write-ahead log, and where several processes want that at once, SQLite tells all but one
+/// that it is busy without waiting; so the others try again.
 async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(|error| {
-            Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database"))
-        })
+    const BUSY: &str = "5";
+    let is_busy =
+        |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(BUSY));
+    let begun = Instant::now();
+    loop {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_with(options.clone());
+        match pool.await {
+            Err(error) if is_busy(&error) && begun.elapsed() < ACQUIRE_TIMEOUT => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => {
+                return opened.map_err(|error| {
+                    Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database"))
+                });
+            }
+        }
+    }
 }
 
 /// How often a transaction is begun anew that PostgreSQL gave up for the sake of another one.

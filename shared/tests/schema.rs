@@ -336,7 +336,9 @@ async fn migrating_from_many_connections_at_once_happens_once() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     let postgres = testkit::postgres().await.create_database("many_at_once").await.unwrap();
-    for url in [sqlite, postgres] {
+    // A new file of SQLite is made many times, because few of those who come together meet.
+    let files = (0..20).map(|n| sqlite.replace("a.db", &format!("{n}.db")));
+    for url in files.chain([postgres]) {
         let tasks: Vec<_> = (0..6)
             .map(|_| {
                 let url = url.clone();

@@ -1,6 +1,11 @@
 //! `parkade-worker test-email`: one mail at once, with the settings at hand, telling step by step what works.
 
-use shared::{clock::Clock, config::Config, mailer::Mailer, notifications};
+use shared::{
+    clock::Clock,
+    config::{Config, Encryption},
+    mailer::Mailer,
+    notifications,
+};
 
 /// Sends a mail to `address`. Neither the database nor Redis is needed.
 ///
@@ -12,10 +17,17 @@ pub async fn run(config: &Config, address: &str) -> anyhow::Result<()> {
     let mail = notifications::test_mail(config, Clock::System.now(), address).map_err(explained)?;
     if let Some(server) = &config.mail.server {
         let (port, encryption) = (config.mail.port, config.mail.encryption());
-        say(&format!("trying {server}:{port}, encryption: {encryption:?}"));
+        let encryption = match encryption {
+            Encryption::Never => "in clear",
+            Encryption::StartTls => "with STARTTLS",
+            Encryption::FromStart => "with TLS from the first byte",
+        };
+        say(&format!("trying {server}:{port}, {encryption}"));
     }
     mailer.try_out(&mail, &mut say).await?;
-    say("the test mail is on its way");
+    if config.mail.server.is_some() {
+        say("the test mail is on its way");
+    }
     Ok(())
 }
 

@@ -7,9 +7,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use devstack::{Behaviour, Mode, Process};
+use sea_orm::ConnectionTrait;
+use shared::db::{at, sql};
 
 use super::{
-    kinds::{Poison, micros},
+    kinds::{Poison, TICKS, micros},
     plan::Fault,
     site::Site,
 };
@@ -161,6 +163,10 @@ impl Site {
         for proxy in [&self.mail, &self.worker_redis, &self.api_redis] {
             proxy.set(Mode::Pass).await?;
         }
+        // Or there would always be one more job.
+        let (db, now) = (self.app.db.write(), at(self.app.clock.now()));
+        let text = "UPDATE schedules SET paused_at = $1 WHERE name = $2";
+        db.execute_raw(sql(db, text, [now, TICKS.into()])).await?;
         Ok(())
     }
 }

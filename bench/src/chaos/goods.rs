@@ -58,7 +58,11 @@ impl Evidence<'_> {
     fn mail_jobs(&mut self, rows: &[email_delivery::Model]) {
         let of: HashMap<Uuid, &email_delivery::Model> =
             rows.iter().filter_map(|row| Some((row.job_id?, row))).collect();
-        let mail_jobs = self.rows.values().filter(|row| row.kind.starts_with("send-"));
+        // Those that turned out to be needless have no row.
+        let is_skipped =
+            |row: &job::Model| row.result.as_deref().is_some_and(|text| text.contains("skipped"));
+        let mail_jobs = self.rows.values().filter(|row| row.queue == "mail" && row.kind.starts_with("send-"));
+        let mail_jobs = mail_jobs.filter(|row| !is_skipped(row));
         let dead = mail_jobs.clone().filter(|row| row.state == "failed");
         // A row that says "sent" was written by the run whose lease was lost while it waited for the database.
         let explained = |row: &&job::Model| {

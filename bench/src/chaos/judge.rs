@@ -3,18 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Result;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use shared::{
     db::sql,
-    entities::job,
-    jobs::policy::{MAX_CRASHES, POISON},
+    entities::{cron_tick, job},
+    jobs::{
+        Job,
+        policy::{MAX_CRASHES, POISON},
+    },
     maintenance::integrity,
 };
 use uuid::Uuid;
 
 use super::{
     calm::Calm,
-    kinds::{self, Event, Line},
+    kinds::{self, Event, Line, TICKS, Tick},
     load::Load,
     site::Site,
 };
@@ -49,6 +53,7 @@ impl<'a> Evidence<'a> {
         self.promises()?;
         self.changes().await?;
         self.runs();
+        self.ticks().await?;
         self.mails().await?;
         self.exports()?;
         self.recovery();
@@ -148,6 +153,26 @@ impl<'a> Evidence<'a> {
         let rows = db.query_all_raw(sql(db, text, [])).await?;
         let ids: Result<Vec<i64>, _> = rows.iter().map(|row| row.try_get("", "id")).collect();
         Ok(ids?.into_iter().map(|id| id.to_string()).collect())
+    }
+
+    /// Each tick of the schedule is one job, whoever proposed it.
+    async fn ticks(&mut self) -> Result<()> {
+        let ticks = cron_tick::Entity::find().filter(cron_tick::Column::Name.eq(TICKS));
+        let ticks = ticks.all(self.site.app.db.read()).await?;
+        let mut jobs: BTreeMap<DateTime<Utc>, Vec<Uuid>> = BTreeMap::new();
+        for row in self.rows.values().filter(|row| row.kind == Tick::NAME) {
+            jobs.entry(serde_json::from_str::<Tick>(&row.payload)?.due).or_default().push(row.id);
+        }
+        let is_its_job = |tick: &cron_tick::Model| {
+            jobs.get(&tick.tick).is_some_and(|ids| ids.as_slice() == tick.job_id.as_slice())
+        };
+        let wrong = ticks.iter().filter(|tick| !is_its_job(tick)).map(|tick| tick.tick.to_string()).collect();
+        let known: BTreeSet<_> = ticks.iter().map(|tick| tick.tick).collect();
+        let unknown = jobs.keys().filter(|due| !known.contains(due)).map(ToString::to_string).collect();
+        self.count("ticks of a schedule", ticks.len());
+        self.none("ticks with other than their one job", wrong);
+        self.none("jobs without a tick", unknown);
+        Ok(())
     }
 
     /// The journal of the workers against the ledger.

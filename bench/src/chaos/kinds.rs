@@ -9,12 +9,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
     app::App,
     config::{Config, Sources},
-    jobs::{Context, Done, Job, Queue},
+    jobs::{
+        Context, Done, Job, NewJob, Queue,
+        schedule::{Proposer, Schedule},
+        timetable::Timetable,
+    },
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +40,27 @@ pub struct Upkeep {}
 /// Ends its worker.
 #[derive(Serialize, Deserialize)]
 pub struct Poison {}
+
+/// What the schedule of these workers asks for.
+#[derive(Serialize, Deserialize)]
+pub struct Tick {
+    /// When it was due.
+    pub due: DateTime<Utc>,
+}
+
+/// The schedule, which every worker proposes beside the real ones.
+pub const TICKS: &str = "chaos-ticks";
+
+impl Job for Tick {
+    const NAME: &'static str = "chaos-tick";
+    const QUEUE: Queue = Queue::Mail;
+
+    async fn run(&self, context: &Context) -> shared::Result<Done> {
+        note(context, Event::Begin)?;
+        note(context, Event::End)?;
+        Ok(Done::with(json!({ "attempt": context.attempt })))
+    }
+}
 
 impl Job for Work {
     const NAME: &'static str = "chaos-work";
@@ -147,8 +173,21 @@ pub async fn worker(options: &Options) -> Result<()> {
         terminate.recv().await;
         stopped.cancel();
     });
-    let registry = Registry::default().with::<Work>().with::<Upkeep>().with::<Poison>();
+    tokio::spawn(propose(app.clone()));
+    let registry = Registry::default().with::<Work>().with::<Upkeep>().with::<Poison>().with::<Tick>();
     Worker::new(app.clone(), registry).run(stop).await;
     app.finish().await;
     Ok(())
+}
+
+/// Proposes a tick every ten seconds, until the schedule is paused.
+async fn propose(app: App) -> Result<()> {
+    let timetable = Timetable::new("*/10 * * * * *", app.config.zone)?;
+    let schedule = Schedule { name: TICKS, timetable, job: |due| NewJob::of(&Tick { due }) };
+    let mut proposer = Proposer::new(app, [schedule]);
+    loop {
+        // What fails is proposed at the next look.
+        let _ = proposer.look().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chat::PostToChat,
-    delivery::{Letter, deliver},
+    delivery::{Letter, compose, deliver},
 };
 use crate::{
     config::Config,
@@ -84,11 +84,12 @@ impl Job for SendNotice {
 /// # Errors
 /// [`crate::Error::Internal`] when the template is broken.
 pub fn test_mail(config: &Config, now: DateTime<Utc>, address: &str) -> Result<Mail> {
-    let values = context! {
-        name => "administrator", public_url => &config.public_url, title => "A test mail from Parkade",
-        facts => [("Sent", super::shown(now, config.zone))],
+    let letter = Letter {
+        kind: "notice",
+        values: context! { title => "A test mail from Parkade", facts => [("Sent", super::shown(now, config.zone))] },
+        ..Letter::default()
     };
-    let rendered = Templates::new()?.render("notice", values)?;
+    let (rendered, unsubscribe) = compose(&Templates::new()?, config, &letter, "administrator")?;
     Ok(Mail {
         to_name: String::new(),
         to_address: address.to_owned(),
@@ -99,6 +100,6 @@ pub fn test_mail(config: &Config, now: DateTime<Utc>, address: &str) -> Result<M
         html: rendered.html,
         attachment: None,
         inline: Vec::new(),
-        unsubscribe: None,
+        unsubscribe,
     })
 }
