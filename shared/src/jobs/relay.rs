@@ -25,6 +25,10 @@ const HEAD_START: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE_WITH_EMPTY_QUEUE: Duration = Duration::from_secs(1);
 
+/// A job that has been run before is mostly one whose worker has died, and its message may have gone with another one.
+/// There are few of these, so a message too many costs little.
+const PATIENCE_AFTER_A_RUN: Duration = Duration::from_secs(2);
+
 /// The sweeper of one queue in one worker. Every worker has one; a job pushed twice is claimed once.
 #[derive(Debug)]
 pub struct Relay {
@@ -77,7 +81,9 @@ impl Relay {
             return Ok(tidied >= TIDY_BATCH);
         }
         let patience = if waiting == 0 { PATIENCE_WITH_EMPTY_QUEUE } else { PATIENCE };
-        self.pushed.retain(|_, at| at.elapsed() < patience);
+        let patience_for =
+            |job: &Due| if job.attempt > 0 { patience.min(PATIENCE_AFTER_A_RUN) } else { patience };
+        self.pushed.retain(|job, at| at.elapsed() < patience_for(job));
         let asked = room + self.pushed.len() as u64;
         let due = backlog::due(&app.db, app.clock.now(), HEAD_START, queue, asked).await?;
         // What is not due any more has been claimed.

@@ -92,8 +92,8 @@ const RULES: [(&str, &str); 12] = [
     ),
     (
         "a mail to a user has its user",
-        "SELECT j.kind || ' ' || j.unique_key AS offender FROM jobs j LEFT JOIN users u ON u.id = j.owner_id
-         WHERE j.queue = 'mail' AND u.id IS NULL",
+        "SELECT j.kind || ' ' || COALESCE(j.unique_key, '') AS offender FROM jobs j LEFT JOIN users u ON u.id = j.owner_id
+         WHERE j.queue = 'mail' AND j.kind LIKE 'send-%' AND u.id IS NULL",
     ),
 ];
 
