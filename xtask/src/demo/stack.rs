@@ -11,10 +11,14 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{client::Client, show::Show, state::State};
+use super::{
+    client::{Client, text},
+    show::Show,
+    state::State,
+};
 
 /// The accounts that the simulated data has.
-const ADMIN: &str = "admin@parkade.test";
+pub(super) const ADMIN: &str = "admin@parkade.test";
 const DRIVER: &str = "driver@parkade.test";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -93,6 +97,16 @@ impl Stack {
         show.result("logs", self.folder.join("logs").display());
         show.result("files", self.folder.display());
         println!();
+    }
+
+    /// A client logged in as the administrator, whose password is an earlier demo's where the database is.
+    pub(super) async fn administrator(&self) -> Result<Option<Client>> {
+        if !self.logins.contains(&ADMIN) {
+            return Ok(None);
+        }
+        let body = json!({ "email": ADMIN, "password": self.state.secrets.password });
+        let answer = self.client.post("/api/auth/login", &body, reqwest::StatusCode::OK).await?;
+        Ok(Some(self.client.clone().with_token(text(&answer, "/token")?.to_owned())))
     }
 
     /// The name of the process that ends first.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{
     client::{Client, number, text},
     show::{Show, Steps},
-    stack::Stack,
+    stack::{ADMIN, Stack},
     state::random,
 };
 
@@ -41,6 +41,7 @@ pub(super) async fn tell(show: &Show, stack: &Stack) -> Result<()> {
     download(&mut steps, &driver, &export).await?;
     mail(&mut steps, stack, &driver, "Export-ready mail", "export is ready").await?;
     count_mails(&mut steps, stack, &driver).await?;
+    remind(&mut steps, stack).await?;
     println!();
     show.line("the main job went well");
     Ok(())
@@ -196,6 +197,21 @@ async fn count_mails(steps: &mut Steps<'_>, stack: &Stack, driver: &Driver) -> R
     };
     steps.run("Every mail came once", counting).await?;
     steps.show.result("mails", format!("{MAILS}: welcome, confirmation, receipt, export"));
+    Ok(())
+}
+
+/// An administrator does not wait for the evening, and hears what came of it.
+async fn remind(steps: &mut Steps<'_>, stack: &Stack) -> Result<()> {
+    let Some(client) = stack.administrator().await? else { return Ok(()) };
+    let admin = Driver { client, email: ADMIN.to_owned() };
+    let body = json!({});
+    let answer = admin.client.post("/api/tasks/test-daily-reminder", &body, StatusCode::ACCEPTED);
+    let answer = steps.run("As an administrator, run the reminders now", answer).await?;
+    follow(steps, &admin, text(&answer, "/task_id")?).await?;
+    mail(steps, stack, &admin, "Summary mail", "Reminders").await?;
+    let reminders = stack.sink.messages();
+    let reminders = reminders.iter().filter(|mail| mail.header("List-Unsubscribe").is_some());
+    steps.show.result("reminders", reminders.count());
     Ok(())
 }
 
