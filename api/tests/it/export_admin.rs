@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{clock::Clock, db::at};
-use testkit::{Answer, Driver, TestApp};
+use testkit::{Answer, Driver, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{at_once, change, noon, number, plain};
@@ -233,6 +233,30 @@ testkit::on_both! {
         for id in ids {
             result(&t, &asha, &json!(id)).await;
             download(&t, &asha, id).await.expect(200);
+        }
+    }
+}
+
+testkit::on_both! {
+    async fn an_export_of_administrators_that_fails_says_so_to_the_log_and_not_to_them(t: TestApp) {
+        let admin = t.admin().await;
+        let (process, base) = Processes::of(&t, &[]).api().await;
+        let get = async |path: &str| {
+            t.send(reqwest::Client::new().get(format!("{base}{path}")).bearer_auth(&admin.token)).await
+        };
+        let paths = ["/export/parking-details", "/export/monthly-report"];
+        change(&t, "ALTER TABLE reservations RENAME TO mislaid", []).await.unwrap();
+        for path in paths {
+            let answer = get(path).await;
+            answer.problem(500, "internal");
+            assert!(!answer.text.contains("reservations") && !answer.text.to_lowercase().contains("sql"), "{}", answer.text);
+            let (log, id) = (process.log(), answer.body["request_id"].as_str().unwrap().to_owned());
+            let told = log.lines().find(|line| line.contains(&id) && line.contains("reservations"));
+            assert!(told.is_some(), "{path} is not explained in the log:\n{log}");
+        }
+        change(&t, "ALTER TABLE mislaid RENAME TO reservations", []).await.unwrap();
+        for path in paths {
+            get(path).await.expect(200);
         }
     }
 }
