@@ -118,6 +118,9 @@ pub(crate) struct SessionView {
     #[serde(with = "wire")]
     expires_at: DateTime<Utc>,
     user_agent: Option<String>,
+    /// When it was last in use, to the minute; null when that is unknown.
+    #[serde(with = "wire::option")]
+    last_active_at: Option<DateTime<Utc>>,
     /// Whether this request came by it.
     current: bool,
 }
@@ -193,12 +196,13 @@ pub(crate) async fn list_sessions(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
 ) -> Answer<Json<Sessions>> {
-    let sessions = session::list(&app, who.user_id).await?.into_iter().map(|row| SessionView {
-        id: row.id,
-        created_at: row.created_at,
-        expires_at: row.expires_at,
-        user_agent: row.user_agent,
-        current: row.id == who.session_id,
+    let sessions = session::list(&app, who.user_id).await?.into_iter().map(|session| SessionView {
+        id: session.row.id,
+        created_at: session.row.created_at,
+        expires_at: session.row.expires_at,
+        user_agent: session.row.user_agent,
+        last_active_at: session.last_active_at,
+        current: session.row.id == who.session_id,
     });
     Ok(Json(Sessions { msg: "your sessions", sessions: sessions.collect() }))
 }

@@ -287,7 +287,7 @@ pub(crate) async fn list_reservations_of_user(
     let recipe = Recipe {
         key: format!("user_reservations:{id}"),
         groups: vec![Group::Catalog, Group::User(id)],
-        ttl: app.config.cache_ttl.reservations,
+        ttl: app.config.cache.reservations,
     };
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
         let user = accounts::by_id(&app, id).await?.username;

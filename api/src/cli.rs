@@ -168,6 +168,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let address = app.config.http_addr;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
+    app.tasks.spawn(api::lots::warm(app.clone()));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let followers = app.followers.clone();
     let stop = async move {

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     app::App,
-    cache::{Entry, Group, Recipe},
+    cache::{self, Entry, Group, Load, Recipe},
     idempotency::Kept,
     lots::{self, Lot, LotChange, NewLot},
     money::Money,
+    page::Page,
 };
 use utoipa::{
     IntoParams, ToSchema,
@@ -189,18 +190,31 @@ pub(crate) async fn list_lots(
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
-    cached::list(&app, &headers, &paging, recipe(&app, "parking_lots:all".into()), |app, page| async move {
-        let list = lots::list(&app, &page).await?;
-        let next = list.next(|lot| lot.id);
-        let lots = list.items.into_iter().map(LotView::from).collect();
-        cached::part(next, &Lots { msg: "parking lots", lots })
-    })
-    .await
+    cached::list(&app, &headers, &paging, recipe(&app, ALL.into()), all_lots).await
+}
+
+/// What everybody asks for first.
+const ALL: &str = "parking_lots:all";
+
+async fn all_lots(app: App, page: Page) -> shared::Result<Entry> {
+    let list = lots::list(&app, &page).await?;
+    let next = list.next(|lot| lot.id);
+    let lots = list.items.into_iter().map(LotView::from).collect();
+    cached::part(next, &Lots { msg: "parking lots", lots })
+}
+
+/// Has the list of lots ready before anybody asks for it. What goes wrong is told to whoever asks first.
+pub async fn warm(app: App) {
+    let loader = app.clone();
+    let load: Load = Box::new(move || Box::pin(all_lots(loader.clone(), Page::default())));
+    if let Err(error) = cache::get(&app, recipe(&app, ALL.into()), load).await {
+        tracing::debug!(error = error.chain(), "the list of lots is not warm");
+    }
 }
 
 /// What shows lots depends on how administrators describe them, and on who books.
 fn recipe(app: &App, key: String) -> Recipe {
-    Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache_ttl.parking }
+    Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache.parking }
 }
 
 /// Read one open lot.

@@ -259,7 +259,7 @@ pub(crate) async fn read_reports(State(app): State<App>, _: Admin, headers: Head
         // Another day, another report.
         key: format!("reports:{}", app.clock.now().with_timezone(&app.config.zone).date_naive()),
         groups: vec![Group::Catalog, Group::Occupancy, Group::Users],
-        ttl: app.config.cache_ttl.reports,
+        ttl: app.config.cache.reports,
     };
     let load = |app: App| async move { cached::entry(&Report::of(admin::report(&app).await?)) };
     let looker = app.clone();

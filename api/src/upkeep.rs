@@ -1,11 +1,12 @@
 //! Redis for whoever runs it: what it holds, clearing it, and emptying everything for a demonstration.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use serde::{Deserialize, Serialize};
 use shared::{
     app::App,
+    cache::Recipe,
     maintenance::{
         clear::{self, Scope},
         dashboard::{self, Dashboard},
@@ -17,6 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::Admin,
+    cached::{self, IfNoneMatch},
     extract::{Json as Body, OptionalJson},
     problem::Answer,
     reports::{Data, ratio, rounded},
@@ -104,6 +106,7 @@ pub(crate) struct CacheInfo {
     total_keys: i64,
     cached_answers: i64,
     cached_parking_lots: i64,
+    /// Those that were in use in the last 12 hours.
     active_sessions: i64,
     rate_limits_active: i64,
     /// Whether all keys were looked at; else the counts are of a part.
@@ -235,13 +238,25 @@ pub(crate) struct WasReset {
     status: &'static str,
 }
 
-/// Show what Redis is, counts and stores.
-#[utoipa::path(get, path = "/admin/redis-dashboard", tag = "admin", security(("bearer" = ["admin"])), responses(
+/// However many watch, Redis is looked through once in this time.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// Show what Redis is, counts and stores, as of at most two seconds ago.
+#[utoipa::path(get, path = "/admin/redis-dashboard", tag = "admin", security(("bearer" = ["admin"])), params(IfNoneMatch), responses(
     (status = 200, description = "Everything about Redis", body = Data<RedisBoard>),
     (status = 503, description = "Redis is away"),
 ))]
-pub(crate) async fn read_dashboard(State(app): State<App>, _: Admin) -> Answer<Json<Data<RedisBoard>>> {
-    Ok(Json(Data { msg: "Redis", data: dashboard::read(&app).await?.into() }))
+pub(crate) async fn read_dashboard(
+    State(app): State<App>,
+    _: Admin,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let recipe = Recipe { key: "dashboard:redis".into(), groups: Vec::new(), ttl: GLANCE };
+    cached::answer(&app, &headers, recipe, |app| async move {
+        let data = RedisBoard::from(dashboard::read(&app).await?);
+        cached::entry(&Data { msg: "Redis", data })
+    })
+    .await
 }
 
 /// Clear caches, counters or rate limits; sessions and jobs stay.

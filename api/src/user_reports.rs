@@ -193,7 +193,7 @@ pub(crate) async fn read_user_report(
 
 /// What shows a user's reservations depends on these, on the user, and on the names of lots.
 fn recipe(app: &App, kind: &str, which: &str, user_id: i64) -> Recipe {
-    let ttl = app.config.cache_ttl.reports;
+    let ttl = app.config.cache.reports;
     Recipe { key: format!("{kind}:{which}"), groups: vec![Group::Catalog, Group::User(user_id)], ttl }
 }
 

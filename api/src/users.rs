@@ -9,18 +9,19 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
-    accounts::{self, Changes, Registration, User},
+    accounts::{self, Changes, Registration, User, Wanted},
     app::App,
-    cache::{Group, Recipe},
+    cache::{Entry, Group, Recipe},
+    page::Page,
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     accounts::{Message, UserView},
     auth::{Admin, CurrentUser},
     cached::{self, IfNoneMatch},
-    extract::{self, Path, present},
+    extract::{self, Path, Query, present},
     once::{IdempotencyKey, Once, reply},
     page::{PageQuery, Paging},
     problem::Answer,
@@ -99,25 +100,53 @@ pub(crate) struct OneUser {
     user: UserView,
 }
 
-/// Every user.
-#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["admin"])), params(PageQuery, IfNoneMatch), responses(
+/// Whom to look up.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LookUp {
+    /// Only the user with this mail address, without regard to case.
+    #[param(max_length = 120, pattern = r"^[^\x00]*$")]
+    email: Option<String>,
+    /// Only the user of this name, without regard to case.
+    #[param(max_length = 80, pattern = r"^[^\x00]*$")]
+    username: Option<String>,
+}
+
+impl LookUp {
+    /// No stored text has a NUL, and PostgreSQL refuses to be asked.
+    fn wanted(self) -> Result<Wanted, Error> {
+        for (name, text) in [("email", &self.email), ("username", &self.username)] {
+            if text.as_ref().is_some_and(|text| text.contains('\0')) {
+                return Err(Error::invalid(name, "must not hold a NUL character"));
+            }
+        }
+        Ok(Wanted { email: self.email, username: self.username })
+    }
+}
+
+/// Every user, or one by mail address or name.
+#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["admin"])), params(LookUp, PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Users),
 ))]
 pub(crate) async fn list_users(
     State(app): State<App>,
     _: Admin,
     headers: HeaderMap,
+    Query(look_up): Query<LookUp>,
     paging: Paging,
 ) -> Answer<Response> {
-    let recipe =
-        Recipe { key: "users:all".into(), groups: vec![Group::Users], ttl: app.config.cache_ttl.users };
-    cached::list(&app, &headers, &paging, recipe, |app, page| async move {
-        let users = accounts::list(&app, &page).await?;
-        let next = users.next(|user| user.id);
-        let users = users.items.into_iter().map(UserView::from).collect();
-        cached::part(next, &Users { msg: "users", users })
-    })
-    .await
+    let wanted = look_up.wanted()?;
+    let key = wanted.digest().map_or_else(|| "users:all".into(), |digest| format!("user_lookup:{digest}"));
+    let recipe = Recipe { key, groups: vec![Group::Users], ttl: app.config.cache.users };
+    let load = move |app, page| found(app, wanted.clone(), page);
+    cached::list(&app, &headers, &paging, recipe, load).await
+}
+
+async fn found(app: App, wanted: Wanted, page: Page) -> shared::Result<Entry> {
+    let users = accounts::list(&app, &wanted, &page).await?;
+    let next = users.next(|user| user.id);
+    let users = users.items.into_iter().map(UserView::from).collect();
+    cached::part(next, &Users { msg: "users", users })
 }
 
 /// Open an account for somebody.
@@ -160,7 +189,7 @@ pub(crate) async fn read_user(
 ) -> Answer<Response> {
     who.must_be(id)?;
     let recipe =
-        Recipe { key: format!("user:{id}"), groups: vec![Group::User(id)], ttl: app.config.cache_ttl.users };
+        Recipe { key: format!("user:{id}"), groups: vec![Group::User(id)], ttl: app.config.cache.users };
     cached::answer(&app, &headers, recipe, move |app| async move {
         cached::entry(&OneUser { msg: "user", user: accounts::by_id(&app, id).await?.into() })
     })

@@ -7,6 +7,7 @@
 mod api;
 mod backlog;
 mod booking;
+mod cache;
 mod chaos;
 mod empty;
 mod events;
@@ -17,6 +18,7 @@ mod load;
 mod report;
 mod stage;
 mod stream;
+mod visit;
 
 use std::path::PathBuf;
 
@@ -43,6 +45,8 @@ enum Bench {
     Booking(booking::Options),
     /// How fast answers are, beside a bare axum server and bare Redis.
     Api(api::Options),
+    /// What the cache, more processes and the counters do to answers and to the database.
+    Cache(cache::Options),
     /// How soon progress is seen by those who follow it, and a cancelled job stops.
     Events(events::Options),
     /// Not a benchmark: kills, freezes, cuts and empties what there is, and counts what comes of the work.
@@ -91,6 +95,7 @@ async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             Bench::Export(options) => export::measure(engine, options, report).await?,
             Bench::Booking(options) => booking::measure(engine, options, report).await?,
             Bench::Api(options) => api::measure(engine, options, report).await?,
+            Bench::Cache(options) => cache::measure(engine, options, report).await?,
             Bench::Events(options) => events::measure(engine, options, report).await?,
             Bench::Worker | Bench::EmptyServer(_) | Bench::Chaos(_) | Bench::ChaosWorker(_) => {}
         }

@@ -35,13 +35,18 @@ pub struct Stage {
 impl Stage {
     /// Starts everything.
     pub async fn set(engine: Engine) -> Result<Self> {
+        Self::set_with(engine, &[]).await
+    }
+
+    /// Starts everything, PostgreSQL with more options.
+    pub async fn set_with(engine: Engine, options: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let redis = Redis::start().await?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (postgres, url) = match engine {
             Engine::Sqlite => (None, format!("sqlite://{}?mode=rwc", path("parkade.db"))),
             Engine::Postgres => {
-                let server = Postgres::start().await?;
+                let server = Postgres::start_with(options).await?;
                 let url = server.create_database("parkade").await?;
                 (Some(server), url)
             }
@@ -90,9 +95,15 @@ impl Stage {
 
     /// Starts the release API, which logs as in production. Returns its address once it answers.
     pub async fn api(&self) -> Result<(Process, String)> {
+        self.api_with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn api_with(&self, settings: &[(&str, &str)]) -> Result<(Process, String)> {
         let address = format!("127.0.0.1:{}", devstack::free_port()?);
-        let settings = [("HTTP_ADDR", address.clone()), ("LOG_LEVEL", "info".to_owned())];
-        let api = self.spawn(&binary("parkade-api")?, &["serve"], &settings)?;
+        let mut more = vec![("HTTP_ADDR", address.clone()), ("LOG_LEVEL", "info".to_owned())];
+        more.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let api = self.spawn(&binary("parkade-api")?, &["serve"], &more)?;
         listening(&api, &address).await?;
         Ok((api, address))
     }

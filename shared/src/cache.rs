@@ -111,11 +111,15 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// Makes an answer from the database.
 pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Entry>> + Send + Sync>;
 
-/// The answer, from Redis if it is fresh there, else from `load`. Callers who come together share one look.
+/// The answer, from Redis if it is fresh there, else from `load`. Callers who come together share one look. Without a cache
+/// each has its own.
 ///
 /// # Errors
 /// Those of `load`. Redis may be away.
 pub async fn get(app: &App, recipe: Recipe, load: Load) -> Result<Entry> {
+    if !app.config.cache.is_enabled {
+        return patiently(load()).await;
+    }
     let (key, looker) = (recipe.key.clone(), app.clone());
     let look = Arc::new(Look { app: looker, recipe, load });
     let answer = app.cache.readers.join(&key, move |callers| {
@@ -145,23 +149,15 @@ impl Look {
             Ok((generations, None)) => {
                 tracing::debug!(cache.key = self.recipe.key, "cache MISS");
                 self.count("cache_misses");
-                let entry = self.load().await?;
+                let entry = patiently((self.load)()).await?;
                 self.write(&generations, &entry).await;
                 Ok(entry)
             }
             Err(error) => {
                 tracing::debug!(cache.key = self.recipe.key, %error, "cache away");
                 self.count("cache_errors");
-                self.load().await
+                patiently((self.load)()).await
             }
-        }
-    }
-
-    /// Nobody who waits is answered before this ends, so it ends.
-    async fn load(&self) -> Result<Entry> {
-        match tokio::time::timeout(PATIENCE, (self.load)()).await {
-            Ok(entry) => entry,
-            Err(late) => Err(Error::Unavailable(anyhow::Error::new(late).context("making an answer"))),
         }
     }
 
@@ -219,6 +215,14 @@ impl Look {
         if let Err(error) = self.app.redis.ask(async |mut redis| set.exec_async(&mut redis).await).await {
             tracing::debug!(cache.key = self.recipe.key, %error, "not cached");
         }
+    }
+}
+
+/// Nobody who waits is answered before this ends, so it ends.
+async fn patiently(loading: impl Future<Output = Result<Entry>>) -> Result<Entry> {
+    match tokio::time::timeout(PATIENCE, loading).await {
+        Ok(entry) => entry,
+        Err(late) => Err(Error::Unavailable(anyhow::Error::new(late).context("making an answer"))),
     }
 }
 

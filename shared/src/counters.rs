@@ -121,6 +121,9 @@ pub fn left(app: &App, user_id: i64) {
 }
 
 fn add(app: &App, change: impl FnOnce(&mut Pending)) {
+    if !app.config.counters_enabled {
+        return;
+    }
     let mut pending = app.counters.pending();
     change(&mut pending);
     if !std::mem::replace(&mut pending.is_scheduled, true) {

@@ -1,5 +1,7 @@
 //! Connections to Redis and the table of keys. Nothing that must survive is kept here.
 
+mod keys;
+
 use std::{
     sync::{
         Arc,
@@ -13,11 +15,9 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
-
+pub use self::keys::{FAMILIES, Family, Keys, family, rows};
 use crate::{
     breaker::Breaker,
-    cache::Group,
     config::Config,
     error::{Error, Result},
     jobs::Queue,
@@ -172,106 +172,4 @@ fn manager(client: Client, response_timeout: Duration) -> Result<ConnectionManag
         .set_min_delay(Duration::from_millis(20))
         .set_max_delay(Duration::from_millis(100));
     ConnectionManager::new_lazy_with_config(client, config).map_err(Error::from)
-}
-
-/// Every key that Parkade writes itself. The queues below `{prefix}:{queue}:` are laid out by apalis.
-#[derive(Debug, Clone, Copy)]
-pub struct Keys<'a>(&'a str);
-
-impl Keys<'_> {
-    /// What every key of ours begins with.
-    #[must_use]
-    pub fn prefix(self) -> String {
-        format!("{}:", self.0)
-    }
-
-    /// What SCAN is asked for to find keys of ours that go on like this: `cache:*`.
-    #[must_use]
-    pub fn pattern(self, rest: &str) -> String {
-        let literal = |c: char| if "*?[]\\^-".contains(c) { format!("\\{c}") } else { c.to_string() };
-        format!("{}:{rest}", self.0.chars().map(literal).collect::<String>())
-    }
-
-    /// Database 0, string, 1 s: who a session belongs to.
-    #[must_use]
-    pub fn session(self, id: Uuid) -> String {
-        format!("{}:session:{id}", self.0)
-    }
-
-    /// Database 0, string, 1 h: stands for the state of a group; another one after every change.
-    #[must_use]
-    pub fn generation(self, group: Group) -> String {
-        format!("{}:generation:{group}", self.0)
-    }
-
-    /// Database 0, string, as its TTL setting says: an answer with its generations and its ETag.
-    #[must_use]
-    pub fn cached(self, what: &str) -> String {
-        format!("{}:cache:{what}", self.0)
-    }
-
-    /// Database 0, number; daily ones for 40 days: how often something happened.
-    #[must_use]
-    pub fn counter(self, name: &str) -> String {
-        format!("{}:count:{name}", self.0)
-    }
-
-    /// Database 0, sorted set, 12 h: users by when they were last seen.
-    #[must_use]
-    pub fn active_users(self) -> String {
-        format!("{}:active_users", self.0)
-    }
-
-    /// Database 0, number, until it has passed: when a caller's budget is whole again, in microseconds since 1970.
-    #[must_use]
-    pub fn rate_limit(self, action: &str, caller: &str) -> String {
-        format!("{}:rate_limit:{action}:{caller}", self.0)
-    }
-
-    /// Database 1: what apalis calls a queue.
-    #[must_use]
-    pub fn queue(self, queue: &str) -> String {
-        format!("{}:{queue}", self.0)
-    }
-
-    /// Database 1, hash, 24 h after the end: the status of a job.
-    #[must_use]
-    pub fn job(self, id: Uuid) -> String {
-        format!("{}:job:{id}", self.0)
-    }
-
-    /// Database 1, channel: a queue has something new; the message is its name.
-    #[must_use]
-    pub fn wake_channel(self) -> String {
-        format!("{}:wake", self.0)
-    }
-
-    /// Database 1, channel: a job is to stop; the message is its id.
-    #[must_use]
-    pub fn cancel_channel(self) -> String {
-        format!("{}:cancel", self.0)
-    }
-
-    /// Database 1, channel: a job's status has changed; the message is its id.
-    #[must_use]
-    pub fn status_channel(self) -> String {
-        format!("{}:status", self.0)
-    }
-
-    /// Database 2, string, 24 h: what became of a mail.
-    #[must_use]
-    pub fn mail(self, key: &str) -> String {
-        format!("{}:mail:{key}", self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_searched_for_as_it_is_written() {
-        assert_eq!(Keys("parkade").pattern("cache:*"), "parkade:cache:*");
-        assert_eq!(Keys("a*[b]?\\").pattern("job:*"), "a\\*\\[b\\]\\?\\\\:job:*");
-    }
 }

@@ -17,7 +17,7 @@ use self::{checks::Account, session::Identity};
 pub use self::{
     checks::text_problem,
     deletion::delete,
-    users::{Changes, create, list, update},
+    users::{Changes, Wanted, create, list, update},
 };
 pub use crate::entities::user::Model as User;
 use crate::{

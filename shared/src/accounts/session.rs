@@ -122,6 +122,9 @@ struct Cached {
 }
 
 async fn believed(app: &App, id: Uuid) -> Option<Identity> {
+    if !app.config.cache.is_enabled {
+        return None;
+    }
     let key = app.redis.keys().session(id);
     let cached: Option<String> = app.redis.ask(async |mut redis| redis.get(key).await).await.ok()?;
     let cached: Cached = serde_json::from_str(&cached?).ok()?;
@@ -148,15 +151,28 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
         is_admin: row.try_get::<String>("", "role")? == "admin",
         session_id: id,
     };
-    if let Ok(json) = serde_json::to_string(&Cached { identity, seen_at }) {
-        let key = app.redis.keys().session(id);
-        let kept: redis::RedisResult<()> =
-            app.redis.ask(async |mut redis| redis.set_ex(key, json, BELIEVED_SECONDS).await).await;
-        if let Err(error) = kept {
-            tracing::debug!(%error, "session not cached");
-        }
+    if app.config.cache.is_enabled {
+        keep(app, &Cached { identity, seen_at }).await;
     }
     Ok(Some(identity))
+}
+
+/// Writes the time of the last activity, unless that was less than a minute ago.
+const NOTE: &str = "if tonumber(ARGV[1]) - (tonumber(redis.call('GET', KEYS[1])) or 0) >= 60 then
+                        redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+                    end";
+
+/// Lets Redis know of a session, and that it is in use, in one round trip.
+async fn keep(app: &App, cached: &Cached) {
+    let (keys, id) = (app.redis.keys(), cached.identity.session_id);
+    let Ok(json) = serde_json::to_string(cached) else { return };
+    let mut pipe = redis::pipe();
+    pipe.set_ex(keys.session(id), json, BELIEVED_SECONDS).ignore();
+    pipe.cmd("EVAL").arg(NOTE).arg(1).arg(keys.user_session(id)).arg(cached.seen_at.timestamp());
+    pipe.arg(counters::ACTIVE_FOR.num_seconds()).ignore();
+    if let Err(error) = app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
+        tracing::debug!(%error, "session not cached");
+    }
 }
 
 /// Extends the caller's session and returns a new token for it.
@@ -180,18 +196,43 @@ pub async fn refresh(app: &App, who: &Identity) -> Result<String> {
     token(app, who.user_id, who.session_id, now)
 }
 
+/// An open session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// As the database has it.
+    pub row: session::Model,
+    /// When it was last in use, to the minute; none when that was more than twelve hours ago or Redis has lost it.
+    pub last_active_at: Option<DateTime<Utc>>,
+}
+
 /// The user's open sessions, the newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(app: &App, user_id: i64) -> Result<Vec<session::Model>> {
-    Ok(session::Entity::find()
+pub async fn list(app: &App, user_id: i64) -> Result<Vec<Session>> {
+    let rows = session::Entity::find()
         .filter(session::Column::UserId.eq(user_id))
         .filter(session::Column::EndedAt.is_null())
         .filter(session::Column::ExpiresAt.gt(app.clock.now()))
         .order_by_desc(session::Column::CreatedAt)
         .all(app.db.read())
-        .await?)
+        .await?;
+    let seen = last_seen(app, &rows).await;
+    let session = |(row, seen): (_, Option<i64>)| Session {
+        row,
+        last_active_at: seen.and_then(|seen| DateTime::from_timestamp(seen, 0)),
+    };
+    Ok(rows.into_iter().zip(seen).map(session).collect())
+}
+
+/// When each was last in use, in seconds since 1970, as far as Redis knows.
+async fn last_seen(app: &App, rows: &[session::Model]) -> Vec<Option<i64>> {
+    let keys: Vec<String> = rows.iter().map(|row| app.redis.keys().user_session(row.id)).collect();
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    let seen = app.redis.ask(async |mut redis| redis.mget(keys).await).await;
+    seen.unwrap_or_else(|_| vec![None; rows.len()])
 }
 
 /// Ends one of the user's sessions.
@@ -228,7 +269,8 @@ pub(super) async fn forget(app: &App, ids: &[Uuid]) {
     if ids.is_empty() {
         return;
     }
-    let keys: Vec<String> = ids.iter().map(|id| app.redis.keys().session(*id)).collect();
+    let keys = app.redis.keys();
+    let keys: Vec<String> = ids.iter().flat_map(|id| [keys.session(*id), keys.user_session(*id)]).collect();
     let forgotten: redis::RedisResult<()> = app.redis.ask(async |mut redis| redis.del(keys).await).await;
     if let Err(error) = forgotten {
         tracing::debug!(%error, "sessions not dropped from Redis; they end there within a second");

@@ -1,7 +1,7 @@
 //! Accounts as administrators see them, and changes to them.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::LockType,
 };
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Registration, Role, User, by_id,
     checks::{Account, Checks},
-    insert, key, lock, password,
+    hashed, insert, key, lock, password,
     session::{self, Identity},
     taken,
 };
@@ -44,13 +44,37 @@ pub struct Changes {
     pub phone_number: Option<Option<String>>,
 }
 
-/// The users that are not deleted, by id.
+/// Which users: all, or the one with this mail address or this name. How it is capitalised does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// As in [`Registration`].
+    pub email: Option<String>,
+    /// As in [`Registration`].
+    pub username: Option<String>,
+}
+
+impl Wanted {
+    /// Tells this from everything else that can be wanted, and holds no address; `None` for all users.
+    #[must_use]
+    pub fn digest(&self) -> Option<String> {
+        let wanted = [&self.email, &self.username].map(|text| text.as_deref().map(key));
+        (wanted != [None, None]).then(|| hashed(&format!("{wanted:?}")))
+    }
+}
+
+/// The wanted users that are not deleted, by id.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(app: &App, page: &Page) -> Result<Paged<User>> {
+pub async fn list(app: &App, wanted: &Wanted, page: &Page) -> Result<Paged<User>> {
+    let is = |column: user::Column, text: &Option<String>| text.as_deref().map(|text| column.eq(key(text)));
     let rows = user::Entity::find()
         .filter(user::Column::DeletedAt.is_null())
+        .filter(
+            Condition::all()
+                .add_option(is(user::Column::EmailKey, &wanted.email))
+                .add_option(is(user::Column::UsernameKey, &wanted.username)),
+        )
         .filter(user::Column::Id.gt(page.after.unwrap_or(0)))
         .order_by_asc(user::Column::Id)
         .limit(page.rows().unsigned_abs())

@@ -1,5 +1,6 @@
 //! Every setting: listed once, read once, and every problem reported together with where the value came from.
 
+mod cache;
 mod mail;
 mod notices;
 mod schedules;
@@ -19,6 +20,7 @@ use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
+    cache::Cache,
     mail::{Encryption, Mail},
     notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
     schedules::Schedules,
@@ -60,8 +62,10 @@ pub struct Config {
     pub jwt_secret: Option<SecretString>,
     /// `SESSION_HOURS`.
     pub session_lifetime: Duration,
-    /// `CACHE_*_TTL`.
-    pub cache_ttl: CacheTtl,
+    /// `CACHE_*`.
+    pub cache: Cache,
+    /// `COUNTERS_ENABLED`.
+    pub counters_enabled: bool,
     /// `RATE_LIMIT_*` and `MAIL_RATE_LIMIT`, in the order of [`Action::ALL`].
     pub rate_limits: [Budget; Action::ALL.len()],
     /// `TRUSTED_PROXIES`.
@@ -117,19 +121,6 @@ pub struct Admin {
     pub email: String,
     /// Password in clear, hashed before it is stored.
     pub password: SecretString,
-}
-
-/// How long answers are cached at most.
-#[derive(Debug, Clone, Copy)]
-pub struct CacheTtl {
-    /// `CACHE_USER_TTL`.
-    pub users: Duration,
-    /// `CACHE_PARKING_TTL`.
-    pub parking: Duration,
-    /// `CACHE_RESERVATIONS_TTL`.
-    pub reservations: Duration,
-    /// `CACHE_DEFAULT_TTL`.
-    pub reports: Duration,
 }
 
 /// How many jobs of each queue a worker process runs at once.
@@ -231,9 +222,8 @@ impl Config {
         });
         let allow_reset = from.parse("ALLOW_RESET", sources::yes_or_no);
         let admin = Self::admin(from);
-        let [users, parking, reservations, reports] =
-            ["CACHE_USER_TTL", "CACHE_PARKING_TTL", "CACHE_RESERVATIONS_TTL", "CACHE_DEFAULT_TTL"]
-                .map(|name| from.number::<u64>(name, 1..=3600).map(Duration::from_secs));
+        let cache = Cache::read(from);
+        let counters_enabled = from.parse("COUNTERS_ENABLED", sources::yes_or_no);
         let rate_limits = Action::ALL.map(|(_, name)| from.parse(name, str::parse::<Budget>));
         let trusted_proxies = from.parse("TRUSTED_PROXIES", addresses);
         let mail = Mail::read(from);
@@ -263,12 +253,8 @@ impl Config {
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret,
             session_lifetime: Duration::from_secs(session_hours? * 3600),
-            cache_ttl: CacheTtl {
-                users: users?,
-                parking: parking?,
-                reservations: reservations?,
-                reports: reports?,
-            },
+            cache: cache?,
+            counters_enabled: counters_enabled?,
             rate_limits: rate_limits.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok()?,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
             longest_reservation: longest_reservation?,

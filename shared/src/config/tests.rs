@@ -24,7 +24,8 @@ fn every_action_has_a_budget_without_being_told() {
 
 #[test]
 fn answers_are_cached_for_seconds_or_minutes_without_being_told() {
-    let CacheTtl { users, parking, reservations, reports } = load(&[]).unwrap().cache_ttl;
+    let Cache { is_enabled, users, parking, reservations, reports } = load(&[]).unwrap().cache;
+    assert!(is_enabled);
     assert_eq!([users, parking, reservations, reports].map(|ttl| ttl.as_secs()), [10, 10, 120, 300]);
 }
 

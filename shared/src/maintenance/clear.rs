@@ -69,13 +69,17 @@ async fn clear_families(app: &App, scopes: &[Scope]) -> Result<u64> {
     Ok(removed)
 }
 
-/// Removes what Redis knows about jobs and mails, besides everything that [`clear`] can.
+/// Removes what Redis knows about activity, jobs and mails, besides everything that [`clear`] can.
 ///
 /// # Errors
 /// As [`clear`].
 pub(super) async fn clear_all(app: &App) -> Result<u64> {
     let keys = app.redis.keys();
     let mut removed = clear_families(app, &Scope::ALL).await?;
+    for rest in ["user_session:*", "active_users"] {
+        let pattern = keys.pattern(rest);
+        removed += app.redis.ask(|redis| unlink(redis, pattern)).await?;
+    }
     removed += unlink(app.redis.queue.clone(), keys.pattern("job:*")).await?;
     removed += unlink(app.redis.notifications.clone(), keys.pattern("mail:*")).await?;
     Ok(removed)

@@ -71,7 +71,7 @@ pub struct KeyCounts {
     pub cache: i64,
     /// Cached answers about lots.
     pub lots: i64,
-    /// Sessions.
+    /// Sessions that were in use in the last 12 hours.
     pub sessions: i64,
     /// Callers whose budget is not whole.
     pub rate_limits: i64,
@@ -99,8 +99,9 @@ pub struct Dashboard {
 }
 
 /// The kinds of answers that are cached.
-const GROUPS: [&str; 9] = [
+const GROUPS: [&str; 11] = [
     "users",
+    "user_lookup",
     "user",
     "parking_lots",
     "parking_lot",
@@ -109,6 +110,7 @@ const GROUPS: [&str; 9] = [
     "user_report",
     "booking_history",
     "reports",
+    "dashboard",
 ];
 
 /// Totals by their names.
@@ -203,7 +205,7 @@ async fn scan(mut redis: ConnectionManager, prefix: String, pattern: String) -> 
             found.total += 1;
             found.cache += i64::from(key.starts_with("cache:"));
             found.lots += i64::from(key.starts_with("cache:parking_lot"));
-            found.sessions += i64::from(key.starts_with("session:"));
+            found.sessions += i64::from(key.starts_with("user_session:"));
             found.rate_limits += i64::from(key.starts_with("rate_limit:"));
         }
         (cursor, looked_at) = (next, looked_at + u64::from(STEP));
