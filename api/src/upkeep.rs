@@ -246,11 +246,7 @@ const GLANCE: Duration = Duration::from_secs(2);
     (status = 200, description = "Everything about Redis", body = Data<RedisBoard>),
     (status = 503, description = "Redis is away"),
 ))]
-pub(crate) async fn read_dashboard(
-    State(app): State<App>,
-    _: Admin,
-    headers: HeaderMap,
-) -> Answer<Response> {
+pub(crate) async fn read_dashboard(State(app): State<App>, _: Admin, headers: HeaderMap) -> Answer<Response> {
     let recipe = Recipe { key: "dashboard:redis".into(), groups: Vec::new(), ttl: GLANCE };
     cached::answer(&app, &headers, recipe, |app| async move {
         let data = RedisBoard::from(dashboard::read(&app).await?);

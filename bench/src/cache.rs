@@ -160,8 +160,7 @@ async fn cached(
     people: Vec<Person>,
     report: &mut Report,
 ) -> Result<Vec<Person>> {
-    let mut sides =
-        [Side::new(stage, &[]).await?, Side::new(stage, &[("CACHE_ENABLED", "false")]).await?];
+    let mut sides = [Side::new(stage, &[]).await?, Side::new(stage, &[("CACHE_ENABLED", "false")]).await?];
     let people = by_turns(stage, options, &mut sides, people).await?;
     let [with, without] = sides;
     for ask in READS.into_iter().chain([Ask::Write]) {
@@ -243,14 +242,8 @@ async fn processes(
 }
 
 /// Whether anything is slower because it is counted.
-async fn counters(
-    stage: &Stage,
-    options: &Options,
-    people: Vec<Person>,
-    report: &mut Report,
-) -> Result<()> {
-    let mut sides =
-        [Side::new(stage, &[]).await?, Side::new(stage, &[("COUNTERS_ENABLED", "false")]).await?];
+async fn counters(stage: &Stage, options: &Options, people: Vec<Person>, report: &mut Report) -> Result<()> {
+    let mut sides = [Side::new(stage, &[]).await?, Side::new(stage, &[("COUNTERS_ENABLED", "false")]).await?];
     by_turns(stage, options, &mut sides, people).await?;
     let [with, without] = sides;
     let label = format!("{}, {} clients, counters", stage.name(), options.clients);

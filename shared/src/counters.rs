@@ -1,5 +1,5 @@
 //! Counters in Redis: added up in the process, and written off the path of the requests, a few times a second.
-//! They may be lost; nothing is decided by them.
+//! They may be lost with the process; nothing is decided by them.
 
 use std::{
     collections::HashMap,
@@ -61,8 +61,8 @@ pub const ACTIVE_FOR: TimeDelta = TimeDelta::hours(12);
 /// How long counts wait in the process.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// More names than there are in use: what does not fit is not counted.
-const MOST_NAMES: usize = 10_000;
+/// More names, and users, than come together in one pause: what does not fit is not counted.
+const MOST: usize = 10_000;
 
 /// Counts that are still to be written. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -83,12 +83,29 @@ impl Counters {
     }
 }
 
+impl Pending {
+    /// Adds what could not be written, to be tried again with the next that is counted.
+    fn take_back(&mut self, earlier: Self) {
+        for (name, count) in earlier.counts {
+            if self.counts.len() < MOST || self.counts.contains_key(&name) {
+                *self.counts.entry(name).or_default() += count;
+            }
+        }
+        let stayed: Vec<_> = earlier.seen.into_iter().filter(|(user, _)| !self.gone.contains(user)).collect();
+        let left: Vec<_> = earlier.gone.into_iter().filter(|user| !self.seen.contains_key(user)).collect();
+        for (user, at) in stayed.into_iter().take(MOST.saturating_sub(self.seen.len())) {
+            self.seen.entry(user).or_insert(at);
+        }
+        self.gone.extend(left.into_iter().take(MOST.saturating_sub(self.gone.len())));
+    }
+}
+
 /// Counts one more under this name.
 pub fn count(app: &App, name: impl AsRef<str> + Into<String>) {
     add(app, |pending| {
         if let Some(count) = pending.counts.get_mut(name.as_ref()) {
             *count += 1;
-        } else if pending.counts.len() < MOST_NAMES {
+        } else if pending.counts.len() < MOST {
             pending.counts.insert(name.into(), 1);
         }
     });
@@ -135,7 +152,8 @@ fn add(app: &App, change: impl FnOnce(&mut Pending)) {
     }
 }
 
-/// Writes what has come together, in one round trip.
+/// Writes what has come together, in one round trip. If no answer comes, all of it is written with the next: should Redis have
+/// taken it after all, it counts twice.
 pub async fn flush(app: &App) {
     let pending = std::mem::take(&mut *app.counters.pending());
     let keys = app.redis.keys();
@@ -159,7 +177,8 @@ pub async fn flush(app: &App) {
         pipe.expire(keys.active_users(), ACTIVE_FOR.num_seconds()).ignore();
     }
     if let Err(error) = app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
-        tracing::debug!(%error, counts = pending.counts.len(), "counts lost");
+        tracing::debug!(%error, counts = pending.counts.len(), "counts wait for Redis");
+        app.counters.pending().take_back(pending);
     }
 }
 

@@ -10,11 +10,6 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
-use secrecy::{ExposeSecret, SecretString};
 pub use self::keys::{FAMILIES, Family, Keys, family, rows};
 use crate::{
     breaker::Breaker,
@@ -22,6 +17,11 @@ use crate::{
     error::{Error, Result},
     jobs::Queue,
 };
+use redis::{
+    Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::{ExposeSecret, SecretString};
 
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
 #[derive(Clone)]

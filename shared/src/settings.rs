@@ -67,7 +67,11 @@ pub const SETTINGS: &[Setting] = &[
         "30",
         "A reserved spot is given up when nobody has come so long after the begin",
     ),
-    setting("CACHE_ENABLED", "true", "Keep answers and sessions in Redis; false reads all of it from the database"),
+    setting(
+        "CACHE_ENABLED",
+        "true",
+        "Keep answers and sessions in Redis; false reads all of it from the database",
+    ),
     setting("CACHE_USER_TTL", "10", "Seconds that answers about users are cached at most"),
     setting("CACHE_PARKING_TTL", "10", "Seconds that answers about lots are cached at most"),
     setting("CACHE_RESERVATIONS_TTL", "120", "Seconds that a user's reservations are cached at most"),

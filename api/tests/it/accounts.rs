@@ -372,3 +372,44 @@ testkit::on_both! {
         assert!(made.username.starts_with("boss-"), "{}", made.username);
     }
 }
+
+testkit::on_both! {
+    async fn a_session_says_when_it_was_last_in_use_to_the_minute(t: TestApp) {
+        let clock = Clock::fixed(noon());
+        let t = t.at(clock.clone()).await;
+        let phone = t.driver("Asha").await;
+        let of = async |who: &Driver| {
+            let body = t.get("/auth/sessions", Some(who)).await.expect(200).body;
+            let sessions = body["sessions"].as_array().unwrap();
+            sessions.iter().map(|session| session["last_active_at"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"]);
+        clock.advance(seconds(59));
+        assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"], "written once a minute");
+        clock.advance(seconds(2));
+        assert_eq!(of(&phone).await, ["2026-11-20T12:01:01Z"]);
+        clock.advance(seconds(3600));
+        let laptop = t.log_in(&phone.email).await;
+        assert_eq!(of(&laptop).await, ["2026-11-20T13:01:01Z", "2026-11-20T12:01:01Z"]);
+
+        let sessions = t.get("/auth/sessions", Some(&laptop)).await.expect(200).body;
+        let id = |i: usize| sessions["sessions"][i]["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap();
+        let (ours, theirs) = (t.app.redis.keys().user_session(id(0)), t.app.redis.keys().user_session(id(1)));
+        let lives = async |key: &str| {
+            let ttl = redis::Cmd::ttl(key);
+            t.app.redis.ask(async |mut redis| ttl.query_async::<i64>(&mut redis).await).await.unwrap()
+        };
+        assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
+        t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);
+        assert_eq!((lives(&theirs).await, of(&laptop).await.len()), (-2, 1), "an ended session leaves nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_nobody_knows_when_a_session_was_last_in_use() {
+    let port = devstack::free_port().unwrap().to_string();
+    let t = TestApp::start_with(testkit::Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
+    let asha = t.driver("Asha").await;
+    let sessions = t.get("/auth/sessions", Some(&asha)).await.expect(200).body;
+    assert!(sessions["sessions"][0]["last_active_at"].is_null(), "{sessions}");
+}

@@ -1,14 +1,23 @@
 //! What caches hold, and what they spare the database.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
-use shared::clock::Clock;
-use testkit::{Engine, TestApp};
+use shared::{
+    cache::{self, Group},
+    clock::Clock,
+    counters,
+};
+use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
-use crate::support::{change, noon, number};
+use crate::{
+    redis_away::with_own_redis,
+    support::{Client, at_once, change, noon, number},
+};
 
 /// Transactions of this database so far, as PostgreSQL counts them: outside of one, each statement is one.
 async fn committed(t: &TestApp) -> i64 {
@@ -95,7 +104,7 @@ async fn answers_are_kept_as_long_as_their_setting_says() {
 }
 
 /// The answers that are kept, and for how many seconds more.
-async fn kept(t: &TestApp) -> Vec<(String, i64)> {
+pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
     let pattern = t.app.redis.keys().cached("*");
     let look = async |mut redis: redis::aio::ConnectionManager| {
         let keys: Vec<String> = redis
@@ -141,4 +150,107 @@ async fn without_redis_everything_that_is_cached_otherwise_comes_from_the_databa
     let with = seen().await;
     redis.kill().await.unwrap();
     assert_eq!(seen().await, with);
+}
+
+testkit::on_both! {
+    /// Under load nobody need warm what a write made stale: the first reader does, once in each process, and all others
+    /// get what it has made. A lot that was just opened is in it.
+    async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: TestApp) {
+        let t = Arc::new(t);
+        let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
+        let rounds = 10;
+        for lots in 1..=rounds {
+            t.lot(1).await;
+            let readers = (0..100).map(|reader| {
+                let process = processes[reader % 2].clone();
+                async move { process.get("/parking-lots", None).await.expect(200).body["lots"].as_array().unwrap().len() }
+            });
+            let seen = at_once(readers.collect::<Vec<_>>()).await;
+            assert!(seen.iter().all(|seen| *seen == lots), "{seen:?}");
+        }
+        let misses = async || {
+            for process in &processes {
+                counters::flush(&process.app).await;
+            }
+            counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+        };
+        // Counts may be on their way.
+        t.eventually("the looks are counted", async || misses().await >= 10).await;
+        let loads = misses().await;
+        assert!(loads <= 20, "the database was read {loads} times for 1,000 readers in two processes after ten writes");
+    }
+
+    async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
+        t.lot(3).await;
+        let (_api, base) = Processes::of(&t, &[]).api().await;
+        let key = t.app.redis.keys().cached("parking_lots:all");
+        t.eventually("the list is kept", async || {
+            t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+        }).await;
+        Client::of(&base).get("/parking-lots", "").await;
+        let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
+        t.eventually("the first reader is counted", async || {
+            counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+        }).await;
+    }
+
+    async fn without_a_cache_everything_is_read_and_others_hear_of_what_is_written(t: TestApp) {
+        let without = t.second_process(&[("CACHE_ENABLED", "false")]).await;
+        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
+        let price = async |t: &TestApp| t.get(&format!("/parking-lots/{lot}"), Some(&asha)).await.expect(200).body["lot"]["price"].clone();
+        assert_eq!(price(&without).await, 25.5);
+        assert!(kept(&without).await.is_empty());
+        let sessions = without.get("/auth/sessions", Some(&asha)).await.expect(200).body;
+        assert!(sessions["sessions"][0]["last_active_at"].is_null());
+        assert_eq!(price(&t).await, 25.5);
+        without.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": 7 })).await.expect(200);
+        assert_eq!((price(&t).await, price(&without).await), (json!(7.0), json!(7.0)));
+        without.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+        without.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
+        t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hits_misses_and_the_absence_of_redis_are_logged_and_counted_by_kind() {
+    let (t, mut redis) = with_own_redis(Engine::Sqlite).await;
+    t.lot(1).await;
+    let (api, base) = Processes::of(&t, &[("LOG_LEVEL", "debug")]).api().await;
+    let client = Client::of(&base);
+    let line = |what: &str| {
+        let log = api.log();
+        log.lines().any(|line| line.contains(what) && line.contains("parking_lot:1"))
+    };
+    client.get("/parking-lots/1", "").await;
+    t.eventually("a miss is logged", async || line("cache MISS")).await;
+    client.get("/parking-lots/1", "").await;
+    t.eventually("a hit is logged", async || line("cache HIT")).await;
+    redis.kill().await.unwrap();
+    client.get("/parking-lots/1", "").await;
+    t.eventually("that Redis is away is logged", async || line("cache away")).await;
+    redis.restart().await.unwrap();
+    let names = ["cache_hits:parking_lot", "cache_misses:parking_lot", "cache_errors:parking_lot"];
+    t.eventually("they are counted", async || {
+        // Counts that waited for Redis go out with the next.
+        client.get("/health/live", "").await;
+        counters::read(&t.app, &names).await.is_ok_and(|counts| counts == [1, 1, 1])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_is_made_once_for_all_who_look_at_it() {
+    let t = Arc::new(TestApp::start(Engine::Sqlite).await);
+    let admin = t.admin().await;
+    let readers = (0..50).map(|_| {
+        let (t, admin) = (t.clone(), admin.clone());
+        async move { t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text }
+    });
+    let seen = at_once(readers.collect::<Vec<_>>()).await;
+    assert!(seen.iter().all(|text| *text == seen[0]));
+    let key = t.app.redis.keys().cached("dashboard:redis");
+    let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
+    assert!((1..=2000).contains(&lives), "{lives}");
+    cache::changed(&t.app, &[Group::Everything]).await;
+    assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);
 }

@@ -5,7 +5,11 @@ use serde_json::json;
 use shared::{clock::Clock, counters};
 use testkit::{PASSWORD, TestApp};
 
-use crate::support::{noon, spots};
+use crate::{
+    race::two_processes,
+    redis_away::with_own_redis,
+    support::{ENGINES, at_once, noon, spots},
+};
 
 async fn counts<const N: usize>(t: &TestApp, names: [&str; N]) -> [i64; N] {
     counters::read(&t.app, &names).await.unwrap().try_into().unwrap()
@@ -87,5 +91,55 @@ testkit::on_both! {
         assert_eq!(counters::active_users(&t.app).await.unwrap(), 2);
         t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
         assert_eq!(counters::active_users(&t.app).await.unwrap(), 1);
+    }
+}
+
+testkit::on_both! {
+    async fn what_several_processes_count_at_once_adds_up(t: TestApp) {
+        let (processes, clients) = two_processes(&t).await;
+        let lot = t.lot(1).await;
+        let calls = (0..400).map(|i| {
+            let client = clients[i % 2].clone();
+            async move { client.get(&format!("/parking-lots/{lot}"), "").await.0 }
+        });
+        assert!(at_once(calls).await.iter().all(|status| *status == 200));
+        t.eventually("both have written what they counted", async || {
+            counts(&t, ["endpoint_calls:GET /parking-lots/{id}"]).await == [400]
+        }).await;
+        let [hits, misses] = counts(&t, ["cache_hits:parking_lot", "cache_misses:parking_lot"]).await;
+        assert!(misses >= 1 && hits + misses <= 400, "{hits} and {misses}: callers share looks");
+        drop(processes);
+    }
+
+    async fn switched_off_nothing_is_counted(t: TestApp) {
+        let t = t.second_process(&[("COUNTERS_ENABLED", "false")]).await;
+        t.driver("Asha").await;
+        t.get("/parking-lots", None).await.expect(200);
+        let names = ["total_api_calls", "total_registrations", "cache_misses:parking_lots", "response_codes:200"];
+        assert_eq!(counts(&t, names).await, [0; 4]);
+        assert_eq!(counters::active_users(&t.app).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_counted_while_redis_was_away_is_counted_when_it_is_back() {
+    for engine in ENGINES {
+        let (t, mut redis) = with_own_redis(engine).await;
+        t.get("/parking-lots", None).await.expect(200);
+        assert_eq!(counts(&t, ["cache_misses:parking_lots"]).await, [1]);
+        redis.kill().await.unwrap();
+        for _ in 0..3 {
+            t.get("/parking-lots", None).await.expect(200);
+            t.driver(&format!("Driver {}", uuid::Uuid::new_v4().simple())).await;
+            counters::flush(&t.app).await;
+        }
+        redis.restart().await.unwrap();
+        t.eventually("Redis is back", async || {
+            let errors = counters::read(&t.app, &["cache_errors:parking_lots"]).await;
+            errors.is_ok_and(|errors| errors == [3])
+        })
+        .await;
+        assert_eq!(counts(&t, ["total_registrations"]).await, [3]);
+        assert_eq!(counters::active_users(&t.app).await.unwrap(), 3);
     }
 }

@@ -18,6 +18,7 @@ mod forged;
 mod freshness;
 mod hostile;
 mod jobs;
+mod keys;
 mod limits;
 mod lots;
 mod mass_assignment;

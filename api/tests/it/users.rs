@@ -8,6 +8,7 @@ use shared::clock::Clock;
 use testkit::{Answer, Driver, PASSWORD, Processes, TestApp};
 
 use crate::{
+    cached::kept,
     hostile::HOSTILE,
     support::{Client, at_once, content, many_drivers, noon, number, plain, pointers, seconds, text},
 };
@@ -461,5 +462,43 @@ testkit::on_both! {
         t.post("/auth/login", None, json!({ "email": asha.email, "password": PASSWORD })).await.problem(401, "unauthenticated");
         t.driver("Other").await;
         t.post("/auth/register", None, form("Third", &asha.email)).await.expect(201);
+    }
+}
+
+/// Every byte as in an address.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+testkit::on_both! {
+    async fn administrators_look_users_up_by_address_and_by_name(t: TestApp) {
+        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha R").await, t.driver("Ravi").await);
+        let found = async |query: &[(&str, &str)]| {
+            let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+            let answer = t.get(&format!("/users?{}", pairs.join("&")), Some(&admin)).await.expect(200);
+            assert!(answer.headers.contains_key("etag"));
+            answer.body["users"].as_array().unwrap().iter().map(|user| user["id"].as_i64().unwrap()).collect::<Vec<_>>()
+        };
+        for _ in 0..2 {
+            assert_eq!(found(&[("email", " ASHA.R@Example.com ")]).await, [asha.id]);
+            assert_eq!(found(&[("username", "asha r")]).await, [asha.id]);
+            assert_eq!(found(&[("email", "asha.r@example.com"), ("username", "Asha R")]).await, [asha.id]);
+            assert_eq!(found(&[("email", "asha.r@example.com"), ("username", "Ravi")]).await, [0_i64; 0]);
+            for nobody in ["", "%", "asha", "_avi", "Ravi' OR '1'='1", "nobody@example.com", "asha.r@example.com\",None,\""] {
+                assert_eq!(found(&[("email", nobody)]).await, [0_i64; 0], "{nobody}");
+                assert_eq!(found(&[("username", nobody)]).await, [0_i64; 0], "{nobody}");
+            }
+        }
+        put(&t, &ravi, ravi.id, json!({ "email": "new@example.com" })).await.expect(200);
+        assert_eq!((found(&[("email", "ravi@example.com")]).await, found(&[("email", "new@example.com")]).await), (vec![], vec![ravi.id]));
+        t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
+        assert_eq!(found(&[("username", "ravi")]).await, [0_i64; 0]);
+        t.get("/users?email=ravi@example.com", Some(&asha)).await.problem(403, "forbidden");
+        for name in ["email", "username"] {
+            t.get(&format!("/users?{name}=a%00b"), Some(&admin)).await.problem(400, "invalid");
+        }
+        let keys: Vec<String> = kept(&t).await.into_iter().map(|(key, _)| key).collect();
+        let look_ups = keys.iter().filter(|key| key.contains("user_lookup:")).count();
+        assert!(look_ups >= 8 && keys.iter().all(|key| !key.contains("example")), "{keys:?}");
     }
 }

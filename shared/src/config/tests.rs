@@ -76,6 +76,17 @@ fn mail_tls_is_read_in_any_case() {
 }
 
 #[test]
+fn each_environment_has_its_lifetimes_in_its_file() {
+    for (environment, seconds) in [("development", 10), ("testing", 5), ("production", 300)] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("APP_ENV={environment}\nCACHE_USER_TTL={seconds}\n")).unwrap();
+        let config = Config::load(Sources::read(Some(file.path()))).unwrap();
+        assert_eq!(config.cache.users.as_secs(), seconds, "{environment}");
+        assert_eq!(config.environment, environment.parse().unwrap());
+    }
+}
+
+#[test]
 fn a_line_that_cannot_be_read_is_not_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "CURRENCY=INR\nADMIN_PASSWORD=correct horse battery\n").unwrap();

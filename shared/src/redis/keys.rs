@@ -99,9 +99,15 @@ pub const FAMILIES: &[Family] = &[
     ),
     stays(
         1,
-        ("{queue}:active", "list"),
+        ("{queue}:scheduled", "zset"),
         "until a worker takes them; 1,000 messages at most",
         ("announcing, the relay", "workers"),
+    ),
+    stays(
+        1,
+        ("{queue}:active", "list"),
+        "the same messages, when a worker has looked",
+        ("workers", "workers"),
     ),
     stays(
         1,
@@ -113,7 +119,7 @@ pub const FAMILIES: &[Family] = &[
         1,
         ("{queue}:meta:{message}", "hash"),
         "as long as their message, and until the relay tidies up",
-        ("workers", "workers"),
+        ("announcing, the relay, workers", "workers"),
     ),
     stays(
         1,

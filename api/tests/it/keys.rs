@@ -1,0 +1,251 @@
+//! What is in Redis after all kinds of work: nothing that is not in the table, nothing for ever, nothing made up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
+use serde_json::json;
+use shared::{
+    counters,
+    redis::{FAMILIES, family},
+};
+use testkit::{Driver, TestApp};
+
+use crate::{
+    redis_away::with_own_redis,
+    support::{ENGINES, number, spots},
+};
+
+/// A key with its type and the milliseconds that it will live, -1 for no end.
+type Key = (String, String, i64);
+
+/// Every key of a database, whoever it belongs to.
+async fn all_keys(mut redis: ConnectionManager) -> RedisResult<Vec<Key>> {
+    let (mut cursor, mut found) = (0_u64, Vec::new());
+    loop {
+        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN").arg(cursor).query_async(&mut redis).await?;
+        for key in keys {
+            let (kind, lives): (String, i64) =
+                redis::pipe().cmd("TYPE").arg(&key).cmd("PTTL").arg(&key).query_async(&mut redis).await?;
+            // Some are gone again.
+            if lives != -2 && kind != "none" {
+                found.push((key, kind, lives));
+            }
+        }
+        cursor = next;
+        if cursor == 0 {
+            return Ok(found);
+        }
+    }
+}
+
+/// Looks at all three databases: notes which families there are, and says which keys should have an end and have none.
+async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
+    let prefix = t.app.redis.keys().prefix();
+    let mut endless = Vec::new();
+    let databases = [
+        t.app.redis.ask(all_keys).await.unwrap(),
+        all_keys(t.app.redis.queue.clone()).await.unwrap(),
+        all_keys(t.app.redis.notifications.clone()).await.unwrap(),
+    ];
+    for (database, keys) in (0..).zip(databases) {
+        for (key, kind, lives) in keys {
+            if (database, key.as_str()) == (1, "core:apalis:queues:list") {
+                continue;
+            }
+            let own = key
+                .strip_prefix(&prefix)
+                .unwrap_or_else(|| panic!("{database}: {key} is not below {prefix}"));
+            let family =
+                family(database, own).unwrap_or_else(|| panic!("{database}: {own} is not in the table"));
+            assert_eq!(kind, family.kind, "{own}");
+            assert!(family.ends || lives == -1, "{own} ends in {lives} ms, and the table does not say so");
+            seen.insert(family.name);
+            if family.ends && lives == -1 {
+                endless.push(key);
+            }
+        }
+    }
+    endless
+}
+
+/// Reads everything that is cached.
+async fn read_all(t: &TestApp, admin: &Driver, asha: &Driver, lot: i64) {
+    for path in
+        ["/parking-lots", &format!("/parking-lots/{lot}"), &format!("/parking-lots/{lot}/available-spots")]
+    {
+        t.get(path, None).await.expect(200);
+    }
+    let id = asha.id;
+    for path in [
+        "/user-reports",
+        "/user-booking-history",
+        "/auth/sessions",
+        &format!("/users/{id}"),
+        &format!("/users/{id}/reservations"),
+    ] {
+        t.get(path, Some(asha)).await.expect(200);
+    }
+    for path in
+        ["/users", "/users?email=asha@example.com", "/reports", "/admin/redis-dashboard", "/health/redis"]
+    {
+        t.get(path, Some(admin)).await.expect(200);
+    }
+}
+
+/// Everything that people do, with a worker and without.
+async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    let lot = t.lot(3).await;
+    let reservation = t.book(&asha, lot).await;
+    read_all(t, &admin, &asha, lot).await;
+    t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+    // Jobs wait.
+    t.eventually("jobs are announced", async || number(t, "SELECT COUNT(*) AS n FROM jobs").await >= 3).await;
+    look(t, seen).await;
+    let worker = t.work();
+    t.eventually("all jobs are done", async || {
+        look(t, &mut BTreeSet::new()).await;
+        number(t, "SELECT COUNT(*) AS n FROM jobs WHERE state NOT IN ('succeeded', 'failed', 'cancelled')")
+            .await
+            == 0
+    })
+    .await;
+    look(t, seen).await;
+    t.release(&asha, reservation).await.expect(200);
+    let (from, until) = (t.app.clock.now(), t.app.clock.now() + chrono::TimeDelta::hours(2));
+    let window = json!({ "spot_id": spots(t, lot).await[2], "parking_time": from, "leaving_time": until });
+    let reserved =
+        t.post("/reservations", Some(&ravi), window).await.expect(201).body["reservation"]["id"].clone();
+    t.delete(&format!("/reservations/{reserved}"), Some(&ravi)).await.expect(200);
+    t.post("/auth/login", None, json!({ "email": "nobody@example.com", "password": "wrong" }))
+        .await
+        .expect(401);
+    t.get("/nowhere", None).await.expect(404);
+    t.post("/auth/logout", Some(&ravi), json!({})).await.expect(200);
+    read_all(t, &admin, &asha, lot).await;
+    counters::flush(&t.app).await;
+    look(t, seen).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_busy_day_every_key_is_in_the_table_and_has_an_end_or_a_bound() {
+    for engine in ENGINES {
+        let (t, _redis) = with_own_redis(engine).await;
+        // Budgets as they are by default, so that there are some to be seen.
+        let t = t.second_process(&[("RATE_LIMIT_DEFAULT", "600/60"), ("RATE_LIMIT_LOGIN", "10/60")]).await;
+        let mut seen = BTreeSet::new();
+        a_busy_day(&t, &mut seen).await;
+        let mut endless = Vec::new();
+        let waiting = async {
+            // Consumers get their end a second after their begin.
+            loop {
+                endless = look(&t, &mut seen).await;
+                if endless.is_empty() {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await;
+        assert!(waited.is_ok(), "without an end: {endless:?}");
+        // These are there for moments.
+        let brief = ["{queue}:active", "{queue}:inflight:{consumer}", "{queue}:done", "{queue}:dead"];
+        let missing: Vec<_> = FAMILIES
+            .iter()
+            .map(|family| family.name)
+            .filter(|name| !seen.contains(name) && !brief.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "in the table, but not in Redis: {missing:?}");
+    }
+}
+
+/// Requests with everything in them that a caller may choose.
+async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: &str) {
+    let long = word.repeat(2000);
+    for method in ["GET", "HEAD", "OPTIONS", "POST", word] {
+        for path in [
+            "/parking-lots".to_owned(),
+            format!("/parking-lots/{lot}"),
+            format!("/parking-lots/{word}"),
+            format!("/{word}"),
+            format!("//{word}/{word}"),
+            format!("/users/{word}"),
+            format!("/tasks/{word}"),
+            format!("/parking-lots?{word}={word}"),
+            format!("/parking-lots?cursor={word}"),
+            format!("/parking-lots?x={long}"),
+        ] {
+            let request = t.request(method.parse().unwrap(), &path, Some(asha));
+            t.send(request.header("x-request-id", word).header("user-agent", word)).await;
+        }
+    }
+    t.get(&format!("/users?email={word}"), Some(admin)).await.expect(200);
+    t.get(&format!("/users?username={word}"), Some(admin)).await.expect(200);
+    t.post("/auth/login", None, json!({ "email": word, "password": word })).await.expect(401);
+    t.send(t.request(reqwest::Method::GET, "/user-reports", None).bearer_auth(word)).await.expect(401);
+}
+
+testkit::on_both! {
+    async fn nobody_can_make_up_names_of_counters(t: TestApp) {
+        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
+        let names = async || {
+            counters::flush(&t.app).await;
+            let prefix = t.app.redis.keys().counter("");
+            let all = t.app.redis.ask(all_keys).await.unwrap();
+            all.into_iter().filter_map(|(key, ..)| Some(key.strip_prefix(&prefix)?.to_owned())).collect::<BTreeSet<_>>()
+        };
+        a_nuisance(&t, &asha, &admin, lot, "ALPHA").await;
+        let before = names().await;
+        assert!(before.len() > 20 && before.contains("endpoint_calls:OTHER /parking-lots"), "{before:?}");
+        for word in ["BETA", "GAMMA"] {
+            a_nuisance(&t, &asha, &admin, lot, word).await;
+        }
+        assert_eq!(names().await, before);
+        assert!(before.iter().all(|name| !name.contains("ALPHA")), "{before:?}");
+    }
+
+    /// Row 186 of the features: what is lost when a database is emptied is what the table says is in it.
+    async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
+        let _ = (t.driver("Asha").await, t.admin().await);
+        let asha = t.log_in("asha@example.com").await;
+        t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+        counters::flush(&t.app).await;
+        let prefix = t.app.redis.keys().prefix();
+        let mut of = BTreeMap::new();
+        let databases = [t.app.redis.ask(all_keys).await.unwrap(), all_keys(t.app.redis.queue.clone()).await.unwrap()];
+        for (database, keys) in (0_u8..).zip(databases) {
+            for key in keys.iter().filter_map(|(key, ..)| key.strip_prefix(&prefix)) {
+                of.entry(family(database, key).expect("it is in the table").name).or_insert(database);
+            }
+        }
+        assert_eq!((of["active_users"], of["count:{name}"], of["{queue}:data"]), (0, 0, 1), "{of:?}");
+    }
+
+    async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
+        let clock = shared::clock::Clock::fixed(crate::support::noon());
+        let t = t.at(clock.clone()).await;
+        let (admin, _) = (t.admin().await, t.driver("Asha").await);
+        counters::flush(&t.app).await;
+        let keys = t.app.redis.keys();
+        let (total, users) = (keys.counter("total_registrations"), keys.active_users());
+        let look = async || {
+            let (total, users) = (total.clone(), users.clone());
+            let ask = async |mut redis: ConnectionManager| {
+                Ok((redis.ttl(total).await?, redis.ttl(&users).await?, redis.zcard(users).await?))
+            };
+            let seen: (i64, i64, i64) = t.app.redis.ask(ask).await.unwrap();
+            seen
+        };
+        let (total_lives, users_live, members) = look().await;
+        assert_eq!((total_lives, members), (-1, 2));
+        assert!((12 * 3600 - 60..=12 * 3600).contains(&users_live), "{users_live}");
+        // Who was seen too long ago makes room when somebody else is seen.
+        clock.advance(chrono::TimeDelta::hours(13));
+        let admin = t.log_in(&admin.email).await;
+        counters::flush(&t.app).await;
+        assert_eq!(look().await.2, 1);
+        t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
+        assert_eq!(counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    }
+}
