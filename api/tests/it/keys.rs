@@ -112,7 +112,8 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     .await;
     look(t, seen).await;
     t.release(&asha, reservation).await.expect(200);
-    let (from, until) = (t.app.clock.now(), t.app.clock.now() + chrono::TimeDelta::hours(2));
+    let from = t.app.clock.now() + chrono::TimeDelta::hours(1);
+    let until = from + chrono::TimeDelta::hours(2);
     let window = json!({ "spot_id": spots(t, lot).await[2], "parking_time": from, "leaving_time": until });
     let reserved =
         t.post("/reservations", Some(&ravi), window).await.expect(201).body["reservation"]["id"].clone();
@@ -150,7 +151,13 @@ async fn after_a_busy_day_every_key_is_in_the_table_and_has_an_end_or_a_bound() 
         let waited = tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await;
         assert!(waited.is_ok(), "without an end: {endless:?}");
         // These are there for moments.
-        let brief = ["{queue}:active", "{queue}:inflight:{consumer}", "{queue}:done", "{queue}:dead"];
+        let brief = [
+            "{queue}:active",
+            "{queue}:signal",
+            "{queue}:inflight:{consumer}",
+            "{queue}:done",
+            "{queue}:dead",
+        ];
         let missing: Vec<_> = FAMILIES
             .iter()
             .map(|family| family.name)

@@ -8,7 +8,10 @@ use shared::maintenance::{TABLES, reset::PHRASE};
 use testkit::{Driver, Engine, TestApp, binary};
 use tokio::process::Command;
 
-use crate::support::{change, number};
+use crate::{
+    redis_away::with_own_redis,
+    support::{change, number},
+};
 
 /// Every key of a database, whoever it belongs to.
 async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
@@ -174,4 +177,21 @@ async fn without_redis_the_dashboard_and_clearing_say_so() {
     t.get("/admin/redis-dashboard", Some(&admin)).await.problem(503, "unavailable");
     t.post("/admin/clear-cache", Some(&admin), json!({})).await.problem(503, "unavailable");
     assert_eq!(change(&t, "DELETE FROM user_activity WHERE kind = 'clear'", []).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_large_redis_the_dashboard_counts_a_part_and_says_so() {
+    let (t, _redis) = with_own_redis(Engine::Sqlite).await;
+    let admin = t.admin().await;
+    // A few at a time: nobody waits for Redis longer than half a second.
+    for start in (0..150_000).step_by(5_000) {
+        let mut fill = redis::cmd("EVAL");
+        fill.arg("for i = 1, 5000 do redis.call('SET', KEYS[1] .. (ARGV[1] + i), 1) end").arg(1);
+        fill.arg(t.app.redis.keys().cached("parking_lot:")).arg(start);
+        t.app.redis.ask(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
+    }
+    let stored =
+        t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).body["data"]["cache_info"].clone();
+    let counted = stored["total_keys"].as_i64().unwrap();
+    assert!(stored["complete"] == false && (90_000..=120_000).contains(&counted), "{stored}");
 }

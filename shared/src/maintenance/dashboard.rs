@@ -8,7 +8,8 @@ use redis::{InfoDict, RedisResult, aio::ConnectionManager};
 use crate::{app::App, counters, error::Result};
 
 /// Statuses that are listed although nothing may have answered so yet.
-const STATUSES: [u16; 7] = [200, 201, 400, 401, 403, 404, 500];
+const STATUSES: [u16; 17] =
+    [200, 201, 202, 206, 304, 400, 401, 403, 404, 405, 409, 410, 412, 422, 429, 500, 503];
 
 /// Days of the history.
 const DAYS: u64 = 30;

@@ -127,8 +127,8 @@ pub const FAMILIES: &[Family] = &[
         "while the consumer has a message",
         ("workers", "workers, when it is gone"),
     ),
-    stays(1, ("{queue}:done", "zset"), "until the relay tidies up", ("workers", "the relay")),
-    stays(1, ("{queue}:dead", "zset"), "until the relay tidies up", ("workers", "the relay")),
+    stays(1, ("{queue}:done", "set"), "until the relay tidies up", ("workers", "the relay")),
+    stays(1, ("{queue}:dead", "set"), "until the relay tidies up", ("workers", "the relay")),
     stays(1, ("{queue}:signal", "list"), "one element", ("announcing, the relay", "workers")),
     stays(
         1,
