@@ -326,13 +326,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_other_generations_is_not_read() {
+    fn an_answer_of_other_generations_or_of_another_release_is_not_read() {
         let entry = Entry::of(b"{\"a\":\n1}".to_vec());
         let part = Entry { next: Some("7".into()), ..entry.clone() };
         assert_eq!(decode(&encode(b"x y ", &part), b"x y "), Some(part));
         let kept = encode(b"x y ", &entry);
         assert_eq!(decode(&kept, b"x y "), Some(entry));
         assert_eq!(decode(&kept, b"x z "), None);
+        let of_another_release = [b"1/0.0.0".as_slice(), &kept[LAYOUT.len()..]].concat();
+        assert_eq!(decode(&of_another_release, b"x y "), None);
         for cut in 0..LAYOUT.len() + 30 {
             assert_eq!(decode(&kept[..cut.min(kept.len() - 9)], b"x y "), None);
         }
