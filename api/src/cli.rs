@@ -1,5 +1,7 @@
 //! The commands of `parkade-api`.
 
+mod backup;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -59,6 +61,10 @@ enum Command {
         #[arg(long)]
         confirm: String,
     },
+    /// Write the whole database into one file, while everything goes on.
+    Backup(backup::Backup),
+    /// Put a backup into the place of the database; API and workers must be stopped.
+    Restore(backup::Restore),
     /// Print the OpenAPI document.
     Openapi,
     /// Fill an empty database with a simulated car park.
@@ -144,6 +150,8 @@ impl Cli {
             Command::Integrity => check_integrity(config).await,
             Command::Cache(CacheCommand::Clear { scope }) => clear_cache(config, &scope).await,
             Command::Reset { confirm } => reset(config, &confirm).await,
+            Command::Backup(backup) => backup.run(&config).await,
+            Command::Restore(restore) => restore.run(config).await,
             Command::Seed(plan) => seed(config, plan).await,
         }
     }

@@ -1,6 +1,7 @@
 //! The database connection and the few places where the two engines differ.
 
 use std::{
+    path::Path,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -18,10 +19,13 @@ use sea_orm::{
     },
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Which database this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// The default: one file, one writer at a time.
     Sqlite,
@@ -64,8 +68,20 @@ impl Db {
     }
 
     async fn sqlite(url: &str, connections: u32) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)
-            .context("the SQLite URL cannot be read")?
+        let options = SqliteConnectOptions::from_str(url).context("the SQLite URL cannot be read")?;
+        Self::sqlite_with(options, connections).await
+    }
+
+    /// Opens a SQLite file that is there already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it cannot be opened.
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
+        Self::sqlite_with(SqliteConnectOptions::new().filename(file), 1).await
+    }
+
+    async fn sqlite_with(options: SqliteConnectOptions, connections: u32) -> Result<Self> {
+        let options = options
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)

@@ -125,7 +125,7 @@ impl Drop for Run {
 /// When the address cannot be had, or this process collects already.
 pub async fn start(worker: &Worker) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let Some(address) = worker.app.config.worker_metrics_addr else { return Ok(tasks) };
+    let Some(address) = worker.app.config.operations.worker_metrics_addr else { return Ok(tasks) };
     let duration = Matcher::Full(names::JOB_SECONDS.to_owned());
     let collected =
         PrometheusBuilder::new().set_buckets_for_metric(duration, &BUCKETS)?.install_recorder()?;

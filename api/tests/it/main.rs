@@ -6,6 +6,7 @@ mod accounts;
 mod activity;
 mod admin;
 mod authorisation;
+mod backup;
 mod bookings;
 mod cached;
 mod counters;

@@ -1,5 +1,6 @@
 //! Looking after the data: is it sound, and how much of it is there.
 
+pub mod backup;
 pub mod cleanup;
 pub mod clear;
 pub mod dashboard;
