@@ -7,8 +7,10 @@ mod chaos;
 mod check;
 mod conformance;
 mod demo;
+mod deploy;
 mod install;
 mod mails;
+mod python;
 mod rules;
 mod seed;
 mod test;
@@ -34,6 +36,8 @@ enum Command {
     Check,
     /// Let schemathesis compare the running API with its OpenAPI document.
     Conformance(conformance::Args),
+    /// Check the files for Docker, systemd and supervisor, and the scripts.
+    DeployCheck,
     /// Prove the rules of the architecture.
     Rules,
     /// Fill an empty database with simulated traffic.
@@ -53,6 +57,7 @@ async fn main() -> ExitCode {
         Command::Test(args) => test::run(&args).await,
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
+        Command::DeployCheck => deploy::run(),
         Command::Rules => rules::run(),
         Command::Seed(args) => seed::run(&args),
         Command::Mails(args) => mails::run(&args),
