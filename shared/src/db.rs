@@ -19,19 +19,11 @@ use sea_orm::{
     },
 };
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
 
-/// Which database this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// The default: one file, one writer at a time.
-    Sqlite,
-    /// For production.
-    Postgres,
-}
+mod engine;
+
+pub use engine::Engine;
 
 /// Connections to the database. Cheap to clone.
 ///
@@ -219,6 +211,21 @@ impl Db {
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
         self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// The pools by name, with how many connections each has, and how many of them are idle.
+    #[must_use]
+    pub fn pools(&self) -> [(&'static str, u32, usize); 2] {
+        match self.engine {
+            Engine::Sqlite => [("write", &self.write), ("read", &self.read)].map(|(name, pool)| {
+                let pool = pool.get_sqlite_connection_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+            Engine::Postgres => [("requests", &self.write), ("jobs", &self.relaxed)].map(|(name, pool)| {
+                let pool = pool.get_postgres_connection_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+        }
     }
 
     /// Closes the connections; SQLite folds its write-ahead log into the file.

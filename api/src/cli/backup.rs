@@ -86,10 +86,10 @@ impl Restore {
 fn contents(manifest: &Manifest) -> String {
     let rows: u64 = manifest.tables.values().map(|table| table.rows).sum();
     format!(
-        "{rows} rows of {} tables as of {}, {:?} {}, schema {}",
+        "{rows} rows of {} tables as of {}, {} {}, schema {}",
         manifest.tables.len(),
         manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
-        manifest.engine,
+        manifest.engine.name(),
         manifest.engine_version,
         manifest.schema.last().map_or("unknown", String::as_str)
     )

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod cleanup;
 pub mod clear;
 pub mod dashboard;
+pub mod doctor;
 pub mod integrity;
 pub mod reset;
 

@@ -64,6 +64,7 @@ pub fn files(folder: &Path) -> io::Result<Vec<(PathBuf, DateTime<Utc>)>> {
 /// When the database cannot be read or the file not written; then there is no file, or that of before.
 pub async fn create(config: &Config, clock: &Clock, file: &Path) -> Result<Manifest> {
     let url = config.database_url.expose_secret();
+    ensure!(!is_missing(url), "there is no database: check DATABASE_URL and the working directory");
     let db = Db::connect(url, 1).await?;
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -116,8 +117,9 @@ pub async fn restore(config: &Config, file: &Path, phrase: Option<&str>) -> Resu
 fn is_for(manifest: &Manifest, engine: Engine) -> Result<()> {
     ensure!(
         manifest.engine == engine,
-        "it is a backup of {:?}, and DATABASE_URL names {engine:?}; the one does not become the other",
-        manifest.engine
+        "it is a backup of {}, and DATABASE_URL names {}; the one does not become the other",
+        manifest.engine.name(),
+        engine.name()
     );
     let known: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
     if let Some(unknown) = manifest.schema.iter().find(|name| !known.contains(name)) {
@@ -129,9 +131,14 @@ fn is_for(manifest: &Manifest, engine: Engine) -> Result<()> {
     Ok(())
 }
 
+/// Whether the URL names a file that is not there: opening it would make one.
+pub(super) fn is_missing(url: &str) -> bool {
+    sqlite::file(url).is_ok_and(|file| file.is_some_and(|file| !file.exists()))
+}
+
 /// Whether nothing is there, or nothing but what processes write by themselves when they start.
 async fn is_empty(url: &str) -> Result<bool> {
-    if sqlite::file(url)?.is_some_and(|file| !file.exists()) {
+    if is_missing(url) {
         return Ok(true);
     }
     let db = Db::connect(url, 1).await?;
