@@ -82,7 +82,7 @@ impl Args {
 
 pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "-p", "api", "-p", "worker", "--bins"])?;
+    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
     let program =
         python::programs(&format!("schemathesis-{VERSION}"), &[&format!("schemathesis=={VERSION}")])?
             .join("st");

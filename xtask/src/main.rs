@@ -7,7 +7,9 @@ mod chaos;
 mod check;
 mod conformance;
 mod demo;
+mod deny;
 mod deploy;
+mod fuzz;
 mod install;
 mod mails;
 mod python;
@@ -40,6 +42,10 @@ enum Command {
     DeployCheck,
     /// Prove the rules of the architecture.
     Rules,
+    /// Check licences, bans and sources of what is compiled in.
+    Deny,
+    /// Throw bytes at what takes strangers' bytes apart.
+    Fuzz(fuzz::Args),
     /// Fill an empty database with simulated traffic.
     Seed(seed::Args),
     /// Write every mail, filled in with samples, as files to look at.
@@ -59,6 +65,8 @@ async fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args).await,
         Command::DeployCheck => deploy::run(),
         Command::Rules => rules::run(),
+        Command::Deny => deny::run(),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Mails(args) => mails::run(&args),
         Command::Bench(args) => bench::run(&args),
