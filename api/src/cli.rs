@@ -1,5 +1,8 @@
 //! The commands of `parkade-api`.
 
+mod backup;
+mod doctor;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -59,6 +62,12 @@ enum Command {
         #[arg(long)]
         confirm: String,
     },
+    /// Look at everything that Parkade needs, and say what to do; fails on a problem.
+    Doctor(doctor::Doctor),
+    /// Write the whole database into one file, while everything goes on.
+    Backup(backup::Backup),
+    /// Put a backup into the place of the database; API and workers must be stopped.
+    Restore(backup::Restore),
     /// Print the OpenAPI document.
     Openapi,
     /// Fill an empty database with a simulated car park.
@@ -129,7 +138,7 @@ impl Cli {
             return print(&api::routes::document().to_pretty_json()?);
         }
         let config = Config::load(Sources::read(self.config.as_deref()))?;
-        telemetry::init(&config.log)?;
+        let _spans = telemetry::init(&config, "parkade-api")?;
         match self.command {
             Command::Openapi => Ok(()),
             Command::Serve => serve(config).await,
@@ -144,6 +153,9 @@ impl Cli {
             Command::Integrity => check_integrity(config).await,
             Command::Cache(CacheCommand::Clear { scope }) => clear_cache(config, &scope).await,
             Command::Reset { confirm } => reset(config, &confirm).await,
+            Command::Doctor(doctor) => doctor.run(&config).await,
+            Command::Backup(backup) => backup.run(&config).await,
+            Command::Restore(restore) => restore.run(config).await,
             Command::Seed(plan) => seed(config, plan).await,
         }
     }
@@ -169,6 +181,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     app.tasks.spawn(api::lots::warm(app.clone()));
+    let _metrics = api::metrics::start(&app).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let followers = app.followers.clone();
     let stop = async move {

@@ -15,6 +15,7 @@ pub mod health;
 pub mod jobs;
 pub(crate) mod limits;
 pub mod lots;
+pub mod metrics;
 pub mod middleware;
 pub(crate) mod once;
 pub mod openapi;

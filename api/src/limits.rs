@@ -8,11 +8,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use metrics::counter;
 use shared::{
     Error,
     accounts::session,
     app::App,
-    counters,
+    counters, metrics as names,
     rate_limit::{self, Action, Decision},
 };
 
@@ -30,6 +31,7 @@ pub(crate) async fn limit(app: &App, path: &str, mut request: Request, next: Nex
         next.run(request).await
     } else {
         counters::count(app, "rate_limit_violations");
+        counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };
     if response.status() == StatusCode::TOO_MANY_REQUESTS {

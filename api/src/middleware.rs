@@ -9,13 +9,17 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use shared::{app::App, counters, telemetry};
+use shared::{
+    app::App,
+    counters,
+    telemetry::{self, spans},
+};
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
-use crate::{limits, problem};
+use crate::{limits, metrics::Measured, problem};
 
 /// The largest body that is read.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -116,7 +120,9 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     counters::count(&app, "total_api_calls");
+    let measured = Measured::begin(request.method());
     let mut response = next.run(request).await;
+    measured.end(&response);
     counters::count(&app, format!("response_codes:{}", response.status().as_u16()));
     let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
     if let Ok(took) = HeaderValue::from_str(&took) {
@@ -127,16 +133,7 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
 
 /// Counts calls by endpoint, and limits them.
 async fn at_route(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Anybody can make up methods, and every name is a key in Redis.
-    let method = match request.method() {
-        method @ (&Method::GET
-        | &Method::HEAD
-        | &Method::POST
-        | &Method::PUT
-        | &Method::DELETE
-        | &Method::OPTIONS) => method.as_str(),
-        _ => "OTHER",
-    };
+    let method = method_name(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
     let path = path.strip_prefix("/api").unwrap_or(path);
@@ -148,7 +145,25 @@ async fn at_route(State(app): State<App>, request: Request, next: Next) -> Respo
             _ => {}
         }
     }
-    limits::limit(&app, path, request, next).await
+    tracing::Span::current().record("http.route", path);
+    let mut response = limits::limit(&app, path, request, next).await;
+    if let Some(matched) = matched.filter(|_| shared::metrics::are_collected()) {
+        response.extensions_mut().insert(matched);
+    }
+    response
+}
+
+/// A method as it is counted: anybody can make up methods, and every name is a key in Redis.
+pub(crate) fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
 }
 
 async fn limit_uri(request: Request, next: Next) -> Response {
@@ -190,15 +205,22 @@ async fn protect(State(app): State<App>, request: Request, next: Next) -> Respon
 async fn identify(mut request: Request, next: Next) -> Response {
     let (id, trace) = names(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path());
+    let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path(),
+        http.route = Empty, http.status = Empty);
+    if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
+        spans::goes_on(&span, traceparent);
+    }
     let answered = async {
         let response = next.run(request).await;
-        tracing::debug!(http.status = response.status().as_u16(), "answered");
-        response
+        let status = response.status().as_u16();
+        tracing::Span::current().record("http.status", i64::from(status));
+        tracing::debug!(http.status = status, "answered");
+        // Our own step of the trace has an id, too.
+        let ours =
+            spans::id(&tracing::Span::current()).unwrap_or_else(|| telemetry::new_trace()[..16].to_owned());
+        (response, ours)
     };
-    let mut response = telemetry::traced(trace.clone(), answered.instrument(span)).await;
-    // Our own step of the trace has an id, too.
-    let ours = &telemetry::new_trace()[..16];
+    let (mut response, ours) = telemetry::traced(trace.clone(), answered.instrument(span)).await;
     for (name, text) in [(REQUEST_ID, id), (TRACEPARENT, format!("00-{trace}-{ours}-01"))] {
         response.headers_mut().extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
     }

@@ -78,7 +78,7 @@ pub fn micros() -> i64 {
 /// The worker process: a real worker that also knows the jobs of the benchmarks.
 pub async fn worker() -> Result<()> {
     let config = Config::load(Sources::read(None))?;
-    shared::telemetry::init(&config.log)?;
+    let _spans = shared::telemetry::init(&config, "parkade-worker")?;
     let app = App::start(config).await?;
     Worker::new(app, Registry::default().with::<Noop>().with::<Steps>().with::<Holds>())
         .run(CancellationToken::new())

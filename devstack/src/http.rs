@@ -22,6 +22,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// By `Content-Length`.
     pub body: String,
+    /// The same where it is no text.
+    pub bytes: Vec<u8>,
 }
 
 impl Request {
@@ -129,10 +131,11 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Request
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request { method, target, headers, body: String::new() };
+    let mut request = Request { method, target, headers, body: String::new(), bytes: Vec::new() };
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     request.body = String::from_utf8_lossy(&body).into_owned();
+    request.bytes = body;
     Ok(request)
 }

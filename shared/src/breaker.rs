@@ -42,6 +42,11 @@ impl Breaker {
                     .is_ok()
     }
 
+    /// Whether the last try failed.
+    pub fn is_open(&self) -> bool {
+        self.next_try.load(Ordering::Relaxed) != 0
+    }
+
     /// What became of a try. Returns whether it works again now, after it did not.
     pub fn saw(&self, worked: bool) -> bool {
         let next_try = if worked { 0 } else { self.pause_from(self.now()) };

@@ -23,6 +23,7 @@ use crate::{
     coalesce::Coalesce,
     counters,
     error::{Error, Result},
+    metrics,
 };
 
 /// What changes together. A write that changes one of these makes everything that was made from it stale.
@@ -161,8 +162,9 @@ impl Look {
         }
     }
 
-    fn count(&self, outcome: &str) {
+    fn count(&self, outcome: &'static str) {
         let group = self.recipe.key.split(':').next().unwrap_or_default();
+        metrics::cache(group, outcome.trim_start_matches("cache_"));
         counters::count(&self.app, format!("{outcome}:{group}"));
     }
 

@@ -10,7 +10,7 @@ use std::{
 use chrono::TimeDelta;
 use redis::AsyncCommands;
 
-use crate::{app::App, error::Result};
+use crate::{app::App, error::Result, metrics};
 
 /// What happened, as far as it is counted in total and, some of it, by day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,25 @@ pub enum Event {
 }
 
 impl Event {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Login,
+        Self::Logout,
+        Self::Registration,
+        Self::UserCreated,
+        Self::UserDeleted,
+        Self::LotCreated,
+        Self::LotDeleted,
+        Self::Reservation,
+        Self::Cancellation,
+    ];
+
+    /// As metrics name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.names().0.trim_start_matches("total_")
+    }
+
     /// The total and, where there is one, the daily counter.
     const fn names(self) -> (&'static str, Option<&'static str>) {
         match self {
@@ -114,6 +133,7 @@ pub fn count(app: &App, name: impl AsRef<str> + Into<String>) {
 /// Counts that it happened, in total and today.
 pub fn happened(app: &App, event: Event) {
     let (total, daily) = event.names();
+    metrics::happened(event.name());
     count(app, total);
     if let Some(daily) = daily {
         count(app, format!("{daily}:{}", today(app)));

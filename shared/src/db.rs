@@ -1,6 +1,7 @@
 //! The database connection and the few places where the two engines differ.
 
 use std::{
+    path::Path,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -20,14 +21,9 @@ use sea_orm::{
 
 use crate::error::{Error, Result};
 
-/// Which database this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// The default: one file, one writer at a time.
-    Sqlite,
-    /// For production.
-    Postgres,
-}
+mod engine;
+
+pub use engine::Engine;
 
 /// Connections to the database. Cheap to clone.
 ///
@@ -64,8 +60,20 @@ impl Db {
     }
 
     async fn sqlite(url: &str, connections: u32) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url)
-            .context("the SQLite URL cannot be read")?
+        let options = SqliteConnectOptions::from_str(url).context("the SQLite URL cannot be read")?;
+        Self::sqlite_with(options, connections).await
+    }
+
+    /// Opens a SQLite file that is there already.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it cannot be opened.
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
+        Self::sqlite_with(SqliteConnectOptions::new().filename(file), 1).await
+    }
+
+    async fn sqlite_with(options: SqliteConnectOptions, connections: u32) -> Result<Self> {
+        let options = options
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -203,6 +211,21 @@ impl Db {
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
         self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// The pools by name, with how many connections each has, and how many of them are idle.
+    #[must_use]
+    pub fn pools(&self) -> [(&'static str, u32, usize); 2] {
+        match self.engine {
+            Engine::Sqlite => [("write", &self.write), ("read", &self.read)].map(|(name, pool)| {
+                let pool = pool.get_sqlite_connection_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+            Engine::Postgres => [("requests", &self.write), ("jobs", &self.relaxed)].map(|(name, pool)| {
+                let pool = pool.get_postgres_connection_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+        }
     }
 
     /// Closes the connections; SQLite folds its write-ahead log into the file.

@@ -95,6 +95,12 @@ impl Redis {
         answer
     }
 
+    /// Whether database 0 did not answer when it was last asked, so that everybody does without.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Whether database 0 was away since this was last asked: it may have lost its latest writes.
     pub(crate) fn has_come_back(&self) -> bool {
         self.has_come_back.swap(false, Ordering::Relaxed)

@@ -121,6 +121,15 @@ pub const SETTINGS: &[Setting] = &[
     setting("WORKER_EXPORTS", "2", "Exports that a worker runs at once"),
     setting("WORKER_MAINTENANCE", "1", "Maintenance jobs that a worker runs at once"),
     unset("WORKER_METRICS_ADDR", "Address and port where a worker serves metrics for Prometheus"),
+    unset("METRICS_ADDR", "Address and port where the API serves metrics for Prometheus"),
+    unset(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Collector of OpenTelemetry that gets spans by OTLP over HTTP, such as http://127.0.0.1:4318",
+    ),
+    unset(
+        "BACKUP_FOLDER",
+        "Where parkade-api backup puts its files, and parkade-api doctor looks for the last one",
+    ),
     setting("LOG_FORMAT", "text", "text, or json for one object a line"),
     setting(
         "LOG_LEVEL",

@@ -2,26 +2,35 @@
 
 use std::{future::Future, io::IsTerminal};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 use uuid::Uuid;
 
-use crate::config::Log;
+use self::spans::Spans;
+use crate::config::Config;
+
+pub mod spans;
 
 tokio::task_local! {
     static TRACE: String;
 }
 
-/// Starts logging to standard error, once a process.
+/// Starts logging to standard error, and sending spans if there is a collector, once a process. Spans are sent until what
+/// this returns is dropped.
 ///
 /// # Errors
 /// When the filter of `LOG_LEVEL` cannot be read or logging has been started before.
-pub fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level)?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    let logs = logs.with_ansi(std::io::stderr().is_terminal());
-    let started =
-        if log.json { logs.json().flatten_event(true).try_init() } else { logs.compact().try_init() };
-    started.map_err(|error| anyhow::anyhow!(error))
+pub fn init(config: &Config, service: &'static str) -> anyhow::Result<Spans> {
+    let filter = EnvFilter::try_new(&config.log.level)?;
+    let logs = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let logs = if config.log.json { logs.json().flatten_event(true).boxed() } else { logs.compact().boxed() };
+    let Some(collector) = &config.operations.otlp_endpoint else {
+        registry().with(logs).with(filter).try_init()?;
+        return Ok(Spans::default());
+    };
+    // What is logged does not decide which spans are sent.
+    let (layer, spans) = spans::to(collector, service)?;
+    registry().with(logs.with_filter(filter)).with(layer).try_init()?;
+    Ok(spans)
 }
 
 /// Runs `work` as part of a trace: jobs that it enqueues carry the id.

@@ -42,7 +42,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let config = Config::load(Sources::read(cli.config.as_deref()))?;
-    telemetry::init(&config.log)?;
+    let _spans = telemetry::init(&config, "parkade-worker")?;
     match cli.command {
         Command::TestEmail { address } => test_email::run(&config, &address).await,
         Command::Run => {

@@ -15,12 +15,11 @@ use axum::{
     routing::get,
 };
 use metrics::{counter, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use shared::{
     Result,
     jobs::{Queue, backlog, policy::Verdict, queue},
-    metrics as names,
+    metrics::{self as names, Collected},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -99,17 +98,21 @@ impl Run {
 
     /// Ends it; `None` when somebody else has the job now.
     pub fn end(self, verdict: Option<Verdict>) {
-        let outcome = match verdict {
-            Some(Verdict::Succeed) => "succeeded",
-            Some(Verdict::Fail) => "failed",
-            Some(Verdict::Retry(_)) => "retried",
-            Some(Verdict::Cancel) => "cancelled",
-            Some(Verdict::Release) => "released",
-            Some(Verdict::Postpone(_)) => "postponed",
-            None => "lease_lost",
-        };
-        counter!(names::JOBS, "kind" => self.kind, "outcome" => outcome).increment(1);
+        counter!(names::JOBS, "kind" => self.kind, "outcome" => outcome_name(verdict)).increment(1);
         histogram!(names::JOB_SECONDS, "kind" => self.kind).record(self.begun.elapsed());
+    }
+}
+
+/// How a run ended, in a word; `None` when somebody else has the job now.
+pub(crate) const fn outcome_name(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Succeed) => "succeeded",
+        Some(Verdict::Fail) => "failed",
+        Some(Verdict::Retry(_)) => "retried",
+        Some(Verdict::Cancel) => "cancelled",
+        Some(Verdict::Release) => "released",
+        Some(Verdict::Postpone(_)) => "postponed",
+        None => "lease_lost",
     }
 }
 
@@ -125,11 +128,8 @@ impl Drop for Run {
 /// When the address cannot be had, or this process collects already.
 pub async fn start(worker: &Worker) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
-    let Some(address) = worker.app.config.worker_metrics_addr else { return Ok(tasks) };
-    let duration = Matcher::Full(names::JOB_SECONDS.to_owned());
-    let collected =
-        PrometheusBuilder::new().set_buckets_for_metric(duration, &BUCKETS)?.install_recorder()?;
-    names::describe();
+    let Some(address) = worker.app.config.operations.worker_metrics_addr else { return Ok(tasks) };
+    let collected = Collected::begin(names::JOB_SECONDS, &BUCKETS)?;
     begin_at_nought(worker);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
@@ -170,12 +170,11 @@ fn begin_at_nought(worker: &Worker) {
     }
 }
 
-async fn metrics(State((collected, _)): State<(PrometheusHandle, Vitals)>) -> impl IntoResponse {
-    collected.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.render())
+async fn metrics(State((collected, _)): State<(Collected, Vitals)>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
 }
 
-async fn health(State((_, vitals)): State<(PrometheusHandle, Vitals)>) -> (StatusCode, Json<Value>) {
+async fn health(State((_, vitals)): State<(Collected, Vitals)>) -> (StatusCode, Json<Value>) {
     let silent = vitals.reached().map(|reached| reached.elapsed());
     let is_well = silent.iter().all(|silent| *silent <= PATIENCE);
     let (code, status) =

@@ -16,10 +16,14 @@ use shared::{
     },
     telemetry,
 };
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
-use crate::{Worker, metrics::Run, registry::Kind};
+use crate::{
+    Worker,
+    metrics::{Run, outcome_name},
+    registry::Kind,
+};
 
 /// Readers see progress at once, but no more often than this.
 const SHOW_PAUSE: Duration = Duration::from_millis(50);
@@ -33,7 +37,7 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
             let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace);
-            let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace);
+            let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace, job.outcome = Empty);
             telemetry::traced(trace, run_claimed(worker, &claim).instrument(span)).await;
         }
         Ok(None) => tracing::debug!(job.id = %id, "job is taken, ended or not due"),
@@ -71,6 +75,7 @@ async fn run_claimed(worker: &Worker, claim: &Claim) {
         Verdict::Retry(pause) => tracing::warn!(error = reason, ?pause, "job failed; it will be tried again"),
         other => tracing::debug!(verdict = ?other, "job ended"),
     }
+    tracing::Span::current().record("job.outcome", outcome_name(Some(verdict)));
     let is_recorded = record(worker, claim, verdict, done.unwrap_or_default(), &reason).await;
     run.end(is_recorded.then_some(verdict));
 }

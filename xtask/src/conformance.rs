@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     cargo,
     install::{self, Server},
+    python,
 };
 
 /// Pinned: a new release has new checks, which are met in a change of their own.
@@ -82,7 +83,9 @@ impl Args {
 pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
     cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
-    let program = installed()?;
+    let program =
+        python::programs(&format!("schemathesis-{VERSION}"), &[&format!("schemathesis=={VERSION}")])?
+            .join("st");
     for database in [Database::Sqlite, Database::Postgres] {
         let roles = args.roles(database);
         if roles.is_empty() {
@@ -97,28 +100,6 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     println!("==> every operation answers as it is documented");
     Ok(())
-}
-
-/// Whether it can run here at all.
-pub(crate) fn is_possible() -> bool {
-    let python =
-        Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
-    python.is_ok_and(|status| status.success())
-}
-
-/// The program, in an environment of its own below the target folder.
-fn installed() -> Result<PathBuf> {
-    ensure!(is_possible(), "python3 with venv is missing; on Debian: apt-get install python3-venv");
-    let target = cargo::binaries("debug")?;
-    let folder = target.parent().unwrap_or(&target).join(format!("schemathesis-{VERSION}"));
-    let program = folder.join("bin/st");
-    if !program.is_file() {
-        println!("==> installing schemathesis {VERSION}");
-        cargo::succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        let pip = folder.join("bin/pip");
-        cargo::succeed(Command::new(pip).args(["install", "-q", &format!("schemathesis=={VERSION}")]))?;
-    }
-    Ok(program)
 }
 
 /// An API and a worker on an empty database, with something to read and to book.

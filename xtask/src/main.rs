@@ -8,9 +8,11 @@ mod check;
 mod conformance;
 mod demo;
 mod deny;
+mod deploy;
 mod fuzz;
 mod install;
 mod mails;
+mod python;
 mod rules;
 mod seed;
 mod test;
@@ -36,6 +38,8 @@ enum Command {
     Check,
     /// Let schemathesis compare the running API with its OpenAPI document.
     Conformance(conformance::Args),
+    /// Check the files for Docker, systemd and supervisor, and the scripts.
+    DeployCheck,
     /// Prove the rules of the architecture.
     Rules,
     /// Check licences, bans and sources of what is compiled in.
@@ -59,6 +63,7 @@ async fn main() -> ExitCode {
         Command::Test(args) => test::run(&args).await,
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
+        Command::DeployCheck => deploy::run(),
         Command::Rules => rules::run(),
         Command::Deny => deny::run(),
         Command::Fuzz(args) => fuzz::run(&args),

@@ -24,6 +24,7 @@ const PURE: &[&str] = &[
     "exports/csv.rs",
     "demo/shape.rs",
     "lots/availability.rs",
+    "maintenance/backup/sum.rs",
     "reports/calendar.rs",
     "reports/insights.rs",
     "reports/monthly/charts.rs",

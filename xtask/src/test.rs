@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     cargo, conformance,
     install::{self, Server},
+    python,
 };
 
 #[derive(clap::Args)]
@@ -30,7 +31,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     println!("==> cargo test, on SQLite and on PostgreSQL");
     cargo::succeed(&mut command)?;
     if args.packages.is_empty() && args.rest.is_empty() {
-        if conformance::is_possible() {
+        if python::is_possible() {
             conformance::run(&conformance::Args::default()).await?;
         } else {
             println!("==> schemathesis is skipped: python3 with venv is missing (Debian: python3-venv)");

@@ -165,7 +165,7 @@ pub async fn worker(options: &Options) -> Result<()> {
     let journal = OpenOptions::new().create(true).append(true).open(&options.journal)?;
     JOURNAL.set(journal).ok().context("one journal")?;
     let config = Config::load(Sources::read(None))?;
-    shared::telemetry::init(&config.log)?;
+    let _spans = shared::telemetry::init(&config, "parkade-worker")?;
     let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     let (stop, mut terminate) = (CancellationToken::new(), signal(SignalKind::terminate())?);
     let stopped = stop.clone();

@@ -30,7 +30,7 @@ use crate::{
     entities::user,
     error::{Error, Result},
     jobs::{ledger, queue},
-    notifications,
+    metrics, notifications,
     rate_limit::{self, Action},
 };
 use sha2::{Digest, Sha256};
@@ -116,11 +116,14 @@ pub async fn log_in(
     password: String,
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
-    const REFUSED: Error = Error::Unauthenticated("the mail address or the password is wrong");
+    let refused = || {
+        metrics::happened(metrics::LOGIN_REFUSED);
+        Error::Unauthenticated("the mail address or the password is wrong")
+    };
     rate_limit::check(app, Action::Login, &format!("account:{}", hashed(&key(email)))).await?;
     let user = by_email(app, email).await?;
     let right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
-    let user = user.filter(|_| right).ok_or(REFUSED)?;
+    let user = user.filter(|_| right).ok_or_else(refused)?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     // First, because it waits for who is changing the password or deleting the user, and ending all sessions.
@@ -132,7 +135,7 @@ pub async fn log_in(
         ))
         .await?;
     if still_right.rows_affected() == 0 {
-        return Err(REFUSED);
+        return Err(refused());
     }
     let token = session::open(app, &tx, user.id, user_agent).await?;
     activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;

@@ -3,6 +3,7 @@
 mod cache;
 mod mail;
 mod notices;
+mod operations;
 mod schedules;
 mod sources;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use self::{
     cache::Cache,
     mail::{Encryption, Mail},
     notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
+    operations::Operations,
     schedules::Schedules,
     sources::{Problems, Sources},
 };
@@ -84,8 +86,8 @@ pub struct Config {
     pub schedules: Schedules,
     /// Google Chat, SMS and alerts.
     pub notices: Notices,
-    /// `WORKER_METRICS_ADDR`; without one, workers serve no metrics.
-    pub worker_metrics_addr: Option<SocketAddr>,
+    /// Metrics, spans and backups.
+    pub operations: Operations,
     /// `UPLOAD_FOLDER`.
     pub upload_folder: PathBuf,
     /// `CSV_EXPORT_EXPIRY_HOURS`.
@@ -229,7 +231,7 @@ impl Config {
         let mail = Mail::read(from);
         let schedules = Schedules::read(from);
         let notices = Notices::read(from);
-        let worker_metrics_addr = from.parse("WORKER_METRICS_ADDR", socket_address);
+        let operations = Operations::read(from);
         let database_connections = from.number("DATABASE_CONNECTIONS", 1..=1000);
         let session_hours = from.number::<u64>("SESSION_HOURS", 1..=8760);
         let longest_reservation = from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours);
@@ -264,7 +266,7 @@ impl Config {
             mail: mail?,
             schedules: schedules?,
             notices: notices?,
-            worker_metrics_addr,
+            operations,
             upload_folder: from.text("UPLOAD_FOLDER")?.into(),
             export_expiry: Duration::from_secs(expiry_hours? * 3600),
             workers: Workers { mail: workers[0]?, exports: workers[1]?, maintenance: workers[2]? },

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use ::metrics::counter;
 use apalis::prelude::{TaskBuilder, TaskSink};
 use apalis_redis::{Config, RedisStorage};
 use chrono::{DateTime, Utc};
@@ -15,7 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Enqueued, Queue};
-use crate::{app::App, error::Result, redis::Redis};
+use crate::{app::App, error::Result, metrics, redis::Redis};
 
 /// What travels through Redis.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -68,8 +69,15 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
             }
             push(redis, queue, &ids[..ids.len().min(MOST_ANNOUNCED as usize)]).await
         };
-        if let Err(error) = announced.await {
-            tracing::warn!(queue = queue.name(), error = error.chain(), "jobs not announced; the relay will");
+        match announced.await {
+            Ok(()) => counter!(metrics::ANNOUNCED, "queue" => queue.name()).increment(ids.len() as u64),
+            Err(error) => {
+                tracing::warn!(
+                    queue = queue.name(),
+                    error = error.chain(),
+                    "jobs not announced; the relay will"
+                )
+            }
         }
     }
 }
@@ -139,6 +147,15 @@ pub async fn alive(redis: &Redis, queue: Queue, names: &[String], since: DateTim
     }
     let seen: Vec<Option<i64>> = scores.query_async(&mut redis.queue.clone()).await?;
     Ok(seen.into_iter().flatten().filter(|seen| *seen >= since.timestamp()).count())
+}
+
+/// How many consumers of a queue have shown up since an instant, whoever's they are.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] when Redis is away.
+pub async fn alive_since(redis: &Redis, queue: Queue, since: DateTime<Utc>) -> Result<usize> {
+    let workers = config(redis, queue).workers_set().to_owned();
+    Ok(redis.queue.clone().zcount(workers, since.timestamp(), "+inf").await?)
 }
 
 /// Removes what apalis keeps of handled messages. Returns how many there were, at most twice `limit`.

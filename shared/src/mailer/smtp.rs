@@ -126,6 +126,14 @@ impl Smtp {
         Ok(())
     }
 
+    /// Connects and logs in, and sends nothing.
+    pub(crate) async fn check(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
+        let connecting = timeout(OPEN, self.connect(say)).await;
+        let mut connection = connecting.unwrap_or_else(|_| Err(self.unopened()))?;
+        connection.quit().await.ok();
+        Ok(())
+    }
+
     /// A connection that is greeted, encrypted and logged in.
     async fn connect(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<AsyncSmtpConnection, SendError> {
         let server = (self.host.as_str(), self.port);

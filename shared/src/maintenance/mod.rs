@@ -1,8 +1,10 @@
 //! Looking after the data: is it sound, and how much of it is there.
 
+pub mod backup;
 pub mod cleanup;
 pub mod clear;
 pub mod dashboard;
+pub mod doctor;
 pub mod integrity;
 pub mod reset;
 

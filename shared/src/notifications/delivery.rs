@@ -10,6 +10,7 @@ use minijinja::{Value, context};
 use redis::AsyncCommands;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::json;
+use tracing::Instrument;
 
 mod claim;
 
@@ -158,7 +159,8 @@ pub async fn once<F: Future<Output = Result<(), SendError>>>(
     let Some(claim) = claim(context, delivery).await? else {
         return Ok(Done::with(json!({ "state": "sent" })));
     };
-    match send(claim.message_id.clone()).await {
+    let span = tracing::info_span!("mail", mail.kind = delivery.kind, mail.channel = delivery.channel.name());
+    match send(claim.message_id.clone()).instrument(span).await {
         Ok(()) => insist_on_recording(app, delivery).await,
         Err(SendError::Setup(why)) => {
             let error = record_failure(app, delivery, &claim, SendError::Setup(why.clone())).await?;

@@ -18,6 +18,7 @@ mod pace;
 mod reminders;
 mod schedules;
 mod smtp;
+mod spans;
 mod status;
 mod stop;
 mod traps;

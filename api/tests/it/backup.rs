@@ -1,0 +1,253 @@
+//! `parkade-api backup` and `restore` as processes, on a system that is at work.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use shared::{
+    db::Db,
+    maintenance::backup::{self, PHRASE},
+};
+use testkit::{Engine, Processes, TestApp, binary};
+use tokio::process::Command;
+
+use crate::support::{Client, many_drivers, number};
+
+/// Runs a command on another database than that of the test, if one is named.
+async fn operate(t: &TestApp, arguments: &[&str], database: Option<&str>, path: Option<&str>) -> Output {
+    let mut command = Command::new(binary("parkade-api"));
+    command.args(arguments).env_clear().envs(t.settings().iter().cloned()).current_dir(t.folder());
+    command.env("PATH", path.unwrap_or("/usr/bin:/bin"));
+    if let Some(url) = database {
+        command.env("DATABASE_URL", url);
+    }
+    command.output().await.unwrap()
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[track_caller]
+fn fails(output: &Output, why: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(why), "{why}: {output:?}");
+}
+
+/// A place for another database.
+async fn elsewhere(t: &TestApp) -> String {
+    match t.engine {
+        Engine::Sqlite => format!("sqlite://{}?mode=rwc", t.folder().join("elsewhere/parkade.db").display()),
+        Engine::Postgres => {
+            let name = format!("elsewhere_{}", uuid::Uuid::new_v4().simple());
+            testkit::postgres().await.create_database(&name).await.unwrap()
+        }
+    }
+}
+
+async fn back_up(t: &TestApp, name: &str) -> (PathBuf, Value) {
+    let file = t.folder().join(name);
+    succeeds(&operate(t, &["backup", file.to_str().unwrap()], None, None).await);
+    let bytes = std::fs::read(&file).unwrap();
+    let manifest = bytes.split(|byte| *byte == b'\n').nth(1).unwrap();
+    (file.clone(), serde_json::from_slice(manifest).unwrap())
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+testkit::on_both! {
+    async fn a_backup_of_a_system_at_work_is_restored_elsewhere_row_by_row_and_its_jobs_go_on(t: TestApp) {
+        let lot = t.lot(30).await;
+        let drivers = many_drivers(&t, "busy", 12).await;
+        let (process, base) = Processes::of(&t, &[]).api().await;
+        let (stop, bookings) = (AtomicBool::new(false), AtomicU32::new(0));
+        let traffic = futures::future::join_all(drivers.iter().map(async |driver| {
+            let client = Client::of(&base);
+            while !stop.load(Ordering::Relaxed) {
+                let (status, body) = client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
+                assert_eq!(status, 201, "{body}");
+                let id = &body["reservation"]["id"];
+                let (status, body) = client.post("/booking/release-spot", &driver.token, json!({ "reservation_id": id })).await;
+                assert_eq!(status, 200, "{body}");
+                bookings.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        let backing_up = async {
+            t.eventually("some traffic", async || bookings.load(Ordering::Relaxed) > 30).await;
+            let made = back_up(&t, "a.backup").await;
+            let during = bookings.load(Ordering::Relaxed);
+            t.eventually("it goes on", async || bookings.load(Ordering::Relaxed) > during + 10).await;
+            stop.store(true, Ordering::Relaxed);
+            made
+        };
+        let (_, (file, manifest)) = tokio::join!(traffic, backing_up);
+        drop(process);
+        let stays = manifest["tables"]["reservations"]["rows"].as_i64().unwrap();
+        assert!(stays > 30 && stays < number(&t, "SELECT COUNT(*) AS n FROM reservations").await, "{manifest}");
+        assert!(manifest["tables"]["jobs"]["rows"].as_i64().unwrap() >= stays, "{manifest}");
+
+        let place = elsewhere(&t).await;
+        let said = succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
+        assert!(said.starts_with("restored and compared row by row"), "{said}");
+        // What is there now has the sums of then: another backup has the same.
+        let again = t.folder().join("b.backup");
+        succeeds(&operate(&t, &["backup", again.to_str().unwrap()], Some(&place), None).await);
+        assert_eq!(serde_json::to_value(&backup::look(&again).unwrap().tables).unwrap(), manifest["tables"]);
+        succeeds(&operate(&t, &["integrity"], Some(&place), None).await);
+
+        // Confirmations that waited then are sent from there.
+        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+        assert!(number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued'").await >= stays);
+        let driver = there.driver("Asha").await;
+        there.post("/booking/book-spot", Some(&driver), json!({ "lot_id": lot })).await.expect(201);
+        let worker = there.work();
+        there.eventually("every job is done", async || {
+            number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'").await == 0
+        })
+        .await;
+        worker.stop().await;
+        there.is_sound().await;
+    }
+
+    async fn data_is_replaced_only_by_who_says_so_and_while_nobody_uses_it(t: TestApp) {
+        t.driver("Asha").await;
+        let (file, manifest) = back_up(&t, "a.backup").await;
+        let file = file.to_str().unwrap();
+        let place = elsewhere(&t).await;
+        succeeds(&operate(&t, &["restore", file], Some(&place), None).await);
+        fails(&operate(&t, &["restore", file], Some(&place), None).await, "there is data in the database");
+        fails(&operate(&t, &["restore", file, "--confirm", "yes"], Some(&place), None).await, PHRASE);
+        // A process that only waits is one that uses it.
+        let used = t.second_process(&[("DATABASE_URL", &place)]).await;
+        used.driver("Ravi").await;
+        fails(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await, "stop the API and all workers");
+        assert_eq!(number(&used, "SELECT COUNT(*) AS n FROM users").await, 2, "it is as it was");
+        used.driver("Mira").await;
+        used.app.db.close().await;
+        succeeds(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await);
+        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+        assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
+        assert_eq!(manifest["tables"]["users"]["rows"], 1);
+    }
+
+    async fn a_damaged_a_later_and_a_strange_file_are_refused_and_change_nothing(t: TestApp) {
+        t.driver("Asha").await;
+        let (file, manifest) = back_up(&t, "a.backup").await;
+        let bytes = std::fs::read(&file).unwrap();
+        let place = elsewhere(&t).await;
+        let bad = t.folder().join("bad.backup");
+        let restored = async |content: &[u8], why: &str| {
+            std::fs::write(&bad, content).unwrap();
+            fails(&operate(&t, &["restore", bad.to_str().unwrap()], Some(&place), None).await, why);
+        };
+        restored(&bytes[..bytes.len() - 100], "damaged or cut short").await;
+        let mut damaged = bytes.clone();
+        damaged[bytes.len() / 2] ^= 1;
+        restored(&damaged, "damaged or cut short").await;
+        restored(b"SQLite format 3", "no backup of Parkade").await;
+        let sealed = |manifest: &Value| {
+            let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
+            let content = [b"parkade backup 1\n", manifest.to_string().as_bytes(), b"\n", &body[..body.len() - 65]].concat();
+            let seal: String = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&content)).iter().map(|byte| format!("{byte:02x}")).collect();
+            [&content[..], seal.as_bytes(), b"\n"].concat()
+        };
+        let mut later = manifest.clone();
+        later["schema"].as_array_mut().unwrap().push(json!("m99_to_come"));
+        restored(&sealed(&later), "m99_to_come").await;
+        let mut other = manifest.clone();
+        other["engine"] = json!(if t.engine == Engine::Sqlite { "postgres" } else { "sqlite" });
+        restored(&sealed(&other), "DATABASE_URL names").await;
+        // Whole, but with other rows than its manifest says.
+        let mut lie = manifest.clone();
+        lie["tables"]["users"]["rows"] = json!(7);
+        restored(&sealed(&lie), "not what was backed up: users").await;
+        match t.engine {
+            Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
+            Engine::Postgres => {
+                let db = Db::connect(&place, 1).await.unwrap();
+                assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "nothing is there");
+            }
+        }
+        // The same over data: it stays.
+        succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
+        fails(&operate(&t, &["restore", bad.to_str().unwrap(), "--confirm", PHRASE], Some(&place), None).await, "not what was backed up: users");
+        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+        assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
+    }
+
+    async fn a_backup_of_an_older_schema_is_brought_up_to_date(t: TestApp) {
+        // The database as it was a migration ago.
+        let place = elsewhere(&t).await;
+        let old = Db::connect(&place, 2).await.unwrap();
+        let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
+        Migrator::up(old.write(), Some(before)).await.unwrap();
+        old.close().await;
+        let file = t.folder().join("old.backup");
+        succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);
+        // Over one of today, whose tables the old one does not know.
+        let now = elsewhere(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
+        let new = Db::connect(&now, 2).await.unwrap();
+        new.migrate().await.unwrap();
+        new.close().await;
+        succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&now), None).await);
+        let status = succeeds(&operate(&t, &["migrate", "status"], Some(&now), None).await);
+        assert!(!status.contains("Pending") && status.lines().count() > 10, "{status}");
+        succeeds(&operate(&t, &["integrity"], Some(&now), None).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_in_the_folder_have_their_time_for_a_name_and_old_ones_go() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let folder = t.folder().join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    for name in
+        ["parkade-20200101T000000Z.backup", "parkade-20210101T000000Z.backup", "parkade-mine.backup", "notes"]
+    {
+        std::fs::write(folder.join(name), "").unwrap();
+    }
+    fails(&operate(&t, &["backup"], None, None).await, "name a file, or set BACKUP_FOLDER");
+    let mut command = Command::new(binary("parkade-api"));
+    command.args(["backup", "--keep", "2"]).env_clear().envs(t.settings().iter().cloned());
+    let done = command.env("BACKUP_FOLDER", &folder).current_dir(t.folder()).output().await.unwrap();
+    let said = succeeds(&done);
+    assert!(said.contains("parkade-20200101T000000Z.backup is removed"), "{said}");
+    let kept = backup::files(&folder).unwrap();
+    assert_eq!((kept.len(), kept[0].0.ends_with("parkade-20210101T000000Z.backup")), (2, true));
+    assert_eq!(names_in(&folder).len(), 4, "what is not ours stays, and nothing half made is left");
+    let newest = kept[1].0.to_str().unwrap();
+    assert!(succeeds(&operate(&t, &["restore", "--check", newest], None, None).await).contains("is whole"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_postgresql_is_never_on_a_command_line() {
+    let t = TestApp::start(Engine::Postgres).await;
+    let url = t.settings().iter().find(|(name, _)| name == "DATABASE_URL").unwrap().1.clone();
+    let url = url.replace("postgres@", "postgres:very-secret%21@");
+    // In front of the real one: it writes down how it was called.
+    let real = testkit::postgres().await.bin("pg_dump");
+    let (folder, log) = (t.folder().join("bin"), t.folder().join("called"));
+    std::fs::create_dir(&folder).unwrap();
+    let script =
+        format!("#!/bin/sh\necho \"$@ / $PGPASSWORD\" > {}\nexec {} \"$@\"\n", log.display(), real.display());
+    std::fs::write(folder.join("pg_dump"), script).unwrap();
+    std::fs::set_permissions(folder.join("pg_dump"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let file = t.folder().join("a.backup");
+    succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&url), Some(&path)).await);
+    let called = std::fs::read_to_string(log).unwrap();
+    let (arguments, password) = called.trim().rsplit_once(" / ").unwrap();
+    assert_eq!((arguments.contains("very-secret"), password), (false, "very-secret!"), "{called}");
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap()) & 0o777, 0o600);
+}

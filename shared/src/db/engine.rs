@@ -1,0 +1,24 @@
+//! Which databases there are.
+
+use serde::{Deserialize, Serialize};
+
+/// Which database this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The default: one file, one writer at a time.
+    Sqlite,
+    /// For production.
+    Postgres,
+}
+
+impl Engine {
+    /// As people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}

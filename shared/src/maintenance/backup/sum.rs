@@ -1,0 +1,92 @@
+//! Whether the rows of a table are the same rows, in any order: their number, and the sum of their hashes.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use sha2::{Digest, Sha256};
+
+/// Every table by its name.
+pub type Tables = BTreeMap<String, Rows>;
+
+/// What is known about the rows of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// How many.
+    pub rows: u64,
+    /// The sum of their hashes.
+    pub sum: Sum,
+}
+
+impl Rows {
+    /// Adds a row, as the database spells it.
+    pub fn add(&mut self, row: &[u8]) {
+        let hash = Sha256::digest(row);
+        let half = hash.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
+        self.sum.0 = self.sum.0.wrapping_add(half);
+        self.rows += 1;
+    }
+}
+
+/// A sum of hashes, which does not depend on their order; in hexadecimal where it is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum(u128);
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for Sum {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sum {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        u128::from_str_radix(&text, 16).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The tables whose rows differ.
+#[must_use]
+pub fn differences(expected: &Tables, found: &Tables) -> Vec<String> {
+    let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
+    names.filter(|name| expected.get(*name) != found.get(*name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(rows: &[&str]) -> Rows {
+        rows.iter().fold(Rows::default(), |mut sum, row| {
+            sum.add(row.as_bytes());
+            sum
+        })
+    }
+
+    #[test]
+    fn the_same_rows_in_any_order_have_the_same_sum_and_no_others() {
+        assert_eq!(of(&["a", "b", "c"]), of(&["c", "a", "b"]));
+        for other in [&["a", "b"][..], &["a", "b", "d"], &["a", "b", "c", "c"], &["ab", "c"], &[]] {
+            assert_ne!(of(&["a", "b", "c"]), of(other), "{other:?}");
+        }
+        let text = serde_json::to_string(&of(&["a"])).unwrap();
+        assert_eq!(text, r#"{"rows":1,"sum":"ca978112ca1bbdcafac231b39a23dc4d"}"#);
+        assert_eq!(serde_json::from_str::<Rows>(&text).unwrap(), of(&["a"]));
+    }
+
+    #[test]
+    fn a_table_that_differs_or_is_on_one_side_only_is_named() {
+        let tables = |rows: &[(&str, &[&str])]| rows.iter().map(|(n, r)| ((*n).to_owned(), of(r))).collect();
+        let expected: Tables = tables(&[("a", &["1"]), ("b", &["2"]), ("c", &[])]);
+        assert!(differences(&expected, &expected).is_empty());
+        assert_eq!(
+            differences(&expected, &tables(&[("a", &["1"]), ("b", &["3"]), ("d", &[])])),
+            ["b", "c", "d"]
+        );
+    }
+}
