@@ -1,5 +1,6 @@
 //! One thing goes wrong under a steady load, and what callers see of it is compared with the calm before.
 
+mod balancer;
 mod calls;
 mod database;
 mod disk;
