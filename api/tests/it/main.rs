@@ -11,6 +11,7 @@ mod cached;
 mod counters;
 mod defects;
 mod deliveries;
+mod draining;
 mod events;
 mod export_admin;
 mod exports;

@@ -9,7 +9,7 @@ use super::{balancer::Balancer, calls::Load, ground::Ground};
 use crate::report::{Goal, Report, percentile, sorted};
 
 const CALLERS: usize = 8;
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(100);
 const ROUNDS: usize = 3;
 
 /// A worker may finish what it runs for 18 s and then has 5 s to write it down.
