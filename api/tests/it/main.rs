@@ -28,6 +28,7 @@ mod once;
 mod openapi;
 mod race;
 mod redis_away;
+mod redis_pipes;
 mod reports;
 mod reservation_races;
 mod reservations;

@@ -68,16 +68,16 @@ async fn judge(
     }
     let lost = failures.values().sum::<usize>() as f64;
     report.must(format!("{name}: failed of {} calls", seen.0.len()), lost, "calls", Goal::AtMost(0.0));
-    for (what, times, most) in [("API", drains, 12.0), ("worker", stops, 25.0)] {
+    for (what, times, most) in [("an API", drains, 12.0), ("a worker", stops, 25.0)] {
         let times = sorted(times);
         let longest = times.last().copied().context("a stop")?;
         report.add(
-            format!("{name}: an {what} stops, median of {}", times.len()),
+            format!("{name}: {what} stops, median of {}", times.len()),
             percentile(&times, 0.5),
             "s",
             "",
         );
-        report.must(format!("{name}: an {what} stops, longest"), longest, "s", Goal::AtMost(most));
+        report.must(format!("{name}: {what} stops, longest"), longest, "s", Goal::AtMost(most));
     }
     let exports = load.exports().len() as f64;
     report.must(format!("{name}: exports promised"), exports, "", Goal::AtLeast(10.0));
