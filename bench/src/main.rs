@@ -15,10 +15,12 @@ mod export;
 mod http;
 mod jobs;
 mod load;
+mod people;
 mod report;
 mod stage;
 mod stream;
 mod visit;
+mod trouble;
 
 use std::path::PathBuf;
 
@@ -51,6 +53,8 @@ enum Bench {
     Events(events::Options),
     /// Not a benchmark: kills, freezes, cuts and empties what there is, and counts what comes of the work.
     Chaos(chaos::Options),
+    /// Not a benchmark: one thing goes wrong, and what callers see is measured.
+    Trouble(trouble::Options),
     /// Not a benchmark: the worker process of `chaos`.
     #[command(hide = true)]
     ChaosWorker(chaos::kinds::Options),
@@ -89,6 +93,9 @@ async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     if let Bench::Chaos(options) = bench {
         return chaos::run(options, report).await;
     }
+    if let Bench::Trouble(options) = bench {
+        return trouble::run(options, report).await;
+    }
     for engine in ENGINES {
         match bench {
             Bench::Jobs(options) => jobs::measure(engine, options, report).await?,
@@ -97,7 +104,11 @@ async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             Bench::Api(options) => api::measure(engine, options, report).await?,
             Bench::Cache(options) => cache::measure(engine, options, report).await?,
             Bench::Events(options) => events::measure(engine, options, report).await?,
-            Bench::Worker | Bench::EmptyServer(_) | Bench::Chaos(_) | Bench::ChaosWorker(_) => {}
+            Bench::Worker
+            | Bench::EmptyServer(_)
+            | Bench::Chaos(_)
+            | Bench::ChaosWorker(_)
+            | Bench::Trouble(_) => {}
         }
     }
     Ok(())

@@ -19,6 +19,28 @@ use tempfile::TempDir;
 /// Both databases.
 pub const ENGINES: [Engine; 2] = [Engine::Postgres, Engine::Sqlite];
 
+/// Which of them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Which {
+    /// SQLite only.
+    Sqlite,
+    /// PostgreSQL only.
+    Postgres,
+    /// One after the other, or side by side.
+    Both,
+}
+
+impl Which {
+    /// Those that are meant.
+    pub fn engines(self) -> &'static [Engine] {
+        match self {
+            Self::Sqlite => &[Engine::Sqlite],
+            Self::Postgres => &[Engine::Postgres],
+            Self::Both => &ENGINES,
+        }
+    }
+}
+
 /// Servers that wait for the disk as in production, and one empty database.
 pub struct Stage {
     /// Which database.
@@ -51,28 +73,14 @@ impl Stage {
                 (Some(server), url)
             }
         };
-        let mut settings: Vec<(String, String)> = [
-            ("DATABASE_URL", url),
-            ("REDIS_PORT", redis.port().to_string()),
-            ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
-            ("UPLOAD_FOLDER", path("files")),
-            ("MAIL_FOLDER", path("mails")),
-            ("LOG_LEVEL", "warn".into()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
-        // So high that no call is refused; each is counted as in production.
-        settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "10000000/60".to_owned())));
+        let settings = settings(url, redis.port(), folder.path());
         let app = App::start(Config::load(Sources::of(settings.clone()))?).await?;
         Ok(Self { engine, app, postgres, settings, folder, _redis: redis })
     }
 
     /// How the tables call it.
     pub fn name(&self) -> &'static str {
-        match self.engine {
-            Engine::Sqlite => "SQLite",
-            Engine::Postgres => "PostgreSQL",
-        }
+        name(self.engine)
     }
 
     /// A path in the folder of this stage.
@@ -110,15 +118,46 @@ impl Stage {
 
     /// Fails if the data is not sound.
     pub async fn check(&self) -> Result<()> {
-        let broken: Vec<_> = integrity::check(&self.app)
-            .await?
-            .into_iter()
-            .filter(|check| !check.offenders.is_empty())
-            .map(|check| format!("{}: {}", check.rule, check.offenders.join(", ")))
-            .collect();
-        ensure!(broken.is_empty(), "{}: the data is not sound\n{}", self.name(), broken.join("\n"));
-        Ok(())
+        is_sound(&self.app).await.context(self.name())
     }
+}
+
+/// What every process is told.
+pub fn settings(database: String, redis: u16, folder: &Path) -> Vec<(String, String)> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mut settings: Vec<(String, String)> = [
+        ("DATABASE_URL", database),
+        ("REDIS_PORT", redis.to_string()),
+        ("JWT_SECRET_KEY", uuid::Uuid::new_v4().to_string()),
+        ("UPLOAD_FOLDER", path("files")),
+        ("MAIL_FOLDER", path("mails")),
+        ("LOG_LEVEL", "warn".into()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    // So high that no call is refused; each is counted as in production.
+    settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "10000000/60".to_owned())));
+    settings
+}
+
+/// How the tables call a database.
+pub fn name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "SQLite",
+        Engine::Postgres => "PostgreSQL",
+    }
+}
+
+/// Fails if the data is not sound.
+pub async fn is_sound(app: &App) -> Result<()> {
+    let broken: Vec<_> = integrity::check(app)
+        .await?
+        .into_iter()
+        .filter(|check| !check.offenders.is_empty())
+        .map(|check| format!("{}: {}", check.rule, check.offenders.join(", ")))
+        .collect();
+    ensure!(broken.is_empty(), "the data is not sound\n{}", broken.join("\n"));
+    Ok(())
 }
 
 /// Waits until a process takes connections.

@@ -1,4 +1,5 @@
-//! `cargo xtask chaos`: kills, freezes and cuts what there is, and counts what comes of the work.
+//! `cargo xtask chaos`: kills, freezes and cuts what there is, and counts what comes of the work. With the name of a
+//! trouble: only that goes wrong, and what callers see of it is measured.
 
 use std::process::Command;
 
@@ -11,6 +12,9 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// One trouble only: redis, database, disk, overload, or a rolling restart.
+    #[arg(value_parser = ["redis", "database", "disk", "overload", "rolling"])]
+    trouble: Option<String>,
     /// Makes the plan of faults; the same seed makes the same plan.
     #[arg(long, default_value = "1")]
     seed: String,
@@ -30,7 +34,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
     cargo::run(["build", "--workspace", "--bins"])?;
     let mut command = Command::new(cargo::binaries("debug")?.join("bench"));
-    command.args(["chaos", "--seed", &args.seed, "--minutes", &args.minutes, "--database", &args.database]);
+    match &args.trouble {
+        Some(name) => command.args(["trouble", name]),
+        None => command.args(["chaos", "--seed", &args.seed, "--minutes", &args.minutes]),
+    };
+    command.args(["--database", &args.database]);
     if args.keep {
         command.arg("--keep");
     }

@@ -44,8 +44,8 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
     let mut endless = Vec::new();
     let databases = [
         t.app.redis.ask(all_keys).await.unwrap(),
-        all_keys(t.app.redis.queue.clone()).await.unwrap(),
-        all_keys(t.app.redis.notifications.clone()).await.unwrap(),
+        t.app.redis.queue.ask(all_keys).await.unwrap(),
+        t.app.redis.notifications.ask(all_keys).await.unwrap(),
     ];
     for (database, keys) in (0..).zip(databases) {
         for (key, kind, lives) in keys {
@@ -220,7 +220,7 @@ testkit::on_both! {
         counters::flush(&t.app).await;
         let prefix = t.app.redis.keys().prefix();
         let mut of = BTreeMap::new();
-        let databases = [t.app.redis.ask(all_keys).await.unwrap(), all_keys(t.app.redis.queue.clone()).await.unwrap()];
+        let databases = [t.app.redis.ask(all_keys).await.unwrap(), t.app.redis.queue.ask(all_keys).await.unwrap()];
         for (database, keys) in (0_u8..).zip(databases) {
             for key in keys.iter().filter_map(|(key, ..)| key.strip_prefix(&prefix)) {
                 of.entry(family(database, key).expect("it is in the table").name).or_insert(database);

@@ -10,24 +10,19 @@ use std::{
 
 use anyhow::Result;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
     accounts::session,
-    db::sql,
-    idempotency::Keep,
     jobs::{NewJob, ledger, queue},
-    lots::{self, NewLot},
-    money::Money,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
     kinds::{Upkeep, Work},
-    people::{Client, history, user},
     site::Site,
 };
+use crate::people::{Client, history, lot, parked, user};
 
 /// What was asked for, as those saw it who asked.
 #[derive(Debug, Default)]
@@ -75,16 +70,9 @@ const TRIES: u32 = 6;
 impl Load {
     /// Prepares the people and their lot.
     pub async fn new(site: &Arc<Site>) -> Result<Arc<Self>> {
-        let lot = NewLot {
-            location_name: "Chaos".into(),
-            price: Money::from_minor(2550),
-            address: "1, Main Street".into(),
-            pincode: "400001".into(),
-            number_of_slots: 50,
-        };
-        let lot = lots::create(&site.app, lot, Keep::none()).await?.id;
-        let courier = user(site).await?;
-        history(site, courier, lot).await?;
+        let lot = lot(&site.app, 50).await?;
+        let courier = user(&site.app).await?;
+        history(&site.app, courier, lot).await?;
         let (asked, stop) = (Mutex::default(), AtomicBool::new(false));
         Ok(Arc::new(Self { site: site.clone(), asked, stop, lot, courier }))
     }
@@ -98,7 +86,7 @@ impl Load {
     pub async fn start(self: &Arc<Self>, seed: u64) -> Result<JoinSet<Result<()>>> {
         let mut everybody = JoinSet::new();
         for number in 0..DRIVERS {
-            let id = user(&self.site).await?;
+            let id = user(&self.site.app).await?;
             let token = self.log_in(id).await?;
             everybody.spawn(self.clone().drive(id, token, seed.wrapping_add(number)));
         }
@@ -147,7 +135,7 @@ impl Load {
             // Of an answer that never came nobody knows, so the driver looks whether the car is parked.
             let parked = match reservation {
                 Some(id) => Some(id),
-                None => self.parked(id).await?,
+                None => parked(&self.site.app, id).await?,
             };
             if let Some(parked) = parked {
                 tokio::time::sleep(Duration::from_millis(rng.random_range(10..60))).await;
@@ -166,13 +154,6 @@ impl Load {
             tokio::time::sleep(Duration::from_millis(rng.random_range(100..300))).await;
         }
         Ok(())
-    }
-
-    async fn parked(&self, user: i64) -> Result<Option<i64>> {
-        let db = self.site.app.db.read();
-        let text = "SELECT id FROM reservations WHERE user_id = $1 AND state = 'active'";
-        let row = db.query_one_raw(sql(db, text, [user.into()])).await?;
-        Ok(row.map(|row| row.try_get("", "id")).transpose()?)
     }
 
     /// Sends a request that may be repeated until it is answered. `None`: it never was.

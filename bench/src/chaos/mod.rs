@@ -6,7 +6,6 @@ mod goods;
 mod judge;
 pub mod kinds;
 mod load;
-mod people;
 mod plan;
 mod site;
 mod times;
@@ -24,7 +23,10 @@ use shared::db::{Engine, at, sql};
 use uuid::Uuid;
 
 use self::{calm::Calm, judge::Evidence, load::Load, plan::Plan, site::Site};
-use crate::{report::Report, stage::ENGINES};
+use crate::{
+    report::Report,
+    stage::{self, Which},
+};
 
 /// What to do.
 #[derive(clap::Args)]
@@ -43,23 +45,11 @@ pub struct Options {
     database: Which,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Which {
-    Sqlite,
-    Postgres,
-    Both,
-}
-
 /// When the faults are over, all work is done within this.
 const SETTLED: Duration = Duration::from_secs(120);
 
 /// Runs it. The report has the figures, and the error says which goals are missed.
 pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
-    let engines: &[Engine] = match options.database {
-        Which::Sqlite => &[Engine::Sqlite],
-        Which::Postgres => &[Engine::Postgres],
-        Which::Both => &ENGINES,
-    };
     let length = Duration::from_secs_f64(options.minutes * 60.0);
     // Side by side: most of the time is waiting.
     let on = async |engine: &Engine| {
@@ -67,7 +57,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
         let done = one(*engine, options, length, &mut report).await;
         (report, done.with_context(|| format!("on {engine:?}")))
     };
-    for (part, done) in futures::future::join_all(engines.iter().map(on)).await {
+    for (part, done) in futures::future::join_all(options.database.engines().iter().map(on)).await {
         report.append(part);
         done?;
     }
@@ -78,7 +68,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
 
 async fn one(engine: Engine, options: &Options, length: Duration, report: &mut Report) -> Result<()> {
     let seed = options.seed;
-    let name = if engine == Engine::Sqlite { "SQLite" } else { "PostgreSQL" };
+    let name = stage::name(engine);
     let site = Site::open(engine).await?;
     let load = Load::new(&site).await?;
     let plan = Plan::new(seed, length);

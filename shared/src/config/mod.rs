@@ -4,6 +4,7 @@ mod cache;
 mod mail;
 mod notices;
 mod operations;
+mod redis;
 mod schedules;
 mod sources;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use self::{
     mail::{Encryption, Mail},
     notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
     operations::Operations,
+    redis::RedisServers,
     schedules::Schedules,
     sources::{Problems, Sources},
 };
@@ -38,6 +40,8 @@ pub struct Config {
     pub environment: Environment,
     /// `HTTP_ADDR`.
     pub http_addr: SocketAddr,
+    /// `DRAIN_SECONDS`.
+    pub drain: Duration,
     /// `PUBLIC_URL`, without a slash at its end.
     pub public_url: String,
     /// `CORS_ORIGINS`.
@@ -58,6 +62,8 @@ pub struct Config {
     pub queue_redis_url: SecretString,
     /// `NOTIFICATION_REDIS_URL`, database 2.
     pub notification_redis_url: SecretString,
+    /// `REDIS_CA_FILE` and `REDIS_SENTINEL*`.
+    pub redis_servers: RedisServers,
     /// `REDIS_PREFIX`.
     pub redis_prefix: String,
     /// `JWT_SECRET_KEY`; `None` in commands that log nobody in.
@@ -191,6 +197,7 @@ impl Config {
     fn build(from: &mut Sources) -> Option<Self> {
         let environment = from.parse("APP_ENV", str::parse);
         let http_addr = from.parse("HTTP_ADDR", socket_address);
+        let drain = from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs);
         let zone = from.parse("APP_TIMEZONE", |text| {
             text.parse::<Tz>().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")
         });
@@ -219,6 +226,7 @@ impl Config {
         let cache_redis_url = from.redis_url(&["CACHE_REDIS_URL"], 0);
         let queue_redis_url = from.redis_url(&["QUEUE_REDIS_URL", "CELERY_BROKER_URL"], 1);
         let notification_redis_url = from.redis_url(&["NOTIFICATION_REDIS_URL"], 2);
+        let redis_servers = RedisServers::read(from);
         let jwt_secret = from.parse("JWT_SECRET_KEY", |key| {
             if key.len() >= 32 { Ok(SecretString::from(key)) } else { Err("must have at least 32 bytes") }
         });
@@ -242,6 +250,7 @@ impl Config {
         Some(Self {
             environment: environment?,
             http_addr: http_addr?,
+            drain: drain?,
             public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
             cors_origins: cors_origins?,
             zone: zone?,
@@ -252,6 +261,7 @@ impl Config {
             cache_redis_url: cache_redis_url?,
             queue_redis_url: queue_redis_url?,
             notification_redis_url: notification_redis_url?,
+            redis_servers: redis_servers?,
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret,
             session_lifetime: Duration::from_secs(session_hours? * 3600),

@@ -80,8 +80,8 @@ pub(super) async fn clear_all(app: &App) -> Result<u64> {
         let pattern = keys.pattern(rest);
         removed += app.redis.ask(|redis| unlink(redis, pattern)).await?;
     }
-    removed += unlink(app.redis.queue.clone(), keys.pattern("job:*")).await?;
-    removed += unlink(app.redis.notifications.clone(), keys.pattern("mail:*")).await?;
+    removed += app.redis.queue.ask(|redis| unlink(redis, keys.pattern("job:*"))).await?;
+    removed += app.redis.notifications.ask(|redis| unlink(redis, keys.pattern("mail:*"))).await?;
     Ok(removed)
 }
 

@@ -43,10 +43,10 @@ async fn redis(config: &Config, clock: &Clock) -> Vec<Verdict> {
 
 /// The server of the queues; those of the caches and of the notifications are mostly the same one.
 async fn examine(config: &Config, clock: &Clock, found: &mut Vec<Verdict>) -> Result<()> {
-    let redis = Redis::new(config)?;
+    let redis = Redis::new(config).await?;
     redis.ping_queue().await?;
     redis.ping().await?;
-    let mut queue = redis.queue.clone();
+    let mut queue = redis.queue.connection()?;
     let begun = Instant::now();
     let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut queue).await?;
     let (took, now) = (begun.elapsed(), clock.now());
@@ -67,7 +67,7 @@ async fn examine(config: &Config, clock: &Clock, found: &mut Vec<Verdict>) -> Re
 
 async fn workers(config: &Config, clock: &Clock) -> Vec<Verdict> {
     let alive = async {
-        let redis = Redis::new(config)?;
+        let redis = Redis::new(config).await?;
         let since = clock.now() - LATELY;
         let mut found = Vec::new();
         for queue in Queue::ALL {
