@@ -6,6 +6,7 @@ use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use serde_json::json;
 use shared::{
     counters,
+    jobs::queue,
     redis::{FAMILIES, family},
 };
 use testkit::{Driver, TestApp};
@@ -49,7 +50,7 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
     ];
     for (database, keys) in (0..).zip(databases) {
         for (key, kind, lives) in keys {
-            if (database, key.as_str()) == (1, "core:apalis:queues:list") {
+            if (database, key.as_str()) == (1, queue::REGISTER) {
                 continue;
             }
             let own = key

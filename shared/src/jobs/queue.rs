@@ -31,6 +31,9 @@ pub const MOST_WAITING: u64 = 1_000;
 /// Requests stop announcing at this many and leave the rest to the relay.
 const MOST_ANNOUNCED: u64 = 500;
 
+/// Where apalis lists its queues, the only key that is not below our prefix: a sorted set, an element a queue.
+pub const REGISTER: &str = "core:apalis:queues:list";
+
 /// How long Redis remembers the name of a consumer that is gone.
 const NAME_SECONDS: i64 = 24 * 3600;
 
