@@ -44,6 +44,9 @@ pub enum Error {
         /// How long to wait before the next call.
         retry_after: Duration,
     },
+    /// More at once than can be done soon.
+    #[error("too much at once; try again")]
+    Overloaded,
     /// A job's work was cut short on purpose; see `jobs::Interruption`.
     #[error("interrupted")]
     Interrupted,
@@ -103,6 +106,7 @@ impl Error {
             Self::Changed => Self::Changed,
             Self::KeyReused => Self::KeyReused,
             Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },
+            Self::Overloaded => Self::Overloaded,
             Self::Interrupted => Self::Interrupted,
             Self::Permanent(text) => Self::Permanent(text.clone()),
             Self::Unavailable(source) => Self::Unavailable(anyhow::anyhow!("{source:#}")),
@@ -113,7 +117,7 @@ impl Error {
     /// Whether the same thing may succeed when it is tried again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. })
+        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. } | Self::Overloaded)
     }
 
     /// Whether PostgreSQL gave the transaction up for the sake of another one; tried again, it may well succeed.

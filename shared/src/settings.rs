@@ -51,6 +51,11 @@ pub const SETTINGS: &[Setting] = &[
     unset("NOTIFICATION_REDIS_URL", "Redis database of notification status; …/2 when unset"),
     setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
     setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
+    setting(
+        "MAX_REQUESTS",
+        "64",
+        "Requests that an API process works on at once; more are told to come again",
+    ),
     setting("PUBLIC_URL", "http://127.0.0.1:5000", "Where users reach the API: the links in mails"),
     setting(
         "CORS_ORIGINS",
