@@ -19,10 +19,9 @@ use shared::{
     },
     settings, telemetry,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
+
+use crate::drain;
 
 /// Parkade's API: parking lots, bookings, exports.
 #[derive(Parser)]
@@ -161,24 +160,14 @@ async fn started(config: Config) -> anyhow::Result<App> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     config.jwt_secret()?;
-    let app = started(config).await?;
+    let app = App::start_together(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     if let Some(admin) = &app.config.admin {
         accounts::ensure_admin(&app, admin).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     }
     let address = app.config.http_addr;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let followers = app.followers.clone();
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stop asked for; finishing open requests");
-        followers.close();
-    };
-    api::serve_until(listener, api::router(app.clone()), stop).await?;
+    drain::serve(listener, &app).await?;
     app.finish().await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde::Serialize;
 use shared::{
     app::App,
@@ -95,9 +95,12 @@ pub(crate) async fn live() -> Json<Alive> {
 
 /// Tell whether the process can do its work.
 ///
-/// It can when the database answers. Redis may be away.
+/// It can when the database answers and the process is not about to stop. Redis may be away.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, description = "It can", body = Alive)))]
 pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Alive>> {
+    if app.draining.is_cancelled() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE.into());
+    }
     app.db.ping().await?;
     Ok(Json(Alive { msg: "ready", status: "ok" }))
 }

@@ -1,6 +1,7 @@
 //! `parkade-api`: the command line of the API.
 
 mod cli;
+mod drain;
 
 use clap::Parser;
 

@@ -108,7 +108,8 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
     answer.unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
-/// Counts calls and answers by status, and says how long the answer took.
+/// Counts calls and answers by status, and says how long the answer took. A process that is about to stop asks its clients
+/// to connect anew.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     counters::count(&app, "total_api_calls");
@@ -117,6 +118,9 @@ async fn count(State(app): State<App>, request: Request, next: Next) -> Response
     let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
     if let Ok(took) = HeaderValue::from_str(&took) {
         response.headers_mut().insert("server-timing", took);
+    }
+    if app.draining.is_cancelled() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -56,7 +56,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     let calls = calls(&stage, &address).await?;
     let list = answer(&address, &calls[0].1[0]).await?;
     let (empty, empty_address) = empty_server(&stage, list.len()).await?;
-    let mut redis = stage.app.redis.queue.clone();
+    let mut redis = stage.app.redis.queue.connection()?;
     let _: () = redis.set("bench:list", &list).await?;
 
     for count in CLIENTS {

@@ -128,7 +128,8 @@ async fn waiting(app: &App) -> Result<i64> {
 /// Looks at the memory of Redis again and again, and keeps the most in megabytes.
 async fn watch_memory(app: App, most: watch::Sender<f64>) -> Result<()> {
     loop {
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut app.redis.queue.clone()).await?;
+        let info: String =
+            redis::cmd("INFO").arg("memory").query_async(&mut app.redis.queue.connection()?).await?;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).context("used_memory")?;
         let used = used.trim().parse::<f64>()? / 1e6;
         most.send_modify(|most| *most = most.max(used));

@@ -188,7 +188,7 @@ async fn follow(
 async fn subscriptions(app: &App) -> Result<i64> {
     let mut count = redis::cmd("PUBSUB");
     count.arg("NUMSUB").arg(app.redis.keys().status_channel());
-    let (_, count): (String, i64) = count.query_async(&mut app.redis.queue.clone()).await?;
+    let (_, count): (String, i64) = count.query_async(&mut app.redis.queue.connection()?).await?;
     Ok(count)
 }
 

@@ -31,11 +31,22 @@ impl Connection {
 
     /// Sends a request as it is. Returns status and body.
     pub async fn send(&mut self, request: &[u8]) -> Result<(u16, &[u8])> {
+        let (status, body) = self.exchange(request).await?;
+        Ok((status, &self.buffer[body..]))
+    }
+
+    /// Sends a request and returns the whole answer, head and body.
+    pub async fn pass(&mut self, request: &[u8]) -> Result<&[u8]> {
+        self.exchange(request).await?;
+        Ok(&self.buffer)
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Result<(u16, usize)> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
-            if let Some((status, body)) = self.complete()? {
-                return Ok((status, &self.buffer[body..]));
+            if let Some(complete) = self.complete()? {
+                return Ok(complete);
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 bail!("the connection was closed");

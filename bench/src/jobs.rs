@@ -194,10 +194,10 @@ const CALLS: u32 = 20_000;
 async fn pushes(report: &mut Report) -> Result<()> {
     let server = devstack::Redis::start().await?;
     let settings = [("REDIS_PORT".to_owned(), server.port().to_string())];
-    let redis = Redis::new(&Config::load(Sources::of(settings))?)?;
+    let redis = Redis::new(&Config::load(Sources::of(settings))?).await?;
     let bare = calls(&redis, async |redis| {
         let script = redis::Script::new("return 1");
-        Ok(script.key("bench").invoke_async::<()>(&mut redis.queue.clone()).await?)
+        Ok(script.key("bench").invoke_async::<()>(&mut redis.queue.connection()?).await?)
     })
     .await?;
     report.add("bare EVAL, 16 callers", bare, "calls/s", "");
@@ -234,7 +234,7 @@ async fn calls(redis: &Redis, call: impl AsyncFn(&Redis) -> Result<()>) -> Resul
 
 /// A list as a queue.
 async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
-    let mut consumer = redis.consumer()?;
+    let mut consumer = redis.consumer().await?;
     let begun = Instant::now();
     let popping = tokio::spawn(async move {
         for _ in 0..CALLS {
@@ -242,7 +242,7 @@ async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
         }
         anyhow::Ok(())
     });
-    let mut redis = redis.queue.clone();
+    let mut redis = redis.queue.connection()?;
     for _ in 0..CALLS {
         redis.lpush::<_, _, ()>("bench:list", 1).await?;
     }

@@ -3,11 +3,11 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use secrecy::ExposeSecret;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cache::Cache,
@@ -15,7 +15,7 @@ use crate::{
     config::{Config, GOOGLE_CHAT_HOST},
     counters::{self, Counters},
     db::Db,
-    error::Result,
+    error::{Error, Result},
     http,
     jobs::followers::Followers,
     mailer::Mailer,
@@ -26,6 +26,11 @@ use crate::{
 
 /// What goes on in the background may take so long at the end of the process.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A database that is started later than this process is waited for. After that, whoever looks after the process should
+/// see it end.
+const STARTING_TOGETHER: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The application. Cheap to clone, and it must be: around every request the router clones it some dozens of times.
 #[derive(Debug, Clone)]
@@ -56,6 +61,8 @@ pub struct Parts {
     pub templates: Templates,
     /// What goes on beside the requests and has to end before the process does.
     pub tasks: TaskTracker,
+    /// Cancelled when the process is about to stop: it asks for no more requests.
+    pub draining: CancellationToken,
     /// What time it is.
     pub clock: Clock,
 }
@@ -86,6 +93,23 @@ impl App {
         Ok(app)
     }
 
+    /// As [`App::start`], but a database that is away is tried again for a minute: servers are started in any order.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_together(config: Config) -> Result<Self> {
+        let begun = Instant::now();
+        loop {
+            match Self::start(config.clone()).await {
+                Err(error @ Error::Unavailable(_)) if begun.elapsed() < STARTING_TOGETHER => {
+                    tracing::warn!(error = error.chain(), "the database is not there yet; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Waits for what goes on in the background, for as long as that is reasonable, and closes the database.
     pub async fn finish(self) {
         self.tasks.close();
@@ -103,7 +127,7 @@ impl App {
     pub async fn connect(config: Config) -> Result<Self> {
         Ok(Self(Arc::new(Parts {
             db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
-            redis: Redis::new(&config)?,
+            redis: Redis::new(&config).await?,
             cache: Cache::default(),
             counters: Counters::default(),
             limits: Limits::default(),
@@ -112,6 +136,7 @@ impl App {
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
             clock: Clock::System,
             config: Arc::new(config),
         })))

@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use redis::Value;
+use redis::{AsyncCommands, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -173,15 +173,14 @@ impl Look {
     /// The generations of now, and the answer if it was made of these.
     async fn read(&self) -> redis::RedisResult<(Vec<u8>, Option<Entry>)> {
         let keys = self.app.redis.keys();
-        let mut pipe = redis::pipe();
         let overdue = overdue(&self.app);
-        set_generations(&self.app, &mut pipe, &overdue);
+        if !overdue.is_empty() {
+            renew(&self.app, &overdue).await?;
+        }
         let groups = || [Group::Everything].into_iter().chain(self.recipe.groups.iter().copied());
         let generations = groups().map(|group| keys.generation(group));
-        pipe.cmd("MGET").arg(generations.chain([keys.cached(&self.recipe.key)]).collect::<Vec<_>>());
-        let (mut values,): (Vec<Value>,) =
-            self.app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await?;
-        settled(&self.app, &overdue);
+        let wanted: Vec<String> = generations.chain([keys.cached(&self.recipe.key)]).collect();
+        let mut values: Vec<Value> = self.app.redis.ask(async |mut redis| redis.mget(wanted).await).await?;
         let kept = values.pop();
         if values.contains(&Value::Nil) {
             return Ok((self.begin_generations(groups().collect()).await?, None));
@@ -254,16 +253,11 @@ fn decode(kept: &[u8], generations: &[u8]) -> Option<Entry> {
 pub async fn changed(app: &App, groups: &[Group]) {
     let mut all = overdue(app);
     all.extend(groups.iter().map(|group| (*group, Uuid::new_v4())));
-    let mut pipe = redis::pipe();
-    set_generations(app, &mut pipe, &all);
-    match app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
-        Ok(()) => settled(app, &all),
-        Err(error) => {
-            tracing::debug!(%error, "caches not told of a change yet");
-            app.cache.overdue().extend(all);
-            if !app.cache.is_telling.swap(true, Ordering::Relaxed) {
-                tokio::spawn(tell(app.clone()));
-            }
+    if let Err(error) = renew(app, &all).await {
+        tracing::debug!(%error, "caches not told of a change yet");
+        app.cache.overdue().extend(all);
+        if !app.cache.is_telling.swap(true, Ordering::Relaxed) {
+            tokio::spawn(tell(app.clone()));
         }
     }
 }
@@ -280,19 +274,26 @@ async fn tell(app: App) {
             }
         }
         let all = overdue(&app);
-        let mut pipe = redis::pipe();
-        set_generations(&app, &mut pipe, &all);
-        if app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await.is_ok() {
-            settled(&app, &all);
+        if let Err(error) = renew(&app, &all).await {
+            tracing::debug!(%error, "caches not told of a change yet");
         }
     }
 }
 
-fn set_generations(app: &App, pipe: &mut redis::Pipeline, groups: &Overdue) {
-    // A new one each time: what is sent again must not bring back what others have made since.
-    for group in groups.keys() {
-        pipe.set_ex(app.redis.keys().generation(*group), new_generation(), GENERATION_TTL).ignore();
+/// Tells Redis that these groups have changed. A full Redis takes no new generations but forgets the old ones, which
+/// is as good: whoever finds none begins another.
+async fn renew(app: &App, groups: &Overdue) -> redis::RedisResult<()> {
+    let keys: Vec<String> = groups.keys().map(|group| app.redis.keys().generation(*group)).collect();
+    let mut pipe = redis::pipe();
+    for key in &keys {
+        // A new one each time: what is sent again must not bring back what others have made since.
+        pipe.set_ex(key, new_generation(), GENERATION_TTL).ignore();
     }
+    if app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
+        app.redis.ask(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
+    }
+    settled(app, groups);
+    Ok(())
 }
 
 impl Cache {
@@ -312,9 +313,7 @@ fn overdue(app: &App) -> Overdue {
 
 /// Forgets what Redis was told, unless it has changed again.
 fn settled(app: &App, told: &Overdue) {
-    if !told.is_empty() {
-        app.cache.overdue().retain(|group, change| told.get(group) != Some(change));
-    }
+    app.cache.overdue().retain(|group, change| told.get(group) != Some(change));
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ pub mod accounts;
 pub mod activity;
 pub mod app;
 pub mod bookings;
-pub mod breaker;
 pub mod cache;
 pub mod clock;
 pub mod coalesce;

@@ -1,22 +1,22 @@
 //! Connections to Redis and the table of keys. Nothing that must survive is kept here.
 
+mod link;
+mod source;
+
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use redis::{
-    Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
-use secrecy::{ExposeSecret, SecretString};
+use redis::{RedisResult, aio::ConnectionManager};
 use uuid::Uuid;
 
+pub use self::link::Link;
+use self::source::Source;
 use crate::{
-    breaker::Breaker,
     cache::Group,
     config::Config,
     error::{Error, Result},
@@ -26,15 +26,12 @@ use crate::{
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
 #[derive(Clone)]
 pub struct Redis {
-    /// Database 0: caches, sessions, counters, limits. By [`Redis::ask`], so that its absence is noticed.
-    cache: ConnectionManager,
-    breaker: Arc<Breaker>,
-    has_come_back: Arc<AtomicBool>,
+    /// Database 0: caches, sessions, counters, limits.
+    pub cache: Link,
     /// Database 1: queues, job status, signals.
-    pub queue: ConnectionManager,
+    pub queue: Link,
     /// Database 2: notification status.
-    pub notifications: ConnectionManager,
-    queue_client: Client,
+    pub notifications: Link,
     prefix: String,
     /// How many messages of each queue were waiting when last looked at.
     waiting: Arc<[AtomicU64; Queue::ALL.len()]>,
@@ -46,58 +43,43 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// A request waits no longer than this for Redis; whatever it wanted is then had without.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
-
 /// A queue consumer is ended by a timeout, so it is patient.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A subscription is there within this, or is tried again.
+const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(2);
+
 impl Redis {
-    /// Prepares the connections; a server that is away is found out on first use.
+    /// Prepares the connections. A server may be away, and is looked for then.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a malformed URL.
-    pub fn new(config: &Config) -> Result<Self> {
-        let queue_client = client(&config.queue_redis_url)?;
-        Ok(Self {
-            cache: manager(client(&config.cache_redis_url)?, RESPONSE_TIMEOUT)?,
-            breaker: Arc::default(),
-            has_come_back: Arc::default(),
-            queue: manager(queue_client.clone(), RESPONSE_TIMEOUT)?,
-            notifications: manager(client(&config.notification_redis_url)?, RESPONSE_TIMEOUT)?,
-            queue_client,
-            prefix: config.redis_prefix.clone(),
-            waiting: Arc::default(),
-        })
+    /// [`Error::Internal`] for a malformed URL or a certificate that cannot be read.
+    pub async fn new(config: &Config) -> Result<Self> {
+        let source = |url| Source::new(url, &config.redis_servers);
+        let [cache, queue, notifications] = Link::all([
+            source(&config.cache_redis_url)?,
+            source(&config.queue_redis_url)?,
+            source(&config.notification_redis_url)?,
+        ])
+        .await?;
+        let prefix = config.redis_prefix.clone();
+        Ok(Self { cache, queue, notifications, prefix, waiting: Arc::default() })
     }
 
-    /// Asks database 0, unless it has just failed to answer somebody else.
+    /// Asks database 0, unless it is away.
     ///
     /// # Errors
-    /// Those of the question, and an input/output error while Redis is away.
+    /// As [`Link::ask`].
     pub async fn ask<T, F: Future<Output = RedisResult<T>>>(
         &self,
         question: impl FnOnce(ConnectionManager) -> F,
     ) -> RedisResult<T> {
-        if !self.breaker.lets_pass() {
-            return Err((ErrorKind::Io, "Redis did not answer a moment ago").into());
-        }
-        let answer = question(self.cache.clone()).await;
-        let is_away = |error: &RedisError| {
-            error.is_io_error()
-                || error.is_timeout()
-                || error.is_connection_dropped()
-                || error.is_connection_refusal()
-        };
-        if self.breaker.saw(!answer.as_ref().is_err_and(is_away)) {
-            self.has_come_back.store(true, Ordering::Relaxed);
-        }
-        answer
+        self.cache.ask(question).await
     }
 
     /// Whether database 0 was away since this was last asked: it may have lost its latest writes.
     pub(crate) fn has_come_back(&self) -> bool {
-        self.has_come_back.swap(false, Ordering::Relaxed)
+        self.cache.has_come_back()
     }
 
     /// Answers when database 0 does.
@@ -105,7 +87,7 @@ impl Redis {
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
-        Ok(self.ask(async |mut redis| redis::cmd("PING").exec_async(&mut redis).await).await?)
+        Ok(self.cache.ask(ping).await?)
     }
 
     /// Answers when database 1 does.
@@ -113,7 +95,7 @@ impl Redis {
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping_queue(&self) -> Result<()> {
-        Ok(redis::cmd("PING").exec_async(&mut self.queue.clone()).await?)
+        Ok(self.queue.ask(ping).await?)
     }
 
     /// Answers when the databases of caches and of queues do.
@@ -128,17 +110,20 @@ impl Redis {
     /// A connection to database 1 for a queue consumer, with a patience of its own.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the server is away.
-    pub fn consumer(&self) -> Result<ConnectionManager> {
-        manager(self.queue_client.clone(), CONSUMER_TIMEOUT)
+    /// [`Error::Unavailable`] when nobody knows where the server is.
+    pub async fn consumer(&self) -> Result<ConnectionManager> {
+        Ok(self.queue.own(CONSUMER_TIMEOUT).await?)
     }
 
-    /// A subscriber on database 1.
+    /// A subscriber on database 1. It is of no use any more once the link to it is [renewed](Link::renewed).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the server is away.
     pub async fn subscriber(&self) -> Result<redis::aio::PubSub> {
-        Ok(self.queue_client.get_async_pubsub().await?)
+        let client = self.queue.client().await?;
+        let subscribing = tokio::time::timeout(SUBSCRIPTION_TIMEOUT, client.get_async_pubsub());
+        let late = |late| Error::Unavailable(anyhow::Error::new(late).context("subscribing in Redis"));
+        Ok(subscribing.await.map_err(late)??)
     }
 
     pub(crate) fn seen_waiting(&self, queue: Queue) -> u64 {
@@ -156,22 +141,8 @@ impl Redis {
     }
 }
 
-fn client(url: &SecretString) -> Result<Client> {
-    let info = url
-        .expose_secret()
-        .into_connection_info()
-        .map_err(|e| anyhow::Error::new(e).context("the Redis URL"))?;
-    Ok(Client::open(info)?)
-}
-
-fn manager(client: Client, response_timeout: Duration) -> Result<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
-        .set_response_timeout(Some(response_timeout))
-        .set_connection_timeout(Some(RESPONSE_TIMEOUT))
-        .set_number_of_retries(1)
-        .set_min_delay(Duration::from_millis(20))
-        .set_max_delay(Duration::from_millis(100));
-    ConnectionManager::new_lazy_with_config(client, config).map_err(Error::from)
+async fn ping(mut redis: ConnectionManager) -> RedisResult<()> {
+    redis::cmd("PING").exec_async(&mut redis).await
 }
 
 /// Every key that Parkade writes itself. The queues below `{prefix}:{queue}:` are laid out by apalis.

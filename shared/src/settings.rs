@@ -49,12 +49,26 @@ pub const SETTINGS: &[Setting] = &[
     unset("QUEUE_REDIS_URL", "Redis database of the job queues; …/1 when unset"),
     unset("CELERY_BROKER_URL", "The old name of QUEUE_REDIS_URL"),
     unset("NOTIFICATION_REDIS_URL", "Redis database of notification status; …/2 when unset"),
+    unset(
+        "REDIS_CA_FILE",
+        "Authority of Redis servers with TLS, as PEM; the three databases have TLS then, or by rediss:// in their URLs",
+    ),
+    unset(
+        "REDIS_SENTINELS",
+        "Redis Sentinels, HOST:PORT separated by commas: they say where the server is, user and password come from above",
+    ),
+    setting("REDIS_SENTINEL_SERVICE", "mymaster", "What the Sentinels call the server"),
     setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
     setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
     setting(
         "MAX_REQUESTS",
         "64",
         "Requests that an API process works on at once; more are told to come again",
+    ),
+    setting(
+        "DRAIN_SECONDS",
+        "2",
+        "At SIGTERM the API says for so long that it is not ready, and answers still, so that proxies notice",
     ),
     setting("PUBLIC_URL", "http://127.0.0.1:5000", "Where users reach the API: the links in mails"),
     setting(

@@ -34,8 +34,12 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
                     error = format!("{error:#}"),
                     "consumer ended; starting another"
                 );
+                let pause = async {
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                    worker.app.redis.queue.there().await;
+                };
                 tokio::select! {
-                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                    () = pause => {}
                     () = stop.cancelled() => {}
                 }
             }
@@ -50,8 +54,9 @@ async fn consume(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let redis = &worker.app.redis;
+    let renewed = redis.queue.renewed();
     let storage: RedisStorage<Message> =
-        RedisStorage::new(redis.consumer()?).with_config(queue::config(redis, queue));
+        RedisStorage::new(redis.consumer().await?).with_config(queue::config(redis, queue));
     let name = format!("{}-{}-{}", worker.name, queue.name(), Uuid::new_v4().simple());
     let _expected = worker.vitals.consumer(queue, &name);
     let consumer = WorkerBuilder::new(name.as_str())
@@ -63,8 +68,12 @@ async fn consume(
             stop.cancelled().await;
             Ok::<(), std::io::Error>(())
         });
-    let (ended, ()) = tokio::join!(consumer, queue::expire_name(redis, queue, &name));
-    ended.map_err(|error| anyhow::anyhow!("{error}"))
+    let running = async { tokio::join!(consumer, queue::expire_name(redis, queue, &name)).0 };
+    tokio::select! {
+        ended = running => ended.map_err(|error| anyhow::anyhow!("{error}")),
+        // It may be waiting for an answer that was lost. The jobs that it began go on.
+        () = renewed => anyhow::bail!("Redis was away"),
+    }
 }
 
 /// Runs a job in a task of its own: it ends well even when the consumer does not. apalis is always told success,

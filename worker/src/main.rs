@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
         Command::TestEmail { address } => test_email::run(&config, &address).await,
         Command::Run => {
             config.jwt_secret()?;
-            let app = App::start(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+            let app = App::start_together(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             let worker = Worker::new(app.clone(), Registry::default());
             let _metrics = metrics::start(&worker).await?;

@@ -200,7 +200,7 @@ async fn a_process_has_one_subscription_for_all_its_followers_and_none_without()
         let (_, count): (String, i64) = redis::cmd("PUBSUB")
             .arg("NUMSUB")
             .arg(t.app.redis.keys().status_channel())
-            .query_async(&mut t.app.redis.queue.clone())
+            .query_async(&mut t.app.redis.queue.connection().unwrap())
             .await
             .unwrap();
         count

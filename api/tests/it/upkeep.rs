@@ -61,7 +61,7 @@ testkit::on_both! {
         let write = neighbour.clone();
         t.app.redis.ask(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await).await.unwrap();
         let waiting = async || {
-            let all = keys(t.app.redis.queue.clone()).await.unwrap();
+            let all = keys(t.app.redis.queue.connection().unwrap()).await.unwrap();
             all.into_iter().filter(|key| key.starts_with(&prefix)).collect::<BTreeSet<_>>()
         };
         let jobs = waiting().await;

@@ -1,7 +1,7 @@
 //! A steady load of real calls, each written down: when, what, how it was answered and how long that took.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -80,17 +80,10 @@ impl Seen {
         percentile(&sorted(self.0.iter().map(|call| call.millis).collect()), share)
     }
 
-    /// The calls of one kind.
-    pub fn of(&self, kind: Kind) -> Self {
-        Self(self.0.iter().filter(|call| call.kind == kind).copied().collect())
-    }
-
-    /// How many milliseconds longer this share of the calls took than in the `calm`: the worst of all kinds.
-    pub fn added(&self, calm: &Self, share: f64) -> f64 {
-        let kinds: BTreeSet<Kind> = self.0.iter().map(|call| call.kind).collect();
-        let added =
-            kinds.iter().map(|kind| self.of(*kind).percentile(share) - calm.of(*kind).percentile(share));
-        added.fold(f64::NAN, f64::max)
+    /// How many there were and how long they took.
+    pub fn line(&self) -> String {
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| self.percentile(share));
+        format!("{:>5} calls, p50 {p50:.1} ms, p99 {p99:.1}, longest {max:.1}", self.0.len())
     }
 }
 

@@ -8,13 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use devstack::{App as Binaries, ChaosProxy, Postgres, Process, Redis};
 use sea_orm::ConnectionTrait;
 use shared::{
     accounts::session,
     app::App,
     config::{Config, Sources},
-    db::{Engine, sql},
+    db::{Engine, at, sql},
 };
 use tempfile::TempDir;
 
@@ -92,9 +93,12 @@ impl Ground {
         self.folder.as_ref().map(|folder| folder.path().join(name)).unwrap_or_default()
     }
 
-    /// Starts an API with more settings. Returns its address once it listens.
+    /// Starts an API with more settings, at a free address where they name none. Returns its address once it listens.
     pub async fn api(&self, more: &[(&str, &str)]) -> Result<(Process, String)> {
-        let address = format!("127.0.0.1:{}", devstack::free_port()?);
+        let given =
+            more.iter().find(|(name, _)| *name == "HTTP_ADDR").map(|(_, address)| (*address).to_owned());
+        let address =
+            given.map_or_else(|| devstack::free_port().map(|port| format!("127.0.0.1:{port}")), Ok)?;
         let more: Vec<_> = more.iter().copied().chain([("HTTP_ADDR", address.as_str())]).collect();
         let api = self.spawn("parkade-api", "serve", &more)?;
         listening(&api, &address).await?;
@@ -139,6 +143,20 @@ impl Ground {
         let db = self.app.db.write();
         let text = format!("SELECT COUNT(*) AS n FROM jobs WHERE {like}");
         Ok(db.query_one_raw(sql(db, &text, [])).await?.context("a row")?.try_get("", "n")?)
+    }
+
+    /// How many jobs have ended since an instant.
+    pub async fn jobs_done_since(&self, instant: DateTime<Utc>) -> Result<i64> {
+        let db = self.app.db.write();
+        let text = "SELECT COUNT(*) AS n FROM jobs WHERE finished_at > $1";
+        Ok(db.query_one_raw(sql(db, text, [at(instant)])).await?.context("a row")?.try_get("", "n")?)
+    }
+
+    /// How many jobs are left to do of those that were asked for before an instant.
+    pub async fn jobs_left(&self, asked: DateTime<Utc>) -> Result<i64> {
+        let db = self.app.db.write();
+        let text = "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running') AND created_at < $1";
+        Ok(db.query_one_raw(sql(db, text, [at(asked)])).await?.context("a row")?.try_get("", "n")?)
     }
 
     /// Leaves logs and data behind.

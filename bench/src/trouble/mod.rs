@@ -1,6 +1,7 @@
 //! One thing goes wrong under a steady load, and what callers see of it is compared with the calm before.
 
 mod arrivals;
+mod balancer;
 mod calls;
 mod database;
 mod disk;

@@ -2,6 +2,7 @@
 
 mod mail;
 mod notices;
+mod redis;
 mod schedules;
 mod sources;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::{
     mail::{Encryption, Mail},
     notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
+    redis::RedisServers,
     schedules::Schedules,
     sources::{Problems, Sources},
 };
@@ -36,6 +38,8 @@ pub struct Config {
     pub http_addr: SocketAddr,
     /// `MAX_REQUESTS`.
     pub max_requests: usize,
+    /// `DRAIN_SECONDS`.
+    pub drain: Duration,
     /// `PUBLIC_URL`, without a slash at its end.
     pub public_url: String,
     /// `CORS_ORIGINS`.
@@ -56,6 +60,8 @@ pub struct Config {
     pub queue_redis_url: SecretString,
     /// `NOTIFICATION_REDIS_URL`, database 2.
     pub notification_redis_url: SecretString,
+    /// `REDIS_CA_FILE` and `REDIS_SENTINEL*`.
+    pub redis_servers: RedisServers,
     /// `REDIS_PREFIX`.
     pub redis_prefix: String,
     /// `JWT_SECRET_KEY`; `None` in commands that log nobody in.
@@ -201,6 +207,7 @@ impl Config {
         let environment = from.parse("APP_ENV", str::parse);
         let http_addr = from.parse("HTTP_ADDR", socket_address);
         let max_requests = from.number("MAX_REQUESTS", 1..=100_000);
+        let drain = from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs);
         let zone = from.parse("APP_TIMEZONE", |text| {
             text.parse::<Tz>().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")
         });
@@ -229,6 +236,7 @@ impl Config {
         let cache_redis_url = from.redis_url(&["CACHE_REDIS_URL"], 0);
         let queue_redis_url = from.redis_url(&["QUEUE_REDIS_URL", "CELERY_BROKER_URL"], 1);
         let notification_redis_url = from.redis_url(&["NOTIFICATION_REDIS_URL"], 2);
+        let redis_servers = RedisServers::read(from);
         let jwt_secret = from.parse("JWT_SECRET_KEY", |key| {
             if key.len() >= 32 { Ok(SecretString::from(key)) } else { Err("must have at least 32 bytes") }
         });
@@ -254,6 +262,7 @@ impl Config {
             environment: environment?,
             http_addr: http_addr?,
             max_requests: max_requests?,
+            drain: drain?,
             public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
             cors_origins: cors_origins?,
             zone: zone?,
@@ -264,6 +273,7 @@ impl Config {
             cache_redis_url: cache_redis_url?,
             queue_redis_url: queue_redis_url?,
             notification_redis_url: notification_redis_url?,
+            redis_servers: redis_servers?,
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret,
             session_lifetime: Duration::from_secs(session_hours? * 3600),

@@ -144,7 +144,8 @@ impl Sources {
         let (host, port) = (self.text("REDIS_HOST")?, self.number::<u16>("REDIS_PORT", 1..=65535)?);
         let password =
             self.text("REDIS_PASSWORD").map_or_else(String::new, |p| format!(":{}@", percent_encode(&p)));
-        Some(SecretString::from(format!("redis://{password}{host}:{port}/{db}")))
+        let scheme = if self.values.contains_key("REDIS_CA_FILE") { "rediss" } else { "redis" };
+        Some(SecretString::from(format!("{scheme}://{password}{host}:{port}/{db}")))
     }
 }
 

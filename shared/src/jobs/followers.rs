@@ -121,8 +121,12 @@ impl Followers {
 
     async fn hear(&self, redis: &Redis) {
         loop {
-            if let Err(error) = self.hear_once(redis).await {
-                tracing::warn!(error = error.chain(), "not hearing of jobs; asking the ledger meanwhile");
+            let renewed = redis.queue.renewed();
+            tokio::select! {
+                Err(error) = self.hear_once(redis) => {
+                    tracing::warn!(error = error.chain(), "not hearing of jobs; asking the ledger meanwhile");
+                }
+                () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }

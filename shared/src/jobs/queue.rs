@@ -9,7 +9,7 @@ use apalis::prelude::{TaskBuilder, TaskSink};
 use apalis_redis::{Config, RedisStorage};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, FromRedisValue, Pipeline, RedisResult};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -69,7 +69,12 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
             push(redis, queue, &ids[..ids.len().min(MOST_ANNOUNCED as usize)]).await
         };
         if let Err(error) = announced.await {
-            tracing::warn!(queue = queue.name(), error = error.chain(), "jobs not announced; the relay will");
+            // That Redis is away or full is said elsewhere, once.
+            tracing::debug!(
+                queue = queue.name(),
+                error = error.chain(),
+                "jobs not announced; the relay will"
+            );
         }
     }
 }
@@ -80,7 +85,7 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn push(redis: &Redis, queue: Queue, ids: &[Uuid]) -> Result<()> {
     let mut storage: RedisStorage<Message> =
-        RedisStorage::new(redis.queue.clone()).with_config(config(redis, queue));
+        RedisStorage::new(redis.queue.connection()?).with_config(config(redis, queue));
     let messages: Vec<_> = ids.iter().map(|id| TaskBuilder::new(Message { id: *id }).build()).collect();
     // Both go out on one connection, one behind the other, so this is a single round trip.
     let (pushed, woken) = tokio::join!(storage.push_all(stream::iter(messages).boxed()), wake(redis, queue));
@@ -92,13 +97,10 @@ pub async fn push(redis: &Redis, queue: Queue, ids: &[Uuid]) -> Result<()> {
 
 async fn wake(redis: &Redis, queue: Queue) -> Result<()> {
     let config = config(redis, queue);
-    let (scheduled, active): (u64, u64) = redis::pipe()
-        .publish(redis.keys().wake_channel(), queue.name())
-        .ignore()
-        .zcard(config.scheduled_jobs_set())
-        .llen(config.active_jobs_list())
-        .query_async(&mut redis.queue.clone())
-        .await?;
+    let mut pipe = redis::pipe();
+    pipe.publish(redis.keys().wake_channel(), queue.name()).ignore();
+    pipe.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
+    let (scheduled, active): (u64, u64) = ask(redis, pipe).await?;
     redis.saw_waiting(queue, scheduled + active);
     Ok(())
 }
@@ -109,11 +111,9 @@ async fn wake(redis: &Redis, queue: Queue) -> Result<()> {
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn waiting(redis: &Redis, queue: Queue) -> Result<u64> {
     let config = config(redis, queue);
-    let (scheduled, active): (u64, u64) = redis::pipe()
-        .zcard(config.scheduled_jobs_set())
-        .llen(config.active_jobs_list())
-        .query_async(&mut redis.queue.clone())
-        .await?;
+    let mut pipe = redis::pipe();
+    pipe.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
+    let (scheduled, active): (u64, u64) = ask(redis, pipe).await?;
     redis.saw_waiting(queue, scheduled + active);
     Ok(scheduled + active)
 }
@@ -122,7 +122,8 @@ pub async fn waiting(redis: &Redis, queue: Queue) -> Result<u64> {
 pub async fn expire_name(redis: &Redis, queue: Queue, consumer: &str) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let key = format!("{}:workers:metadata:{consumer}", redis.keys().queue(queue.name()));
-    let kept: redis::RedisResult<bool> = redis.queue.clone().expire(&key, NAME_SECONDS).await;
+    let kept: RedisResult<bool> =
+        redis.queue.ask(async |mut redis| redis.expire(&key, NAME_SECONDS).await).await;
     if let Err(error) = kept {
         tracing::debug!(%error, "the name of a consumer stays in Redis");
     }
@@ -137,7 +138,7 @@ pub async fn alive(redis: &Redis, queue: Queue, names: &[String], since: DateTim
     for name in names {
         scores.zscore(config(redis, queue).workers_set(), name);
     }
-    let seen: Vec<Option<i64>> = scores.query_async(&mut redis.queue.clone()).await?;
+    let seen: Vec<Option<i64>> = ask(redis, scores).await?;
     Ok(seen.into_iter().flatten().filter(|seen| *seen >= since.timestamp()).count())
 }
 
@@ -147,23 +148,20 @@ pub async fn alive(redis: &Redis, queue: Queue, names: &[String], since: DateTim
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn tidy(redis: &Redis, queue: Queue, limit: usize) -> Result<usize> {
     let config = config(redis, queue);
-    let (done, dead): (Vec<String>, Vec<String>) = redis::pipe()
-        .cmd("SPOP")
-        .arg(config.done_jobs_set())
-        .arg(limit)
-        .cmd("SPOP")
-        .arg(config.dead_jobs_set())
-        .arg(limit)
-        .query_async(&mut redis.queue.clone())
-        .await?;
+    let mut pipe = redis::pipe();
+    pipe.cmd("SPOP").arg(config.done_jobs_set()).arg(limit);
+    pipe.cmd("SPOP").arg(config.dead_jobs_set()).arg(limit);
+    let (done, dead): (Vec<String>, Vec<String>) = ask(redis, pipe).await?;
     let handled: Vec<String> = done.into_iter().chain(dead).collect();
     if !handled.is_empty() {
         let meta: Vec<String> = handled.iter().map(|id| format!("{}:{id}", config.job_meta_hash())).collect();
-        redis::pipe()
-            .hdel(config.job_data_hash(), &handled)
-            .unlink(meta)
-            .query_async::<()>(&mut redis.queue.clone())
-            .await?;
+        let mut pipe = redis::pipe();
+        pipe.hdel(config.job_data_hash(), &handled).ignore().unlink(meta).ignore();
+        ask::<()>(redis, pipe).await?;
     }
     Ok(handled.len())
+}
+
+async fn ask<T: FromRedisValue>(redis: &Redis, pipe: Pipeline) -> RedisResult<T> {
+    redis.queue.ask(async |mut redis| pipe.query_async(&mut redis).await).await
 }

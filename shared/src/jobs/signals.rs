@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, aio::ConnectionManager};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -71,11 +71,13 @@ impl Signals {
     /// Listens until the future is dropped, and reconnects when the connection is lost.
     pub async fn listen(&self, redis: &Redis) {
         loop {
-            if let Err(error) = self.listen_once(redis).await {
-                tracing::warn!(
+            let renewed = redis.queue.renewed();
+            tokio::select! {
+                Err(error) = self.listen_once(redis) => tracing::warn!(
                     error = error.chain(),
                     "not hearing signals; jobs are found by sweeping meanwhile"
-                );
+                ),
+                () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
@@ -107,8 +109,9 @@ impl Signals {
 
 /// Tells the worker that runs the job to stop. Best effort: the flag in the ledger is seen at the next renewal.
 pub async fn send_cancel(redis: &Redis, id: Uuid) {
-    let sent: redis::RedisResult<()> =
-        redis.queue.clone().publish(redis.keys().cancel_channel(), id.to_string()).await;
+    let channel = redis.keys().cancel_channel();
+    let send = async |mut redis: ConnectionManager| redis.publish(channel, id.to_string()).await;
+    let sent: redis::RedisResult<()> = redis.queue.ask(send).await;
     if let Err(error) = sent {
         tracing::debug!(job.id = %id, %error, "cancellation not signalled");
     }

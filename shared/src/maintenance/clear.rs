@@ -76,8 +76,8 @@ async fn clear_families(app: &App, scopes: &[Scope]) -> Result<u64> {
 pub(super) async fn clear_all(app: &App) -> Result<u64> {
     let keys = app.redis.keys();
     let mut removed = clear_families(app, &Scope::ALL).await?;
-    removed += unlink(app.redis.queue.clone(), keys.pattern("job:*")).await?;
-    removed += unlink(app.redis.notifications.clone(), keys.pattern("mail:*")).await?;
+    removed += app.redis.queue.ask(|redis| unlink(redis, keys.pattern("job:*"))).await?;
+    removed += app.redis.notifications.ask(|redis| unlink(redis, keys.pattern("mail:*"))).await?;
     Ok(removed)
 }
 

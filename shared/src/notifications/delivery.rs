@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::anyhow;
 use minijinja::{Value, context};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::json;
 
@@ -286,8 +286,9 @@ async fn set(app: &App, key: &str, attempts: i64, state: &'static str, error: &s
 /// Tells those who look into Redis. They do without when it is away.
 async fn publish(app: &App, key: &str, state: &str) {
     let value = json!({ "state": state, "at": rfc3339(app.clock.now()) }).to_string();
-    let mut redis = app.redis.notifications.clone();
-    let told: redis::RedisResult<()> = redis.set_ex(app.redis.keys().mail(key), value, STATUS_SECONDS).await;
+    let key_of_mail = app.redis.keys().mail(key);
+    let tell = async |mut redis: ConnectionManager| redis.set_ex(key_of_mail, value, STATUS_SECONDS).await;
+    let told: RedisResult<()> = app.redis.notifications.ask(tell).await;
     if let Err(error) = told {
         tracing::debug!(%error, mail.key = key, "the state of a mail was not published");
     }

@@ -104,7 +104,7 @@ testkit::on_both! {
 }
 
 async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
-    let mut redis = t.app.redis.queue.clone();
+    let mut redis = t.app.redis.queue.connection().unwrap();
     let found = redis::AsyncCommands::scan_match::<_, String>(&mut redis, pattern).await.unwrap();
     futures::StreamExt::collect::<Vec<_>>(found).await.into_iter().map(|key| key.unwrap()).collect()
 }
@@ -128,7 +128,7 @@ on_both_at_once! {
         let mut beats = 0;
         while row(&t, long_id).await.state == "running" {
             let seen: Vec<(String, i64)> =
-                t.app.redis.queue.clone().zrange_withscores(&workers, 0, -1).await.unwrap();
+                t.app.redis.queue.connection().unwrap().zrange_withscores(&workers, 0, -1).await.unwrap();
             let oldest = seen.iter().map(|(_, beat)| *beat).min().unwrap();
             let age = t.app.clock.now().timestamp() - oldest;
             assert!(age <= 3, "a heartbeat is {age} s old while its worker is busy");
@@ -372,7 +372,7 @@ on_both_at_once! {
             panic!("left behind: {:?}", left().await);
         }
         for id in ids {
-            let ttl: i64 = t.app.redis.queue.clone().ttl(t.app.redis.keys().job(id)).await.unwrap();
+            let ttl: i64 = t.app.redis.queue.connection().unwrap().ttl(t.app.redis.keys().job(id)).await.unwrap();
             assert!((1..=24 * 3600).contains(&ttl), "{ttl}");
         }
         worker.stop().await;
@@ -389,7 +389,7 @@ on_both_at_once! {
         }
         let left = keys(&t, &format!("{prefix}:*:workers:metadata:*")).await;
         let bounded = join_all(left.iter().map(async |key| {
-            t.app.redis.queue.clone().ttl::<_, i64>(key).await.unwrap() > 0
+            t.app.redis.queue.connection().unwrap().ttl::<_, i64>(key).await.unwrap() > 0
         }))
         .await;
         assert!(bounded.into_iter().all(|has_ttl| has_ttl), "{} keys for ever: {:?}", left.len(), left.first());
