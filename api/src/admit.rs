@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// While nine of ten requests are answered within this time, more are let in at once; otherwise fewer.
-const GOAL: Duration = Duration::from_millis(60);
+const GOAL: Duration = Duration::from_millis(150);
 
 /// That many are let in however long it takes them.
-const FEWEST: usize = 8;
+const FEWEST: usize = 16;
 
 /// How often it is looked at how long requests take, and at least how many of them.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
