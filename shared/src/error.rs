@@ -182,10 +182,10 @@ fn is_away(error: &DbErr) -> bool {
 }
 
 /// SQLSTATE of PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, conflict of
-/// snapshots. Result code of SQLite: busy or locked, also in their extended forms.
+/// snapshots. Result code of SQLite: busy, locked or no room on the disk, also in their extended forms.
 fn is_passing(code: &str) -> bool {
     let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
-    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
     if code.len() == 5 { postgres } else { sqlite }
 }
 
@@ -201,7 +201,9 @@ mod tests {
 
     #[test]
     fn an_outage_is_told_from_a_refusal() {
-        for code in ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "261", "517"] {
+        for code in
+            ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "13", "261", "517"]
+        {
             assert!(is_passing(code), "{code}");
         }
         for code in ["23505", "23P01", "42P01", "22021", "", "1", "19", "2067", "1811", "787"] {

@@ -138,7 +138,8 @@ fn unwritable(error: csv::Error) -> Error {
 }
 
 fn disk(error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::StorageFull {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        // Minutes do not empty a disk, and administrators are told of one that is nearly full.
         Error::Permanent("storage full".into())
     } else {
         anyhow::Error::new(error).context("writing the export file").into()
