@@ -192,9 +192,9 @@ async fn migrate(config: Config, command: Migrate) -> anyhow::Result<()> {
     match command {
         Migrate::Up => app.db.migrate().await.map_err(|error| anyhow::anyhow!(error.chain()))?,
         Migrate::Down if production => bail!("APP_ENV is production: undoing the schema would lose all data"),
-        Migrate::Down => Migrator::down(app.db.write(), None).await?,
+        Migrate::Down => Migrator::down(&app.db.write().pool(), None).await?,
         Migrate::Status => {
-            for migration in Migrator::get_migration_with_status(app.db.write()).await? {
+            for migration in Migrator::get_migration_with_status(&app.db.write().pool()).await? {
                 print(&format!("{:<32}{}", migration.name(), migration.status()))?;
             }
         }

@@ -25,7 +25,10 @@ use crate::{
 /// Takes the call of a route out of its caller's budget, and refuses it when there is none left.
 pub(crate) async fn limit(app: &App, path: &str, mut request: Request, next: Next) -> Response {
     let Some(action) = action(request.method(), path) else { return next.run(request).await };
-    let caller = caller(app, action, &mut request).await;
+    let caller = match caller(app, action, &mut request).await {
+        Ok(caller) => caller,
+        Err(error) => return Problem::from(error).into_response(),
+    };
     let mut decision = rate_limit::take(app, action, &caller).await;
     let mut response = if decision.allowed {
         next.run(request).await
@@ -55,15 +58,20 @@ fn action(method: &Method, path: &str) -> Option<Action> {
 
 /// The user of a good token, except where nobody is logged in yet; else the address. Who was found is left with the
 /// request, for the handler.
-async fn caller(app: &App, action: Action, request: &mut Request) -> String {
+async fn caller(app: &App, action: Action, request: &mut Request) -> Result<String, Error> {
     let is_anonymous = matches!(action, Action::Login | Action::Register);
-    if let Some(token) = bearer(request.headers()).filter(|_| !is_anonymous)
-        && let Ok(identity) = session::find(app, token).await
-    {
-        request.extensions_mut().insert(identity);
-        return format!("user:{}", identity.user_id);
+    if let Some(token) = bearer(request.headers()).filter(|_| !is_anonymous) {
+        match session::find(app, token).await {
+            Ok(identity) => {
+                request.extensions_mut().insert(identity);
+                return Ok(format!("user:{}", identity.user_id));
+            }
+            // The handler would wait for it as long again.
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(_) => {}
+        }
     }
-    format!("address:{}", Address::of(app, request))
+    Ok(format!("address:{}", Address::of(app, request)))
 }
 
 /// Where a request comes from. Of IPv6, a customer has a whole /64.

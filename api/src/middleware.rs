@@ -19,7 +19,12 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
-use crate::{limits, metrics::Measured, problem};
+use crate::{
+    admit::{self, Gates},
+    limits,
+    metrics::Measured,
+    problem,
+};
 
 /// The largest body that is read.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -80,15 +85,18 @@ pub fn wrap(routes: Router, app: &App) -> Router {
     // Only what must know the route goes around each single one: for every request the router clones a route with all
     // its layers, and each layer clones those within it again. What goes around the router as a whole clones one `Arc`.
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), at_route));
+    let gates = Gates::new(app);
     let around = ServiceBuilder::new()
-        .layer(middleware::from_fn(identify))
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(middleware::from_fn(forget_strangers))
         .layer(middleware::from_fn_with_state(app.clone(), protect))
         .layer(cors)
+        .layer(middleware::from_fn_with_state(gates.clone(), admit::turn_away))
+        .layer(middleware::from_fn(identify))
         .layer(middleware::from_fn(problem::finish))
         .layer(middleware::from_fn(limit_uri))
         .layer(middleware::from_fn_with_state(app.clone(), bound))
+        .layer(middleware::from_fn_with_state(gates, admit::admit))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             tracing::error!("a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -225,18 +233,28 @@ async fn identify(mut request: Request, next: Next) -> Response {
         (response, ours)
     };
     let (mut response, ours) = telemetry::traced(trace.clone(), answered.instrument(span)).await;
-    for (name, text) in [(REQUEST_ID, id), (TRACEPARENT, format!("00-{trace}-{ours}-01"))] {
-        response.headers_mut().extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
-    }
+    let trace = HeaderValue::try_from(format!("00-{trace}-{ours}-01"));
+    response.headers_mut().extend(trace.ok().map(|trace| (TRACEPARENT, trace)));
+    sign(&mut response, &id);
     response
+}
+
+/// Tells the caller the id of the request.
+pub(crate) fn sign(response: &mut Response, id: &str) {
+    response.headers_mut().extend(HeaderValue::from_str(id).ok().map(|id| (REQUEST_ID, id)));
 }
 
 /// The request id and the trace.
 fn names(headers: &HeaderMap) -> (String, String) {
-    let given = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let trace = given.and_then(telemetry::trace_of);
+    (request_id(headers), trace.map_or_else(telemetry::new_trace, ToOwned::to_owned))
+}
+
+/// That of the caller if it is a sensible one, or a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> String {
     let sensible =
         |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let id = given(REQUEST_ID).filter(sensible).map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned);
-    let trace = given(TRACEPARENT).and_then(telemetry::trace_of);
-    (id, trace.map_or_else(telemetry::new_trace, ToOwned::to_owned))
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sensible);
+    given.map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
 }

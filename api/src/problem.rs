@@ -73,6 +73,12 @@ impl Problem {
         Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
+    /// There is no room for another request now.
+    pub(crate) fn overloaded() -> Self {
+        let detail = "too many requests at once; try again";
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
+    }
+
     /// For an answer that came without a body, such as those of the router.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
@@ -119,6 +125,7 @@ impl From<Error> for Problem {
                 retry_after: Some(whole_seconds(retry_after).max(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
             },
+            Error::Overloaded => Self::overloaded(),
             Error::Unavailable(_) => {
                 tracing::error!(error = error.chain(), "a dependency is away");
                 Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
@@ -149,18 +156,24 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
     let mut response = next.run(request).await;
+    complete(&mut response, &instance, &request_id.0);
+    response
+}
+
+/// Gives the answer its body if it is an error.
+pub(crate) fn complete(response: &mut Response, instance: &str, request_id: &str) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
-        return response;
+        return;
     }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
     let body = ProblemBody {
         kind: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
-        instance,
+        instance: instance.to_owned(),
         code: problem.code,
-        request_id: request_id.0,
+        request_id: request_id.to_owned(),
         errors: problem
             .errors
             .into_iter()
@@ -181,5 +194,4 @@ pub async fn finish(request: Request, next: Next) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     *response.body_mut() = serde_json::to_vec(&body).map_or_else(|_| Body::empty(), Body::from);
-    response
 }

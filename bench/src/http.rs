@@ -54,6 +54,12 @@ impl Connection {
         }
     }
 
+    /// Whether the head of the last answer has this line.
+    pub fn was_told(&self, line: &str) -> bool {
+        let head = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or_default();
+        self.buffer[..head].split(|byte| *byte == b'\n').any(|told| told.trim_ascii() == line.as_bytes())
+    }
+
     /// The status and where the body begins, once all of it is here.
     fn complete(&self) -> Result<Option<(u16, usize)>> {
         let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cache::Cache,
+    cache::{self, Cache, Group},
     clock::Clock,
     config::{Config, GOOGLE_CHAT_HOST},
     counters::{self, Counters},
@@ -125,7 +125,7 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
-        Ok(Self(Arc::new(Parts {
+        let app = Self(Arc::new(Parts {
             db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
             redis: Redis::new(&config).await?,
             cache: Cache::default(),
@@ -139,6 +139,16 @@ impl App {
             draining: CancellationToken::new(),
             clock: Clock::System,
             config: Arc::new(config),
-        })))
+        }));
+        tokio::spawn(forget_what_may_be_stale(app.clone()));
+        Ok(app)
+    }
+}
+
+/// A commit that was not answered because the database went away may have happened, and nobody has told the cache.
+async fn forget_what_may_be_stale(app: App) {
+    let mut db = app.db.clone();
+    while db.returned().await {
+        cache::changed(&app, &[Group::Everything]).await;
     }
 }

@@ -1,29 +1,26 @@
 //! The database connection and the few places where the two engines differ.
 
-use std::{
-    path::Path,
-    str::FromStr,
-    time::{Duration, Instant},
-};
+mod connect;
+mod engine;
+mod guarded;
+mod watch;
+
+use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
-    SqliteTransactionMode, SqlxPostgresConnector, Statement, TransactionOptions, TransactionTrait, Value,
-    sqlx::{
-        self, ConnectOptions,
-        postgres::{PgConnectOptions, PgPoolOptions},
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-    },
+    ConnectionTrait, DbBackend, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, Value,
+    sqlx,
 };
 
+pub use self::{
+    engine::Engine,
+    guarded::{Guarded, Transaction},
+};
 use crate::error::{Error, Result};
 
-mod engine;
-
-pub use engine::Engine;
 
 /// Connections to the database. Cheap to clone.
 ///
@@ -35,16 +32,20 @@ pub use engine::Engine;
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
-    write: DatabaseConnection,
-    read: DatabaseConnection,
-    relaxed: DatabaseConnection,
+    write: Guarded,
+    read: Guarded,
+    relaxed: Guarded,
+    returns: tokio::sync::watch::Receiver<u64>,
 }
+
+/// How a transaction that writes begins on SQLite.
+const IMMEDIATE: Option<SqliteTransactionMode> = Some(SqliteTransactionMode::Immediate);
 
 /// How often a process waits for another one that migrates, each time for [`ACQUIRE_TIMEOUT`].
 const MIGRATION_TRIES: usize = 20;
 
 /// How long a caller waits for a free connection before it is told that the database is away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Db {
     /// Connects to `sqlite://path` or `postgres://…` with at most `connections` connections.
@@ -59,54 +60,6 @@ impl Db {
         }
     }
 
-    async fn sqlite(url: &str, connections: u32) -> Result<Self> {
-        let options = SqliteConnectOptions::from_str(url).context("the SQLite URL cannot be read")?;
-        Self::sqlite_with(options, connections).await
-    }
-
-    /// Opens a SQLite file that is there already.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when it cannot be opened.
-    pub(crate) async fn open(file: &Path) -> Result<Self> {
-        Self::sqlite_with(SqliteConnectOptions::new().filename(file), 1).await
-    }
-
-    async fn sqlite_with(options: SqliteConnectOptions, connections: u32) -> Result<Self> {
-        let options = options
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(ACQUIRE_TIMEOUT)
-            .pragma("temp_store", "memory")
-            .disable_statement_logging();
-        if let Some(folder) = options.get_filename().parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        }
-        let write = sqlite_pool(options.clone(), 1).await?;
-        let read = sqlite_pool(options.create_if_missing(false), connections).await?;
-        let write: DatabaseConnection = write.into();
-        Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read: read.into() })
-    }
-
-    async fn postgres(url: &str, connections: u32) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)
-            .context("the PostgreSQL URL cannot be read")?
-            .application_name("parkade")
-            // Compiling a report's statement takes longer than running it.
-            .options([("timezone", "UTC"), ("lock_timeout", "3000"), ("jit", "off")])
-            .disable_statement_logging();
-        let relaxed = options.clone().options([("synchronous_commit", "off")]);
-        let pool = postgres_pool(connections).connect_with(options).await.map_err(|error| {
-            Error::Unavailable(anyhow::Error::new(error).context("cannot connect to PostgreSQL"))
-        })?;
-        let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let relaxed = SqlxPostgresConnector::from_sqlx_postgres_pool(
-            postgres_pool(connections.div_ceil(2)).connect_lazy_with(relaxed),
-        );
-        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool, relaxed })
-    }
-
     /// Which database this is.
     #[must_use]
     pub const fn engine(&self) -> Engine {
@@ -115,20 +68,20 @@ impl Db {
 
     /// The connection for statements that change something.
     #[must_use]
-    pub const fn write(&self) -> &DatabaseConnection {
+    pub const fn write(&self) -> &Guarded {
         &self.write
     }
 
     /// The connection for statements that only read.
     #[must_use]
-    pub const fn read(&self) -> &DatabaseConnection {
+    pub const fn read(&self) -> &Guarded {
         &self.read
     }
 
     /// The connection for single statements that may be lost, with their effects, when the database server crashes:
     /// claims and ends of jobs, which are then run again.
     #[must_use]
-    pub const fn relaxed(&self) -> &DatabaseConnection {
+    pub const fn relaxed(&self) -> &Guarded {
         &self.relaxed
     }
 
@@ -137,20 +90,18 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when no connection is free in time.
-    pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        let immediate = (self.engine == Engine::Sqlite).then_some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-        begin_to_the_end(&self.write, options).await
+    pub async fn begin(&self) -> Result<Transaction> {
+        let mode = IMMEDIATE.filter(|_| self.engine == Engine::Sqlite);
+        self.write.begin(TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() }).await
     }
 
     /// Begins a transaction that sees the data as of one instant and changes nothing.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when no connection is free in time.
-    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+    pub async fn snapshot(&self) -> Result<Transaction> {
         let level = (self.engine == Engine::Postgres).then_some(IsolationLevel::RepeatableRead);
-        let options = TransactionOptions { isolation_level: level, ..Default::default() };
-        begin_to_the_end(&self.read, options).await
+        self.read.begin(TransactionOptions { isolation_level: level, ..Default::default() }).await
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
@@ -162,18 +113,17 @@ impl Db {
             Engine::Sqlite => {
                 // The write lock is the queue: whoever comes second finds nothing left to do.
                 let tx = self.begin_in_turn().await?;
-                Migrator::up(&tx, None).await?;
+                Migrator::up(tx.inner(), None).await?;
                 tx.commit().await?;
             }
             Engine::Postgres => {
                 // The lock lives on a connection of its own, which the migrations do not use.
-                let mut lock =
-                    self.write.get_postgres_connection_pool().acquire().await.context("database")?.detach();
+                let mut lock = self.write.postgres_pool().acquire().await.context("database")?.detach();
                 sqlx::raw_sql("SET lock_timeout = 0; SELECT pg_advisory_lock(7033152)")
                     .execute(&mut lock)
                     .await
                     .context("database")?;
-                let done = Migrator::up(&self.write, None).await;
+                let done = Migrator::up(&self.write.pool(), None).await;
                 sqlx::Connection::close(lock).await.context("database")?;
                 done?;
             }
@@ -182,7 +132,7 @@ impl Db {
     }
 
     /// Begins a transaction although another process may hold the file for longer than usual.
-    async fn begin_in_turn(&self) -> Result<DatabaseTransaction> {
+    async fn begin_in_turn(&self) -> Result<Transaction> {
         for _ in 1..MIGRATION_TRIES {
             match self.begin().await {
                 Err(Error::Unavailable(_)) => {}
@@ -205,11 +155,14 @@ impl Db {
         Ok(row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default())
     }
 
-    /// Answers when the database does.
+    /// Whether it answered when it was last asked, which is no more than a second ago.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
+    /// [`Error::Unavailable`] when it did not.
     pub async fn ping(&self) -> Result<()> {
+        if !self.write.is_well() {
+            return Err(Error::Unavailable(anyhow::anyhow!("the database does not answer")));
+        }
         self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
     }
 
@@ -218,54 +171,27 @@ impl Db {
     pub fn pools(&self) -> [(&'static str, u32, usize); 2] {
         match self.engine {
             Engine::Sqlite => [("write", &self.write), ("read", &self.read)].map(|(name, pool)| {
-                let pool = pool.get_sqlite_connection_pool();
+                let pool = pool.sqlite_pool();
                 (name, pool.size(), pool.num_idle())
             }),
             Engine::Postgres => [("requests", &self.write), ("jobs", &self.relaxed)].map(|(name, pool)| {
-                let pool = pool.get_postgres_connection_pool();
+                let pool = pool.postgres_pool();
                 (name, pool.size(), pool.num_idle())
             }),
         }
+    }
+
+    /// Waits until the database answers again, after it was away. `false` when that will not be any more.
+    pub async fn returned(&mut self) -> bool {
+        self.returns.changed().await.is_ok()
     }
 
     /// Closes the connections; SQLite folds its write-ahead log into the file.
     pub async fn close(&self) {
+        self.write.stop_watching();
         for pool in [&self.read, &self.relaxed, &self.write] {
-            if let Err(error) = pool.close_by_ref().await {
+            if let Err(error) = pool.pool().close_by_ref().await {
                 tracing::warn!(%error, "database did not close cleanly");
-            }
-        }
-    }
-}
-
-fn postgres_pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-}
-
-/// A new file becomes one with a write-ahead log, and where several processes want that at once, SQLite tells all but one
-/// that it is busy without waiting; so the others try again.
-async fn sqlite_pool(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
-    const BUSY: &str = "5";
-    let is_busy =
-        |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(BUSY));
-    let begun = Instant::now();
-    loop {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .connect_with(options.clone());
-        match pool.await {
-            Err(error) if is_busy(&error) && begun.elapsed() < ACQUIRE_TIMEOUT => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            opened => {
-                return opened.map_err(|error| {
-                    Error::Unavailable(anyhow::Error::new(error).context("cannot open the SQLite database"))
-                });
             }
         }
     }
@@ -286,18 +212,6 @@ pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl 
         }
     }
     run().await
-}
-
-/// Begins a transaction in a task of its own. When the caller is dropped meanwhile, as a cancelled job is, sqlx gives
-/// the connection back to the pool with the transaction open, and what the next user writes there is never committed.
-/// The task goes on, and a transaction that nobody takes is rolled back.
-async fn begin_to_the_end(
-    db: &DatabaseConnection,
-    options: TransactionOptions,
-) -> Result<DatabaseTransaction> {
-    let db = db.clone();
-    let begun = tokio::spawn(async move { db.begin_with_options(options).await });
-    Ok(begun.await.map_err(anyhow::Error::new)??)
 }
 
 /// A statement with `$1`-style placeholders, which both engines read.

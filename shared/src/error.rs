@@ -44,6 +44,9 @@ pub enum Error {
         /// How long to wait before the next call.
         retry_after: Duration,
     },
+    /// More at once than can be done soon.
+    #[error("too much at once; try again")]
+    Overloaded,
     /// A job's work was cut short on purpose; see `jobs::Interruption`.
     #[error("interrupted")]
     Interrupted,
@@ -103,6 +106,7 @@ impl Error {
             Self::Changed => Self::Changed,
             Self::KeyReused => Self::KeyReused,
             Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },
+            Self::Overloaded => Self::Overloaded,
             Self::Interrupted => Self::Interrupted,
             Self::Permanent(text) => Self::Permanent(text.clone()),
             Self::Unavailable(source) => Self::Unavailable(anyhow::anyhow!("{source:#}")),
@@ -113,7 +117,7 @@ impl Error {
     /// Whether the same thing may succeed when it is tried again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. })
+        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. } | Self::Overloaded)
     }
 
     /// Whether PostgreSQL gave the transaction up for the sake of another one; tried again, it may well succeed.
@@ -178,10 +182,10 @@ fn is_away(error: &DbErr) -> bool {
 }
 
 /// SQLSTATE of PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, conflict of
-/// snapshots. Result code of SQLite: busy or locked, also in their extended forms.
+/// snapshots. Result code of SQLite: busy, locked or no room on the disk, also in their extended forms.
 fn is_passing(code: &str) -> bool {
     let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
-    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6));
+    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
     if code.len() == 5 { postgres } else { sqlite }
 }
 
@@ -197,7 +201,9 @@ mod tests {
 
     #[test]
     fn an_outage_is_told_from_a_refusal() {
-        for code in ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "261", "517"] {
+        for code in
+            ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "13", "261", "517"]
+        {
             assert!(is_passing(code), "{code}");
         }
         for code in ["23505", "23P01", "42P01", "22021", "", "1", "19", "2067", "1811", "787"] {

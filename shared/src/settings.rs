@@ -61,6 +61,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
     setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
     setting(
+        "MAX_REQUESTS",
+        "64",
+        "Requests that an API process works on at once; more are told to come again",
+    ),
+    setting(
         "DRAIN_SECONDS",
         "2",
         "At SIGTERM the API says for so long that it is not ready, and answers still, so that proxies notice",

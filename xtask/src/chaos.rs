@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// How long things go wrong.
     #[arg(long, default_value = "2")]
     minutes: String,
+    /// How long there are too many calls, with `overload`.
+    #[arg(long, default_value = "60")]
+    seconds: String,
     /// sqlite, postgres or both.
     #[arg(long, default_value = "both")]
     database: String,
@@ -35,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     cargo::run(["build", "--workspace", "--bins"])?;
     let mut command = Command::new(cargo::binaries("debug")?.join("bench"));
     match &args.trouble {
-        Some(name) => command.args(["trouble", name]),
+        Some(name) => command.args(["trouble", name, "--seconds", &args.seconds]),
         None => command.args(["chaos", "--seed", &args.seed, "--minutes", &args.minutes]),
     };
     command.args(["--database", &args.database]);

@@ -190,7 +190,7 @@ testkit::on_both! {
         let place = elsewhere(&t).await;
         let old = Db::connect(&place, 2).await.unwrap();
         let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
-        Migrator::up(old.write(), Some(before)).await.unwrap();
+        Migrator::up(&old.write().pool(), Some(before)).await.unwrap();
         old.close().await;
         let file = t.folder().join("old.backup");
         succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);

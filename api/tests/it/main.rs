@@ -30,6 +30,7 @@ mod model;
 mod old_client;
 mod once;
 mod openapi;
+mod overload;
 mod race;
 mod redis_away;
 mod redis_pipes;

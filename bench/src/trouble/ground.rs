@@ -138,6 +138,13 @@ impl Ground {
         Ok(begun.elapsed().as_secs_f64())
     }
 
+    /// How many mails were in doubt and have been sent again, under the same Message-ID.
+    pub async fn resent_mails(&self) -> Result<i64> {
+        let db = self.app.db.write();
+        let text = "SELECT COUNT(*) AS n FROM email_deliveries WHERE resent";
+        Ok(db.query_one_raw(sql(db, text, [])).await?.context("a row")?.try_get("", "n")?)
+    }
+
     /// How many jobs are like this, a condition in SQL.
     pub async fn jobs(&self, like: &str) -> Result<i64> {
         let db = self.app.db.write();

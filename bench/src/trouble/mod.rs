@@ -1,5 +1,6 @@
 //! One thing goes wrong under a steady load, and what callers see of it is compared with the calm before.
 
+mod arrivals;
 mod balancer;
 mod calls;
 mod database;
@@ -22,6 +23,9 @@ pub struct Options {
     /// On which databases.
     #[arg(long, default_value = "both")]
     database: Which,
+    /// How long there are too many calls (`overload`).
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
     /// Leave logs and data behind, also when all is well.
     #[arg(long)]
     keep: bool,
@@ -58,7 +62,9 @@ async fn on(engine: Engine, options: &Options, report: &mut Report) -> Result<()
         Trouble::Redis => redis::run(&mut ground, report).await,
         Trouble::Database => database::run(&mut ground, report).await,
         Trouble::Disk => disk::run(&mut ground, report).await,
-        Trouble::Overload => overload::run(&mut ground, report).await,
+        Trouble::Overload => {
+            overload::run(&mut ground, report, std::time::Duration::from_secs(options.seconds)).await
+        }
         Trouble::Rolling => rolling::run(&mut ground, report).await,
     };
     if options.keep || done.is_err() || !report.broken().is_empty() {

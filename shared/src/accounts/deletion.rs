@@ -1,7 +1,7 @@
 //! The end of an account: what runs is closed, who it was is erased, and what was paid stays.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{Role, lock, session};
@@ -10,7 +10,7 @@ use crate::{
     bookings,
     cache::{self, Group},
     counters::{self, Event},
-    db::{at, sql, unless_a_victim},
+    db::{Transaction, at, sql, unless_a_victim},
     error::{Error, Result},
     exports,
 };
@@ -47,7 +47,7 @@ async fn try_to_delete(app: &App, id: i64) -> Result<Vec<Uuid>> {
 }
 
 /// The kept answer to whoever opened the account tells who it was.
-async fn forget_answers(tx: &DatabaseTransaction, email: &str) -> Result<()> {
+async fn forget_answers(tx: &Transaction, email: &str) -> Result<()> {
     let member = serde_json::to_string(email).map_err(anyhow::Error::new)?;
     let text = "DELETE FROM idempotency_keys WHERE REPLACE(body, $1, '') <> body";
     tx.execute_raw(sql(tx, text, [format!("\"email\":{member}").into()])).await?;
@@ -56,7 +56,7 @@ async fn forget_answers(tx: &DatabaseTransaction, email: &str) -> Result<()> {
 
 /// Mail servers repeat the address in what they answer, so that goes, too. The user's own row is the last, because
 /// it waits for everybody who refers to it, and they may be waiting for the others.
-async fn erase(tx: &DatabaseTransaction, now: DateTime<Utc>, id: i64) -> Result<()> {
+async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     for text in [
         "UPDATE sessions SET user_agent = NULL WHERE user_id = $1",
         "UPDATE email_deliveries SET error = NULL WHERE user_id = $1 AND error IS NOT NULL",

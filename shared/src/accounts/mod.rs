@@ -8,8 +8,8 @@ mod users;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait, QueryFilter, QuerySelect, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QuerySelect, sea_query::LockType,
 };
 use secrecy::ExposeSecret;
 
@@ -26,7 +26,7 @@ use crate::{
     cache::{self, Group},
     config::Admin,
     counters::{self, Event},
-    db::{at, sql, violates},
+    db::{Transaction, at, sql, violates},
     entities::user,
     error::{Error, Result},
     jobs::{ledger, queue},
@@ -196,7 +196,7 @@ pub(crate) async fn must_live(db: &impl ConnectionTrait, id: i64) -> Result<()> 
 
 /// The user with this id, kept from other changes, bookings and logins until the end of the transaction. Rows that
 /// merely refer to the user can still be written: who writes them may hold what this transaction waits for.
-async fn lock(tx: &DatabaseTransaction, id: i64) -> Result<User> {
+async fn lock(tx: &Transaction, id: i64) -> Result<User> {
     user::Entity::find_by_id(id)
         .filter(user::Column::DeletedAt.is_null())
         .lock(LockType::NoKeyUpdate)

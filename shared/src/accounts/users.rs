@@ -1,7 +1,7 @@
 //! Accounts as administrators see them, and changes to them.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, sea_query::LockType,
 };
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::{
     app::App,
     cache::{self, Group},
     counters::{self, Event},
-    db::unless_a_victim,
+    db::{Transaction, unless_a_victim},
     entities::user,
     error::{Error, Result},
     exports,
@@ -199,7 +199,7 @@ async fn new_hash(app: &App, id: i64, password: String) -> Result<Option<String>
 }
 
 /// Of two administrators who take the role from each other at once, the second waits here and is the last.
-async fn lock_admins(tx: &DatabaseTransaction) -> Result<Vec<i64>> {
+async fn lock_admins(tx: &Transaction) -> Result<Vec<i64>> {
     let admins = user::Entity::find()
         .filter(user::Column::Role.eq(Role::Admin.as_str()))
         .filter(user::Column::DeletedAt.is_null())

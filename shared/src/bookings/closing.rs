@@ -1,11 +1,11 @@
 //! What becomes of a user's reservations when the account ends.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::billing;
 use crate::{
-    db::{at, row_lock, sql},
+    db::{Transaction, at, row_lock, sql},
     error::Result,
     money::Money,
 };
@@ -21,7 +21,7 @@ struct Running {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn close_all(tx: &DatabaseTransaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
+pub async fn close_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
     // Before the running one is looked for: until here, a reserved one may begin to run.
     // Locked by id, as the sweep does, so that the two never wait in a circle.
     let lock = row_lock(tx, "FOR UPDATE");

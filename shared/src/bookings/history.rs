@@ -129,7 +129,7 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
         }
         Engine::Sqlite => {
             let page = filter.page();
-            let pool = db.read().get_sqlite_connection_pool().clone();
+            let pool = db.read().sqlite_pool();
             // One transaction, so that every page is of the same instant.
             stream::once(async move { Ok::<_, sqlx::Error>(pages(pool.begin().await?, page)) })
                 .try_flatten()
@@ -142,7 +142,7 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
 /// A connection that nobody uses afterwards. A COPY that is dropped in the middle, as that of a cancelled export is,
 /// leaves unread answers on its connection, and sqlx would give them to whoever uses it next.
 fn one_time_connection(db: &Db) -> PgPool {
-    let pool = db.read().get_postgres_connection_pool();
+    let pool = db.read().postgres_pool();
     let options = pool.options().clone().max_connections(1);
     let options = options.after_release(|_, _| Box::pin(async { Ok(false) }));
     options.connect_lazy_with((*pool.connect_options()).clone())

@@ -14,7 +14,7 @@ mod reserve;
 pub mod state;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use self::state::{Event, State};
 pub use self::{
@@ -33,7 +33,7 @@ use crate::{
     app::App,
     cache::{self, Group},
     counters,
-    db::{at, row_lock, sql, unless_a_victim},
+    db::{Transaction, at, row_lock, sql, unless_a_victim},
     error::{Error, Result},
     idempotency::Keep,
     jobs::{Enqueued, queue},
@@ -203,7 +203,7 @@ struct ChosenSpot {
 }
 
 /// The first free spot; those that others are just taking are passed over.
-async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
+async fn choose_spot(tx: &Transaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
     let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
     let text = format!(
         "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
@@ -215,7 +215,7 @@ async fn choose_spot(tx: &DatabaseTransaction, lot_id: i64) -> Result<Option<Cho
 /// Begins a session on the spot, with what tells its user. `None` when somebody else holds the spot after all.
 async fn begin(
     app: &App,
-    tx: &DatabaseTransaction,
+    tx: &Transaction,
     now: DateTime<Utc>,
     user_id: i64,
     spot: ChosenSpot,
@@ -287,7 +287,7 @@ fn after(app: &App, reservation: &Reservation, event: Event) -> Result<State> {
 
 /// The reservation, if it is the caller's or the caller an administrator, kept from other transactions until the end
 /// of this one.
-async fn lock(tx: &DatabaseTransaction, who: &Identity, id: i64) -> Result<Reservation> {
+async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
     let lock = row_lock(tx, "FOR UPDATE OF r");
     let text = format!("{SELECT} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
     Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))

@@ -1,7 +1,7 @@
 //! Leaving: the bill is made and the spot is free.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 
 use super::{
     Payment, Release, Reservation, after, billing, lock,
@@ -12,7 +12,7 @@ use crate::{
     activity,
     app::App,
     cache::{self, Group},
-    db::{at, sql, unless_a_victim},
+    db::{Transaction, at, sql, unless_a_victim},
     error::{Error, Result},
     idempotency::Keep,
     jobs::{ledger, queue},
@@ -88,7 +88,7 @@ fn billed(reservation: Reservation, now: DateTime<Utc>, payment: &Payment) -> Re
     }
 }
 
-async fn store(tx: &DatabaseTransaction, bill: &Reservation) -> Result<()> {
+async fn store(tx: &Transaction, bill: &Reservation) -> Result<()> {
     tx.execute_raw(sql(
         tx,
         "UPDATE reservations SET state = $2, left_at = $3, cost_minor = $4, transaction_id = $5, payment_method = $6

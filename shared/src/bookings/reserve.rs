@@ -1,7 +1,7 @@
 //! Reserving a spot for a coming window.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
     NO_OVERLAP, Reservation, billing,
@@ -14,7 +14,7 @@ use crate::{
     app::App,
     cache::{self, Group},
     counters::{self, Event},
-    db::{at, row_lock, sql, unless_a_victim, violates},
+    db::{Transaction, at, row_lock, sql, unless_a_victim, violates},
     error::{Error, FieldError, Result},
     idempotency::Keep,
     jobs::queue,
@@ -161,7 +161,7 @@ async fn try_to_reserve(
 }
 
 /// Keeps the user from being deleted meanwhile.
-async fn lock_user(tx: &DatabaseTransaction, user_id: i64) -> Result<()> {
+async fn lock_user(tx: &Transaction, user_id: i64) -> Result<()> {
     let lock = row_lock(tx, "FOR SHARE");
     let text = format!("SELECT 1 AS one FROM users WHERE id = $1 AND deleted_at IS NULL {lock}");
     let user = tx.query_one_raw(sql(tx, &text, [user_id.into()])).await?;
@@ -178,7 +178,7 @@ struct Spot {
 }
 
 /// Locks the spot, then reads it with its lot: a statement that waited for the lock would see the lot as it was before.
-async fn lock_spot(tx: &DatabaseTransaction, id: i64) -> Result<Spot> {
+async fn lock_spot(tx: &Transaction, id: i64) -> Result<Spot> {
     let lock = row_lock(tx, "FOR UPDATE");
     tx.query_one_raw(sql(tx, &format!("SELECT id FROM spots WHERE id = $1 {lock}"), [id.into()])).await?;
     let text =

@@ -40,6 +40,8 @@ pub struct Config {
     pub environment: Environment,
     /// `HTTP_ADDR`.
     pub http_addr: SocketAddr,
+    /// `MAX_REQUESTS`.
+    pub max_requests: usize,
     /// `DRAIN_SECONDS`.
     pub drain: Duration,
     /// `PUBLIC_URL`, without a slash at its end.
@@ -197,6 +199,7 @@ impl Config {
     fn build(from: &mut Sources) -> Option<Self> {
         let environment = from.parse("APP_ENV", str::parse);
         let http_addr = from.parse("HTTP_ADDR", socket_address);
+        let max_requests = from.number("MAX_REQUESTS", 1..=100_000);
         let drain = from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs);
         let zone = from.parse("APP_TIMEZONE", |text| {
             text.parse::<Tz>().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")
@@ -250,6 +253,7 @@ impl Config {
         Some(Self {
             environment: environment?,
             http_addr: http_addr?,
+            max_requests: max_requests?,
             drain: drain?,
             public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
             cors_origins: cors_origins?,

@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, Value,
+    ConnectionTrait, Value,
     sqlx::{self, AssertSqlSafe, Postgres, Row, Transaction},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Table {
 
 /// An open transaction that rows go into.
 pub(super) enum Sink {
-    Sqlite(DatabaseTransaction),
+    Sqlite(crate::db::Transaction),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -30,7 +30,7 @@ impl Sink {
         Ok(match db.engine() {
             Engine::Sqlite => Self::Sqlite(db.begin().await?),
             Engine::Postgres => {
-                let pool = db.write().get_postgres_connection_pool();
+                let pool = db.write().postgres_pool();
                 Self::Postgres(pool.begin().await.context("database")?)
             }
         })
@@ -116,7 +116,7 @@ impl Sink {
 }
 
 async fn insert_sqlite<const N: usize>(
-    tx: &DatabaseTransaction,
+    tx: &crate::db::Transaction,
     table: &Table,
     rows: Vec<[Value; N]>,
 ) -> Result<()> {

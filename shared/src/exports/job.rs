@@ -90,9 +90,10 @@ fn filter(export: &export::Model) -> Filter {
 
 /// Sends the lines on in batches; ends early when the writing side has given up.
 async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>) -> Result<()> {
-    let mut lines = history::lines(&context.app.db, filter);
+    let db = &context.app.db;
+    let mut lines = history::lines(db, filter);
     let mut batch = Vec::with_capacity(2 * BATCH);
-    while let Some(piece) = lines.try_next().await? {
+    while let Some(piece) = db.read().unless_lost(lines.try_next()).await? {
         batch.extend_from_slice(&piece);
         if batch.len() >= BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(2 * BATCH));
@@ -137,7 +138,8 @@ fn unwritable(error: csv::Error) -> Error {
 }
 
 fn disk(error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::StorageFull {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        // Minutes do not empty a disk, and administrators are told of one that is nearly full.
         Error::Permanent("storage full".into())
     } else {
         anyhow::Error::new(error).context("writing the export file").into()

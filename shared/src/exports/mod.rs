@@ -10,7 +10,7 @@ pub use cleanup::{Freed, free_space};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, FromQueryResult};
 use uuid::Uuid;
 
 use self::{cleanup::CleanUpExports, job::ExportCsv};
@@ -18,7 +18,7 @@ use crate::{
     accounts::session::Identity,
     activity,
     app::App,
-    db::{at, sql},
+    db::{Transaction, at, sql},
     entities::export,
     error::{Error, Result},
     idempotency::Keep,
@@ -228,7 +228,7 @@ pub async fn cancel(app: &App, who: &Identity, id: Uuid) -> Result<()> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn withdraw_all(tx: &DatabaseTransaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
+pub async fn withdraw_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
     ledger::cancel_all(tx, now, user_id, ExportCsv::NAME).await?;
     let text = "UPDATE exports SET expires_at = $2 WHERE user_id = $1 AND expires_at > $2";
     tx.execute_raw(sql(tx, text, [user_id.into(), at(now)])).await?;

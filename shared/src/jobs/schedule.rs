@@ -1,13 +1,13 @@
 //! Schedules: every worker proposes the ticks that are due, and each tick becomes one job.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{NewJob, ledger, queue, timetable::Timetable};
 use crate::{
     app::App,
-    db::{at, row_lock, sql},
+    db::{Transaction, at, row_lock, sql},
     error::Result,
     time::rfc3339,
 };
@@ -85,7 +85,7 @@ async fn register(app: &App, schedule: &Schedule) -> Result<()> {
 }
 
 /// Keeps ticks and others who would run the schedule waiting until the end of the transaction.
-pub(super) async fn lock(tx: &DatabaseTransaction, now: DateTime<Utc>, schedule: &Schedule) -> Result<()> {
+pub(super) async fn lock(tx: &Transaction, now: DateTime<Utc>, schedule: &Schedule) -> Result<()> {
     ensure(tx, now, schedule).await?;
     let text = format!("SELECT name FROM schedules WHERE name = $1 {}", row_lock(tx, "FOR UPDATE"));
     tx.query_one_raw(sql(tx, &text, [schedule.name.into()])).await?;

@@ -4,9 +4,7 @@
 //! sees what the first has done. Lots are locked against each other's changes only, never against bookings.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, EntityTrait, FromQueryResult};
 
 use super::{Lot, etag, find_in};
 use crate::{
@@ -14,7 +12,7 @@ use crate::{
     bookings,
     cache::{self, Group},
     counters::{self, Event},
-    db::{at, row_lock, sql, unless_a_victim},
+    db::{Transaction, at, row_lock, sql, unless_a_victim},
     entities::{lot, spot},
     error::{Error, FieldError, Result},
     idempotency::Keep,
@@ -156,7 +154,7 @@ async fn try_to_archive(app: &App, id: i64) -> Result<()> {
     Ok(())
 }
 
-async fn refuse_in_use(tx: &DatabaseTransaction, id: i64) -> Result<()> {
+async fn refuse_in_use(tx: &Transaction, id: i64) -> Result<()> {
     let text =
         "SELECT 1 AS one FROM reservations WHERE lot_id = $1 AND state IN ('reserved', 'active') LIMIT 1";
     match tx.query_one_raw(sql(tx, text, [id.into()])).await? {
@@ -170,14 +168,14 @@ async fn refuse_in_use(tx: &DatabaseTransaction, id: i64) -> Result<()> {
 
 /// The open lot, kept from other changes until the end of the transaction. Reservations refer to it meanwhile, which
 /// a plain `FOR UPDATE` would keep them from.
-async fn lock(tx: &DatabaseTransaction, id: i64) -> Result<lot::Model> {
+async fn lock(tx: &Transaction, id: i64) -> Result<lot::Model> {
     let lock = row_lock(tx, "FOR NO KEY UPDATE");
     let text = format!("SELECT * FROM lots WHERE id = $1 AND archived_at IS NULL {lock}");
     let row = lot::Model::find_by_statement(sql(tx, &text, [id.into()])).one(tx).await?;
     row.ok_or(Error::NotFound("parking lot"))
 }
 
-async fn grow(tx: &DatabaseTransaction, lot_id: i64, more: i64) -> Result<()> {
+async fn grow(tx: &Transaction, lot_id: i64, more: i64) -> Result<()> {
     let text = "
         WITH back AS MATERIALIZED (
             SELECT id FROM spots WHERE lot_id = $1 AND (retiring OR retired_at IS NOT NULL)
@@ -191,7 +189,7 @@ async fn grow(tx: &DatabaseTransaction, lot_id: i64, more: i64) -> Result<()> {
     add_spots(tx, lot_id, highest + 1, highest + new).await
 }
 
-async fn add_spots(tx: &DatabaseTransaction, lot_id: i64, first: i64, last: i64) -> Result<()> {
+async fn add_spots(tx: &Transaction, lot_id: i64, first: i64, last: i64) -> Result<()> {
     let numbers: Vec<i64> = (first..=last).collect();
     for chunk in numbers.chunks(1_000) {
         let spots = chunk.iter().map(|number| spot::ActiveModel {
@@ -212,7 +210,7 @@ const LEFT: &str = "retired_at IS NULL AND retiring AND NOT EXISTS (
 
 /// Only the spots that leave are locked, so that bookings find the others. Whoever was just booking one of them has ended
 /// when the second statement looks which are free.
-async fn shrink(tx: &DatabaseTransaction, lot_id: i64, fewer: i64, now: DateTime<Utc>) -> Result<()> {
+async fn shrink(tx: &Transaction, lot_id: i64, fewer: i64, now: DateTime<Utc>) -> Result<()> {
     let lock = row_lock(tx, "FOR UPDATE OF s");
     let mark = format!(
         "WITH gone AS MATERIALIZED (

@@ -1,9 +1,9 @@
 //! Is the data sound? Rules that hold at every instant, checked on live data as of one instant.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use crate::{app::App, bookings::billing, db::sql, error::Result, money::Money};
+use crate::{app::App, bookings::billing, db::Transaction, db::sql, error::Result, money::Money};
 
 /// A rule and what breaks it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Bill {
 }
 
 /// Bills are computed again by the rule itself, page by page.
-async fn wrong_bills(tx: &DatabaseTransaction) -> Result<Vec<String>> {
+async fn wrong_bills(tx: &Transaction) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut last = i64::MIN;
     while wrong.len() < MOST {

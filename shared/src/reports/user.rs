@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
     Bound, COUNTED, MONTHS,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{at, micros, sql},
+    db::{Guarded, at, micros, sql},
     error::Result,
     money::Money,
 };
@@ -104,10 +104,7 @@ const fn bucket(hours: i64) -> usize {
 }
 
 /// Of all reservations, those that do not count as well.
-async fn first_and_last(
-    db: &DatabaseConnection,
-    user_id: i64,
-) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
+async fn first_and_last(db: &Guarded, user_id: i64) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
     let one = |order| {
         format!(
             "(SELECT parking_time FROM reservations WHERE user_id = $1 ORDER BY parking_time {order} LIMIT 1)"
@@ -126,7 +123,7 @@ struct Usage {
 }
 
 /// How many began in each hour of the local week, from Monday.
-async fn usage(db: &DatabaseConnection, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
+async fn usage(db: &Guarded, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
     let mut bound = Bound::default();
     let user = bound.value(user_id);
     let micros_of = |one: &Offsets| one.offset.num_microseconds().unwrap_or(0);
@@ -152,7 +149,7 @@ struct Stays {
 }
 
 /// Ended sessions by whole hours.
-async fn stays(db: &DatabaseConnection, user_id: i64) -> Result<Vec<Stays>> {
+async fn stays(db: &Guarded, user_id: i64) -> Result<Vec<Stays>> {
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
         "SELECT CAST({stay} / {HOUR} AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
@@ -164,7 +161,7 @@ async fn stays(db: &DatabaseConnection, user_id: i64) -> Result<Vec<Stays>> {
 
 /// How many sessions run, and what each month had: one row.
 pub(super) async fn by_month(
-    db: &DatabaseConnection,
+    db: &Guarded,
     user_id: i64,
     months: &[Period],
 ) -> Result<(i64, Vec<MonthFigures>)> {
@@ -213,11 +210,7 @@ pub struct LotUse {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn by_lot(
-    db: &DatabaseConnection,
-    user_id: i64,
-    span: Range<DateTime<Utc>>,
-) -> Result<Vec<LotUse>> {
+pub async fn by_lot(db: &Guarded, user_id: i64, span: Range<DateTime<Utc>>) -> Result<Vec<LotUse>> {
     let (began, ended) = (
         "parking_time >= $2 AND parking_time < $3",
         "state = 'completed' AND left_at >= $2 AND left_at < $3",
@@ -238,7 +231,7 @@ pub async fn by_lot(
 }
 
 /// The lots where most began; lots of one name are one. Of equal ones, the first that was met.
-async fn favourites(db: &DatabaseConnection, user_id: i64) -> Result<Vec<(String, i64)>> {
+async fn favourites(db: &Guarded, user_id: i64) -> Result<Vec<(String, i64)>> {
     let text = format!(
         "SELECT l.location_name AS name, CAST(SUM(n) AS BIGINT) AS n
          FROM (SELECT lot_id, COUNT(*) AS n, MIN(id) AS first FROM reservations

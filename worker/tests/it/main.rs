@@ -7,6 +7,7 @@ mod support;
 
 mod cleanup;
 mod crashes;
+mod disk;
 mod events;
 mod ledger;
 mod mails;

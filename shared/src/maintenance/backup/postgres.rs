@@ -34,7 +34,7 @@ pub(super) async fn create(db: &Db, url: &str, mut manifest: Manifest, file: &Pa
     let dump = Client::named("pg_dump", url)?;
     let names = super::tables(db).await?;
     ensure!(names.iter().any(|name| name == MIGRATIONS), "there is no schema in the database");
-    let mut connection = db.read().get_postgres_connection_pool().acquire().await?.detach();
+    let mut connection = db.read().postgres_pool().acquire().await?.detach();
     sqlx::raw_sql(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
          SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0",
@@ -71,12 +71,14 @@ async fn read(connection: &mut PgConnection, table: &str) -> Result<Rows> {
 
 pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
     let (unpack, psql) = (Client::named("pg_restore", url)?, Client::named("psql", url)?);
-    let db = Db::connect(url, 1).await?;
+    let mut own = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
     let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                   AND application_name = 'parkade' AND pid <> pg_backend_pid()";
-    let others: i64 = sqlx::query_scalar(others).fetch_one(db.read().get_postgres_connection_pool()).await?;
+    let others: i64 = sqlx::query_scalar(others).fetch_one(&mut own).await?;
+    own.close().await?;
     ensure!(others == 0, "a process uses the database: stop the API and all workers first");
     tokio::task::spawn_blocking(move || replace(&archive, &unpack, &psql)).await??;
+    let db = Db::connect(url, 1).await?;
     db.migrate().await.context("the data is restored, but its schema cannot be brought up to date")?;
     db.close().await;
     Ok(())

@@ -40,11 +40,11 @@ pub(super) async fn create(db: &Db, mut manifest: Manifest, file: &Path) -> Resu
     let scratch = scratch.with_context(|| format!("cannot write in {}", folder.display()))?;
     let copy = scratch.path().join("copy.db");
     let name = copy.to_str().context("the name of the file is not UTF-8")?;
-    let pool = db.read().get_sqlite_connection_pool();
-    sqlx::query("VACUUM INTO $1").bind(name).execute(pool).await.context("copying the database")?;
+    let pool = db.read().sqlite_pool();
+    sqlx::query("VACUUM INTO $1").bind(name).execute(&pool).await.context("copying the database")?;
     // From here on nobody else is in it.
     let copied = Db::open(&copy).await?;
-    (manifest.schema, manifest.tables) = content(copied.read().get_sqlite_connection_pool()).await?;
+    (manifest.schema, manifest.tables) = content(&copied.read().sqlite_pool()).await?;
     copied.close().await;
     archive::write(file, &manifest, |out| {
         io::copy(&mut File::open(&copy)?, out)?;
@@ -61,7 +61,7 @@ pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
     let staged = scratch.path().join("restored.db");
     io::copy(&mut archive.body()?, &mut File::create_new(&staged)?)?;
     let db = Db::open(&staged).await?;
-    let (_, found) = content(db.read().get_sqlite_connection_pool()).await?;
+    let (_, found) = content(&db.read().sqlite_pool()).await?;
     compare(&archive.manifest, &found)?;
     db.migrate().await?;
     // Its write-ahead log is folded into it, so that it is one file.

@@ -60,9 +60,9 @@ async fn examine(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdic
             };
             let per_process = config.database_connections + config.database_connections.div_ceil(2);
             found.extend(rules::postgres(server, per_process));
-            let pool = db.read().get_postgres_connection_pool();
+            let pool = db.read().postgres_pool();
             let theirs: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()")
-                .fetch_one(pool)
+                .fetch_one(&pool)
                 .await
                 .map_err(|error| anyhow::Error::new(error).context("the clock of PostgreSQL"))?;
             found.push(rules::clock("PostgreSQL", (theirs - clock.now()).num_milliseconds()));

@@ -1,0 +1,199 @@
+//! The server: how many may connect, how slow a client may be, and how it all ends.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tower::ServiceExt;
+
+/// So long may the head of a request take, and a connection be idle before the next one.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client that takes nothing of what it is sent for so long is cut off.
+#[cfg(target_os = "linux")]
+const TAKE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is kept of a head, or of an answer that the client has not taken yet.
+const BUFFER: usize = 64 * 1024;
+
+/// The most connections at once, where the operating system allows for as many.
+const CONNECTIONS: usize = 10_000;
+
+/// What the process needs of its open files for anything else: the database, Redis, exports.
+const OTHER_FILES: usize = 256;
+
+/// After an error of the operating system, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests until `stop` is done, then finishes those that are open.
+///
+/// # Errors
+/// Those of the operating system.
+pub async fn serve_until(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    serve(listener, router, stop, most_connections()?, HEAD_PATIENCE).await;
+    Ok(())
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    connections: usize,
+    head_patience: Duration,
+) {
+    let slots = Arc::new(Semaphore::new(connections));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head_patience).max_buf_size(BUFFER);
+    let (open, mut stop, mut told) = (GracefulShutdown::new(), pin!(stop), None::<Instant>);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = slots.clone().try_acquire_owned() else {
+            if told.is_none_or(|told| told.elapsed() > Duration::from_secs(1)) {
+                tracing::warn!("too many connections are open; new ones are closed at once");
+                told = Some(Instant::now());
+            }
+            continue;
+        };
+        tune(&stream);
+        let connection = http.serve_connection(TokioIo::new(stream), service_fn(answering(&router, peer)));
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    open.shutdown().await;
+}
+
+/// How requests of this client are answered.
+fn answering(
+    router: &Router,
+    peer: SocketAddr,
+) -> impl Fn(Request<Incoming>) -> tower::util::Oneshot<Router, Request<Body>> + use<> {
+    let router = router.clone();
+    move |request| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    }
+}
+
+fn tune(stream: &TcpStream) {
+    let set = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let set = set.and_then(|()| socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TAKE_PATIENCE)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "an option of a connection was refused");
+    }
+}
+
+/// As many as may be, with all the open files that the process may have; what is left over is for everything else.
+fn most_connections() -> std::io::Result<usize> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current < maximum || maximum.is_none() && current.is_some() {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    }
+    let files = maximum.and_then(|files| files.try_into().ok()).unwrap_or(usize::MAX);
+    Ok(CONNECTIONS.min(files.saturating_sub(OTHER_FILES)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::oneshot,
+    };
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn served(connections: usize, head_patience: Duration) -> (SocketAddr, oneshot::Sender<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, (stop, stopped)) = (listener.local_addr().unwrap(), oneshot::channel());
+        let router = Router::new().route("/", get(async || "hello"));
+        let stopped = async { drop(stopped.await) };
+        tokio::spawn(async move { serve(listener, router, stopped, connections, head_patience).await });
+        (address, stop)
+    }
+
+    /// Calls once. Whether there was an answer.
+    async fn call(client: &mut TcpStream) -> bool {
+        let mut answer = [0; 15];
+        client.write_all(REQUEST).await.is_ok()
+            && client.read_exact(&mut answer).await.is_ok()
+            && &answer == b"HTTP/1.1 200 OK"
+    }
+
+    #[tokio::test]
+    async fn who_sends_a_head_slowly_or_nothing_at_all_is_cut_off() {
+        let patience = Duration::from_millis(300);
+        let (address, _stop) = served(10, patience).await;
+        let begun = Instant::now();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
+        let trickle = async {
+            for byte in REQUEST.iter().cycle() {
+                if writing.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let mut rest = Vec::new();
+        tokio::select! {
+            () = trickle => {}
+            _ = reading.read_to_end(&mut rest) => {}
+        }
+        assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
+        assert_eq!(silent.read(&mut [0; 100]).await.unwrap_or(0), 0);
+        assert!((patience..patience * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_most_are_closed_and_the_others_are_served() {
+        let (address, _stop) = served(2, HEAD_PATIENCE).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(call(&mut first).await && call(&mut second).await);
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert!(!call(&mut third).await);
+        drop(first);
+        let next = async { while !call(&mut TcpStream::connect(address).await.unwrap()).await {} };
+        tokio::time::timeout(Duration::from_secs(5), next).await.expect("there is room again");
+    }
+}

@@ -1,0 +1,122 @@
+//! More comes than can be answered, or it comes slowly.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Url};
+use serde_json::json;
+use testkit::{Engine, PASSWORD, TestApp, eventually};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::at_once;
+
+/// An application with room for so many requests at once.
+async fn with_room_for(requests: &str) -> TestApp {
+    TestApp::start_with(Engine::Sqlite, &[("MAX_REQUESTS", requests)]).await
+}
+
+/// A connection to it, and where its paths begin.
+async fn connection(t: &TestApp) -> TcpStream {
+    let url: Url = t.url("/").parse().unwrap();
+    TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_there_is_no_room_for_is_told_to_come_again_and_orchestrators_are_answered() {
+    let t = with_room_for("2").await;
+    let (drivers, lot) = ([t.driver("Asha").await, t.driver("Ravi").await], t.lot(2).await);
+    // Both bookings wait for whoever writes, once they are let in.
+    let writing = t.app.db.begin().await.unwrap();
+    let booking = drivers.clone().map(|driver| {
+        let request = t.request(Method::POST, "/booking/book-spot", Some(&driver));
+        let request = request.json(&json!({ "lot_id": lot }));
+        tokio::spawn(async move {
+            loop {
+                let status = request.try_clone().unwrap().send().await.unwrap().status();
+                if status != 503 {
+                    return status;
+                }
+            }
+        })
+    });
+    eventually("there is no room", || async { t.get("/parking-lots", None).await.status == 503 }).await;
+    let begun = Instant::now();
+    for (method, path) in
+        [(Method::GET, "/parking-lots"), (Method::POST, "/booking/book-spot"), (Method::GET, "//nowhere")]
+    {
+        let refused = t.send(t.request(method, path, Some(&drivers[0])).header("x-request-id", "r-9")).await;
+        refused.problem(503, "overloaded");
+        assert_eq!(refused.headers["retry-after"], "1", "{path}");
+        assert_eq!(refused.headers["x-request-id"], "r-9", "{path}");
+        assert_eq!(refused.body["request_id"], "r-9");
+    }
+    let foreign = t.request(Method::GET, "/parking-lots", None).header("origin", "http://localhost:5173");
+    let foreign = t.send(foreign).await;
+    foreign.problem(503, "overloaded");
+    assert_eq!(foreign.headers["access-control-allow-origin"], "http://localhost:5173");
+    for path in ["/health/live", "/health/ready", "/health", "//health/live"] {
+        t.get(path, None).await.expect(200);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    writing.rollback().await.unwrap();
+    for booked in booking {
+        assert_eq!(booked.await.unwrap(), 201);
+    }
+    t.get("/parking-lots", None).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_body_slowly_takes_nobodys_place_and_is_cut_off() {
+    let t = with_room_for("1").await;
+    let asha = t.driver("Asha").await;
+    let mut slow = connection(&t).await;
+    let head = format!(
+        "POST /api/booking/book-spot HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        asha.token
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let (mut reading, mut writing) = slow.into_split();
+    let trickle = tokio::spawn(async move {
+        while writing.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    for _ in 0..20 {
+        t.get("/parking-lots", None).await.expect(200);
+    }
+    let mut answer = vec![0; 12];
+    reading.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    trickle.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_events_takes_nobodys_place() {
+    let t = with_room_for("1").await;
+    let asha = t.driver("Asha").await;
+    let asked = t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+    let id = asked.body["task_id"].as_str().unwrap().parse().unwrap();
+    let mut events = t.follow(id, &asha, None).await;
+    assert!(events.next().await.is_some());
+    t.get("/parking-lots", None).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_logins_leaves_the_places_of_the_others() {
+    let t = with_room_for("1").await;
+    let asha = t.driver("Asha").await;
+    let body = json!({ "email": asha.email, "password": PASSWORD });
+    let logins = (0..8).map(|_| t.request(Method::POST, "/auth/login", None).json(&body).send());
+    let flood = tokio::spawn(at_once(logins.collect::<Vec<_>>()));
+    while !flood.is_finished() {
+        t.get("/parking-lots", None).await.expect(200);
+    }
+    let statuses: Vec<u16> =
+        flood.await.unwrap().into_iter().map(|login| login.unwrap().status().as_u16()).collect();
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+}

@@ -1,0 +1,73 @@
+//! The disk that exports are written to is full.
+
+use std::{path::Path, process::Command};
+
+use reqwest::StatusCode;
+use tempfile::TempDir;
+use testkit::{Driver, TestApp};
+use uuid::Uuid;
+
+use crate::support::{at_once, driver_with, file_of, files_of, reaches, request_export};
+
+/// A small disk in memory, which only root can mount.
+struct Disk(TempDir);
+
+impl Disk {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        mount(folder.path(), "size=1m");
+        Self(folder)
+    }
+
+    fn grow(&self) {
+        mount(self.0.path(), "remount,size=64m");
+    }
+}
+
+fn mount(folder: &Path, options: &str) {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "parkade-test"]).arg(folder);
+    assert!(mount.status().unwrap().success(), "this test mounts a disk, for which it must run as root");
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0.path()).status().unwrap();
+    }
+}
+
+/// What its owner sees of the failed export: why, and no file.
+async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
+    let row = reaches(t, id, "failed").await;
+    assert_eq!(
+        (row.attempt, row.error.as_deref()),
+        (1, Some("storage full")),
+        "it is not tried again and again"
+    );
+    let task = t.get(&format!("/tasks/{id}"), Some(driver)).await.expect(200).body;
+    assert_eq!((&task["state"], &task["error"]), (&"FAILURE".into(), &"storage full".into()));
+    assert_eq!(files_of(t, id), Vec::<String>::new());
+    let file = t.get(&format!("/export/csv/{id}/download"), Some(driver)).await;
+    assert_ne!(file.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_finds_no_room_fails_and_leaves_nothing_and_others_go_on() {
+    at_once(async |engine| {
+        let disk = Disk::mount();
+        let folder = disk.0.path().display().to_string();
+        let t = TestApp::start_with(engine, &[("UPLOAD_FOLDER", &folder)]).await;
+        let (large, small) = (driver_with(&t, 30_000).await, t.driver("Asha").await);
+        let _worker = t.work();
+        let id = request_export(&t, &large).await;
+        has_failed(&t, &large, id).await;
+        let id = request_export(&t, &small).await;
+        reaches(&t, id, "succeeded").await;
+        assert!(file_of(&t, id).is_file());
+        disk.grow();
+        let id = request_export(&t, &large).await;
+        reaches(&t, id, "succeeded").await;
+        assert!(file_of(&t, id).metadata().unwrap().len() > 1 << 20);
+    })
+    .await;
+}
