@@ -29,6 +29,15 @@ const MAX_URI: usize = 8 * 1024;
 /// No request is worked on longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// JSON is no page: nothing of it is run, framed, or taken for something else, and nobody in between keeps it.
+const PROTECTION: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// As in [W3C Trace Context](https://www.w3.org/TR/trace-context/).
@@ -74,6 +83,7 @@ pub fn wrap(routes: Router, app: &App) -> Router {
     let around = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .layer(middleware::from_fn(forget_strangers))
+        .layer(middleware::from_fn_with_state(app.clone(), protect))
         .layer(cors)
         .layer(middleware::from_fn_with_state(gates.clone(), admit::turn_away))
         .layer(middleware::from_fn(identify))
@@ -168,6 +178,19 @@ async fn forget_strangers(request: Request, next: Next) -> Response {
         ] {
             headers.remove(name);
         }
+    }
+    response
+}
+
+/// What browsers are told for everybody's safety; an answer that says something else itself, as pages do, is left alone.
+async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in PROTECTION {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if app.config.public_url.starts_with("https://") {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     response
 }

@@ -1,7 +1,11 @@
 //! The table of contents: every resource, mounted under `/api` and, for older clients, at the root.
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+};
 use shared::app::App;
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -62,11 +66,19 @@ fn resources() -> OpenApiRouter<App> {
         .merge(health::routes())
 }
 
+const PAGES: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
 /// The routes, at both places.
 pub(crate) fn all(app: &App) -> Router {
     let (under_api, _) = OpenApiRouter::new().nest("/api", resources()).split_for_parts();
     let (at_root, _) = resources().split_for_parts();
     let pages = SwaggerUi::new("/docs").url("/openapi.json", document());
+    // The only page with scripts: its own.
+    let policy = SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, PAGES);
+    let pages = Router::new().merge(pages).route_layer(policy);
     under_api.merge(at_root).merge(health::root()).merge(pages).with_state(app.clone())
 }
 

@@ -127,6 +127,14 @@ impl Guard {
         self.signal("TERM", &[])
     }
 
+    /// Does what Ctrl-C in a terminal does (SIGINT).
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal("INT", &[])
+    }
+
     /// Waits for the server to end: its exit code, or `None` when a signal ended it.
     ///
     /// # Errors

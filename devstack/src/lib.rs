@@ -4,6 +4,7 @@
 //! owner, even when the owner is killed ([`guard`] says how):
 //!
 //! - [`Redis`] and [`Postgres`]: real servers that can be killed, restarted and paused;
+//! - [`Sentinel`]: one that looks after a [`Redis`] and its replicas;
 //! - [`MailSink`]: an SMTP server in this process that keeps what it gets, and misbehaves on demand;
 //! - [`HttpSink`]: an HTTP server in this process that keeps what it gets, and answers as it is told;
 //! - [`Authority`]: certificates for both of them;
@@ -31,6 +32,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod sentinel;
 pub mod tls;
 
 pub use guard::Guard;
@@ -42,4 +44,5 @@ pub use postgres::Postgres;
 pub use process::{App, Memory, Process};
 pub use proxy::{ChaosProxy, Mode};
 pub use redis::Redis;
+pub use sentinel::Sentinel;
 pub use tls::Authority;

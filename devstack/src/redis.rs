@@ -21,6 +21,7 @@ pub struct Redis {
     guard: Guard,
     port: u16,
     dir: PathBuf,
+    options: Vec<String>,
     /// Removed after the server has ended; `None` when the directory is the caller's.
     scratch: Option<TempDir>,
 }
@@ -31,8 +32,17 @@ impl Redis {
     /// # Errors
     /// When `redis-server` is missing or does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with more options, such as `["--replicaof", "127.0.0.1 6379"]`.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not start.
+    pub async fn start_with(options: &[&str]) -> Result<Self> {
         let scratch = TempDir::with_prefix("devstack-redis-")?;
-        Self::launch(scratch.path().to_owned(), Some(scratch)).await
+        let options = options.iter().map(ToString::to_string).collect();
+        Self::launch(scratch.path().to_owned(), options, Some(scratch)).await
     }
 
     /// Starts a server with the data in `dir`, which is made when missing and kept afterwards.
@@ -41,13 +51,13 @@ impl Redis {
     /// When `redis-server` is missing or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Self::launch(dir.canonicalize()?, None).await
+        Self::launch(dir.canonicalize()?, Vec::new(), None).await
     }
 
-    async fn launch(dir: PathBuf, scratch: Option<TempDir>) -> Result<Self> {
+    async fn launch(dir: PathBuf, options: Vec<String>, scratch: Option<TempDir>) -> Result<Self> {
         let port = free_port()?;
-        let guard = serve(&dir, port, scratch.is_some()).await?;
-        Ok(Self { guard, port, dir, scratch })
+        let guard = serve(&dir, port, &options, scratch.is_some()).await?;
+        Ok(Self { guard, port, dir, options, scratch })
     }
 
     /// The address of logical database `db`, as clients and the configuration take it.
@@ -82,7 +92,7 @@ impl Redis {
     /// When the server does not start.
     pub async fn restart(&mut self) -> Result<()> {
         self.guard.kill()?;
-        self.guard = serve(&self.dir, self.port, self.scratch.is_some()).await?;
+        self.guard = serve(&self.dir, self.port, &self.options, self.scratch.is_some()).await?;
         Ok(())
     }
 
@@ -107,18 +117,33 @@ impl Redis {
     /// # Errors
     /// When the server does not answer with success.
     pub async fn flush_all(&self) -> Result<()> {
-        let reply = ask(self.port, "FLUSHALL").await?;
+        self.order("FLUSHALL").await
+    }
+
+    /// Sets what may be set while the server runs, such as `maxmemory`.
+    ///
+    /// # Errors
+    /// When the server does not answer with success.
+    pub async fn configure(&self, name: &str, value: &str) -> Result<()> {
+        self.order(&format!("CONFIG SET {name} {value}")).await
+    }
+
+    async fn order(&self, command: &str) -> Result<()> {
+        let reply = ask(self.port, command).await?;
         ensure!(reply.starts_with("+OK"), "Redis answered {reply:?}");
         Ok(())
     }
 }
 
-async fn serve(dir: &Path, port: u16, temporary: bool) -> Result<Guard> {
+async fn serve(dir: &Path, port: u16, options: &[String], temporary: bool) -> Result<Guard> {
     let program =
         on_path("redis-server").context("no `redis-server` in PATH: install the package `redis-server`")?;
     let mut command = guarded(&program, temporary.then_some(dir));
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"]).arg(dir);
-    command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]).current_dir(dir);
+    command
+        .args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+        .args(options)
+        .current_dir(dir);
     let guard = Guard::spawn(command, &dir.join("redis.log"))?;
     // Its own id in the answer says that this is the server just started, and no other on the same port.
     let own = format!("process_id:{}\r", guard.pid());

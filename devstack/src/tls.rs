@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use tokio_rustls::{TlsAcceptor, rustls};
 
 /// A certificate authority. Who is to trust its servers is given its certificate.
@@ -34,14 +36,27 @@ impl Authority {
         &self.pem
     }
 
+    /// A certificate for these host names or addresses, and its key, in PEM: for servers that read files.
+    ///
+    /// # Errors
+    /// For a name that cannot be in a certificate.
+    pub fn certificate(&self, names: &[&str]) -> Result<(String, String)> {
+        let (certificate, key) = self.sign(names)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn sign(&self, names: &[&str]) -> Result<(Certificate, KeyPair)> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate()?;
+        Ok((CertificateParams::new(names)?.signed_by(&key, &self.issuer)?, key))
+    }
+
     /// What makes a server answer to these host names or addresses.
     ///
     /// # Errors
     /// For a name that cannot be in a certificate.
     pub fn acceptor(&self, names: &[&str]) -> Result<TlsAcceptor> {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let (certificate, key) = self.sign(names)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

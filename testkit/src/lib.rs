@@ -13,6 +13,7 @@
 
 mod client;
 mod events;
+mod leaks;
 mod processes;
 mod servers;
 
@@ -86,6 +87,7 @@ impl TestApp {
 
     /// Starts with some settings changed.
     pub async fn start_with(engine: Engine, changed: &[(&str, &str)]) -> Self {
+        leaks::watch();
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let settings = settings(engine, &folder, changed).await;
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
@@ -181,6 +183,9 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         if Arc::strong_count(&self.folder) == 1 {
             self.stop.cancel();
+            if !std::thread::panicking() {
+                leaks::check(self.folder());
+            }
         }
     }
 }
@@ -234,6 +239,8 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("MAIL_FOLDER".to_owned(), path("mails")),
         // Tests send hundreds at once and want to see each answered.
         ("MAX_REQUESTS".to_owned(), "0".to_owned()),
+        // What processes log is looked through when the test ends.
+        ("LOG_LEVEL".to_owned(), "trace".to_owned()),
         // The machine's own disk is not what a test is about.
         ("ALERT_DISK_PERCENT".to_owned(), "100".to_owned()),
     ];

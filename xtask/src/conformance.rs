@@ -81,7 +81,7 @@ impl Args {
 
 pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "-p", "api", "-p", "worker", "--bins"])?;
+    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
     let program = installed()?;
     for database in [Database::Sqlite, Database::Postgres] {
         let roles = args.roles(database);

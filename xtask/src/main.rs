@@ -7,6 +7,8 @@ mod chaos;
 mod check;
 mod conformance;
 mod demo;
+mod deny;
+mod fuzz;
 mod install;
 mod mails;
 mod rules;
@@ -36,6 +38,10 @@ enum Command {
     Conformance(conformance::Args),
     /// Prove the rules of the architecture.
     Rules,
+    /// Check licences, bans and sources of what is compiled in.
+    Deny,
+    /// Throw bytes at what takes strangers' bytes apart.
+    Fuzz(fuzz::Args),
     /// Fill an empty database with simulated traffic.
     Seed(seed::Args),
     /// Write every mail, filled in with samples, as files to look at.
@@ -54,6 +60,8 @@ async fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
         Command::Rules => rules::run(),
+        Command::Deny => deny::run(),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Mails(args) => mails::run(&args),
         Command::Bench(args) => bench::run(&args),

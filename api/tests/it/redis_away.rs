@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use devstack::Redis;
+use devstack::{ChaosProxy, Mode, Redis};
 use serde_json::json;
 use testkit::TestApp;
 
@@ -98,5 +98,73 @@ testkit::on_both! {
         let write = redis::Cmd::set_ex(&key, kept, 60);
         let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
         t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_full_everything_works_and_no_process_reads_a_stale_answer() {
+    for engine in ENGINES {
+        let (t, redis) = with_own_redis(engine).await;
+        let other = t.second_process(&[]).await;
+        let asha = t.driver("Asha").await;
+        let lot = t.lot(3).await;
+        let free = async |t: &TestApp| {
+            t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"]["available_slots"]
+                .clone()
+        };
+        assert_eq!((free(&t).await, free(&other).await), (json!(3), json!(3)), "cached now");
+        redis.configure("maxmemory", "1").await.unwrap();
+        let reservation = t.book(&asha, lot).await;
+        assert_eq!((free(&t).await, free(&other).await), (json!(2), json!(2)));
+        t.release(&asha, reservation).await.expect(200);
+        assert_eq!((free(&t).await, free(&other).await), (json!(3), json!(3)));
+        t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+        a_day_at_the_car_park(&other, "Ravi", Duration::from_secs(10)).await;
+        redis.configure("maxmemory", "0").await.unwrap();
+        t.book(&asha, lot).await;
+        assert_eq!((free(&t).await, free(&other).await), (json!(2), json!(2)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_needs_two_databases_of_redis_waits_for_it_once() {
+    let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;
+    let asha = t.driver("Asha").await;
+    let task =
+        t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202).body["task_id"].clone();
+    let task = format!("/tasks/{}", task.as_str().unwrap());
+    t.get(&task, Some(&asha)).await.expect(200);
+    redis.pause().unwrap();
+    let begun = Instant::now();
+    t.get(&task, Some(&asha)).await.expect(200);
+    let first = begun.elapsed();
+    assert!((400..950).contains(&first.as_millis()), "the limit, the session and the status took {first:?}");
+    let begun = Instant::now();
+    for _ in 0..20 {
+        t.get(&task, Some(&asha)).await.expect(200);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits any more: {:?}", begun.elapsed());
+    redis.resume().unwrap();
+    let back = Instant::now();
+    testkit::eventually("Redis is used again", || async { t.app.redis.answers().await.is_ok() }).await;
+    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_questions_were_lost_on_the_way_nobody_gets_the_answer_of_another() {
+    let redis = Redis::start().await.unwrap();
+    let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
+    let port = proxy.addr().port().to_string();
+    let t = TestApp::start_with(testkit::Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
+    let echo = async |text: String| -> redis::RedisResult<String> {
+        t.app.redis.ask(async |mut redis| redis::cmd("ECHO").arg(text).query_async(&mut redis).await).await
+    };
+    assert_eq!(echo("before".into()).await.unwrap(), "before");
+    proxy.set(Mode::BlackHole).await.unwrap();
+    assert!(echo("lost".into()).await.unwrap_err().is_timeout());
+    proxy.set(Mode::Pass).await.unwrap();
+    testkit::eventually("Redis is used again", || async { t.app.redis.ping().await.is_ok() }).await;
+    for number in 0..10 {
+        assert_eq!(echo(number.to_string()).await.unwrap(), number.to_string());
     }
 }

@@ -1,5 +1,8 @@
 //! API processes that start.
 
+use std::time::Duration;
+
+use devstack::{Postgres, Redis};
 use migration::{Migrator, MigratorTrait};
 use serde_json::json;
 use testkit::{Engine, Processes, TestApp};
@@ -51,4 +54,40 @@ async fn two_processes_that_start_at_once_on_a_new_sqlite_file_migrate_it_once()
     let form = json!({ "username": "Asha", "email": "asha@example.com", "password": testkit::PASSWORD });
     assert_eq!(Client::of(&a.1).post("/auth/register", "", form.clone()).await.0, 201);
     assert_eq!(Client::of(&b.1).post("/auth/register", "", form).await.0, 409, "they share the file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_and_a_worker_that_are_started_first_wait_for_their_servers() {
+    let mut redis = Redis::start().await.unwrap();
+    let mut postgres = Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
+    let url = postgres.create_database("parkade").await.unwrap();
+    let t = TestApp::start(Engine::Sqlite).await;
+    redis.kill().await.unwrap();
+    postgres.kill().await.unwrap();
+    let port = redis.port().to_string();
+    let processes = Processes::of(&t, &[("DATABASE_URL", &url), ("REDIS_PORT", &port)]);
+    let worker = processes.worker();
+    let starting = async {
+        testkit::eventually("the worker says what it waits for", || async {
+            worker.log().contains("the database is not there yet; trying again")
+        })
+        .await;
+        postgres.restart().await.unwrap();
+        redis.restart().await.unwrap();
+    };
+    let ((_api, base), ()) = tokio::join!(processes.api(), starting);
+    let form = json!({ "username": "Asha", "email": "asha@example.com", "password": testkit::PASSWORD });
+    let client = Client::of(&base);
+    assert_eq!(client.post("/auth/register", "", form.clone()).await.0, 201);
+    let (_, login) = client.post("/auth/login", "", form).await;
+    let token = login["token"].as_str().unwrap();
+    let (status, asked) = client.post("/export/csv/request", token, json!({})).await;
+    assert_eq!(status, 202, "{asked}");
+    let task = format!("/tasks/{}", asked["task_id"].as_str().unwrap());
+    testkit::eventually("the worker has begun to work", || async {
+        client.get(&task, token).await.1["state"] == "SUCCESS"
+    })
+    .await;
+    worker.terminate().unwrap();
+    assert_eq!(worker.wait(Duration::from_secs(30)).await.unwrap(), Some(0), "{}", worker.log());
 }

@@ -10,7 +10,7 @@ use axum::{
 use reqwest::{Method, Url, header::HeaderMap};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use testkit::{Engine, PASSWORD, Processes, TestApp, eventually};
+use testkit::{Answer, Engine, PASSWORD, Processes, TestApp, eventually};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -237,6 +237,44 @@ async fn with_the_database_away_the_answer_is_503_and_says_when_to_try_again() {
 fn took(headers: &HeaderMap) -> Duration {
     let text = headers["server-timing"].to_str().unwrap();
     Duration::from_secs_f64(text.strip_prefix("app;dur=").unwrap().parse::<f64>().unwrap() / 1000.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_protects_the_browser_that_gets_it() {
+    let t = TestApp::start_with(Engine::Sqlite, &[("PUBLIC_URL", "https://parkade.example.com")]).await;
+    let asha = t.driver("Asha").await;
+    let value =
+        |answer: &Answer, name: &str| answer.headers.get(name).map(|v| v.to_str().unwrap().to_owned());
+    for (path, who, status, caching) in [
+        ("/parking-lots", None, 200, "private, no-cache"),
+        ("/user/activity", Some(&asha), 200, "no-store"),
+        ("/users", Some(&asha), 403, "no-store"),
+        ("/nowhere", None, 404, "no-store"),
+        ("/unsubscribe?user_id=1&mails=reminders&signature=x", None, 404, "no-store"),
+    ] {
+        let answer = t.get(path, who).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        assert_eq!(value(&answer, "cache-control").as_deref(), Some(caching), "{path}");
+        assert_eq!(value(&answer, "x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+        assert_eq!(value(&answer, "x-frame-options").as_deref(), Some("DENY"), "{path}");
+        assert_eq!(value(&answer, "referrer-policy").as_deref(), Some("no-referrer"), "{path}");
+        assert_eq!(
+            value(&answer, "strict-transport-security").as_deref(),
+            Some("max-age=31536000"),
+            "{path}"
+        );
+        let policy = value(&answer, "content-security-policy").unwrap_or_default();
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("script-src"), "{path}: {policy}");
+    }
+    let docs = reqwest::get(t.url("//docs/")).await.unwrap();
+    let policy = docs.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'self';"), "the page runs its own scripts and no other: {policy}");
+    let plain = app().await.get("/parking-lots", None).await;
+    assert_eq!(value(&plain, "strict-transport-security"), None, "without TLS there is nothing to insist on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -159,13 +159,6 @@ impl Ground {
         Ok(db.query_one_raw(sql(db, text, [at(instant)])).await?.context("a row")?.try_get("", "n")?)
     }
 
-    /// How many jobs are left to do of those that were asked for before an instant.
-    pub async fn jobs_left(&self, asked: DateTime<Utc>) -> Result<i64> {
-        let db = self.app.db.write();
-        let text = "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running') AND created_at < $1";
-        Ok(db.query_one_raw(sql(db, text, [at(asked)])).await?.context("a row")?.try_get("", "n")?)
-    }
-
     /// Leaves logs and data behind.
     pub fn keep(&mut self) {
         if let Some(folder) = self.folder.take() {

@@ -9,7 +9,7 @@ use super::{balancer::Balancer, calls::Load, ground::Ground};
 use crate::report::{Goal, Report, percentile, sorted};
 
 const CALLERS: usize = 8;
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(100);
 const ROUNDS: usize = 3;
 
 /// A worker may finish what it runs for 18 s and then has 5 s to write it down.
@@ -68,16 +68,16 @@ async fn judge(
     }
     let lost = failures.values().sum::<usize>() as f64;
     report.must(format!("{name}: failed of {} calls", seen.0.len()), lost, "calls", Goal::AtMost(0.0));
-    for (what, times, most) in [("API", drains, 12.0), ("worker", stops, 25.0)] {
+    for (what, times, most) in [("an API", drains, 12.0), ("a worker", stops, 25.0)] {
         let times = sorted(times);
         let longest = times.last().copied().context("a stop")?;
         report.add(
-            format!("{name}: an {what} stops, median of {}", times.len()),
+            format!("{name}: {what} stops, median of {}", times.len()),
             percentile(&times, 0.5),
             "s",
             "",
         );
-        report.must(format!("{name}: an {what} stops, longest"), longest, "s", Goal::AtMost(most));
+        report.must(format!("{name}: {what} stops, longest"), longest, "s", Goal::AtMost(most));
     }
     let exports = load.exports().len() as f64;
     report.must(format!("{name}: exports promised"), exports, "", Goal::AtLeast(10.0));

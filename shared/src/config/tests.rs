@@ -62,6 +62,8 @@ fn redis_can_be_given_by_host_port_and_password() {
     let config =
         load(&[("REDIS_HOST", "cache"), ("REDIS_PORT", "6380"), ("REDIS_PASSWORD", "p@ss/word")]).unwrap();
     assert_eq!(config.notification_redis_url.expose_secret(), "redis://:p%40ss%2Fword@cache:6380/2");
+    let config = load(&[("REDIS_CA_FILE", "ca.pem")]).unwrap();
+    assert_eq!(config.cache_redis_url.expose_secret(), "rediss://127.0.0.1:6379/0");
     let config = load(&[("CELERY_BROKER_URL", "redis://broker:6379/5")]).unwrap();
     assert_eq!(config.queue_redis_url.expose_secret(), "redis://broker:6379/5");
 }
@@ -81,4 +83,15 @@ fn a_line_that_cannot_be_read_is_not_shown() {
     let problems = Config::load(Sources::read(Some(file.path()))).unwrap_err().to_string();
     assert!(problems.contains("entry 2"), "{problems}");
     assert!(!problems.contains("horse"), "{problems}");
+}
+
+#[test]
+fn sentinels_are_hosts_with_ports() {
+    let config = load(&[("REDIS_SENTINELS", "one:26379, [::1]:26380")]).unwrap();
+    let expected = [("one".to_owned(), 26379), ("[::1]".to_owned(), 26380)];
+    assert_eq!(config.redis_servers.sentinels, expected);
+    assert_eq!(config.redis_servers.sentinel_service, "mymaster");
+    for wrong in ["one", "one:", ":26379", "one:port", "one:26379,,two:26379"] {
+        assert!(load(&[("REDIS_SENTINELS", wrong)]).is_err(), "{wrong}");
+    }
 }

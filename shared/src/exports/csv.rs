@@ -202,7 +202,7 @@ impl<'a> Instant<'a> {
         };
         let day = NaiveDate::from_ymd_opt(i32::try_from(number(0..4)?).ok()?, number(5..7)?, number(8..10)?)?;
         let time = day.and_hms_opt(number(11..13)?, number(14..16)?, number(17..19)?)?;
-        let end = cell.iter().position(|byte| *byte == b'+').unwrap_or(cell.len());
+        let end = cell.iter().skip(19).position(|byte| *byte == b'+').map_or(cell.len(), |at| at + 19);
         Some(Self { text: &cell[..end], seconds: time.and_utc().timestamp() })
     }
 

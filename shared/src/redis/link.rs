@@ -171,7 +171,7 @@ impl Server {
     /// From now on everybody does without, and one looks for it.
     fn lost(self: &Arc<Self>, why: &RedisError) {
         let take = |database: &Database| database.connection.send_if_modified(|found| found.take().is_some());
-        if self.databases.iter().map(take).fold(false, |any, taken| any || taken) {
+        if self.databases.iter().filter(|database| take(database)).count() > 0 {
             self.look(why);
         }
     }

@@ -1,0 +1,88 @@
+//! API processes that are told to stop: nobody's request is lost.
+
+use std::time::{Duration, Instant};
+
+use devstack::Process;
+use testkit::{Engine, Processes, TestApp};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A connection that is kept open, as a proxy has some.
+struct Kept(TcpStream);
+
+impl Kept {
+    async fn open(base: &str) -> Self {
+        let address = base.strip_prefix("http://").unwrap().strip_suffix("/api").unwrap();
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Asks and returns the head of the answer, in small letters.
+    async fn ask(&mut self, path: &str) -> String {
+        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 16 * 1024];
+        let length = self.0.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).to_ascii_lowercase()
+    }
+
+    async fn is_closed(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]).await, Ok(0) | Err(_))
+    }
+}
+
+async fn ended_well(process: &Process) {
+    let code = process.wait(Duration::from_secs(15)).await.unwrap();
+    assert_eq!(code, Some(0), "{}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_is_told_to_stop_says_so_first_and_then_answers_what_is_open() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let (process, base) = Processes::of(&t, &[("DRAIN_SECONDS", "2")]).api().await;
+    let (mut busy, mut idle) = (Kept::open(&base).await, Kept::open(&base).await);
+    assert!(!busy.ask("/api/parking-lots").await.contains("connection: close"));
+    assert!(idle.ask("/health/ready").await.starts_with("http/1.1 200"));
+    let asked = Instant::now();
+    process.terminate().unwrap();
+    let ready = format!("{base}/health/ready");
+    testkit::eventually("it is not ready", || async {
+        reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 503)
+    })
+    .await;
+    let answer = busy.ask("/api/parking-lots").await;
+    assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert!(busy.is_closed().await);
+    assert!(reqwest::get(format!("{base}/health/live")).await.unwrap().status().is_success());
+    assert!(idle.is_closed().await, "also a connection on which nothing is asked any more");
+    assert!(asked.elapsed() >= Duration::from_secs(2), "not before the proxy has noticed");
+    ended_well(&process).await;
+    assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+    assert!(reqwest::get(&ready).await.unwrap_err().is_connect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_follow_a_job_do_not_hold_up_the_end() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let (process, base) = Processes::of(&t, &[("DRAIN_SECONDS", "0")]).api().await;
+    let driver = t.driver("Asha").await;
+    let export = t.post("/export/csv/request", Some(&driver), serde_json::json!({})).await.expect(202);
+    let url = format!("{base}/tasks/{}/events", export.body["task_id"].as_str().unwrap());
+    let mut events = reqwest::Client::new().get(url).bearer_auth(&driver.token).send().await.unwrap();
+    assert!(events.chunk().await.unwrap().is_some(), "where the job stands");
+    process.terminate().unwrap();
+    while let Some(more) = events.chunk().await.unwrap() {
+        assert!(!more.is_empty());
+    }
+    ended_well(&process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_at_the_keyboard_does_not_wait_for_proxies() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let (process, _) = Processes::of(&t, &[("DRAIN_SECONDS", "60")]).api().await;
+    let asked = Instant::now();
+    process.interrupt().unwrap();
+    ended_well(&process).await;
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}

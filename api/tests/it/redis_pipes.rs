@@ -1,0 +1,49 @@
+//! How little is asked of Redis for much.
+
+use std::time::{Duration, Instant};
+
+use devstack::{ChaosProxy, Mode, Redis};
+use futures::future::join_all;
+use shared::counters;
+use testkit::{Engine, TestApp};
+
+use crate::redis_away::with_own_redis;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_requests_at_once_share_a_connection_for_each_database() {
+    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(3).await;
+    let path = format!("/parking-lots/{lot}");
+    for answer in join_all((0..100).map(|_| t.get(&path, Some(&asha)))).await {
+        answer.expect(200);
+    }
+    t.post("/export/csv/request", Some(&asha), serde_json::json!({})).await.expect(202);
+    let mut looking =
+        redis::Client::open(redis.url(5)).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let ask = redis::cmd("CLIENT").arg("LIST").to_owned();
+    let list: String = ask.query_async(&mut looking).await.unwrap();
+    let of = |db: u8| list.lines().filter(|line| line.contains(&format!(" db={db} "))).count();
+    assert_eq!([of(0), of(1)], [1, 1], "{list}");
+    assert!(of(2) <= 1, "{list}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_counters_are_one_round_trip() {
+    let redis = Redis::start().await.unwrap();
+    let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
+    let port = proxy.addr().port().to_string();
+    let t = TestApp::start_with(Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
+    t.app.redis.ping().await.unwrap();
+    // Each way, so a round trip is twice that.
+    let delay = Duration::from_millis(100);
+    proxy.set(Mode::Delay(delay)).await.unwrap();
+    let names: Vec<String> = (0..100).map(|number| format!("name{number}")).collect();
+    names.iter().for_each(|name| counters::count(&t.app, name.as_str()));
+    let begun = Instant::now();
+    counters::flush(&t.app).await;
+    let took = begun.elapsed();
+    assert!((2 * delay..4 * delay).contains(&took), "{took:?}");
+    proxy.set(Mode::Pass).await.unwrap();
+    assert_eq!(counters::read(&t.app, &names).await.unwrap(), vec![1; 100]);
+}

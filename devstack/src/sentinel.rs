@@ -1,0 +1,83 @@
+//! A Redis Sentinel: it looks after a master and its replicas, and makes a replica the master when that is gone.
+
+use std::{io, net::Ipv4Addr, time::Duration};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    Redis,
+    guard::{Guard, guarded, on_path},
+    port::free_port,
+};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// An answer is whole when nothing more comes for so long.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// A running Sentinel that decides alone, ended when dropped.
+#[derive(Debug)]
+pub struct Sentinel {
+    port: u16,
+    _guard: Guard,
+    _scratch: TempDir,
+}
+
+impl Sentinel {
+    /// Starts one that knows `master` by this name, and takes it for dead when it is silent for half a second.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not start.
+    pub async fn of(master: &Redis, service: &str) -> Result<Self> {
+        let (scratch, port) = (TempDir::with_prefix("devstack-sentinel-")?, free_port()?);
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor {service} 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds {service} 500\nsentinel failover-timeout {service} 5000\n",
+            dir = scratch.path().display(),
+            master = master.port(),
+        );
+        // The Sentinel writes what it learns into its own configuration.
+        let file = scratch.path().join("sentinel.conf");
+        std::fs::write(&file, config)?;
+        let program = on_path("redis-server").context("no `redis-server` in PATH")?;
+        let mut command = guarded(&program, Some(scratch.path()));
+        command.arg(&file).arg("--sentinel").current_dir(scratch.path());
+        let guard = Guard::spawn(command, &scratch.path().join("sentinel.log"))?;
+        let answers = || async { ask(port, "PING").await.is_ok_and(|reply| reply.starts_with("+PONG")) };
+        guard.ready(START_LIMIT, answers).await.context("cannot start a Sentinel")?;
+        Ok(Self { port, _guard: guard, _scratch: scratch })
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many replicas of the master it has found.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn replicas(&self, service: &str) -> Result<usize> {
+        let reply = ask(self.port, &format!("SENTINEL REPLICAS {service}")).await?;
+        Ok(reply.matches("master-link-status\r\n$2\r\nok").count())
+    }
+}
+
+/// Sends an inline command on a connection of its own and returns the raw reply. A Sentinel knows no QUIT.
+async fn ask(port: u16, command: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+    let mut reply = Vec::new();
+    while let Ok(read) = tokio::time::timeout(SILENCE, stream.read_buf(&mut reply)).await {
+        if read? == 0 {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}

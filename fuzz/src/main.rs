@@ -1,0 +1,20 @@
+//! The fuzzer. `FUZZ_TARGET` names the target; `cargo xtask fuzz` sets it.
+#![no_main]
+
+use std::sync::OnceLock;
+
+use fuzz::{TARGETS, Target};
+use libfuzzer_sys::fuzz_target;
+
+static TARGET: OnceLock<Target> = OnceLock::new();
+
+fuzz_target!(|data: &[u8]| {
+    TARGET.get_or_init(chosen)(data);
+});
+
+#[expect(clippy::disallowed_methods, reason = "libFuzzer has the command line to itself")]
+fn chosen() -> Target {
+    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    found.map_or_else(|| panic!("FUZZ_TARGET={name:?} is none of them"), |(_, target)| *target)
+}
