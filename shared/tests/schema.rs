@@ -283,7 +283,7 @@ async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
     }
     assert!(all.contains("reservations_no_overlap"));
 
-    Migrator::down(db.write(), None).await.unwrap();
+    Migrator::down(&db.write().pool(), None).await.unwrap();
     let left: Vec<_> = described(&db)
         .await
         .into_iter()
@@ -302,12 +302,12 @@ async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
     let count = u32::try_from(Migrator::migrations().len()).unwrap();
     let mut schemas = vec![first];
     for _ in 0..count {
-        Migrator::down(db.write(), Some(1)).await.unwrap();
+        Migrator::down(&db.write().pool(), Some(1)).await.unwrap();
         schemas.push(described(&db).await);
     }
     schemas.pop();
     while let Some(expected) = schemas.pop() {
-        Migrator::up(db.write(), Some(1)).await.unwrap();
+        Migrator::up(&db.write().pool(), Some(1)).await.unwrap();
         assert_eq!(described(&db).await, expected);
     }
     db.migrate().await.unwrap();

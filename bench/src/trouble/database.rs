@@ -108,7 +108,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) -> Result<()> {
     let _worker = ground.worker(&few)?;
     let people = ground.people(CALLERS + 1).await?;
     let token = people[0].token.clone();
-    let mut load = Load::start(ground, &[address.clone()], people[1..].to_vec(), PAUSE);
+    let mut load = Load::start(ground, std::slice::from_ref(&address), people[1..].to_vec(), PAUSE);
     for fault in Fault::all(ground.engine) {
         suffer(ground, *fault, (&load, &address, &token), report).await?;
     }
