@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// While nine of ten requests are answered within this time, more are let in at once; otherwise fewer.
-const GOAL: Duration = Duration::from_millis(150);
+const GOAL: Duration = Duration::from_millis(100);
 
 /// That many are let in however long it takes them.
-const FEWEST: usize = 16;
+const FEWEST: usize = 12;
 
 /// How often it is looked at how long requests take, and at least how many of them.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -46,9 +46,12 @@ pub(crate) struct Gates {
 
 impl Gates {
     pub(crate) fn new(app: &App) -> Arc<Self> {
-        let most = app.config.max_requests;
+        let (most, goal) = match app.config.max_requests {
+            0 => (usize::MAX, Duration::MAX),
+            most => (most, GOAL),
+        };
         let passwords = Gate::new(password::room().min(most), Duration::MAX);
-        Arc::new(Self { passwords, others: Gate::new(most, GOAL) })
+        Arc::new(Self { passwords, others: Gate::new(most, goal) })
     }
 
     /// The door that leads to this address; what orchestrators ask has none.
@@ -174,7 +177,7 @@ impl Gate {
         let slow = (lately.times.len() - 1) * 9 / 10;
         let is_slow = *lately.times.select_nth_unstable(slow).1 > self.goal;
         let limit = self.limit.load(Relaxed);
-        let next = if is_slow { limit * 3 / 4 } else { limit + (limit / 8).max(1) };
+        let next = if is_slow { limit - limit / 4 } else { limit.saturating_add((limit / 8).max(1)) };
         self.limit.store(next.clamp(FEWEST.min(self.most), self.most), Relaxed);
         lately.times.clear();
         lately.since = Instant::now();

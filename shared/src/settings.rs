@@ -63,7 +63,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "MAX_REQUESTS",
         "64",
-        "Requests that an API process works on at once; more are told to come again",
+        "Requests that an API process works on at once, fewer while they take long; more are told to come again. 0: no limit",
     ),
     setting(
         "DRAIN_SECONDS",

@@ -170,9 +170,11 @@ impl Crowd {
             none => none.insert(Connection::open(&self.address).await?),
         };
         let (status, body) = connection.send(&request).await?;
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let is_told = connection.was_told("retry-after: 1");
-        if status == 503 && body["code"] == "overloaded" && is_told {
+        let body: Value = match status {
+            200 => Value::Null,
+            _ => serde_json::from_slice(body).unwrap_or_default(),
+        };
+        if status == 503 && body["code"] == "overloaded" && connection.was_told("retry-after: 1") {
             // Its body may not have been read.
             if connection.was_told("connection: close") {
                 caller.connection = None;

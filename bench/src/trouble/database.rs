@@ -108,7 +108,7 @@ pub async fn run(ground: &mut Ground, report: &mut Report) -> Result<()> {
     let _worker = ground.worker(&few)?;
     let people = ground.people(CALLERS + 1).await?;
     let token = people[0].token.clone();
-    let mut load = Load::start(ground, &[address.clone()], people[1..].to_vec(), PAUSE);
+    let mut load = Load::start(ground, std::slice::from_ref(&address), people[1..].to_vec(), PAUSE);
     for fault in Fault::all(ground.engine) {
         suffer(ground, *fault, (&load, &address, &token), report).await?;
     }
@@ -166,7 +166,9 @@ async fn suffer(
     let last = failures.map(|call| call.at + Duration::from_secs_f64(call.millis / 1e3)).max();
     let back = last.map_or(0.0, |last| last.duration_since(ended).as_secs_f64());
     report.must(label("after its return, last failure"), back, "s", Goal::AtMost(BACK.as_secs_f64()));
-    probes.report(&label, (begun, ending, ended), report);
+    // Where locks alone keep all connections busy, one is free now and then.
+    let must_notice = fault != Fault::Locked || ground.engine == Engine::Sqlite;
+    probes.report(&label, (begun, ending, ended), must_notice, report);
     Ok(())
 }
 
@@ -235,6 +237,7 @@ impl Probes {
         &self,
         label: &impl Fn(&str) -> String,
         (begun, ending, ended): (Instant, Instant, Instant),
+        must_notice: bool,
         report: &mut Report,
     ) {
         let of = |what: What| self.0.iter().filter(move |probe| probe.what == what);
@@ -243,18 +246,18 @@ impl Probes {
         let note = format!("p99 {:.1} ms", percentile(&times, 0.99));
         report.add(label("questions whether it lives"), count(times.len()), "", note);
         report.must(label("of them not answered 200"), count(ill), "", Goal::AtMost(0.0));
-        let unready = of(What::Ready).find(|probe| probe.at > begun && probe.status == Some(503));
-        let noticed = unready.map_or(f64::NAN, |probe| probe.since(begun));
-        report.must(label("not ready after"), noticed, "s", Goal::AtMost(LIMIT / 1e3));
-        let early = |probe: &&Probe| {
-            probe.at > begun + Duration::from_secs(3) && probe.at < ending && probe.status == Some(200)
-        };
-        report.must(
-            label("ready too early"),
-            count(of(What::Ready).filter(early).count()),
-            "",
-            Goal::AtMost(0.0),
-        );
+        let meanwhile = |probe: &&Probe| probe.at > begun + Duration::from_secs(3) && probe.at < ending;
+        let is_ready = |probe: &&Probe| probe.status == Some(200);
+        let asked = of(What::Ready).filter(meanwhile).count();
+        let wrong = of(What::Ready).filter(meanwhile).filter(is_ready).count();
+        if must_notice {
+            let unready = of(What::Ready).find(|probe| probe.at > begun && probe.status == Some(503));
+            let noticed = unready.map_or(f64::NAN, |probe| probe.since(begun));
+            report.must(label("not ready after"), noticed, "s", Goal::AtMost(LIMIT / 1e3));
+            report.must(label("ready too early"), count(wrong), "", Goal::AtMost(0.0));
+        } else {
+            report.add(label("ready now and then"), count(wrong), "", format!("of {asked} times"));
+        }
         let ready = of(What::Ready).find(|probe| probe.at > ended && probe.status == Some(200));
         let ready = ready.map_or(f64::NAN, |probe| probe.since(ended));
         report.must(label("ready again after"), ready, "s", Goal::AtMost(BACK.as_secs_f64()));

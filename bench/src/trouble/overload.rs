@@ -39,7 +39,7 @@ const IDLE: usize = 9_000;
 /// Lets it happen and takes the figures.
 pub async fn run(ground: &mut Ground, report: &mut Report, time: Duration) -> Result<()> {
     let people = ground.people(256).await?;
-    let (api, address) = ground.api(&[("LOG_LEVEL", "info")]).await?;
+    let (api, address) = ground.api(&[("LOG_LEVEL", "info"), ("MAX_REQUESTS", "64")]).await?;
     let crowd = Crowd::new(&address, people);
     let label = |what: &str| format!("{}: {what}", ground.name());
 

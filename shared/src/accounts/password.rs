@@ -134,7 +134,7 @@ mod tests {
         let wait = Arc::new(Mutex::new(wait));
         let at_once = (0..threads * (WAITING + 2)).map(|_| {
             let wait = wait.clone();
-            hashers.run(move || Ok(drop(wait.lock().unwrap().recv())))
+            hashers.run(move || Ok(wait.lock().unwrap().recv().is_ok()))
         });
         let mut at_once: futures::stream::FuturesUnordered<_> = at_once.collect();
         let first = futures::StreamExt::next(&mut at_once).await.unwrap();

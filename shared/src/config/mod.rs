@@ -199,7 +199,7 @@ impl Config {
     fn build(from: &mut Sources) -> Option<Self> {
         let environment = from.parse("APP_ENV", str::parse);
         let http_addr = from.parse("HTTP_ADDR", socket_address);
-        let max_requests = from.number("MAX_REQUESTS", 1..=100_000);
+        let max_requests = from.number("MAX_REQUESTS", 0..=100_000);
         let drain = from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs);
         let zone = from.parse("APP_TIMEZONE", |text| {
             text.parse::<Tz>().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")

@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 /// What the server shall know of us.
 const SESSION: [(&str, &str); 7] = [
     ("timezone", "UTC"),
-    ("lock_timeout", "1200"),
+    // The server looks for deadlocks after a second. Who waited for a connection as well has not waited for three seconds.
+    ("lock_timeout", "1400"),
     // Compiling a report's statement takes longer than running it.
     ("jit", "off"),
     // Of whom it has lost sight in the middle, it keeps no locks, and soon no connection.
@@ -173,7 +174,6 @@ fn lazy(options: &PgConnectOptions, connections: u32) -> DatabaseConnection {
 fn postgres_pool(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
-        // Who then waits for a lock as well has not waited for three seconds.
         .acquire_timeout(Duration::from_millis(1_300))
         .test_before_acquire(false)
 }

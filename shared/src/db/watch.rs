@@ -188,7 +188,7 @@ mod tests {
             std::future::ready(count != 2)
         };
         let (back, mut returned) = watch::channel(());
-        let watch = Watch::start(ping, move || drop(back.send(())));
+        let watch = Watch::start(ping, move || back.send_replace(()));
         tokio::time::timeout(PATIENCE, returned.changed()).await.expect("it fails once").unwrap();
         assert!(watch.is_well());
         drop(watch);
