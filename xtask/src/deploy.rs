@@ -56,9 +56,11 @@ fn dclint() -> Result<PathBuf> {
         let mut npm = Command::new("npm");
         if !exists("npm") {
             let programs = python::programs("npm", &[NPM])?;
-            let path = std::env::var("PATH").unwrap_or_default();
             npm = Command::new(programs.join("npm"));
-            npm.env("PATH", format!("{}:{path}", programs.display()));
+            let mut path = programs.into_os_string();
+            path.push(":");
+            path.push(std::env::var_os("PATH").unwrap_or_default());
+            npm.env("PATH", path);
         }
         cargo::succeed(npm.args(["install", "--silent", "--no-fund", "--prefix"]).arg(&folder).arg(DCLINT))?;
     }

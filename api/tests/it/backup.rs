@@ -9,6 +9,7 @@ use std::{
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use shared::{
     db::Db,
     maintenance::backup::{self, PHRASE},
@@ -155,27 +156,37 @@ testkit::on_both! {
         damaged[bytes.len() / 2] ^= 1;
         restored(&damaged, "damaged or cut short").await;
         restored(b"SQLite format 3", "no backup of Parkade").await;
-        let sealed = |manifest: &Value| {
-            let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
-            let content = [b"parkade backup 1\n", manifest.to_string().as_bytes(), b"\n", &body[..body.len() - 65]].concat();
-            let seal: String = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&content)).iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
+        let body = &body[..body.len() - 65];
+        let sealed = |manifest: &Value, body: &[u8]| {
+            let content = [b"parkade backup 1\n", manifest.to_string().as_bytes(), b"\n", body].concat();
+            let seal: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
             [&content[..], seal.as_bytes(), b"\n"].concat()
         };
         let mut later = manifest.clone();
         later["schema"].as_array_mut().unwrap().push(json!("m99_to_come"));
-        restored(&sealed(&later), "m99_to_come").await;
+        restored(&sealed(&later, body), "m99_to_come").await;
         let mut other = manifest.clone();
         other["engine"] = json!(if t.engine == Engine::Sqlite { "postgres" } else { "sqlite" });
-        restored(&sealed(&other), "DATABASE_URL names").await;
+        restored(&sealed(&other, body), "DATABASE_URL names").await;
+        restored(&sealed(&manifest, b"nothing"), if t.engine == Engine::Sqlite { "not a database" } else { "pg_restore: " }).await;
         // Whole, but with other rows than its manifest says.
         let mut lie = manifest.clone();
         lie["tables"]["users"]["rows"] = json!(7);
-        restored(&sealed(&lie), "not what was backed up: users").await;
+        restored(&sealed(&lie, body), "not what was backed up: users").await;
         match t.engine {
             Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
             Engine::Postgres => {
                 let db = Db::connect(&place, 1).await.unwrap();
                 assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "nothing is there");
+                // Where psql fails, its own words say why.
+                db.read().execute_unprepared("CREATE VIEW exports AS SELECT 1 AS x").await.unwrap();
+                db.close().await;
+                let failed = operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await;
+                fails(&failed, "\"exports\" is not a table");
+                let db = Db::connect(&place, 1).await.unwrap();
+                db.read().execute_unprepared("DROP VIEW exports").await.unwrap();
+                db.close().await;
             }
         }
         // The same over data: it stays.

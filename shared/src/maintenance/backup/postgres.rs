@@ -84,34 +84,14 @@ pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything from dropping the old tables to comparing the new ones is one transaction.
 fn replace(archive: &Archive, unpack: &Client, psql: &Client) -> Result<()> {
     let mut session = Session::start(psql)?;
-    let names: Vec<&str> = archive.manifest.tables.keys().map(String::as_str).collect();
-    let ours = super::TABLES.into_iter().filter(|name| !names.contains(name));
-    let dropped: Vec<String> = names.iter().copied().chain(ours).map(|name| format!("\"{name}\"")).collect();
-    session.say(&format!(
-        "\\o /dev/null\nSET TIME ZONE 'UTC'; SET lock_timeout = '10s'; BEGIN;
-         DROP TABLE IF EXISTS {} CASCADE;\n",
-        dropped.join(", ")
-    ))?;
-    let unpacked = unpack.unpack(archive.body()?, &mut session);
-    // When psql gave up, that is the reason, and its own words are better.
-    if let Err(error) = unpacked {
-        return Err(session.end().err().unwrap_or(error));
+    // Without COMMIT the end of its input rolls back. If psql itself has failed, its own words say why.
+    match (session.replace(archive, unpack), session.end()) {
+        (Ok(()), ended) => ended,
+        (Err(_), Err(said)) => Err(said),
+        (Err(error), Ok(())) => Err(error),
     }
-    session.say("RESET search_path;\n\\o\n")?;
-    let mut found = Tables::new();
-    for name in names {
-        session.say(&format!("\\echo =\n{};\n\\echo =\n", rows_of(name)))?;
-        found.insert(name.to_owned(), session.rows()?);
-    }
-    if let Err(error) = compare(&archive.manifest, &found) {
-        session.say("ROLLBACK;\n")?;
-        return Err(session.end().err().unwrap_or(error));
-    }
-    session.say("COMMIT;\n")?;
-    session.end()
 }
 
 /// A running `psql`, which ends, and rolls back, at the first error.
@@ -133,6 +113,27 @@ impl Session {
         let from = BufReader::new(child.stdout.take().context("psql has no output")?);
         let errors = said(&mut child);
         Ok(Self { child, to, from, errors })
+    }
+
+    /// Everything from dropping the old tables to comparing the new ones is one transaction.
+    fn replace(&mut self, archive: &Archive, unpack: &Client) -> Result<()> {
+        let tables = &archive.manifest.tables;
+        let ours = super::TABLES.into_iter().filter(|name| !tables.contains_key(*name));
+        let dropped = tables.keys().map(String::as_str).chain(ours).map(|name| format!("\"{name}\""));
+        let dropped = dropped.collect::<Vec<_>>().join(", ");
+        self.say(&format!(
+            "\\o /dev/null\nSET TIME ZONE 'UTC'; SET lock_timeout = '10s'; BEGIN;
+             DROP TABLE IF EXISTS {dropped} CASCADE;\n"
+        ))?;
+        unpack.unpack(archive.body()?, self)?;
+        self.say("RESET search_path;\n\\o\n")?;
+        let mut found = Tables::new();
+        for name in tables.keys() {
+            self.say(&format!("\\echo =\n{};\n\\echo =\n", rows_of(name)))?;
+            found.insert(name.clone(), self.rows()?);
+        }
+        compare(&archive.manifest, &found)?;
+        self.say("COMMIT;\n")
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
@@ -253,7 +254,6 @@ fn said(child: &mut Child) -> thread::JoinHandle<String> {
 }
 
 /// The program in `PATH`, or the newest of Debian's.
-#[expect(clippy::disallowed_methods, reason = "where programs are is no setting of ours")]
 fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<(u32, PathBuf)> = std::fs::read_dir(DEBIAN)

@@ -1,0 +1,76 @@
+//! Each rule with its boundaries.
+
+use super::{
+    Level::{Ok, Problem, Warning},
+    *,
+};
+
+fn texts(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn whatever_is_not_well_comes_with_what_to_do() {
+    let known = texts(&["a", "b"]);
+    let good = Postgres { is_safe: true, waits_for_disk: true, connections: 51 };
+    let redis =
+        Server { version: "7".into(), appends: true, limit: 0, used: 1, policy: "allkeys-lru".into() };
+    let full = Server { limit: 100, used: 90, policy: "noeviction".into(), ..redis.clone() };
+    let key = b"0123456789abcdef0123456789abcdef";
+    let cases: Vec<(Level, Vec<Verdict>)> = vec![
+        (Ok, vec![schema(&known, &known)]),
+        (Warning, vec![schema(&known[..1], &known), schema(&[], &known)]),
+        (Problem, vec![schema(&texts(&["a", "b", "c"]), &known)]),
+        (Ok, postgres(good, 24)),
+        (Warning, postgres(good, 25)),
+        (Warning, postgres(Postgres { waits_for_disk: false, ..good }, 24)),
+        (Problem, postgres(Postgres { is_safe: false, ..good }, 24)),
+        (Ok, vec![sqlite("wal", false)]),
+        (Warning, vec![sqlite("delete", false), sqlite("wal", true)]),
+        (Ok, vec![disk("x", 0, 90), disk("x", 89, 90), disk("x", 98, 100)]),
+        (Warning, vec![disk("x", 90, 90), disk("x", 98, 90)]),
+        (Problem, vec![disk("x", 99, 100), disk("x", 100, 100)]),
+        (Ok, vec![clock("x", 0), clock("x", 999), clock("x", -999)]),
+        (Warning, vec![clock("x", 1_000), clock("x", -2_999)]),
+        (Problem, vec![clock("x", 3_000), clock("x", -3_000), clock("x", i64::MIN)]),
+        (Ok, server(&redis)),
+        (Ok, server(&Server { used: 89, ..full.clone() })),
+        (Warning, server(&Server { appends: false, ..redis.clone() })),
+        (Warning, server(&full)),
+        (Problem, server(&Server { limit: 100, ..redis })),
+        (Ok, vec![latency(0.1), latency(9.9)]),
+        (Warning, vec![latency(10.0), latency(99.0)]),
+        (Problem, vec![latency(100.0)]),
+        (Ok, vec![secret(Some(key))]),
+        (Warning, vec![secret(Some(b"please-change-me-0123456789abcdef"))]),
+        (Problem, vec![secret(None), secret(Some(&[b'x'; 64]))]),
+        (Ok, vec![public_url("http://127.0.0.1:5000", false), public_url("https://p.example", true)]),
+        (Problem, vec![public_url("http://p.example", true), public_url("https://localhost", true)]),
+        (
+            Ok,
+            vec![
+                origins(&texts(&["http://localhost:5173"]), false),
+                origins(&texts(&["https://a.example"]), true),
+            ],
+        ),
+        (Warning, vec![origins(&texts(&["https://a.example", "http://b.example"]), true)]),
+        (Ok, vec![consumers("mail", 1), backlog("mail", 9, 300), dead(0), backup(true, Some(26))]),
+        (
+            Warning,
+            vec![
+                backlog("mail", 1, 301),
+                dead(1),
+                backup(true, Some(27)),
+                backup(true, None),
+                backup(false, None),
+            ],
+        ),
+        (Problem, vec![consumers("mail", 0)]),
+    ];
+    for (level, verdicts) in cases {
+        assert_eq!(verdicts.iter().map(|verdict| verdict.level).max(), Some(level), "{verdicts:?}");
+        for verdict in verdicts {
+            assert_eq!(verdict.level == Ok, verdict.advice.is_none(), "{verdict:?}");
+        }
+    }
+}
