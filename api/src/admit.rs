@@ -15,7 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use shared::{accounts::password, app::App};
+use shared::{accounts::password, app::App, metrics::HTTP_SHED};
 
 use crate::{
     extract, middleware,
@@ -157,7 +157,9 @@ impl Gate {
         entered.ok().map(|_| Place { gate: self, since: Instant::now() })
     }
 
+    /// Whoever calls this turns somebody away.
     fn tell(&self) {
+        metrics::counter!(HTTP_SHED).increment(1);
         let mut refused = locked(&self.refused);
         refused.count += 1;
         if refused.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {

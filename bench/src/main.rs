@@ -19,8 +19,8 @@ mod people;
 mod report;
 mod stage;
 mod stream;
-mod visit;
 mod trouble;
+mod visit;
 
 use std::path::PathBuf;
 

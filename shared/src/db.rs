@@ -21,7 +21,6 @@ pub use self::{
 };
 use crate::error::{Error, Result};
 
-
 /// Connections to the database. Cheap to clone.
 ///
 /// SQLite has one writer: a pool of one connection queues writes in this process, where waiting is fair and

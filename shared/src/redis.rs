@@ -14,11 +14,11 @@ use std::{
 
 use redis::{RedisResult, aio::ConnectionManager};
 
+use self::source::Source;
 pub use self::{
     keys::{FAMILIES, Family, Keys, family, rows},
     link::Link,
 };
-use self::source::Source;
 use crate::{
     config::Config,
     error::{Error, Result},
