@@ -20,7 +20,7 @@ use crate::{Worker, perform::perform};
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 /// A consumer beats every second, so by then it has.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Consumes `queue` with at most `concurrency` jobs at once until `stop` is cancelled.
 ///
