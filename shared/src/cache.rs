@@ -106,6 +106,9 @@ impl std::fmt::Debug for Cache {
 /// Longer than any answer is kept, so that an answer never outlives the generation that made it stale.
 const GENERATION_TTL: u64 = 2 * 3600;
 
+/// Before Redis is told again of what it could not be told.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Making an answer takes no longer.
 const PATIENCE: Duration = Duration::from_secs(25);
 
@@ -255,7 +258,7 @@ fn decode(kept: &[u8], generations: &[u8]) -> Option<Entry> {
 }
 
 /// To be called after the commit of a write and before it is answered: whatever was made from `groups` is stale.
-/// While Redis is away, the groups are remembered: told before this process reads from it again, or a second later.
+/// While Redis is away, the groups are remembered: told before this process reads from it again, or as soon as it is back.
 pub async fn changed(app: &App, groups: &[Group]) {
     let mut all = overdue(app);
     all.extend(groups.iter().map(|group| (*group, Uuid::new_v4())));
@@ -271,7 +274,8 @@ pub async fn changed(app: &App, groups: &[Group]) {
 /// Tries until Redis has been told of every change.
 async fn tell(app: App) {
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PAUSE).await;
+        app.redis.cache.there().await;
         {
             let overdue = app.cache.overdue();
             if overdue.is_empty() {

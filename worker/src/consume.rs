@@ -19,6 +19,9 @@ use crate::{Worker, perform::perform};
 
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
+/// A consumer beats every second, so by then it has.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
 /// Consumes `queue` with at most `concurrency` jobs at once until `stop` is cancelled.
 ///
 /// A consumer ends when Redis is away for longer than it waits. The next one has a name of its own, because apalis
@@ -54,7 +57,6 @@ async fn consume(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let redis = &worker.app.redis;
-    let renewed = redis.queue.renewed();
     let storage: RedisStorage<Message> =
         RedisStorage::new(redis.consumer().await?).with_config(queue::config(redis, queue));
     let name = format!("{}-{}-{}", worker.name, queue.name(), Uuid::new_v4().simple());
@@ -71,8 +73,22 @@ async fn consume(
     let running = async { tokio::join!(consumer, queue::expire_name(redis, queue, &name)).0 };
     tokio::select! {
         ended = running => ended.map_err(|error| anyhow::anyhow!("{error}")),
-        // It may be waiting for an answer that was lost. The jobs that it began go on.
-        () = renewed => anyhow::bail!("Redis was away"),
+        // The jobs that it began go on.
+        () = deaf(worker, queue, &name) => anyhow::bail!("it is deaf since Redis was away"),
+    }
+}
+
+/// Waits until Redis was away, is back, and the consumer shows no sign of life: it waits for an answer that was lost.
+async fn deaf(worker: &Worker, queue: Queue, name: &str) {
+    let redis = &worker.app.redis;
+    loop {
+        redis.queue.renewed().await;
+        // Beats are noted by the second, so one of the second of the return may be from before.
+        let since = worker.app.clock.now() + Duration::from_secs(1);
+        tokio::time::sleep(SIGN_OF_LIFE).await;
+        if queue::alive(redis, queue, &[name.to_owned()], since).await.is_ok_and(|alive| alive == 0) {
+            return;
+        }
     }
 }
 

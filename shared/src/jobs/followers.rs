@@ -129,6 +129,7 @@ impl Followers {
                 () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
+            redis.queue.there().await;
         }
     }
 

@@ -57,6 +57,7 @@ impl Relay {
                         error = error.chain(),
                         "sweep failed; trying again"
                     );
+                    self.app.redis.queue.there().await;
                     PAUSE
                 }
             };

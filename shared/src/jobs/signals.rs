@@ -80,6 +80,7 @@ impl Signals {
                 () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
+            redis.queue.there().await;
         }
     }
 

@@ -215,12 +215,14 @@ async fn look_for(server: Weak<Server>) {
     }
 }
 
-/// Whether an error says that the server, or its being the one that takes writes, is gone. That it is full or that we
-/// asked nonsense does not.
+/// Whether an error says that the server is gone, does not take writes any more, or does not let us in. That it is full or
+/// that we asked nonsense does not.
 fn is_away(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
-    let gone = [BusyLoading, MasterDown, ReadOnly].map(ErrorKind::Server);
-    error.is_io_error() || error.is_connection_dropped() || gone.contains(&error.kind())
+    let refuses = [BusyLoading, MasterDown, ReadOnly].map(ErrorKind::Server).contains(&error.kind())
+        || error.kind() == ErrorKind::AuthenticationFailed
+        || error.code() == Some("NOAUTH");
+    refuses || error.is_io_error() || error.is_connection_dropped()
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {

@@ -47,6 +47,8 @@ async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
     by_url.app.redis.ping().await.unwrap();
     let wrong = t.second_process(&[("REDIS_PASSWORD", "another")]).await;
     assert!(wrong.app.redis.ping().await.is_err());
+    let refused = wrong.app.redis.ping().await.unwrap_err().chain();
+    assert!(refused.contains("a moment ago"), "nobody tries at each request: {refused}");
     let stranger = file("stranger.pem", Authority::new().unwrap().pem());
     let deceived = t.second_process(&[("REDIS_CA_FILE", &stranger)]).await;
     assert!(deceived.app.redis.ping().await.is_err(), "a server that a stranger vouches for");
