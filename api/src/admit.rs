@@ -222,13 +222,11 @@ mod tests {
 
     #[test]
     fn one_slow_answer_among_ten_changes_nothing() {
-        let gate = Gate::new(8, GOAL);
-        locked(&gate.lately).times = vec![Duration::ZERO; LOOK_AT - 1];
-        look(&gate, GOAL);
-        gate.limit.store(6, Relaxed);
+        let gate = Gate::new(64, GOAL);
+        gate.limit.store(40, Relaxed);
         locked(&gate.lately).times = vec![GOAL * 9];
         look(&gate, GOAL);
-        assert_eq!(gate.limit.load(Relaxed), 7);
+        assert_eq!(gate.limit.load(Relaxed), 45);
     }
 
     #[test]

@@ -66,7 +66,11 @@ impl Guarded {
         &self,
         asked: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        guard(self.watch.as_deref(), asked).await
+        match self.watch.as_deref() {
+            // A file does not vanish in the middle, and the one connection that writes keeps the watch waiting.
+            Some(watch) if self.get_database_backend() == DbBackend::Sqlite => watch.unless_away(asked).await,
+            watch => guard(watch, asked).await,
+        }
     }
 
     /// Begins a transaction in a task of its own. When the caller is dropped meanwhile, as a cancelled job is, sqlx gives
@@ -76,7 +80,7 @@ impl Guarded {
         let pool = self.pool();
         let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
         let begun = async { Ok(begun.await.map_err(anyhow::Error::new)??) };
-        let inner = self.unless_lost::<_, crate::Error>(begun).await?;
+        let inner = guard::<_, crate::Error>(self.watch.as_deref(), begun).await?;
         // On SQLite, whoever writes has the file, and nothing comes between it and the end of the transaction.
         let watch = self.watch.clone().filter(|_| inner.get_database_backend() != DbBackend::Sqlite);
         Ok(Transaction { inner, watch })

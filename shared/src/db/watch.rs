@@ -92,12 +92,24 @@ impl Watch {
         self.state.borrow().failures == 0
     }
 
+    fn is_away(&self) -> bool {
+        self.state.borrow().failures >= AWAY_AFTER
+    }
+
+    /// The answer, unless the database is away already.
+    pub(super) async fn unless_away<T, E: From<DbErr>>(
+        &self,
+        asked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        if self.is_away() { Err(lost().into()) } else { asked.await }
+    }
+
     /// The answer, unless the database is away or goes away meanwhile.
     pub(super) async fn unless_lost<T, E: From<DbErr>>(
         &self,
         asked: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        if self.state.borrow().failures >= AWAY_AFTER {
+        if self.is_away() {
             return Err(lost().into());
         }
         tokio::select! {
