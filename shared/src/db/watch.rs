@@ -47,19 +47,22 @@ impl Watch {
         F: Future<Output = bool> + Send,
     {
         let watch = Arc::new(Self { state: watch::Sender::default(), stop: CancellationToken::new() });
-        let weak = Arc::downgrade(&watch);
+        let (weak, stop) = (Arc::downgrade(&watch), watch.stop.clone());
         tokio::spawn(async move {
             loop {
                 let mut asking = pin!(ping());
                 let answered = tokio::time::timeout(ANSWERED_WITHIN, &mut asking).await == Ok(true);
-                let Some(watch) = Weak::upgrade(&weak).filter(|watch| !watch.stop.is_cancelled()) else {
+                let Some(watch) = Weak::upgrade(&weak).filter(|_| !stop.is_cancelled()) else {
                     return;
                 };
                 if watch.saw(answered) {
                     back();
                 }
                 drop(watch);
-                tokio::time::sleep(if answered { EVERY } else { AFTER_FAILURE }).await;
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(if answered { EVERY } else { AFTER_FAILURE }) => {}
+                }
             }
         });
         watch

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -71,17 +72,29 @@ async fn read(connection: &mut PgConnection, table: &str) -> Result<Rows> {
 
 pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
     let (unpack, psql) = (Client::named("pg_restore", url)?, Client::named("psql", url)?);
-    let mut own = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
-    let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
-                  AND application_name = 'parkade' AND pid <> pg_backend_pid()";
-    let others: i64 = sqlx::query_scalar(others).fetch_one(&mut own).await?;
-    own.close().await?;
-    ensure!(others == 0, "a process uses the database: stop the API and all workers first");
+    ensure!(is_unused(url).await?, "a process uses the database: stop the API and all workers first");
     tokio::task::spawn_blocking(move || replace(&archive, &unpack, &psql)).await??;
     let db = Db::connect(url, 1).await?;
     db.migrate().await.context("the data is restored, but its schema cannot be brought up to date")?;
     db.close().await;
     Ok(())
+}
+
+/// Whether no process of ours is connected. One that has just ended, or what this one had opened, may take a moment to be gone.
+async fn is_unused(url: &str) -> Result<bool> {
+    let mut own = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
+    let text = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
+                AND application_name = 'parkade' AND pid <> pg_backend_pid()";
+    let mut others: i64 = 1;
+    for _ in 0..20 {
+        others = sqlx::query_scalar(text).fetch_one(&mut own).await?;
+        if others == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    own.close().await?;
+    Ok(others == 0)
 }
 
 fn replace(archive: &Archive, unpack: &Client, psql: &Client) -> Result<()> {
