@@ -113,11 +113,15 @@ pub(crate) struct LookUp {
 }
 
 impl LookUp {
-    /// No stored text has a NUL, and PostgreSQL refuses to be asked.
+    /// No stored text is longer or has a NUL, and PostgreSQL refuses to be asked about that.
     fn wanted(self) -> Result<Wanted, Error> {
-        for (name, text) in [("email", &self.email), ("username", &self.username)] {
-            if text.as_ref().is_some_and(|text| text.contains('\0')) {
+        for (name, text, most) in [("email", &self.email, 120), ("username", &self.username, 80)] {
+            let Some(text) = text else { continue };
+            if text.contains('\0') {
                 return Err(Error::invalid(name, "must not hold a NUL character"));
+            }
+            if text.chars().count() > most {
+                return Err(Error::invalid(name, format!("must have at most {most} characters")));
             }
         }
         Ok(Wanted { email: self.email, username: self.username })

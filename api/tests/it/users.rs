@@ -496,6 +496,8 @@ testkit::on_both! {
         t.get("/users?email=ravi@example.com", Some(&asha)).await.problem(403, "forbidden");
         for name in ["email", "username"] {
             t.get(&format!("/users?{name}=a%00b"), Some(&admin)).await.problem(400, "invalid");
+            let long = "a".repeat(121);
+            t.get(&format!("/users?{name}={long}"), Some(&admin)).await.problem(400, "invalid");
         }
         let keys: Vec<String> = kept(&t).await.into_iter().map(|(key, _)| key).collect();
         let look_ups = keys.iter().filter(|key| key.contains("user_lookup:")).count();
