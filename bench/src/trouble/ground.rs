@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::{
     people,
+    report::{Goal, Report},
     stage::{self, binary, listening},
 };
 
@@ -150,6 +151,18 @@ impl Ground {
         let db = self.app.db.write();
         let text = format!("SELECT COUNT(*) AS n FROM jobs WHERE {like}");
         Ok(db.query_one_raw(sql(db, &text, [])).await?.context("a row")?.try_get("", "n")?)
+    }
+
+    /// Whether so many exports that were promised, and all other jobs, are done, and the data is sound.
+    #[expect(clippy::cast_precision_loss, reason = "a figure")]
+    pub async fn keeps_promises(&self, exports: usize, report: &mut Report) -> Result<()> {
+        let (name, exports) = (self.name(), exports as f64);
+        report.must(format!("{name}: exports promised"), exports, "", Goal::AtLeast(10.0));
+        let done = self.jobs("kind = 'export-csv' AND state = 'succeeded'").await? as f64;
+        report.must(format!("{name}: exports done"), done, "", Goal::AtLeast(exports));
+        let undone = self.jobs("state <> 'succeeded'").await? as f64;
+        report.must(format!("{name}: jobs not done"), undone, "", Goal::AtMost(0.0));
+        stage::is_sound(&self.app).await
     }
 
     /// How many jobs have ended since an instant.

@@ -181,17 +181,10 @@ async fn jobs_go_on(ground: &Ground, since: DateTime<Utc>, ended: Instant) -> Re
     Ok(ended.elapsed().as_secs_f64())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a figure")]
 async fn judge(ground: &Ground, callers: &Callers, begun: Instant, report: &mut Report) -> Result<()> {
     let name = ground.name();
     fails(&callers.load.between(begun, Instant::now()), name, report);
-    let exports = (callers.load.exports().len() + callers.others.exports().len()) as f64;
-    report.must(format!("{name}: exports promised"), exports, "", Goal::AtLeast(10.0));
-    let done = ground.jobs("kind = 'export-csv' AND state = 'succeeded'").await? as f64;
-    report.must(format!("{name}: exports done"), done, "", Goal::AtLeast(exports));
-    let undone = ground.jobs("state <> 'succeeded'").await? as f64;
-    report.must(format!("{name}: jobs not done"), undone, "", Goal::AtMost(0.0));
-    crate::stage::is_sound(&ground.app).await
+    ground.keeps_promises(callers.load.exports().len() + callers.others.exports().len(), report).await
 }
 
 /// Somebody who logs in and out while Redis is in trouble.

@@ -79,11 +79,5 @@ async fn judge(
         );
         report.must(format!("{name}: {what} stops, longest"), longest, "s", Goal::AtMost(most));
     }
-    let exports = load.exports().len() as f64;
-    report.must(format!("{name}: exports promised"), exports, "", Goal::AtLeast(10.0));
-    let done = ground.jobs("kind = 'export-csv' AND state = 'succeeded'").await? as f64;
-    report.must(format!("{name}: exports done"), done, "", Goal::AtLeast(exports));
-    let undone = ground.jobs("state <> 'succeeded'").await? as f64;
-    report.must(format!("{name}: jobs not done"), undone, "", Goal::AtMost(0.0));
-    crate::stage::is_sound(&ground.app).await
+    ground.keeps_promises(load.exports().len(), report).await
 }
