@@ -6,6 +6,6 @@ mod drain;
 use clap::Parser;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    cli::Cli::parse().run().await
+async fn main() -> std::process::ExitCode {
+    shared::error::exit(cli::Cli::parse().run().await)
 }

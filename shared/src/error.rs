@@ -189,6 +189,17 @@ fn is_passing(code: &str) -> bool {
     if code.len() == 5 { postgres } else { sqlite }
 }
 
+/// How a program ends: errors of a command line are told to people, as their causes and without a stack.
+pub fn exit(done: anyhow::Result<()>) -> std::process::ExitCode {
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
         Self::Unavailable(anyhow::Error::new(error).context("redis"))

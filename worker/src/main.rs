@@ -39,8 +39,11 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> std::process::ExitCode {
+    shared::error::exit(run(Cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(Sources::read(cli.config.as_deref()))?;
     let _spans = telemetry::init(&config, "parkade-worker")?;
     match cli.command {
