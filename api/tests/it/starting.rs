@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use devstack::{Postgres, Redis};
+use devstack::{Postgres, Redis, tls::Authority};
 use migration::{Migrator, MigratorTrait};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use testkit::{Engine, Processes, TestApp};
 
@@ -90,4 +91,36 @@ async fn an_api_and_a_worker_that_are_started_first_wait_for_their_servers() {
     .await;
     worker.terminate().unwrap();
     assert_eq!(worker.wait(Duration::from_secs(30)).await.unwrap(), Some(0), "{}", worker.log());
+}
+
+/// `sslmode=verify-full` of `DATABASE_URL`, against a real server.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_with_tls_is_believed_only_with_its_authority() {
+    let server = Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
+    let url = server.create_database("parkade").await.unwrap();
+    let [ours, other] = [(), ()].map(|()| Authority::new().unwrap());
+    let (certificate, key) = ours.certificate(&["127.0.0.1"]).unwrap();
+    // The server writes the files itself: nobody else's would it read.
+    for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
+        let lines = format!("COPY (SELECT unnest(string_to_array($${}$$, E'\\n')))", pem.trim_end());
+        server.query("postgres", &format!("{lines} TO PROGRAM 'umask 077; cat > {name}'")).await.unwrap();
+    }
+    server.query("postgres", "ALTER SYSTEM SET ssl = on").await.unwrap();
+    server.query("postgres", "SELECT pg_reload_conf()").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let connect = async |authority: &Authority| {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, authority.pem()).unwrap();
+        let url = format!("{url}?sslmode=verify-full&sslrootcert={}", file.display());
+        let db = shared::db::Db::connect(&url, 1).await?;
+        let text = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let row = db.read().query_one_raw(shared::db::sql(db.read(), text, [])).await?.unwrap();
+        let is_encrypted = row.try_get::<bool>("", "ssl")?;
+        db.close().await;
+        Ok::<_, shared::Error>(is_encrypted)
+    };
+    testkit::eventually("the server speaks TLS", async || connect(&ours).await.is_ok()).await;
+    assert!(connect(&ours).await.unwrap(), "the connection is encrypted");
+    let refused = connect(&other).await.unwrap_err().chain();
+    assert!(refused.to_lowercase().contains("certificate"), "{refused}");
 }
