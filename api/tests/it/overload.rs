@@ -73,10 +73,14 @@ async fn who_sends_a_body_slowly_takes_nobodys_place_and_is_cut_off() {
     let asha = t.driver("Asha").await;
     let mut slow = connection(&t).await;
     let head = format!(
-        "POST /api/booking/book-spot HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        "POST /api/booking/book-spot HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n",
         asha.token
     );
     slow.write_all(head.as_bytes()).await.unwrap();
+    // It was not turned away at the door.
+    let mut welcome = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    slow.read_exact(&mut welcome).await.unwrap();
+    assert!(welcome.starts_with(b"HTTP/1.1 100"));
     let begun = Instant::now();
     let (mut reading, mut writing) = slow.into_split();
     let trickle = tokio::spawn(async move {
