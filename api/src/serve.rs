@@ -20,8 +20,9 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// So long may the head of a request take, and a connection be idle before the next one.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// So long may the head of a request take, and a connection be idle before the next one. Proxies keep idle connections for a
+/// minute by default; they should be the ones who close them, since we might do so just as a request comes.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 
 /// A client that takes nothing of what it is sent for so long is cut off.
 #[cfg(target_os = "linux")]

@@ -24,8 +24,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "--release", "-p", "api", "-p", "worker", "-p", "bench"])?;
-    let binaries = cargo::binaries("release")?;
+    let binaries = cargo::build_release()?;
     let mut command = Command::new(binaries.join("bench"));
     match &args.name {
         Some(name) => command.arg(name),

@@ -50,6 +50,12 @@ pub(crate) fn output(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Builds what is measured. Returns where it lies.
+pub(crate) fn build_release() -> Result<PathBuf> {
+    run(["build", "--release", "-p", "api", "-p", "worker", "-p", "bench"])?;
+    binaries("release")
+}
+
 /// Where built binaries lie, for `debug` or `release`.
 pub(crate) fn binaries(profile: &str) -> Result<PathBuf> {
     let metadata = output(&["metadata", "--format-version=1", "--no-deps"])?;

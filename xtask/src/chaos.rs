@@ -32,11 +32,18 @@ pub(crate) struct Args {
     keep: bool,
 }
 
-/// Debug builds, as the tests have them: what is proved does not depend on speed.
+/// Debug builds, as the tests have them, since what is proved does not depend on speed; but how soon those are refused
+/// for whom there is no room does.
 pub(crate) fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "--workspace", "--bins"])?;
-    let mut command = Command::new(cargo::binaries("debug")?.join("bench"));
+    let binaries = match args.trouble.as_deref() {
+        Some("overload") => cargo::build_release()?,
+        _ => {
+            cargo::run(["build", "--workspace", "--bins"])?;
+            cargo::binaries("debug")?
+        }
+    };
+    let mut command = Command::new(binaries.join("bench"));
     match &args.trouble {
         Some(name) => command.args(["trouble", name, "--seconds", &args.seconds]),
         None => command.args(["chaos", "--seed", &args.seed, "--minutes", &args.minutes]),

@@ -16,6 +16,9 @@ use crate::http::{Connection, request};
 /// Nobody opens more connections.
 const MOST: usize = 1_000;
 
+/// A connection that was not used for longer is closed, as proxies do, since the server would close it sooner or later.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// An answer later than this is none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,6 +57,7 @@ pub struct Crowd {
 
 struct Caller {
     connection: Option<Connection>,
+    used: Instant,
     person: Person,
     parked: Option<i64>,
 }
@@ -125,11 +129,15 @@ impl Crowd {
         let (lag, sent) = (due.elapsed().as_secs_f64() * 1e3, Instant::now());
         let answered = match caller {
             Some(mut caller) => {
+                if caller.used.elapsed() > IDLE {
+                    caller.connection = None;
+                }
                 let answered = tokio::time::timeout(PATIENCE, self.ask(&mut caller)).await;
                 let answered = answered.map_err(anyhow::Error::from).flatten();
                 if answered.is_err() {
                     caller.connection = None;
                 }
+                caller.used = Instant::now();
                 lock(&self.idle).push(caller);
                 answered
             }
@@ -150,7 +158,7 @@ impl Crowd {
         let mut opened = lock(&self.opened);
         let person = self.people[*opened % self.people.len()].clone();
         *opened += 1;
-        (*opened <= MOST).then_some(Caller { connection: None, person, parked: None })
+        (*opened <= MOST).then_some(Caller { connection: None, used: Instant::now(), person, parked: None })
     }
 
     /// Four in ten look at the lots, three at their own reservations, and three come or leave.
