@@ -25,7 +25,7 @@ use crate::{
 /// Takes the call of a route out of its caller's budget, and refuses it when there is none left.
 pub(crate) async fn limit(app: &App, path: &str, mut request: Request, next: Next) -> Response {
     let Some(action) = action(request.method(), path) else { return next.run(request).await };
-    let caller = match caller(app, action, &mut request).await {
+    let caller = match caller(app, action, path, &mut request).await {
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };
@@ -56,12 +56,26 @@ fn action(method: &Method, path: &str) -> Option<Action> {
     })
 }
 
+/// What everybody may read, and everybody does, on each page of the client.
+fn is_public(method: &Method, path: &str) -> bool {
+    let is_of_lots =
+        ["/parking-lots", "/parking-lots/{id}", "/parking-lots/{id}/available-spots"].contains(&path);
+    method.is_safe() && is_of_lots
+}
+
 /// The user of a good token, except where nobody is logged in yet; else the address. Who was found is left with the
-/// request, for the handler.
-async fn caller(app: &App, action: Action, request: &mut Request) -> Result<String, Error> {
+/// request, for the handler. Where nobody needs to be known, it is not asked whether the session has ended: it has a budget of
+/// its own, so that a token that was stolen and ended spends none of its user's.
+async fn caller(app: &App, action: Action, path: &str, request: &mut Request) -> Result<String, Error> {
     let is_anonymous = matches!(action, Action::Login | Action::Register);
-    if let Some(token) = bearer(request.headers()).filter(|_| !is_anonymous) {
-        match session::find(app, token).await {
+    match bearer(request.headers()).filter(|_| !is_anonymous) {
+        None => {}
+        Some(token) if is_public(request.method(), path) => {
+            if let Some(session) = session::named(app, token)? {
+                return Ok(format!("session:{session}"));
+            }
+        }
+        Some(token) => match session::find(app, token).await {
             Ok(identity) => {
                 request.extensions_mut().insert(identity);
                 return Ok(format!("user:{}", identity.user_id));
@@ -69,7 +83,7 @@ async fn caller(app: &App, action: Action, request: &mut Request) -> Result<Stri
             // The handler would wait for it as long again.
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(_) => {}
-        }
+        },
     }
     Ok(format!("address:{}", Address::of(app, request)))
 }

@@ -132,13 +132,15 @@ impl Db {
 
     /// Begins a transaction although another process may hold the file for longer than usual.
     async fn begin_in_turn(&self) -> Result<Transaction> {
+        let options = || TransactionOptions { sqlite_transaction_mode: IMMEDIATE, ..Default::default() };
+        let file = self.write.patiently();
         for _ in 1..MIGRATION_TRIES {
-            match self.begin().await {
+            match file.begin(options()).await {
                 Err(Error::Unavailable(_)) => {}
                 begun => return begun,
             }
         }
-        self.begin().await
+        file.begin(options()).await
     }
 
     /// The version of the engine.
@@ -246,5 +248,29 @@ pub fn micros(db: &impl ConnectionTrait, column: &str) -> String {
         ),
         // A double has room for microseconds until 2100 and beyond, and is much faster than NUMERIC.
         _ => format!("CAST(date_part('epoch', {column}) * 1000000 AS BIGINT)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// Longer than it takes the watch to believe that the database is away.
+    const LONG: Duration = Duration::from_millis(3_000);
+
+    #[tokio::test]
+    async fn who_held_a_sqlite_file_for_long_writes_on_and_another_process_waits_to_migrate_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("parkade.db").display());
+        let (db, other) = (Db::connect(&url, 1).await.unwrap(), Db::connect(&url, 1).await.unwrap());
+        let tx = db.begin().await.unwrap();
+        let migrating = tokio::spawn(async move { other.migrate().await });
+        sleep(LONG).await;
+        assert!(!db.write.is_well(), "nobody could be answered meanwhile");
+        tx.commit().await.unwrap();
+        db.begin().await.expect("the file was there all the time").rollback().await.unwrap();
+        migrating.await.unwrap().unwrap();
     }
 }

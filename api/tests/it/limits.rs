@@ -172,3 +172,18 @@ async fn reading_heads_of_users_is_reading_users_and_an_ended_token_spends_nobod
     t.get(&path, Some(&asha)).await.expect(200);
     t.get(&path, Some(&asha)).await.problem(429, "rate_limited");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_lots_asks_for_no_session_and_each_has_a_budget_of_its_own() {
+    let t = app(&[("RATE_LIMIT_DEFAULT", "4/3600")]).await;
+    let asha = t.driver("Asha").await;
+    let stolen = t.log_in(&asha.email).await;
+    t.post("/auth/logout", Some(&stolen), json!({})).await.expect(200);
+    for path in ["/parking-lots", "/parking-lots/1", "/parking-lots/1/available-spots", "/parking-lots"] {
+        assert_ne!(t.get(path, Some(&stolen)).await.status, 429, "{path}");
+    }
+    t.get("/parking-lots", Some(&stolen)).await.problem(429, "rate_limited");
+    t.get("/parking-lots", Some(&asha)).await.expect(200);
+    t.get("/parking-lots", None).await.expect(200);
+    t.get("/user/activity", Some(&asha)).await.expect(200);
+}

@@ -99,6 +99,14 @@ pub async fn find(app: &App, token: &str) -> Result<Identity> {
     if claims.sub == identity.user_id.to_string() { Ok(identity) } else { Err(REFUSED) }
 }
 
+/// The session that a token of ours names. It may have ended meanwhile: nothing is asked for.
+///
+/// # Errors
+/// A setting that is missing.
+pub fn named(app: &App, token: &str) -> Result<Option<Uuid>> {
+    Ok(read(app, token)?.map(|claims| claims.sid))
+}
+
 /// The claims, if signature, issuer, audience and times hold.
 fn read(app: &App, token: &str) -> Result<Option<Claims>> {
     let mut validation = Validation::new(Algorithm::HS256);

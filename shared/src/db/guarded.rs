@@ -23,7 +23,10 @@ pub struct Guarded {
 #[derive(Debug)]
 pub struct Transaction {
     inner: DatabaseTransaction,
+    /// Gives its statements up.
     watch: Option<Arc<Watch>>,
+    /// Hears that the file was there all the time, if this is one that writes to SQLite: nobody could be answered meanwhile.
+    holds_up: Option<Arc<Watch>>,
 }
 
 impl Guarded {
@@ -36,6 +39,11 @@ impl Guarded {
     #[must_use]
     pub fn pool(&self) -> DatabaseConnection {
         self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same connections for somebody who waits for as long as it takes.
+    pub(super) fn patiently(&self) -> Self {
+        Self::new(self.pool.clone(), None)
     }
 
     pub(super) fn is_well(&self) -> bool {
@@ -82,8 +90,9 @@ impl Guarded {
         let begun = async { Ok(begun.await.map_err(anyhow::Error::new)??) };
         let inner = guard::<_, crate::Error>(self.watch.as_deref(), begun).await?;
         // On SQLite, whoever writes has the file, and nothing comes between it and the end of the transaction.
-        let watch = self.watch.clone().filter(|_| inner.get_database_backend() != DbBackend::Sqlite);
-        Ok(Transaction { inner, watch })
+        let is_sqlite = inner.get_database_backend() == DbBackend::Sqlite;
+        let [watch, holds_up] = [!is_sqlite, is_sqlite].map(|it| self.watch.clone().filter(|_| it));
+        Ok(Transaction { inner, watch, holds_up })
     }
 }
 
@@ -98,7 +107,11 @@ impl Transaction {
     /// # Errors
     /// Those of the database. When it went away, nobody knows whether it lasts.
     pub async fn commit(self) -> Result<(), DbErr> {
-        guard(self.watch.as_deref(), self.inner.commit()).await
+        guard(self.watch.as_deref(), self.inner.commit()).await?;
+        if let Some(watch) = self.holds_up {
+            watch.answered();
+        }
+        Ok(())
     }
 
     /// Undoes it.

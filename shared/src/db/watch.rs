@@ -24,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AWAY_AFTER: u32 = 2;
 
 /// What is known of a database.
-#[derive(Debug)]
 pub(super) struct Watch {
     state: watch::Sender<State>,
     stop: CancellationToken,
+    back: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,12 +41,13 @@ impl Watch {
     /// Asks by `ping` for as long as somebody is interested. `back` is called when it answers again.
     pub(super) fn start<F>(
         mut ping: impl FnMut() -> F + Send + 'static,
-        back: impl Fn() + Send + 'static,
+        back: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self>
     where
         F: Future<Output = bool> + Send,
     {
-        let watch = Arc::new(Self { state: watch::Sender::default(), stop: CancellationToken::new() });
+        let (state, stop) = (watch::Sender::default(), CancellationToken::new());
+        let watch = Arc::new(Self { state, stop, back: Box::new(back) });
         let (weak, stop) = (Arc::downgrade(&watch), watch.stop.clone());
         tokio::spawn(async move {
             loop {
@@ -55,8 +56,10 @@ impl Watch {
                 let Some(watch) = Weak::upgrade(&weak).filter(|_| !stop.is_cancelled()) else {
                     return;
                 };
-                if watch.saw(answered) {
-                    back();
+                if answered {
+                    watch.answered()
+                } else {
+                    watch.left_unanswered()
                 }
                 drop(watch);
                 tokio::select! {
@@ -73,21 +76,22 @@ impl Watch {
         self.stop.cancel();
     }
 
-    /// Whether it answers again, after it did not.
-    fn saw(&self, answered: bool) -> bool {
-        let before = *self.state.borrow();
-        match (before.failures, answered) {
-            (0, false) => tracing::warn!("the database does not answer"),
-            (1.., true) => tracing::info!("the database answers again"),
-            (0, true) => return false,
-            _ => {}
+    /// It is there.
+    pub(super) fn answered(&self) {
+        let was_away = self.state.send_if_modified(|state| std::mem::take(&mut state.failures) > 0);
+        if was_away {
+            tracing::info!("the database answers again");
+            (self.back)();
         }
-        let (failures, failed_at) = match answered {
-            true => (0, before.failed_at),
-            false => (before.failures.saturating_add(1), Some(Instant::now())),
-        };
-        self.state.send_replace(State { failures, failed_at });
-        answered
+    }
+
+    fn left_unanswered(&self) {
+        if self.is_well() {
+            tracing::warn!("the database does not answer");
+        }
+        self.state.send_modify(|state| {
+            *state = State { failures: state.failures.saturating_add(1), failed_at: Some(Instant::now()) };
+        });
     }
 
     /// Whether the last question was answered.
@@ -133,6 +137,12 @@ impl Watch {
     }
 }
 
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 fn lost() -> DbErr {
     DbErr::Conn(RuntimeErr::Internal("the database does not answer".into()))
 }
@@ -144,7 +154,8 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(600);
 
     fn watch() -> Watch {
-        Watch { state: watch::Sender::default(), stop: CancellationToken::new() }
+        let (state, stop) = (watch::Sender::default(), CancellationToken::new());
+        Watch { state, stop, back: Box::new(|| {}) }
     }
 
     async fn ask(watch: &Watch, answer_after: Duration) -> (bool, Duration) {
@@ -161,7 +172,7 @@ mod tests {
     async fn ask_and(watch: &Watch, answer_after: Duration, answered: bool) -> (bool, Duration) {
         let happens = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            watch.saw(answered);
+            if answered { watch.answered() } else { watch.left_unanswered() }
         };
         tokio::join!(ask(watch, answer_after), happens).0
     }
@@ -181,8 +192,7 @@ mod tests {
         let (answered, took) = ask_and(&watch, NEVER, false).await;
         assert!(!answered && took < PATIENCE / 2, "{took:?}");
         assert!(!ask(&watch, Duration::ZERO).await.0 && !watch.is_well());
-        assert!(watch.saw(true), "it is back");
-        assert!(!watch.saw(true), "it was there before");
+        watch.answered();
         assert!(ask(&watch, Duration::ZERO).await.0 && watch.is_well());
     }
 
