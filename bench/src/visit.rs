@@ -34,6 +34,8 @@ pub enum Ask {
     Dashboard,
     /// Booking, or releasing what was booked.
     Write,
+    /// Whatever it was, there was no room for it (503).
+    Refused,
 }
 
 impl Ask {
@@ -50,6 +52,7 @@ impl Ask {
             Self::Reports => "reports",
             Self::Dashboard => "dashboard",
             Self::Write => "booking and releasing",
+            Self::Refused => "refused",
         }
     }
 }
@@ -118,6 +121,9 @@ impl Person {
         let asked = Instant::now();
         let (status, body) = connection.send(&request).await?;
         let took = asked.elapsed().as_secs_f64() * 1000.0;
+        if status == 503 {
+            return Ok((Ask::Refused, took));
+        }
         if ask == Ask::Write {
             self.parked = match (status, self.parked) {
                 (201, None) => {
@@ -148,7 +154,7 @@ impl Person {
             Ask::Users => get("/api/users", &admin),
             Ask::Reports => get("/api/reports", &admin),
             Ask::Dashboard => get("/api/admin/redis-dashboard", &admin),
-            Ask::Write => match self.parked {
+            Ask::Write | Ask::Refused => match self.parked {
                 None => {
                     let body = format!("{{\"lot_id\":{lot}}}");
                     request("api", "POST", "/api/booking/book-spot", &own, &body)

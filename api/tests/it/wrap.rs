@@ -7,6 +7,7 @@ use axum::{
     http::{Request, Response},
     routing::get,
 };
+use devstack::{Process, Redis};
 use reqwest::{Method, Url, header::HeaderMap};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -399,6 +400,48 @@ async fn logs_carry_the_id_of_the_request_also_in_the_jobs_that_it_causes_and_no
     assert!(error.to_string().contains("lots"), "{error}");
     for secret in [PASSWORD, &token, testkit::JWT_SECRET] {
         assert!(!(api.log() + &worker.log()).contains(secret), "{secret} is logged");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_tell_that_redis_or_the_mail_server_is_away_and_why_but_not_whose_mail_waits() {
+    let mut redis = Redis::start().await.unwrap();
+    let (port, nobody) = (redis.port().to_string(), devstack::free_port().unwrap().to_string());
+    let settings = [
+        ("REDIS_PORT", port.as_str()),
+        ("MAIL_SERVER", "127.0.0.1"),
+        ("MAIL_PORT", &nobody),
+        ("MAIL_USE_TLS", "false"),
+        ("MAIL_DEFAULT_SENDER", "parkade@example.com"),
+        ("LOG_FORMAT", "json"),
+    ];
+    let t = TestApp::start_with(Engine::Sqlite, &settings).await;
+    let processes = Processes::of(&t, &[]);
+    let ((api, base), worker) = (processes.api().await, processes.worker());
+    let said = async |process: &Process, what: &str| {
+        let all =
+            || lines(&process.log()).into_iter().filter(|line| line["message"] == what).collect::<Vec<_>>();
+        eventually(what, || async { !all().is_empty() }).await;
+        all().remove(0)
+    };
+    let body = json!({ "username": "Asha", "email": "asha@example.com", "password": PASSWORD });
+    let http = reqwest::Client::new();
+    assert_eq!(http.post(format!("{base}/auth/register")).json(&body).send().await.unwrap().status(), 201);
+    let waits = said(&worker, "job failed; it will be tried again").await;
+    assert_eq!((&waits["level"], &waits["span"]["job.kind"]), (&json!("WARN"), &json!("send-welcome")));
+    assert!(waits["error"].as_str().unwrap().contains("refused"), "{waits}");
+
+    redis.kill().await.unwrap();
+    for process in [&api, &worker] {
+        assert_eq!(reqwest::get(format!("{base}/parking-lots")).await.unwrap().status(), 200);
+        let away = said(process, "Redis does not answer; going on without").await;
+        assert_eq!(away["level"], "WARN");
+        assert!(!away["error"].as_str().unwrap().is_empty(), "{away}");
+    }
+    redis.restart().await.unwrap();
+    for process in [&api, &worker] {
+        said(process, "Redis answers").await;
+        assert!(!process.log().contains("asha@example.com"));
     }
 }
 
