@@ -34,10 +34,19 @@ impl Sentinel {
     /// # Errors
     /// When `redis-server` is missing or does not start.
     pub async fn of(master: &Redis, service: &str) -> Result<Self> {
+        Self::with(master, service, &[]).await
+    }
+
+    /// Starts one with more lines in its configuration, such as `requirepass`.
+    ///
+    /// # Errors
+    /// When `redis-server` is missing or does not start.
+    pub async fn with(master: &Redis, service: &str, lines: &[String]) -> Result<Self> {
         let (scratch, port) = (TempDir::with_prefix("devstack-sentinel-")?, free_port()?);
         let config = format!(
             "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor {service} 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds {service} 500\nsentinel failover-timeout {service} 5000\n",
+             sentinel down-after-milliseconds {service} 500\nsentinel failover-timeout {service} 5000\n{more}\n",
+            more = lines.join("\n"),
             dir = scratch.path().display(),
             master = master.port(),
         );
@@ -48,7 +57,11 @@ impl Sentinel {
         let mut command = guarded(&program, Some(scratch.path()));
         command.arg(&file).arg("--sentinel").current_dir(scratch.path());
         let guard = Guard::spawn(command, &scratch.path().join("sentinel.log"))?;
-        let answers = || async { ask(port, "PING").await.is_ok_and(|reply| reply.starts_with("+PONG")) };
+        let answers = || async {
+            ask(port, "PING")
+                .await
+                .is_ok_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH"))
+        };
         guard.ready(START_LIMIT, answers).await.context("cannot start a Sentinel")?;
         Ok(Self { port, _guard: guard, _scratch: scratch })
     }

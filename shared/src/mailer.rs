@@ -135,9 +135,7 @@ impl Mailer {
         if let Some(server) = &config.server {
             return Ok(Self::Smtp(Arc::new(Smtp::new(server, config, sender)?)));
         }
-        let folder = config.folder.clone();
-        tracing::info!(mail.folder = %folder.display(), "no mail server is set: mails are written as files");
-        Ok(Self::File { folder, sender })
+        Ok(Self::File { folder: config.folder.clone(), sender })
     }
 
     /// One that keeps what it sends.

@@ -58,6 +58,12 @@ pub const SETTINGS: &[Setting] = &[
         "Redis Sentinels, HOST:PORT separated by commas: they say where the server is, user and password come from above",
     ),
     setting("REDIS_SENTINEL_SERVICE", "mymaster", "What the Sentinels call the server"),
+    unset("REDIS_SENTINEL_PASSWORD", "Password of the Sentinels themselves"),
+    setting(
+        "REDIS_SENTINEL_TLS",
+        "false",
+        "Whether the Sentinels themselves have TLS, under REDIS_CA_FILE if it is set",
+    ),
     setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
     setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
     setting(

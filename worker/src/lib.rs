@@ -15,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 use shared::{
     app::App,
     jobs::{Interruption, Queue, relay::Relay, signals::Signals},
+    mailer::Mailer,
 };
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -63,6 +64,9 @@ impl Worker {
     /// Works until `stop` is cancelled, then lets running jobs finish or go back.
     pub async fn run(&self, stop: CancellationToken) {
         tracing::info!(worker = &*self.name, "worker started");
+        if let Mailer::File { folder, .. } = &self.app.mailer {
+            tracing::info!(mail.folder = %folder.display(), "no mail server is set: mails are written as files");
+        }
         let workers = self.app.config.workers;
         let mut feeding = JoinSet::new();
         let (signals, redis) = (self.signals.clone(), self.app.redis.clone());

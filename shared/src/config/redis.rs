@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::Sources;
+use secrecy::SecretString;
+
+use super::{Sources, sources::yes_or_no};
 
 /// How the servers are found and trusted.
 #[derive(Debug, Clone)]
@@ -13,14 +15,21 @@ pub struct RedisServers {
     pub sentinels: Vec<(String, u16)>,
     /// `REDIS_SENTINEL_SERVICE`: what they call it.
     pub sentinel_service: String,
+    /// `REDIS_SENTINEL_PASSWORD`: their own.
+    pub sentinel_password: Option<SecretString>,
+    /// `REDIS_SENTINEL_TLS`: whether they have TLS.
+    pub sentinel_tls: bool,
 }
 
 impl RedisServers {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
         let sentinels = from.parse("REDIS_SENTINELS", hosts);
         let ca_file = from.text("REDIS_CA_FILE").map(PathBuf::from);
-        let sentinel_service = from.text("REDIS_SENTINEL_SERVICE")?;
-        Some(Self { ca_file, sentinels: sentinels.unwrap_or_default(), sentinel_service })
+        let sentinel_password = from.text("REDIS_SENTINEL_PASSWORD").map(SecretString::from);
+        let sentinel_tls = from.parse("REDIS_SENTINEL_TLS", yes_or_no)?;
+        let (sentinels, sentinel_service) =
+            (sentinels.unwrap_or_default(), from.text("REDIS_SENTINEL_SERVICE")?);
+        Some(Self { ca_file, sentinels, sentinel_service, sentinel_password, sentinel_tls })
     }
 }
 

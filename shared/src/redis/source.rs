@@ -17,10 +17,8 @@ pub(super) enum Source {
     Fixed(Client),
     /// The one that takes writes may change.
     Sentinels {
-        /// Whom to ask.
-        addresses: Vec<(String, u16)>,
-        /// For what.
-        service: String,
+        /// Whom to ask, and for what.
+        servers: RedisServers,
         /// User, password and database; the address is not used.
         info: ConnectionInfo,
         authority: Option<Vec<u8>>,
@@ -43,8 +41,7 @@ impl Source {
         let read = |file: &std::path::PathBuf| std::fs::read(file).map_err(problem("REDIS_CA_FILE"));
         let authority = servers.ca_file.as_ref().map(read).transpose()?;
         if !servers.sentinels.is_empty() {
-            let (addresses, service) = (servers.sentinels.clone(), servers.sentinel_service.clone());
-            return Ok(Self::Sentinels { addresses, service, info, authority });
+            return Ok(Self::Sentinels { servers: servers.clone(), info, authority });
         }
         let has_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         let client = match authority {
@@ -61,7 +58,9 @@ impl Source {
     pub(super) fn place(&self) -> String {
         match self {
             Self::Fixed(client) => client.get_connection_info().addr().to_string(),
-            Self::Sentinels { addresses, service, .. } => format!("{service} of {addresses:?}"),
+            Self::Sentinels { servers, .. } => {
+                format!("{} of {:?}", servers.sentinel_service, servers.sentinels)
+            }
         }
     }
 
@@ -75,13 +74,30 @@ impl Source {
 
     /// Its client. Of servers behind Sentinels it is the one that takes writes, and says so itself.
     pub(super) async fn client(&self) -> RedisResult<Client> {
-        let Self::Sentinels { addresses, service, info, authority } = self else {
+        let Self::Sentinels { servers, info, authority } = self else {
             return self.at_once().ok_or_else(|| (redis::ErrorKind::Client, "no address").into());
         };
-        let addresses = addresses.iter().map(|(host, port)| ConnectionAddr::Tcp(host.clone(), *port));
+        let address = |(host, port): &(String, u16)| match (host.clone(), *port) {
+            (host, port) if servers.sentinel_tls => {
+                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+            }
+            (host, port) => ConnectionAddr::Tcp(host, port),
+        };
+        let addresses = servers.sentinels.iter().map(address);
+        let certificates = || {
+            let root_cert = authority.clone()?;
+            Some(TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
+        };
+        let (service, kind) = (&servers.sentinel_service, SentinelServerType::Master);
+        let mut builder = SentinelClientBuilder::new(addresses, service, kind)?;
+        if let Some(password) = &servers.sentinel_password {
+            builder = builder.set_client_to_sentinel_password(password.expose_secret());
+        }
+        if let Some(certificates) = certificates().filter(|_| servers.sentinel_tls) {
+            builder = builder.set_client_to_sentinel_certificates(certificates);
+        }
         let settings = info.redis_settings();
-        let mut builder = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master)?
-            .set_client_to_redis_db(settings.db());
+        builder = builder.set_client_to_redis_db(settings.db());
         if let Some(user) = settings.username() {
             builder = builder.set_client_to_redis_username(user);
         }
@@ -90,8 +106,7 @@ impl Source {
         }
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-            if let Some(root_cert) = authority.clone() {
-                let certificates = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
+            if let Some(certificates) = certificates() {
                 builder = builder.set_client_to_redis_certificates(certificates);
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use devstack::{Authority, Redis, Sentinel};
+use tempfile::TempDir;
 use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::support::{driver_with, reaches, request_export, within};
@@ -14,28 +15,50 @@ async fn a_job_is_done(t: &TestApp, driver: &Driver) {
     t.app.redis.answers().await.unwrap();
 }
 
+/// What a server needs to have TLS at a port.
+struct Tls {
+    port: String,
+    ca: String,
+    certificate: String,
+    key: String,
+    _folder: TempDir,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let authority = Authority::new().unwrap();
+        let (certificate, key) = authority.certificate(&["127.0.0.1"]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name).display().to_string()
+        };
+        let (ca, port) = (file("ca.pem", authority.pem()), devstack::free_port().unwrap().to_string());
+        let (certificate, key) = (file("server.pem", &certificate), file("server.key", &key));
+        Self { port, ca, certificate, key, _folder: folder }
+    }
+
+    fn options(&self) -> [(&str, String); 5] {
+        [
+            ("tls-port", self.port.clone()),
+            ("tls-cert-file", self.certificate.clone()),
+            ("tls-key-file", self.key.clone()),
+            ("tls-ca-cert-file", self.ca.clone()),
+            ("tls-auth-clients", "no".to_owned()),
+        ]
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
-    let (authority, folder) = (Authority::new().unwrap(), tempfile::tempdir().unwrap());
-    let (certificate, key) = authority.certificate(&["127.0.0.1"]).unwrap();
-    let file = |name: &str, text: &str| {
-        std::fs::write(folder.path().join(name), text).unwrap();
-        folder.path().join(name).display().to_string()
-    };
-    let (ca, certificate, key) =
-        (file("ca.pem", authority.pem()), file("server.pem", &certificate), file("server.key", &key));
-    let port = devstack::free_port().unwrap().to_string();
-    let options = [
-        ["--tls-port", &port],
-        ["--tls-cert-file", &certificate],
-        ["--tls-key-file", &key],
-        ["--tls-ca-cert-file", &ca],
-        ["--tls-auth-clients", "no"],
-    ];
-    let redis = Redis::start_with(options.as_flattened()).await.unwrap();
+    let tls = Tls::new();
+    let (port, ca) = (tls.port.as_str(), tls.ca.as_str());
+    let options = tls.options().map(|(name, value)| [format!("--{name}"), value]);
+    let options: Vec<&str> = options.as_flattened().iter().map(String::as_str).collect();
+    let redis = Redis::start_with(&options).await.unwrap();
     redis.configure("requirepass", "p@ss/word").await.unwrap();
 
-    let by_parts = [("REDIS_PORT", port.as_str()), ("REDIS_PASSWORD", "p@ss/word"), ("REDIS_CA_FILE", &ca)];
+    let by_parts = [("REDIS_PORT", port), ("REDIS_PASSWORD", "p@ss/word"), ("REDIS_CA_FILE", ca)];
     let t = TestApp::start_with(Engine::Sqlite, &by_parts).await;
     let worker = Processes::of(&t, &[]).worker();
     a_job_is_done(&t, &driver_with(&t, 3).await).await;
@@ -49,8 +72,8 @@ async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
     assert!(wrong.app.redis.ping().await.is_err());
     let refused = wrong.app.redis.ping().await.unwrap_err().chain();
     assert!(refused.contains("a moment ago"), "nobody tries at each request: {refused}");
-    let stranger = file("stranger.pem", Authority::new().unwrap().pem());
-    let deceived = t.second_process(&[("REDIS_CA_FILE", &stranger)]).await;
+    let stranger = Tls::new();
+    let deceived = t.second_process(&[("REDIS_CA_FILE", &stranger.ca)]).await;
     assert!(deceived.app.redis.ping().await.is_err(), "a server that a stranger vouches for");
 }
 
@@ -83,6 +106,36 @@ async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
     assert!(port_of(&t).await == replica.port());
     reaches(&t, waiting, "succeeded").await;
     a_job_is_done(&t, &courier).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_behind_tls_with_a_password_are_asked_if_both_are_known() {
+    let (tls, master) = (Tls::new(), Redis::start().await.unwrap());
+    let lines = tls.options().map(|(name, value)| format!("{name} {value}"));
+    let lines: Vec<String> = lines.into_iter().chain(["requirepass secret".to_owned()]).collect();
+    let _sentinel = Sentinel::with(&master, "parking", &lines).await.unwrap();
+    // The servers have no TLS themselves, and are named in full; the authority is that of the Sentinels.
+    let (sentinels, stranger) = (format!("127.0.0.1:{}", tls.port), Tls::new());
+    let right = [
+        ("REDIS_SENTINELS", sentinels.as_str()),
+        ("REDIS_SENTINEL_SERVICE", "parking"),
+        ("REDIS_SENTINEL_PASSWORD", "secret"),
+        ("REDIS_SENTINEL_TLS", "true"),
+        ("REDIS_CA_FILE", &tls.ca),
+        ("CACHE_REDIS_URL", "redis://nowhere/0"),
+        ("QUEUE_REDIS_URL", "redis://nowhere/1"),
+        ("NOTIFICATION_REDIS_URL", "redis://nowhere/2"),
+    ];
+    let t = TestApp::start_with(Engine::Sqlite, &right).await;
+    t.app.redis.answers().await.unwrap();
+    for wrong in [
+        ("REDIS_SENTINEL_PASSWORD", "another"),
+        ("REDIS_SENTINEL_TLS", "false"),
+        ("REDIS_CA_FILE", &stranger.ca),
+    ] {
+        let t = t.second_process(&[wrong]).await;
+        assert!(t.app.redis.ping().await.is_err(), "{wrong:?}");
+    }
 }
 
 /// Of the server that is used.

@@ -250,6 +250,7 @@ pub fn consumers(queue: &str, alive: usize) -> Verdict {
             format!("no worker takes jobs of the queue {queue}"),
             "start parkade-worker run; if one runs, look into its log",
         ),
+        1 => ok(format!("a consumer takes jobs of the queue {queue}")),
         alive => ok(format!("{alive} consumers take jobs of the queue {queue}")),
     }
 }
