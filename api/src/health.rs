@@ -130,10 +130,10 @@ pub(crate) async fn health(State(app): State<App>) -> Answer<Json<Health>> {
 pub(crate) async fn redis_health(State(app): State<App>) -> Answer<Json<RedisHealth>> {
     app.redis.ping().await?;
     let names = [Event::Login, Event::Registration].map(|event| counters::names(&app, event).0);
-    let counts = counters::read(&app, &names).await?;
+    let (counts, active_users) = counters::read_with_active_users(&app, &names).await?;
     let stats = RedisStats {
         status: "connected",
-        active_users: counters::active_users(&app).await?,
+        active_users,
         total_logins: counts[0],
         total_registrations: counts[1],
         app_name: "Parkade",

@@ -192,7 +192,7 @@ impl RedisAnalytics {
             .chain(events.map(total))
             .chain([Login, Registration, Reservation].map(today))
             .collect();
-        let counts = counters::read(app, &names).await?;
+        let (counts, active_users_count) = counters::read_with_active_users(app, &names).await?;
         Ok(Self::Counted {
             total_api_calls: counts[0],
             total_logins: counts[1],
@@ -206,7 +206,7 @@ impl RedisAnalytics {
             today_logins: counts[9],
             today_registrations: counts[10],
             today_reservations: counts[11],
-            active_users_count: counters::active_users(app).await?,
+            active_users_count,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use redis::AsyncCommands;
+use redis::{FromRedisValue, Pipeline, RedisResult};
 
 use crate::{app::App, error::Result, metrics};
 
@@ -103,6 +103,30 @@ impl Counters {
 }
 
 impl Pending {
+    /// What writes it.
+    fn writes(&self, app: &App) -> Pipeline {
+        let (keys, mut pipe) = (app.redis.keys(), redis::pipe());
+        for (name, count) in &self.counts {
+            let key = keys.counter(name);
+            pipe.incr(&key, count).ignore();
+            if name.starts_with("daily_") {
+                pipe.expire(&key, DAYS * 86_400).ignore();
+            }
+        }
+        for (user, at) in &self.seen {
+            pipe.zadd(keys.active_users(), user, at).ignore();
+        }
+        if !self.gone.is_empty() {
+            pipe.zrem(keys.active_users(), &self.gone).ignore();
+        }
+        if !self.seen.is_empty() {
+            let forgotten = (app.clock.now() - ACTIVE_FOR).timestamp();
+            pipe.zrembyscore(keys.active_users(), "-inf", forgotten).ignore();
+            pipe.expire(keys.active_users(), ACTIVE_FOR.num_seconds()).ignore();
+        }
+        pipe
+    }
+
     /// Adds what could not be written, to be tried again with the next that is counted.
     fn take_back(&mut self, earlier: Self) {
         for (name, count) in earlier.counts {
@@ -172,34 +196,10 @@ fn add(app: &App, change: impl FnOnce(&mut Pending)) {
     }
 }
 
-/// Writes what has come together, in one round trip. If no answer comes, all of it is written with the next: should Redis have
-/// taken it after all, it counts twice.
+/// Writes what has come together. If no answer comes, all of it is written with the next: should Redis have taken it after
+/// all, it counts twice.
 pub async fn flush(app: &App) {
-    let pending = std::mem::take(&mut *app.counters.pending());
-    let keys = app.redis.keys();
-    let mut pipe = redis::pipe();
-    for (name, count) in &pending.counts {
-        let key = keys.counter(name);
-        pipe.incr(&key, count).ignore();
-        if name.starts_with("daily_") {
-            pipe.expire(&key, DAYS * 86_400).ignore();
-        }
-    }
-    for (user, at) in &pending.seen {
-        pipe.zadd(keys.active_users(), user, at).ignore();
-    }
-    if !pending.gone.is_empty() {
-        pipe.zrem(keys.active_users(), &pending.gone).ignore();
-    }
-    if !pending.seen.is_empty() {
-        let forgotten = (app.clock.now() - ACTIVE_FOR).timestamp();
-        pipe.zrembyscore(keys.active_users(), "-inf", forgotten).ignore();
-        pipe.expire(keys.active_users(), ACTIVE_FOR.num_seconds()).ignore();
-    }
-    if let Err(error) = app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
-        tracing::debug!(%error, counts = pending.counts.len(), "counts wait for Redis");
-        app.counters.pending().take_back(pending);
-    }
+    drop(write_and::<()>(app, |_| {}).await);
 }
 
 /// The counters of these names, in order.
@@ -207,10 +207,35 @@ pub async fn flush(app: &App) {
 /// # Errors
 /// [`crate::Error::Unavailable`] without Redis.
 pub async fn read<S: AsRef<str>>(app: &App, names: &[S]) -> Result<Vec<i64>> {
-    flush(app).await;
-    let keys: Vec<String> = names.iter().map(|name| app.redis.keys().counter(name.as_ref())).collect();
-    let counts: Vec<Option<i64>> = app.redis.ask(async |mut redis| redis.mget(keys).await).await?;
-    Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+    Ok(read_with_active_users(app, names).await?.0)
+}
+
+/// The counters of these names, in order, and how many users were seen in the last 12 hours.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] without Redis.
+pub async fn read_with_active_users<S: AsRef<str>>(app: &App, names: &[S]) -> Result<(Vec<i64>, i64)> {
+    let keys = app.redis.keys();
+    let since = (app.clock.now() - ACTIVE_FOR).timestamp();
+    let counters: Vec<String> = names.iter().map(|name| keys.counter(name.as_ref())).collect();
+    let ask = |pipe: &mut Pipeline| {
+        pipe.mget(counters).zcount(keys.active_users(), since, "+inf");
+    };
+    let (counts, active): (Vec<Option<i64>>, i64) = write_and(app, ask).await?;
+    Ok((counts.into_iter().map(Option::unwrap_or_default).collect(), active))
+}
+
+/// Writes what has come together, and asks for more in the same round trip.
+async fn write_and<T: FromRedisValue>(app: &App, ask: impl FnOnce(&mut Pipeline)) -> RedisResult<T> {
+    let pending = std::mem::take(&mut *app.counters.pending());
+    let mut pipe = pending.writes(app);
+    ask(&mut pipe);
+    let answer = app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await;
+    if let Err(error) = &answer {
+        tracing::debug!(%error, counts = pending.counts.len(), "counts wait for Redis");
+        app.counters.pending().take_back(pending);
+    }
+    answer
 }
 
 /// The total of an event and, where it has one, that of today.
@@ -218,17 +243,6 @@ pub async fn read<S: AsRef<str>>(app: &App, names: &[S]) -> Result<Vec<i64>> {
 pub fn names(app: &App, event: Event) -> (String, Option<String>) {
     let (total, daily) = event.names();
     (total.to_owned(), daily.map(|daily| format!("{daily}:{}", today(app))))
-}
-
-/// How many users were seen in the last 12 hours.
-///
-/// # Errors
-/// [`crate::Error::Unavailable`] without Redis.
-pub async fn active_users(app: &App) -> Result<i64> {
-    flush(app).await;
-    let since = (app.clock.now() - ACTIVE_FOR).timestamp();
-    let key = app.redis.keys().active_users();
-    Ok(app.redis.ask(async |mut redis| redis.zcount(key, since, "+inf").await).await?)
 }
 
 fn today(app: &App) -> impl std::fmt::Display {

@@ -138,7 +138,7 @@ pub async fn read(app: &App) -> Result<Dashboard> {
     let today = app.clock.now().with_timezone(&app.config.zone).date_naive();
     let dates: Vec<NaiveDate> =
         (0..DAYS).rev().filter_map(|back| today.checked_sub_days(Days::new(back))).collect();
-    let counts = counts(app, &dates).await?;
+    let (counts, active_users) = counts(app, &dates).await?;
     let count = |name: String| counts.get(&name).copied().unwrap_or_default();
     let hits = |group| Hits {
         group,
@@ -158,12 +158,12 @@ pub async fn read(app: &App) -> Result<Dashboard> {
         days: dates.iter().copied().map(day).collect(),
         statuses: STATUSES.map(|status| (status, count(format!("response_codes:{status}")))).to_vec(),
         hits: GROUPS.map(hits).to_vec(),
-        active_users: counters::active_users(app).await?,
+        active_users,
         keys: key_counts(app).await?,
     })
 }
 
-async fn counts(app: &App, dates: &[NaiveDate]) -> Result<HashMap<String, i64>> {
+async fn counts(app: &App, dates: &[NaiveDate]) -> Result<(HashMap<String, i64>, i64)> {
     let daily = ["daily_logins", "daily_registrations", "daily_reservations"];
     let cache = ["cache_hits", "cache_misses", "cache_errors"];
     let names: Vec<String> = TOTALS
@@ -173,8 +173,8 @@ async fn counts(app: &App, dates: &[NaiveDate]) -> Result<HashMap<String, i64>> 
         .chain(daily.iter().flat_map(|name| dates.iter().map(move |date| format!("{name}:{date}"))))
         .chain(cache.iter().flat_map(|name| GROUPS.iter().map(move |group| format!("{name}:{group}"))))
         .collect();
-    let counts = counters::read(app, &names).await?;
-    Ok(names.into_iter().zip(counts).collect())
+    let (counts, active_users) = counters::read_with_active_users(app, &names).await?;
+    Ok((names.into_iter().zip(counts).collect(), active_users))
 }
 
 async fn server(mut redis: ConnectionManager) -> RedisResult<Server> {
