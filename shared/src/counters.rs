@@ -103,6 +103,13 @@ impl Counters {
 }
 
 impl Pending {
+    /// What waits under these names, and who came and went.
+    fn take<S: AsRef<str>>(&mut self, names: &[S]) -> Self {
+        let counts = names.iter().filter_map(|name| self.counts.remove_entry(name.as_ref())).collect();
+        let (seen, gone) = (std::mem::take(&mut self.seen), std::mem::take(&mut self.gone));
+        Self { counts, seen, gone, is_scheduled: false }
+    }
+
     /// What writes it.
     fn writes(&self, app: &App) -> Pipeline {
         let (keys, mut pipe) = (app.redis.keys(), redis::pipe());
@@ -199,7 +206,8 @@ fn add(app: &App, change: impl FnOnce(&mut Pending)) {
 /// Writes what has come together. If no answer comes, all of it is written with the next: should Redis have taken it after
 /// all, it counts twice.
 pub async fn flush(app: &App) {
-    drop(write_and::<()>(app, |_| {}).await);
+    let pending = std::mem::take(&mut *app.counters.pending());
+    drop(write_and::<()>(app, pending, |_| {}).await);
 }
 
 /// The counters of these names, in order.
@@ -221,13 +229,18 @@ pub async fn read_with_active_users<S: AsRef<str>>(app: &App, names: &[S]) -> Re
     let ask = |pipe: &mut Pipeline| {
         pipe.mget(counters).zcount(keys.active_users(), since, "+inf");
     };
-    let (counts, active): (Vec<Option<i64>>, i64) = write_and(app, ask).await?;
+    // Only what is asked for is written first; whoever asks need not wait for the rest.
+    let pending = app.counters.pending().take(names);
+    let (counts, active): (Vec<Option<i64>>, i64) = write_and(app, pending, ask).await?;
     Ok((counts.into_iter().map(Option::unwrap_or_default).collect(), active))
 }
 
-/// Writes what has come together, and asks for more in the same round trip.
-async fn write_and<T: FromRedisValue>(app: &App, ask: impl FnOnce(&mut Pipeline)) -> RedisResult<T> {
-    let pending = std::mem::take(&mut *app.counters.pending());
+/// Writes, and asks for more in the same round trip.
+async fn write_and<T: FromRedisValue>(
+    app: &App,
+    pending: Pending,
+    ask: impl FnOnce(&mut Pipeline),
+) -> RedisResult<T> {
     let mut pipe = pending.writes(app);
     ask(&mut pipe);
     let answer = app.redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await;
