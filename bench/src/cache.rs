@@ -95,10 +95,12 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
 
 /// An API process and what was seen of it.
 struct Side {
-    _process: Process,
+    process: Process,
     address: String,
     times: Times,
     rounds: Vec<Times>,
+    /// Of a request, by round, in milliseconds.
+    processor: Vec<f64>,
     /// Of the database, while this process was asked.
     statements: f64,
 }
@@ -106,7 +108,14 @@ struct Side {
 impl Side {
     async fn new(stage: &Stage, settings: &[(&str, &str)]) -> Result<Self> {
         let (process, address) = stage.api_with(settings).await?;
-        Ok(Self { _process: process, address, times: Times::new(), rounds: Vec::new(), statements: 0.0 })
+        Ok(Self {
+            process,
+            address,
+            times: Times::new(),
+            rounds: Vec::new(),
+            processor: Vec::new(),
+            statements: 0.0,
+        })
     }
 
     async fn round(
@@ -116,18 +125,22 @@ impl Side {
         time: Duration,
         pause: Duration,
     ) -> Result<Vec<Person>> {
-        let before = statements(stage).await?;
+        let (before, worked) = (statements(stage).await?, self.process.processor_time()?);
         let (people, times) = visit(std::slice::from_ref(&self.address), people, time, pause).await?;
         // What comes after the answers: jobs are announced, sessions noted.
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.statements += statements(stage).await? - before;
+        let worked = self.process.processor_time()? - worked;
+        self.processor.push(worked.as_secs_f64() * 1000.0 / mean(&times, |_| true).0);
         visit::add(&mut self.times, times.clone());
         self.rounds.push(times);
         Ok(people)
     }
 
     fn forget(&mut self) {
-        (self.times, self.rounds, self.statements) = (Times::new(), Vec::new(), 0.0);
+        (self.times, self.statements) = (Times::new(), 0.0);
+        self.rounds.clear();
+        self.processor.clear();
     }
 }
 
@@ -288,6 +301,12 @@ async fn counters(stage: &Stage, options: &Options, people: Vec<Person>, report:
     let [slower, same] = [&with, &again].map(|side| slower(side, &without, all));
     report.check(format!("{label}: all slower, mean"), slower, "%", Goal::AtMost(COUNTERS));
     report.add(format!("{label}: all, off and off"), same, "%", "");
+    let median = |side: &Side| percentile(&sorted(side.processor.clone()), 0.5);
+    let [on, off, again] = [&with, &without, &again].map(median);
+    let note = format!("{on:.3} ms a request, {off:.3} and {again:.3} without");
+    let more = 100.0 * (on / f64::midpoint(off, again) - 1.0);
+    report.check(format!("{label}: processor time, more"), more, "%", Goal::AtMost(COUNTERS));
+    report.add(format!("{label}: processor time, off and off"), 100.0 * (again / off - 1.0), "%", note);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -65,5 +66,19 @@ impl Guard {
             Ok(kilobytes.with_context(|| format!("{path} has no {name}"))?.parse::<u64>()? * 1024)
         };
         Ok(Memory { rss_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
+    }
+
+    /// The processor time of the process so far, to a hundredth of a second, from `/proc/PID/stat`.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.pid());
+        let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // The name comes first, in parentheses; utime and stime are 12th and 13th after it.
+        let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} has no name"))?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks = ticks.sum::<Result<u64, _>>().with_context(|| format!("{path} has no times"))?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 }
