@@ -131,21 +131,25 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     })
 }
 
-/// Prints where everything is, and mails as they come, until a signal or the end of a process.
+/// Prints where everything is, and mails as they come, which it keeps as files, until a signal or the end of a process.
 async fn stay(show: &Show, stack: &Stack, stop: &mut Stop) -> Result<()> {
+    let mut seen = stack.sink.messages().len();
+    for (nth, mail) in stack.sink.messages().iter().enumerate() {
+        stack.keep(nth, mail)?;
+    }
     stack.introduce(show);
     show.line("Ctrl-C stops everything");
-    let mut seen = stack.sink.messages().len();
     loop {
         let news = stack.sink.wait_for(|mails| mails.len() > seen, Duration::from_secs(3600));
         tokio::select! {
             () = stop.asked() => return Ok(()),
             name = stack.first_to_end() => return Err(anyhow!("{name} has ended by itself")),
-            mails = news => for mail in mails.into_iter().flatten().skip(std::mem::take(&mut seen)) {
-                show.mail(&mail);
+            mails = news => for (nth, mail) in mails.iter().flatten().enumerate().skip(seen) {
+                show.mail(mail);
+                show.result("whole", stack.keep(nth, mail)?.display());
+                seen = nth + 1;
             },
         }
-        seen = stack.sink.messages().len();
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use devstack::{App, MailSink, Process, Redis};
+use devstack::{App, Mail, MailSink, Process, Redis};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -26,6 +26,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const TAIL: usize = 20;
+const MAILS: &str = "mails";
 
 /// Everything that runs. Dropping it kills all of it.
 pub(super) struct Stack {
@@ -95,8 +96,18 @@ impl Stack {
             if self.state.database.contains('@') { "as given" } else { &self.state.database },
         );
         show.result("logs", self.folder.join("logs").display());
+        show.result("mails", self.folder.join(MAILS).display());
         show.result("files", self.folder.display());
         println!();
+    }
+
+    /// Writes a mail to a file that mail programs can open.
+    pub(super) fn keep(&self, nth: usize, mail: &Mail) -> Result<PathBuf> {
+        let folder = self.folder.join(MAILS);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let file = folder.join(format!("{:03}.eml", nth + 1));
+        std::fs::write(&file, &mail.raw).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
     }
 
     /// A client logged in as the administrator, whose password is an earlier demo's where the database is.
