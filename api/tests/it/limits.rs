@@ -5,7 +5,7 @@ use std::time::Duration;
 use devstack::Redis;
 use serde_json::json;
 use shared::counters;
-use testkit::{Answer, Engine, TestApp};
+use testkit::{Answer, Driver, Engine, TestApp};
 
 use crate::support::at_once;
 
@@ -157,12 +157,18 @@ async fn behind_a_proxy_nobody_chooses_the_address_they_are_counted_by() {
     assert_eq!(login(&["203.0.113.4, 198.51.100.8"]).await, 401);
 }
 
+/// A driver, and the same one with a token of a session that has ended.
+async fn with_an_ended_session(t: &TestApp) -> (Driver, Driver) {
+    let asha = t.driver("Asha").await;
+    let ended = t.log_in(&asha.email).await;
+    t.post("/auth/logout", Some(&ended), json!({})).await.expect(200);
+    (asha, ended)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_heads_of_users_is_reading_users_and_an_ended_token_spends_nobodys_budget() {
     let t = app(&[("RATE_LIMIT_USER_READS", "2/3600")]).await;
-    let asha = t.driver("Asha").await;
-    let again = t.log_in(&asha.email).await;
-    t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
+    let (asha, again) = with_an_ended_session(&t).await;
     let path = format!("/users/{}", asha.id);
     for _ in 0..3 {
         let answer = t.get(&path, Some(&again)).await;
@@ -176,9 +182,7 @@ async fn reading_heads_of_users_is_reading_users_and_an_ended_token_spends_nobod
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_lots_asks_for_no_session_and_each_has_a_budget_of_its_own() {
     let t = app(&[("RATE_LIMIT_DEFAULT", "4/3600")]).await;
-    let asha = t.driver("Asha").await;
-    let stolen = t.log_in(&asha.email).await;
-    t.post("/auth/logout", Some(&stolen), json!({})).await.expect(200);
+    let (asha, stolen) = with_an_ended_session(&t).await;
     for path in ["/parking-lots", "/parking-lots/1", "/parking-lots/1/available-spots", "/parking-lots"] {
         assert_ne!(t.get(path, Some(&stolen)).await.status, 429, "{path}");
     }
