@@ -90,8 +90,10 @@ impl Guarded {
         let begun = async { Ok(begun.await.map_err(anyhow::Error::new)??) };
         let inner = guard::<_, crate::Error>(self.watch.as_deref(), begun).await?;
         // On SQLite, whoever writes has the file, and nothing comes between it and the end of the transaction.
-        let is_sqlite = inner.get_database_backend() == DbBackend::Sqlite;
-        let [watch, holds_up] = [!is_sqlite, is_sqlite].map(|it| self.watch.clone().filter(|_| it));
+        let (watch, holds_up) = match inner.get_database_backend() {
+            DbBackend::Sqlite => (None, self.watch.clone()),
+            _ => (self.watch.clone(), None),
+        };
         Ok(Transaction { inner, watch, holds_up })
     }
 }
