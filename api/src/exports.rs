@@ -149,7 +149,7 @@ impl ExportView {
             rows: export.row_count,
             bytes: export.byte_count,
             sha256: export.sha256,
-            download_url: (stage == Stage::Ready).then(|| format!("/api/export/download/{}", export.id)),
+            download_url: (stage == Stage::Ready).then(|| exports::download_url(export.id)),
             created_at: export.created_at,
             completed_at: export.ready_at,
             expires_at: export.expires_at,

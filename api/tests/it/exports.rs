@@ -358,9 +358,14 @@ testkit::on_both! {
         let _worker = t.work();
         finished(&t, &asha, &id).await;
         let done = both(&asha).await;
-        assert_eq!(done["result"]["rows"], 0);
+        assert_eq!((&done["result"]["status"], &done["result"]["rows"]), (&json!("success"), &json!(0)));
         assert_eq!(both(&admin).await, done);
-        t.get(&format!("/export/csv/status/{id}"), Some(&asha)).await.expect(200);
+        let status = t.get(&format!("/export/csv/status/{id}"), Some(&asha)).await.expect(200);
+        for (of_task, of_export) in [("file", "file_name"), ("download_url", "download_url")] {
+            assert_eq!(done["result"][of_task], status.body["export"][of_export]);
+        }
+        let url = done["result"]["download_url"].as_str().unwrap().trim_start_matches("/api");
+        t.get(url, Some(&asha)).await.expect(200);
     }
 }
 

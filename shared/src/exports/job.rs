@@ -71,8 +71,15 @@ impl Job for ExportCsv {
         let expires_at = now + app.config.export_expiry;
         record(context, &facts, rows, expires_at).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
-        let done =
-            Done::with(json!({ "rows": rows, "bytes": facts.bytes, "sha256": facts.sha256 })).then(mail);
+        let result = json!({
+            "status": "success",
+            "file": export.file_name,
+            "download_url": super::download_url(context.id),
+            "rows": rows,
+            "bytes": facts.bytes,
+            "sha256": facts.sha256,
+        });
+        let done = Done::with(result).then(mail);
         // Nothing is awaited from here to the success, so a cancelled export never leaves a file.
         file.finish().map_err(disk)?;
         Ok(done)

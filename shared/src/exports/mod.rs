@@ -111,6 +111,12 @@ const SELECT: &str = "
         e.removed_at, j.state, j.progress_current, j.progress_total
     FROM exports e JOIN jobs j ON j.id = e.id";
 
+/// Where the file of an export is, once there is one.
+#[must_use]
+pub fn download_url(id: Uuid) -> String {
+    format!("/api/export/download/{id}")
+}
+
 /// Asks for an export. Returns the id under which it is followed.
 ///
 /// # Errors
