@@ -38,8 +38,8 @@ pub struct Options {
     #[arg(long, default_value_t = 30)]
     watch: u64,
     /// Pairs of processes, one that counts and one that does not.
-    #[arg(long, default_value_t = 24)]
-    pairs: usize,
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(2..))]
+    pairs: u16,
     /// Measure this alone.
     #[arg(long)]
     only: Option<Part>,
@@ -61,7 +61,7 @@ const COUNTING: [&str; 2] = ["-c", "shared_preload_libraries=pg_stat_statements"
 /// The time between two requests of somebody at the car park.
 const THINKING: Duration = Duration::from_secs(2);
 
-/// How long each of a pair is asked, by turns: so that what the machine does befalls both.
+/// How often, and for how long, each of a pair is asked.
 const TURNS: usize = 8;
 const TURN: Duration = Duration::from_millis(500);
 
