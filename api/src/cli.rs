@@ -10,21 +10,22 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use migration::{Migrator, MigratorTrait};
 use shared::{
-    accounts,
     app::App,
-    cache::{self, Group},
-    config::{Config, Environment, Sources},
-    demo::{self, Plan, Size, Span},
-    maintenance::{
+    operations::{
         clear::{self, Scope},
+        demo::{self, Plan, Size, Span},
         integrity,
         reset::{self, Removed},
     },
-    settings, telemetry,
+    parking::accounts,
+    platform::{
+        cache::{self, Group},
+        config::{Config, Environment, Sources},
+        settings, telemetry,
+    },
 };
 use tokio::net::TcpListener;
 
-use crate::drain;
 
 /// Parkade's API: parking lots, bookings, exports.
 #[derive(Parser)]
@@ -179,9 +180,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let address = app.config.http_addr;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    app.tasks.spawn(api::lots::warm(app.clone()));
-    let _metrics = api::metrics::start(&app).await?;
-    drain::serve(listener, &app).await?;
+    app.tasks.spawn(api::routes::lots::warm(app.clone()));
+    let _metrics = api::http::metrics::start(&app).await?;
+    api::http::drain::serve(listener, &app).await?;
     app.finish().await;
     Ok(())
 }

@@ -10,18 +10,22 @@ use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cache::{self, Cache, Group},
-    clock::Clock,
-    config::{Config, GOOGLE_CHAT_HOST},
-    counters::{self, Counters},
-    db::Db,
-    error::{Error, Result},
-    http,
+    base::{
+        clock::Clock,
+        error::{Error, Result},
+    },
     jobs::followers::Followers,
-    mailer::Mailer,
-    rate_limit::Limits,
-    redis::Redis,
-    templates::Templates,
+    platform::{
+        cache::{self, Cache, Group},
+        config::{Config, GOOGLE_CHAT_HOST},
+        counters::{self, Counters},
+        db::Db,
+        http,
+        mailer::Mailer,
+        rate_limit::Limits,
+        redis::Redis,
+        templates::Templates,
+    },
 };
 
 /// What goes on in the background may take so long at the end of the process.

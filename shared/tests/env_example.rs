@@ -10,7 +10,7 @@ fn path() -> PathBuf {
 fn the_readme_has_every_setting_as_it_is() {
     let readme = std::fs::read_to_string(path().with_file_name("README.md")).expect("README.md");
     let missing: Vec<String> =
-        shared::settings::rows().into_iter().filter(|row| !readme.contains(row)).collect();
+        shared::platform::settings::rows().into_iter().filter(|row| !readme.contains(row)).collect();
     assert!(missing.is_empty(), "not in README.md: {missing:#?}");
 }
 
@@ -18,11 +18,15 @@ fn the_readme_has_every_setting_as_it_is() {
 fn env_example_lists_every_setting_as_the_code_does() {
     let kept = std::fs::read_to_string(path()).expect(".env.example");
     let write = "cargo test -p shared --test env_example -- --ignored";
-    assert_eq!(kept, shared::settings::env_example(), "settings have changed; write the file anew: {write}");
+    assert_eq!(
+        kept,
+        shared::platform::settings::env_example(),
+        "settings have changed; write the file anew: {write}"
+    );
 }
 
 #[test]
 #[ignore = "writes the file"]
 fn write_env_example() {
-    std::fs::write(path(), shared::settings::env_example()).expect("it can be written");
+    std::fs::write(path(), shared::platform::settings::env_example()).expect("it can be written");
 }

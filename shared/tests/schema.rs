@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
-use shared::db::{Db, Engine as Kind, at, sql};
+use shared::platform::db::{Db, Engine as Kind, at, sql};
 use testkit::{Engine, TestApp};
 
 fn noon() -> DateTime<Utc> {
@@ -278,7 +278,7 @@ async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
     db.migrate().await.unwrap();
     let first = described(&db).await;
     let all = first.join("\n");
-    for table in shared::maintenance::TABLES {
+    for table in shared::operations::TABLES {
         assert!(all.contains(&format!("\"{table}\"")), "{table} is missing in {all}");
     }
     assert!(all.contains("reservations_no_overlap"));

@@ -6,15 +6,14 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use shared::{
     app::App,
-    config::Config,
-    idempotency::Keep,
+    base::page::{LONGEST, Page},
     jobs::{
         Queue, board,
         control::{self, Dead},
         schedule::Schedule,
     },
-    page::{LONGEST, Page},
-    schedules,
+    parking::schedules,
+    platform::{config::Config, idempotency::Keep},
 };
 use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use shared::{
         Queue,
         queue::{self, Message},
     },
-    metrics::CONSUMER_RESTARTS,
+    platform::metrics::CONSUMER_RESTARTS,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use shared::{
     app::App,
     jobs::{Interruption, Queue, relay::Relay, signals::Signals},
-    mailer::Mailer,
+    platform::mailer::Mailer,
 };
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

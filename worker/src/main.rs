@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use shared::{
     app::App,
-    config::{Config, Sources},
-    settings, telemetry,
+    platform::{
+        config::{Config, Sources},
+        settings, telemetry,
+    },
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +42,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    shared::error::exit(run(Cli::parse()).await)
+    shared::base::error::exit(run(Cli::parse()).await)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use shared::{
     Result,
     jobs::{Queue, backlog, policy::Verdict, queue},
-    metrics::{self as names, Collected},
+    platform::metrics::{self as names, Collected},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 

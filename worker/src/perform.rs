@@ -11,10 +11,10 @@ use shared::{
         context::Progress,
         ledger::{self, Claim, Close},
         policy::{self, Ending, LEASE, RENEW_EVERY, Verdict},
-        queue, status,
-        status::{State, Status},
+        queue,
+        status::{self, State, Status},
     },
-    telemetry,
+    platform::telemetry,
 };
 use tracing::{Instrument, field::Empty};
 use uuid::Uuid;

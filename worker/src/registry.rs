@@ -5,15 +5,17 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use shared::{
     Result,
-    exports::{cleanup::CleanUpExports, job::ExportCsv},
     jobs::{Context, Done, Job},
-    maintenance::cleanup::CleanUp,
-    notifications::{
-        PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendNotice, SendReceipt,
-        SendReminder, SendSms, SendWelcome, mailing::Summarise,
+    operations::cleanup::CleanUp,
+    parking::{
+        exports::{cleanup::CleanUpExports, job::ExportCsv},
+        notifications::{
+            PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendNotice, SendReceipt,
+            SendReminder, SendSms, SendWelcome, mailing::Summarise,
+        },
+        reminders::SendReminders,
+        reports::monthly::SendMonthlyReports,
     },
-    reminders::SendReminders,
-    reports::monthly::SendMonthlyReports,
 };
 
 /// A kind of job, without its type.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use shared::{app::App, bookings, idempotency, lots};
+use shared::{
+    app::App,
+    parking::{bookings, lots},
+    platform::idempotency,
+};
 use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_secs(10);

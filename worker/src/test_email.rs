@@ -1,10 +1,12 @@
 //! `parkade-worker test-email`: one mail at once, with the settings at hand, telling step by step what works.
 
 use shared::{
-    clock::Clock,
-    config::{Config, Encryption},
-    mailer::Mailer,
-    notifications,
+    base::clock::Clock,
+    parking::notifications,
+    platform::{
+        config::{Config, Encryption},
+        mailer::Mailer,
+    },
 };
 
 /// Sends a mail to `address`. Neither the database nor Redis is needed.

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context;
 use shared::{
     app::App,
-    disk,
-    notifications::alert::{self, Alert},
+    parking::notifications::alert::{self, Alert},
+    platform::disk,
 };
 use tokio_util::sync::CancellationToken;
 

@@ -6,10 +6,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use shared::{
     app::App,
-    cache::{self, Group},
-    clock::Clock,
-    config::Config,
-    maintenance::backup::{self, Manifest},
+    base::clock::Clock,
+    operations::backup::{self, Manifest},
+    platform::{
+        cache::{self, Group},
+        config::Config,
+    },
 };
 
 use super::print;

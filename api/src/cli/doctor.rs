@@ -4,9 +4,9 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 use shared::{
-    clock::Clock,
-    config::Config,
-    maintenance::doctor::{self, Finding, Level},
+    base::clock::Clock,
+    operations::doctor::{self, Finding, Level},
+    platform::config::Config,
 };
 
 use super::print;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, PASSWORD, Processes, TestApp};
 
 use crate::support::{Client, at_once, change, noon, number, plain, pointers, seconds, text};
@@ -364,10 +364,10 @@ testkit::on_both! {
     /// Defect 46.
     async fn the_first_administrator_is_made_even_when_a_driver_has_the_name(t: TestApp) {
         t.driver("boss").await;
-        let admin = shared::config::Admin { email: "boss@office.example".into(), password: testkit::PASSWORD.into() };
-        shared::accounts::ensure_admin(&t.app, &admin).await.unwrap();
-        shared::accounts::ensure_admin(&t.app, &admin).await.unwrap();
-        let made = shared::accounts::by_email(&t.app, "boss@office.example").await.unwrap().unwrap();
+        let admin = shared::platform::config::Admin { email: "boss@office.example".into(), password: testkit::PASSWORD.into() };
+        shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+        shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+        let made = shared::parking::accounts::by_email(&t.app, "boss@office.example").await.unwrap().unwrap();
         assert_eq!(made.role, "admin");
         assert!(made.username.starts_with("boss-"), "{}", made.username);
     }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::Answer;
 
 use crate::support::{change, many_drivers, noon, plain, spots};
@@ -79,7 +79,7 @@ testkit::on_both! {
         let asha = many_drivers(&t, "asha", 1).await.remove(0);
         for n in 0..7 {
             let insert = "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, 'release', $2, $3)";
-            let values = [asha.id.into(), n.to_string().into(), shared::db::at(noon())];
+            let values = [asha.id.into(), n.to_string().into(), shared::platform::db::at(noon())];
             change(&t, insert, values).await.unwrap();
         }
         let mut path = "/user/activity?limit=3".to_owned();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{clock::Clock, notifications::Subscription};
+use shared::{base::clock::Clock, parking::notifications::Subscription};
 use testkit::{Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 

@@ -11,8 +11,8 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
-    db::Db,
-    maintenance::backup::{self, PHRASE},
+    operations::backup::{self, PHRASE},
+    platform::db::Db,
 };
 use testkit::{Engine, Processes, TestApp, binary};
 use tokio::process::Command;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::support::{change, noon, number, plain, pointers, reserve, seconds, spots};

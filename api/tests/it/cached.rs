@@ -7,9 +7,11 @@ use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 use shared::{
-    cache::{self, Group},
-    clock::Clock,
-    counters,
+    base::clock::Clock,
+    platform::{
+        cache::{self, Group},
+        counters,
+    },
 };
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use redis::Cmd;
 use serde_json::json;
-use shared::{clock::Clock, counters};
+use shared::{base::clock::Clock, platform::counters};
 use testkit::{PASSWORD, TestApp};
 
 use crate::{

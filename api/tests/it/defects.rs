@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use devstack::{Behaviour, MailSink, Redis};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{clock::Clock, counters, mailer::Mailer};
+use shared::{
+    base::clock::Clock,
+    platform::{counters, mailer::Mailer},
+};
 use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use devstack::{MailSink, mail::Options};
 use serde_json::Value;
-use shared::maintenance::backup;
+use shared::operations::backup;
 use testkit::{Engine, TestApp, binary};
 use tokio::process::Command;
 

@@ -245,7 +245,7 @@ testkit::on_both! {
         let id = task(&t, &asha).await;
         let mut events = t.follow(id, &asha, None).await;
         assert_eq!(events.next().await.unwrap().data["state"], "PENDING");
-        let values = [shared::db::at(t.app.clock.now()), id.into()];
+        let values = [shared::platform::db::at(t.app.clock.now()), id.into()];
         let text = "UPDATE jobs SET state = 'running', started_at = $1, progress_current = 4, progress_total = 9 WHERE id = $2";
         change(&t, text, values.clone()).await.unwrap();
         let event = events.next().await.unwrap();

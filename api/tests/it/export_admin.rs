@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{clock::Clock, db::at};
+use shared::{base::clock::Clock, platform::db::at};
 use testkit::{Answer, Driver, Processes, TestApp};
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::{clock::Clock, db::sql};
+use shared::{base::clock::Clock, platform::db::sql};
 use testkit::{Answer, Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 

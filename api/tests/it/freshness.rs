@@ -14,8 +14,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
     app::App,
-    cache::{self, Entry, Group, Load, Recipe},
-    clock::Clock,
+    base::clock::Clock,
+    platform::cache::{self, Entry, Group, Load, Recipe},
 };
 use testkit::{Answer, Driver, TestApp};
 use tokio::sync::Notify;
@@ -250,7 +250,7 @@ testkit::on_both! {
         let before = p.agree("the end of a window").await;
         clock.advance(TimeDelta::minutes(31));
         p.agree("the end of the month").await;
-        assert!(shared::bookings::expire_no_shows(&p.writer.app).await.unwrap() <= 1);
+        assert!(shared::parking::bookings::expire_no_shows(&p.writer.app).await.unwrap() <= 1);
         assert_ne!(p.agree("a no-show").await, before);
     }
 

@@ -4,12 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
-    clock::Clock,
-    db::at,
-    exports::cleanup::CleanUpExports,
+    base::clock::Clock,
     jobs::{NewJob, board, ledger, policy::LEASE, schedule::Proposer},
-    maintenance::cleanup::CleanUp,
-    notifications, schedules,
+    operations::cleanup::CleanUp,
+    parking::{exports::cleanup::CleanUpExports, notifications, schedules},
+    platform::db::at,
 };
 use testkit::{Answer, Driver, TestApp};
 use uuid::Uuid;

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use serde_json::json;
 use shared::{
-    counters,
     jobs::queue,
-    redis::{FAMILIES, family},
+    platform::{
+        counters,
+        redis::{FAMILIES, family},
+    },
 };
 use testkit::{Driver, TestApp};
 
@@ -231,7 +233,7 @@ testkit::on_both! {
     }
 
     async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
-        let clock = shared::clock::Clock::fixed(crate::support::noon());
+        let clock = shared::base::clock::Clock::fixed(crate::support::noon());
         let t = t.at(clock.clone()).await;
         let (admin, _) = (t.admin().await, t.driver("Asha").await);
         counters::flush(&t.app).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use devstack::Redis;
 use serde_json::json;
-use shared::counters;
+use shared::platform::counters;
 use testkit::{Answer, Driver, Engine, TestApp};
 
 use crate::support::at_once;

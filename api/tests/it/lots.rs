@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::{
@@ -388,7 +388,7 @@ testkit::on_both! {
         put(&t, &admin, lot, json!({ "number_of_slots": 1 })).await.expect(200);
         let path = format!("/parking-spots/{}", ids[1]);
         assert_eq!(t.get(&path, Some(&admin)).await.expect(200).body["spot"]["status"], "occupied");
-        assert_eq!(shared::lots::finish_retirements(&t.app).await.unwrap(), 0);
+        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
         t.release(&ravi, second).await.expect(200);
         // Out of service at once, whoever notes it and when.
         t.get(&path, Some(&admin)).await.problem(404, "not_found");
@@ -396,8 +396,8 @@ testkit::on_both! {
         let answer = t.post("/booking/book-spot", Some(&ravi), json!({ "lot_id": lot })).await;
         answer.problem(409, "lot_full");
         assert_eq!(service(&t, lot).await, "+~");
-        assert_eq!(shared::lots::finish_retirements(&t.app).await.unwrap(), 1);
-        assert_eq!(shared::lots::finish_retirements(&t.app).await.unwrap(), 0);
+        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 1);
+        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
         assert_eq!(service(&t, lot).await, "+-");
         t.release(&asha, first).await.expect(200);
         assert_eq!(read(&t, lot).await["available_slots"], 1);

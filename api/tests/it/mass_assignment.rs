@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 

@@ -9,7 +9,10 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use serde_json::{Value, json};
-use shared::{bookings, clock::Clock, time::rfc3339};
+use shared::{
+    base::{clock::Clock, time::rfc3339},
+    parking::bookings,
+};
 use testkit::{Answer, Driver, Engine, TestApp};
 use tokio::{runtime::Handle, task::block_in_place};
 

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{clock::Clock, idempotency};
+use shared::{base::clock::Clock, platform::idempotency};
 use testkit::{Answer, Driver, TestApp};
 
 use crate::support::{at_once, noon, number};

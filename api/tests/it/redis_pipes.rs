@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use devstack::{ChaosProxy, Mode, Redis};
 use futures::future::join_all;
-use shared::counters;
+use shared::platform::counters;
 use testkit::{Engine, TestApp};
 
 use crate::redis_away::with_own_redis;

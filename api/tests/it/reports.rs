@@ -7,9 +7,11 @@ use chrono_tz::Tz;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
-    cache::{self, Group},
-    clock::Clock,
-    db::{at, sql},
+    base::clock::Clock,
+    platform::{
+        cache::{self, Group},
+        db::{at, sql},
+    },
 };
 use testkit::{Driver, Engine, TestApp};
 
@@ -320,7 +322,7 @@ async fn figures_are_those_of_a_count_by_hand(engine: Engine) {
         let began = all.iter().filter(|row| row.counts() && month_of(row.parked, zone) == this).count();
         let expected = json!({
             "month": named(this, "%B %Y"), "total_reservations": began, "total_revenue": paid(&all, |left| month_of(left, zone) == this),
-            "report_generated_at": shared::time::rfc3339(now),
+            "report_generated_at": shared::base::time::rfc3339(now),
         });
         assert_eq!(month["data"], expected, "{what}");
     }

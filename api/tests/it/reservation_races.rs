@@ -7,7 +7,11 @@ use futures::{FutureExt, future::BoxFuture};
 use reqwest::{Method, StatusCode};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use shared::{bookings, clock::Clock, db::sql, time::rfc3339};
+use shared::{
+    base::{clock::Clock, time::rfc3339},
+    parking::bookings,
+    platform::db::sql,
+};
 use testkit::{Driver, Engine, TestApp};
 use tokio::sync::Barrier;
 

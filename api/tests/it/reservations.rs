@@ -3,7 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{bookings, clock::Clock, time::rfc3339};
+use shared::{
+    base::{clock::Clock, time::rfc3339},
+    parking::bookings,
+};
 use testkit::{Answer, Driver, Engine, TestApp};
 
 use crate::support::{
@@ -259,7 +262,7 @@ testkit::on_both! {
         let gone = spots(&t, archived).await[0];
         let reserved = an_hour(&t, &asha, gone, noon()).await;
         change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [retiring.into()]).await.unwrap();
-        change(&t, "UPDATE spots SET retired_at = $2 WHERE id = $1", [retired.into(), shared::db::at(noon())]).await.unwrap();
+        change(&t, "UPDATE spots SET retired_at = $2 WHERE id = $1", [retired.into(), shared::platform::db::at(noon())]).await.unwrap();
         change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [archived.into()]).await.unwrap();
         let before = content(&t).await;
         for spot in [retired, gone, 0, -1, 999_999, i64::MAX, i64::MIN] {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::support::{
@@ -34,7 +34,7 @@ testkit::on_both! {
             let id = reserve(&t, ravi.id, ids[1], after(from), after(until)).await.unwrap();
             change(&t, "UPDATE reservations SET state = $2 WHERE id = $1", [id.into(), state.into()]).await.unwrap();
         }
-        change(&t, "UPDATE spots SET retired_at = $2 WHERE id = $1", [ids[3].into(), shared::db::at(noon())]).await.unwrap();
+        change(&t, "UPDATE spots SET retired_at = $2 WHERE id = $1", [ids[3].into(), shared::platform::db::at(noon())]).await.unwrap();
         let expected = json!([
             { "id": ids[0], "lot_id": lot, "user_id": asha.id, "status": "occupied", "booking_time": "2026-11-20T12:00:00Z" },
             { "id": ids[1], "lot_id": lot, "user_id": ravi.id, "status": "reserved", "booking_time": "2026-11-20T14:00:00Z" },
@@ -50,7 +50,7 @@ testkit::on_both! {
         reserve(&t, asha.id, ids[2], after(-1), noon()).await.unwrap();
         let insert = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, hourly_rate_minor, created_at)
             VALUES ($1, $2, $3, 'active', $4, $5, $4, 0, $4)";
-        let values = [ravi.id.into(), lot.into(), ids[2].into(), shared::db::at(noon()), shared::db::at(after(1))];
+        let values = [ravi.id.into(), lot.into(), ids[2].into(), shared::platform::db::at(noon()), shared::platform::db::at(after(1))];
         change(&t, insert, values).await.unwrap();
         let spot = read(&t, &admin, ids[2]).await;
         assert_eq!((&spot["status"], &spot["user_id"]), (&json!("occupied"), &json!(ravi.id)));

@@ -112,9 +112,9 @@ async fn postgresql_with_tls_is_believed_only_with_its_authority() {
         let file = folder.path().join("ca.pem");
         std::fs::write(&file, authority.pem()).unwrap();
         let url = format!("{url}?sslmode=verify-full&sslrootcert={}", file.display());
-        let db = shared::db::Db::connect(&url, 1).await?;
+        let db = shared::platform::db::Db::connect(&url, 1).await?;
         let text = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-        let row = db.read().query_one_raw(shared::db::sql(db.read(), text, [])).await?.unwrap();
+        let row = db.read().query_one_raw(shared::platform::db::sql(db.read(), text, [])).await?.unwrap();
         let is_encrypted = row.try_get::<bool>("", "ssl")?;
         db.close().await;
         Ok::<_, shared::Error>(is_encrypted)

@@ -8,9 +8,9 @@ use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value as SqlValue};
 use serde_json::Value;
 use shared::{
-    accounts::session,
-    db::{at, sql},
-    maintenance,
+    operations,
+    parking::accounts::session,
+    platform::db::{at, sql},
 };
 use testkit::{Answer, Driver, Engine, TestApp};
 
@@ -52,7 +52,7 @@ pub(crate) async fn text(t: &TestApp, query: &str) -> String {
 pub(crate) async fn content(t: &TestApp) -> Vec<String> {
     let db = t.app.db.read();
     let mut lines = Vec::new();
-    for table in maintenance::TABLES {
+    for table in operations::TABLES {
         let rows = JsonValue::find_by_statement(sql(db, &format!("SELECT * FROM {table}"), [])).all(db).await;
         let mut rows: Vec<String> = rows.unwrap().iter().map(|row| format!("{table} {row}")).collect();
         rows.sort_unstable();

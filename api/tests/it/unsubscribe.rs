@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use shared::notifications::Subscription;
+use shared::parking::notifications::Subscription;
 use testkit::{Answer, TestApp};
 
 use crate::support::{content, number};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Driver, PASSWORD, Processes, TestApp};
 
 use crate::support::{
@@ -258,8 +258,8 @@ testkit::on_both! {
 testkit::on_both! {
     async fn a_deleted_user_whose_token_is_still_believed_books_nothing(t: TestApp) {
         let (asha, lot) = (t.driver("Asha").await, t.lot(2).await);
-        shared::accounts::delete(&t.app, asha.id).await.unwrap();
-        let refused = shared::bookings::book_spot(&t.app, asha.id, lot, shared::idempotency::Keep::none()).await;
+        shared::parking::accounts::delete(&t.app, asha.id).await.unwrap();
+        let refused = shared::parking::bookings::book_spot(&t.app, asha.id, lot, shared::platform::idempotency::Keep::none()).await;
         assert!(matches!(refused, Err(shared::Error::Unauthenticated(_))), "{refused:?}");
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0);
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, PASSWORD, Processes, TestApp};
 
 use crate::{

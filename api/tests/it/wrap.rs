@@ -171,7 +171,7 @@ async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
             }),
         )
         .route("/calm", get(async || "calm"));
-    let router = api::middleware::wrap(routes, &t.app);
+    let router = api::http::stack::wrap(routes, &t.app);
     let call = async |path: &str| {
         let request = Request::get(path).header("x-request-id", "r7").body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap()
@@ -305,7 +305,7 @@ async fn every_answer_says_how_long_it_took() {
     }
     let pause = Duration::from_millis(60);
     let slow = api::Router::new().route("/slow", get(async move || tokio::time::sleep(pause).await));
-    let router = api::middleware::wrap(slow, &t.app);
+    let router = api::http::stack::wrap(slow, &t.app);
     let response = router.oneshot(Request::get("/slow").body(Body::empty()).unwrap()).await.unwrap();
     assert!((pause..pause * 50).contains(&took(response.headers())), "{:?}", response.headers());
 }
@@ -453,7 +453,7 @@ async fn the_trace_of_a_caller_is_carried_on_and_anything_else_is_replaced() {
         let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
         let answer = t.send(request).await.expect(200);
         let told = answer.headers["traceparent"].to_str().unwrap().to_owned();
-        shared::telemetry::trace_of(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
+        shared::platform::telemetry::trace_of(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
     };
     assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
     let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use shared::clock::Clock;
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::support::{content, noon, spots};

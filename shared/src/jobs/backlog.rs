@@ -11,8 +11,8 @@ use super::{
     policy::{MAX_CRASHES, POISON},
 };
 use crate::{
-    db::{Db, at, sql},
-    error::Result,
+    base::error::Result,
+    platform::db::{Db, at, sql},
 };
 
 /// Buries jobs whose workers vanished once too often. Returns their ids.

@@ -9,11 +9,15 @@ use uuid::Uuid;
 use super::{Queue, ledger, schedule::Schedule};
 use crate::{
     app::App,
-    db::{at, sql},
-    entities::job,
-    error::{Error, Result},
-    page::{Page, Paged},
-    time::wire,
+    base::{
+        error::{Error, Result},
+        page::{Page, Paged},
+        time::wire,
+    },
+    platform::{
+        db::{at, sql},
+        entities::job,
+    },
 };
 
 /// A schedule.

@@ -13,9 +13,11 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{at, sql, violates},
-    error::{Error, Result},
-    idempotency::Keep,
+    base::error::{Error, Result},
+    platform::{
+        db::{at, sql, violates},
+        idempotency::Keep,
+    },
 };
 
 /// Who acts: an administrator, or whoever has the command line.

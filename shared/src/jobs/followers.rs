@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::status::{self, Status};
 use crate::{
     app::App,
-    error::{Error, Result},
-    redis::Redis,
+    base::error::{Error, Result},
+    platform::redis::Redis,
 };
 
 /// The ledger is asked this often about the jobs of which nothing was heard for a moment. A running one is heard of every

@@ -10,10 +10,12 @@ use uuid::Uuid;
 pub use super::policy::Close;
 use super::{Job, Queue, new_id, policy::MAX_CRASHES};
 use crate::{
-    db::{Db, at, sql},
-    entities::job,
-    error::Result,
-    telemetry,
+    base::error::Result,
+    platform::{
+        db::{Db, at, sql},
+        entities::job,
+        telemetry,
+    },
 };
 
 /// A job that is about to be written into the ledger.

@@ -24,7 +24,7 @@ pub mod timetable;
 pub use context::{Context, Interruption, Interrupts};
 pub use ledger::{Enqueued, NewJob};
 
-use crate::{app::App, error::Result};
+use crate::{app::App, base::error::Result};
 
 /// A lane of its own, so that a big export never delays a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -16,7 +16,11 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Enqueued, Queue};
-use crate::{app::App, error::Result, metrics, redis::Redis};
+use crate::{
+    app::App,
+    base::error::Result,
+    platform::{metrics, redis::Redis},
+};
 
 /// What travels through Redis.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use super::{
     backlog::{self, Due},
     queue, status,
 };
-use crate::{app::App, error::Result};
+use crate::{app::App, base::error::Result};
 
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_UNDER_LOAD: Duration = Duration::from_millis(50);

@@ -7,9 +7,8 @@ use uuid::Uuid;
 use super::{NewJob, ledger, queue, timetable::Timetable};
 use crate::{
     app::App,
-    db::{Transaction, at, row_lock, sql},
-    error::Result,
-    time::rfc3339,
+    base::{error::Result, time::rfc3339},
+    platform::db::{Transaction, at, row_lock, sql},
 };
 
 /// What runs by itself.

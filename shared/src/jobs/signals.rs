@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Interruption, Interrupts, Queue};
-use crate::{error::Result, redis::Redis};
+use crate::{base::error::Result, platform::redis::Redis};
 
 /// The ears of a worker process, shared by its queues and its running jobs.
 #[derive(Debug, Clone)]

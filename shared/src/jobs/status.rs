@@ -8,7 +8,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ledger, policy::RENEW_EVERY};
-use crate::{app::App, entities::job, error::Result, redis::Redis};
+use crate::{
+    app::App,
+    base::error::Result,
+    platform::{entities::job, redis::Redis},
+};
 
 /// Where a job stands, as its owner sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +196,7 @@ async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
         ("total", status.total.to_string()),
         ("result", status.result.to_string()),
         ("error", status.error.clone().unwrap_or_default()),
-        ("at", crate::time::rfc3339(app.clock.now())),
+        ("at", crate::base::time::rfc3339(app.clock.now())),
     ];
     let message: HashMap<_, _> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let keys = app.redis.keys();

@@ -108,7 +108,7 @@ mod tests {
     use chrono::{Datelike, NaiveDate};
 
     use super::*;
-    use crate::time::rfc3339;
+    use crate::base::time::rfc3339;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()

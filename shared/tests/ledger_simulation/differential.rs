@@ -9,13 +9,15 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
 use shared::{
-    db::{at, sql},
-    entities::job,
     jobs::{
         Context, Done, Job, NewJob, Queue, backlog,
         ledger::{self, Claim},
         machine::{Id, Lease, Ledger, Row, State},
         policy::{self, Close, Ending, LEASE},
+    },
+    platform::{
+        db::{at, sql},
+        entities::job,
     },
 };
 use testkit::TestApp;

@@ -6,11 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
-    accounts,
-    db::{at, sql},
-    exports::cleanup::CleanUpExports,
     jobs::{NewJob, ledger},
-    maintenance::cleanup::CleanUp,
+    operations::cleanup::CleanUp,
+    parking::{accounts, exports::cleanup::CleanUpExports},
+    platform::db::{at, sql},
 };
 use testkit::{Engine, PASSWORD, Processes, TestApp};
 use uuid::Uuid;

@@ -13,9 +13,11 @@ use devstack::{ChaosProxy, MailSink, Mode};
 use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use shared::{
-    bookings::history::{self, Filter},
     jobs::{queue, status},
-    notifications,
+    parking::{
+        bookings::history::{self, Filter},
+        notifications,
+    },
 };
 use testkit::{Driver, Processes, TestApp};
 use uuid::Uuid;

@@ -8,12 +8,12 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 use shared::{
-    entities::job,
     jobs::{
         NewJob, Queue, backlog,
         ledger::{self, Claim, Close},
         policy::{self, Ending, LEASE, MAX_CRASHES, Verdict},
     },
+    platform::entities::job,
 };
 use testkit::TestApp;
 use uuid::Uuid;
@@ -293,7 +293,7 @@ testkit::on_both! {
         let (waiting, running) = (l.add(&Ledger::job()).await, l.add(&Ledger::job()).await);
         let claim = l.claim(running).await.unwrap();
         let pause = "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)";
-        execute(&t, pause, [shared::db::at(l.now)]).await;
+        execute(&t, pause, [shared::platform::db::at(l.now)]).await;
         assert!(l.claim(waiting).await.is_none());
         assert_eq!(l.renew(&claim).await, Some(false), "what runs already may end");
         l.wait(LEASE_MILLIS + 1);

@@ -6,7 +6,7 @@ use devstack::{Behaviour, MailSink};
 use serde_json::json;
 use shared::{
     jobs::{NewJob, queue},
-    notifications,
+    parking::notifications,
 };
 use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use devstack::{Behaviour, MailSink, Process};
 use serde_json::{Value, json};
-use shared::{jobs, notifications};
+use shared::{jobs, parking::notifications};
 use testkit::{Engine, Processes, TestApp};
 
 use crate::support::{
@@ -95,7 +95,7 @@ testkit::on_both! {
         assert_eq!(figures["parkade_job_duration_seconds_count{kind=\"send-welcome\"}"], 4.0 + retried);
 
         // What waits is seen, and what is for later is not.
-        execute(&t, "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)", [shared::db::at(t.app.clock.now())]).await;
+        execute(&t, "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)", [shared::platform::db::at(t.app.clock.now())]).await;
         let later = notifications::welcome(others[0]).unwrap().run_at(t.app.clock.now() + chrono::TimeDelta::hours(1));
         insert(&t, &later).await;
         insert(&t, &notifications::welcome(others[1]).unwrap()).await;

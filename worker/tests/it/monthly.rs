@@ -6,10 +6,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use devstack::MailSink;
 use shared::{
     jobs::Job,
-    notifications::SendMonthlyReport,
-    reports::{
-        monthly::{self, SendMonthlyReports, Totals},
-        user::LotUse,
+    parking::{
+        notifications::SendMonthlyReport,
+        reports::{
+            monthly::{self, SendMonthlyReports, Totals},
+            user::LotUse,
+        },
     },
 };
 use testkit::{Engine, TestApp};
@@ -75,7 +77,7 @@ async fn a_month_is_what_a_count_by_hand_says() {
         let user = history(&t).await;
         let report = monthly::report(&t.app, user, october()).await.unwrap();
         let hours = |hours: i64| hours * 3_600_000_000;
-        let minor = shared::money::Money::from_minor;
+        let minor = shared::base::money::Money::from_minor;
         let this = Totals { bookings: 5, stays: 4, micros: hours(28), spent: minor(3_070) };
         assert_eq!(report.this, this);
         assert_eq!((this.spent_a_stay(), this.micros_a_stay()), (minor(768), hours(7)));

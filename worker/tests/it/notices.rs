@@ -6,17 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use devstack::{Authority, HttpSink, MailSink, mail::Options};
 use serde_json::json;
 use shared::{
-    clock::Clock,
-    config::Config,
-    db::at,
-    http::Rules,
+    base::clock::Clock,
     jobs::{NewJob, ledger, queue},
-    mailer::Mailer,
-    notifications::{
+    parking::notifications::{
         Notice,
         alert::{self, Alert},
         tell_administrators,
     },
+    platform::{config::Config, db::at, http::Rules, mailer::Mailer},
 };
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
@@ -83,7 +80,7 @@ testkit::on_both! {
         for id in tell(&t, "test:1").await {
             reaches(&t, id, "succeeded").await;
         }
-        let of_notice = |mail: &shared::mailer::Mail| mail.subject == "Something has happened";
+        let of_notice = |mail: &shared::platform::mailer::Mail| mail.subject == "Something has happened";
         let mails: Vec<_> = t.mails().into_iter().filter(of_notice).collect();
         assert_eq!(mails.len(), 1);
         assert_eq!(mails[0].to_address, admin.email);
@@ -152,7 +149,7 @@ async fn only_the_allowed_host_at_an_allowed_address_is_called_and_only_encrypte
     let chat = chat_for(&mut t).await;
     let port = chat.addr().port();
     let good = t.app.chat_rules.clone();
-    let public = Rules { reachable: shared::http::address::is_public, ..good.clone() };
+    let public = Rules { reachable: shared::platform::http::address::is_public, ..good.clone() };
     let elsewhere = Rules::public("chat.googleapis.com");
     let distrusting = Rules { trusted: None, ..good.clone() };
     let secret = "key=a-secret-key";
@@ -169,22 +166,22 @@ async fn only_the_allowed_host_at_an_allowed_address_is_called_and_only_encrypte
         (&elsewhere, format!("https://chat.googleapis.com/ {secret}"), "it is no URL"),
         (&distrusting, format!("https://localhost:{port}/?{secret}"), "certificate is not trusted"),
     ] {
-        let post = shared::http::Post {
+        let post = shared::platform::http::Post {
             url: url.clone().into(),
             authorization: None,
-            body: shared::http::Body::Json(json!({})),
+            body: shared::platform::http::Body::Json(json!({})),
         };
-        let refused = shared::http::send(rules, post.clone()).await.unwrap_err().to_string();
+        let refused = shared::platform::http::send(rules, post.clone()).await.unwrap_err().to_string();
         assert!(refused.contains(says) && !refused.contains("secret"), "{url}: {refused}");
         assert!(!format!("{post:?}").contains("secret"));
     }
     assert!(chat.requests().is_empty());
-    let post = shared::http::Post {
+    let post = shared::platform::http::Post {
         url: format!("https://localhost:{port}/").into(),
         authorization: None,
-        body: shared::http::Body::Json(json!({})),
+        body: shared::platform::http::Body::Json(json!({})),
     };
-    assert_eq!(shared::http::send(&good, post).await.unwrap().status, 200);
+    assert_eq!(shared::platform::http::send(&good, post).await.unwrap().status, 200);
 }
 
 /// Twilio's double and an application that sends by it.
@@ -215,7 +212,7 @@ async fn booking(t: &TestApp, name: &str, phone: &str) -> (i64, Uuid) {
         format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-sms' AND unique_key = '{reservation}'");
     assert_eq!(number(t, &text).await, 1);
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-    use shared::entities::job::{Column, Entity};
+    use shared::platform::entities::job::{Column, Entity};
     let job = Entity::find()
         .filter(Column::Kind.eq("send-sms"))
         .filter(Column::UniqueKey.eq(reservation.to_string()))
@@ -326,7 +323,7 @@ async fn dies(t: &TestApp, when: DateTime<Utc>) {
 /// Payloads of the notices so far, oldest first.
 async fn notices(t: &TestApp) -> Vec<String> {
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
-    use shared::entities::job::{Column, Entity};
+    use shared::platform::entities::job::{Column, Entity};
     let found = Entity::find().filter(Column::Kind.eq("send-notice")).order_by_asc(Column::Id);
     found.all(t.app.db.read()).await.unwrap().into_iter().map(|job| job.payload).collect()
 }
@@ -418,7 +415,7 @@ async fn a_disk_that_is_nearly_full_is_told_of_once_by_two_workers() {
         let t = TestApp::start_with(engine, &[("ALERT_DISK_PERCENT", "1")]).await;
         t.admin().await;
         let workers = [t.work(), t.work()];
-        let is_told = |mail: &shared::mailer::Mail| mail.subject == "A disk is nearly full";
+        let is_told = |mail: &shared::platform::mailer::Mail| mail.subject == "A disk is nearly full";
         t.eventually("a mail", || async { t.mails().iter().any(is_told) }).await;
         let mails = t.mails();
         let mail = mails.iter().find(|mail| is_told(mail)).unwrap();

@@ -7,10 +7,10 @@ use std::{
 
 use serde_json::{Value, json};
 use shared::{
-    db::at,
     jobs::{NewJob, board},
-    maintenance::cleanup::CleanUp,
-    notifications,
+    operations::cleanup::CleanUp,
+    parking::notifications,
+    platform::db::at,
 };
 use testkit::{TestApp, binary};
 use uuid::Uuid;

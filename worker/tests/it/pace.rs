@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use devstack::MailSink;
-use shared::{jobs::queue, notifications};
+use shared::{jobs::queue, parking::notifications};
 use testkit::TestApp;
 use uuid::Uuid;
 

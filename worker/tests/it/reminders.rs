@@ -7,14 +7,16 @@ use devstack::{Behaviour, MailSink};
 use sea_orm::{FromQueryResult, JsonValue};
 use serde_json::json;
 use shared::{
-    clock::Clock,
-    db::sql,
+    base::clock::Clock,
     jobs::Job,
-    notifications::{
-        SendReminder, Subscription,
-        mailing::{Mailing, Summarise},
+    parking::{
+        notifications::{
+            SendReminder, Subscription,
+            mailing::{Mailing, Summarise},
+        },
+        reminders::SendReminders,
     },
-    reminders::SendReminders,
+    platform::db::sql,
 };
 use testkit::TestApp;
 
@@ -59,8 +61,8 @@ async fn somebody(
     let now = t.app.clock.now();
     let id = people(t, 1).await[0];
     let text = "UPDATE users SET created_at = $1, last_login_at = $2 WHERE id = $3";
-    let ago = |ago: TimeDelta| shared::db::at(now - ago);
-    let login = login.map_or(shared::db::at(None), ago);
+    let ago = |ago: TimeDelta| shared::platform::db::at(now - ago);
+    let login = login.map_or(shared::platform::db::at(None), ago);
     execute(t, text, [ago(came), login, id.into()]).await;
     if let Some((ago, state)) = booked {
         let lot = number(t, "SELECT MIN(id) AS n FROM lots").await;
@@ -135,7 +137,7 @@ testkit::on_both! {
             let user_id = somebody(&t, old, Some(old), Some((TimeDelta::days(1), "completed"))).await;
             match change {
                 "" => {}
-                "last_login_at = $2" => drop(execute(&t, "UPDATE users SET last_login_at = $2 WHERE id = $1", [user_id.into(), shared::db::at(now)]).await),
+                "last_login_at = $2" => drop(execute(&t, "UPDATE users SET last_login_at = $2 WHERE id = $1", [user_id.into(), shared::platform::db::at(now)]).await),
                 _ => drop(execute(&t, &format!("UPDATE users SET {change} WHERE id = $1"), [user_id.into()]).await),
             }
             let done = SendReminder { user_id, day: day("2026-11-24") }.run(&context(&t)).await.unwrap();
@@ -191,7 +193,7 @@ testkit::on_both! {
         for (user, lot) in [(others[0], full), (others[1], half)] {
             book(&t, Booked { user, lot, state: "active", began: now, ended: None, cost: 0 }).await;
         }
-        execute(&t, "UPDATE lots SET archived_at = $2 WHERE id = $1", [closed.into(), shared::db::at(now)]).await;
+        execute(&t, "UPDATE lots SET archived_at = $2 WHERE id = $1", [closed.into(), shared::platform::db::at(now)]).await;
         SendReminder { user_id: user, day: day("2026-11-24") }.run(&context(&t)).await.unwrap();
         let mail = t.mails().pop().unwrap();
         let places = ["Often\n", "Rare\n", "Empty\n"].map(|name| mail.text.find(name).unwrap_or_else(|| panic!("{name} in {}", mail.text)));
@@ -256,7 +258,7 @@ testkit::on_both! {
         crowd(&t, 7, t.app.clock.now() - TimeDelta::days(30)).await;
         execute(&t, "DELETE FROM jobs", []).await;
         let pause = "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)";
-        execute(&t, pause, [shared::db::at(t.app.clock.now())]).await;
+        execute(&t, pause, [shared::platform::db::at(t.app.clock.now())]).await;
         let workers = [t.work(), t.work()];
         let due = t.app.clock.now();
         let id = enqueue(&t, &SendReminders { due }).await;

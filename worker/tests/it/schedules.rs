@@ -13,16 +13,18 @@ use rand_chacha::{
 };
 use sea_orm::EntityTrait;
 use shared::{
-    clock::Clock,
-    db::at,
-    entities::{cron_tick, job},
+    base::clock::Clock,
     jobs::{
         NewJob,
         schedule::{Proposer, Schedule},
         timetable::Timetable,
     },
-    maintenance::cleanup::CleanUp,
-    schedules,
+    operations::cleanup::CleanUp,
+    parking::schedules,
+    platform::{
+        db::at,
+        entities::{cron_tick, job},
+    },
 };
 use testkit::{Engine, Processes, TestApp};
 

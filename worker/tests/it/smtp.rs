@@ -6,7 +6,7 @@ use devstack::{
     Authority, Encryption, MailSink,
     mail::{Heard, Options},
 };
-use shared::{
+use shared::platform::{
     config::{Config, Sources},
     mailer::{Mail, Mailer, SendError},
 };

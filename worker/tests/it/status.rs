@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use shared::{
     app::App,
-    clock::Clock,
+    base::clock::Clock,
     jobs::{
         NewJob,
         status::{self, State, Status},

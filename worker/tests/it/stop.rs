@@ -6,10 +6,9 @@ use devstack::MailSink;
 use sea_orm::EntityTrait;
 use shared::{
     Error,
-    entities::export,
-    exports::job::ExportCsv,
     jobs::{Context, Job, context::Progress, queue, status},
-    notifications,
+    parking::{exports::job::ExportCsv, notifications},
+    platform::entities::export,
 };
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;

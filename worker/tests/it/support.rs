@@ -16,10 +16,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{
     Error, Result,
-    db::{at, sql},
-    entities::{email_delivery, job},
     jobs::{Context, Done, Job, NewJob, Queue, ledger, queue},
-    mailer::Mailer,
+    platform::{
+        db::{at, sql},
+        entities::{email_delivery, job},
+        mailer::Mailer,
+    },
 };
 use testkit::{Driver, Engine, TestApp};
 use uuid::Uuid;
@@ -269,7 +271,7 @@ pub(crate) async fn request_export(t: &TestApp, driver: &Driver) -> Uuid {
 
 /// Where the file of an export will be.
 pub(crate) fn file_of(t: &TestApp, id: Uuid) -> PathBuf {
-    shared::exports::file::path(&t.app.config.upload_folder, id)
+    shared::parking::exports::file::path(&t.app.config.upload_folder, id)
 }
 
 /// Names of the files that belong to an export, finished or not.

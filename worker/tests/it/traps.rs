@@ -10,14 +10,14 @@ use devstack::{Behaviour, MailSink};
 use futures::{StreamExt, future::join_all, stream};
 use redis::AsyncCommands;
 use shared::{
-    db::at,
     jobs::{
         NewJob, Queue, ledger,
         policy::{self, LEASE, MAX_CRASHES},
         queue,
         status::{self, State},
     },
-    notifications,
+    parking::notifications,
+    platform::db::at,
 };
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;

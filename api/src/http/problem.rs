@@ -1,0 +1,197 @@
+//! The one body of every error: RFC 9457 problem details, with the members that older clients read.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shared::{Error, base::error::FieldError};
+use utoipa::ToSchema;
+
+use crate::http::stack::RequestId;
+
+/// An error on its way to the client. [`finish`] makes the body, where request id and path are known.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<u64>,
+}
+
+/// What a handler returns.
+pub type Answer<T> = Result<T, Problem>;
+
+/// The body of an error (`application/problem+json`).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemBody {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The status.
+    pub status: u16,
+    /// What went wrong, for a person.
+    pub detail: String,
+    /// The path that was called.
+    pub instance: String,
+    /// Stable, in snake case, for a program.
+    pub code: &'static str,
+    /// To be named when asking for help.
+    pub request_id: String,
+    /// The fields at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemField>,
+    /// Seconds to wait before the next try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// The same as `detail`.
+    pub msg: String,
+    /// The same as `detail`.
+    pub message: String,
+}
+
+/// A field at fault.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    /// JSON pointer into the body, or the name of a parameter.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem that the API itself finds.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    /// There is no room for another request now.
+    pub(crate) fn overloaded() -> Self {
+        let detail = "too many requests at once; try again";
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
+    }
+
+    /// For an answer that came without a body, such as those of the router.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("method_not_allowed", "this address does not know the method; see Allow")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than 64 KiB"),
+            StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is too long"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported_media_type", "the body must be application/json")
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => ("range_not_satisfiable", "the file has no such range"),
+            StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "the service cannot answer now; try again"),
+            status if status.is_server_error() => ("internal", "something went wrong on our side"),
+            _ => ("bad_request", "the request cannot be understood"),
+        };
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { retry_after, ..Self::new(status, code, detail) }
+    }
+}
+
+impl From<StatusCode> for Problem {
+    fn from(status: StatusCode) -> Self {
+        Self::of_status(status)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            Error::Conflict { code, .. } => Self::new(StatusCode::CONFLICT, code, detail),
+            Error::Gone(_) => Self::new(StatusCode::GONE, "gone", detail),
+            Error::Invalid(errors) => {
+                Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid", detail) }
+            }
+            Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
+            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            Error::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail),
+            Error::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
+            Error::RateLimited { retry_after } => Self {
+                retry_after: Some(whole_seconds(retry_after).max(1)),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+            },
+            Error::Overloaded => Self::overloaded(),
+            Error::Unavailable(_) => {
+                tracing::error!(error = error.chain(), "a dependency is away");
+                Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Error::Internal(_) | Error::Interrupted | Error::Permanent(_) => {
+                tracing::error!(error = error.chain(), "a request failed");
+                Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+}
+
+/// Rounded up: who comes a moment too early is refused again.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives every error its body, also those that come from the router or from a panic.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let instance = request.uri().path().to_owned();
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    let mut response = next.run(request).await;
+    complete(&mut response, &instance, &request_id.0);
+    response
+}
+
+/// Gives the answer its body if it is an error.
+pub(crate) fn complete(response: &mut Response, instance: &str, request_id: &str) {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return;
+    }
+    let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
+    let body = ProblemBody {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        instance: instance.to_owned(),
+        code: problem.code,
+        request_id: request_id.to_owned(),
+        errors: problem
+            .errors
+            .into_iter()
+            .map(|field| ProblemField { pointer: field.pointer, detail: field.message })
+            .collect(),
+        retry_after: problem.retry_after,
+        msg: problem.detail.clone(),
+        message: problem.detail.clone(),
+        detail: problem.detail,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.remove(header::CONTENT_LENGTH);
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    *response.body_mut() = serde_json::to_vec(&body).map_or_else(|_| Body::empty(), Body::from);
+}

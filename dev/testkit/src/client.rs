@@ -1,0 +1,161 @@
+//! A client as the tests need it: calls by path, answers as JSON, and people who are logged in.
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use shared::parking::accounts;
+
+use crate::{PASSWORD, TestApp};
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON, null when it is none.
+    pub body: Value,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl Answer {
+    /// Fails the test unless the status is this one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// Fails the test unless it is a problem with this status and code, and well formed.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        for member in ["type", "title", "detail", "instance", "request_id", "msg", "message"] {
+            assert!(self.body[member].is_string(), "{member} in {}", self.text);
+        }
+        assert_eq!(self.body["msg"], self.body["detail"]);
+    }
+}
+
+/// Somebody with an account and a token.
+#[derive(Debug, Clone)]
+pub struct Driver {
+    /// Their id.
+    pub id: i64,
+    /// Their token.
+    pub token: String,
+    /// Their mail address.
+    pub email: String,
+}
+
+impl TestApp {
+    /// The address of the API under `/api`, or of anything by a full path that begins with `//`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        match path.strip_prefix("//") {
+            Some(path) => format!("http://{}/{path}", self.address),
+            None => format!("http://{}/api{path}", self.address),
+        }
+    }
+
+    /// A request to be completed.
+    pub fn request(&self, method: Method, path: &str, who: Option<&Driver>) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, self.url(path));
+        match who {
+            Some(driver) => request.bearer_auth(&driver.token),
+            None => request,
+        }
+    }
+
+    /// Sends it.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str, who: Option<&Driver>) -> Answer {
+        self.send(self.request(Method::GET, path, who)).await
+    }
+
+    /// POST with a JSON body.
+    pub async fn post(&self, path: &str, who: Option<&Driver>, body: Value) -> Answer {
+        let request = self.request(Method::POST, path, who).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
+    /// PUT with a JSON body.
+    pub async fn put(&self, path: &str, who: Option<&Driver>, body: Value) -> Answer {
+        let request = self.request(Method::PUT, path, who).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str, who: Option<&Driver>) -> Answer {
+        self.send(self.request(Method::DELETE, path, who)).await
+    }
+
+    /// Registers a driver over HTTP; the mail address is `name@example.com`.
+    pub async fn driver(&self, name: &str) -> Driver {
+        let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
+        let body = json!({ "username": name, "email": email, "password": PASSWORD });
+        let answer = self.post("/auth/register", None, body).await.expect(201);
+        self.logged_in(&answer, email)
+    }
+
+    /// An administrator, logged in over HTTP.
+    pub async fn admin(&self) -> Driver {
+        let email = "admin@example.com".to_owned();
+        if accounts::by_email(&self.app, &email).await.expect("the database").is_none() {
+            accounts::create_admin(&self.app, "admin", &email, PASSWORD).await.expect("an administrator");
+        }
+        self.log_in(&email).await
+    }
+
+    /// Logs somebody in over HTTP.
+    pub async fn log_in(&self, email: &str) -> Driver {
+        let answer =
+            self.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
+        self.logged_in(&answer, email.to_owned())
+    }
+
+    fn logged_in(&self, answer: &Answer, email: String) -> Driver {
+        Driver {
+            id: answer.body["user"]["id"].as_i64().expect("an id"),
+            token: answer.body["token"].as_str().expect("a token").to_owned(),
+            email,
+        }
+    }
+
+    /// Opens a lot with so many spots at 25.50 an hour. Returns its id.
+    pub async fn lot(&self, slots: i64) -> i64 {
+        let lot = shared::parking::lots::NewLot {
+            location_name: "Main Street".into(),
+            price: shared::base::money::Money::from_minor(2550),
+            address: "1, Main Street".into(),
+            pincode: "400001".into(),
+            number_of_slots: slots,
+        };
+        shared::parking::lots::create(&self.app, lot, shared::platform::idempotency::Keep::none())
+            .await
+            .expect("a lot")
+            .id
+    }
+
+    /// Books a spot. Returns the reservation's id.
+    pub async fn book(&self, driver: &Driver, lot: i64) -> i64 {
+        let answer =
+            self.post("/booking/book-spot", Some(driver), json!({ "lot_id": lot })).await.expect(201);
+        answer.body["reservation"]["id"].as_i64().expect("an id")
+    }
+
+    /// Releases it.
+    pub async fn release(&self, driver: &Driver, reservation: i64) -> Answer {
+        self.post("/booking/release-spot", Some(driver), json!({ "reservation_id": reservation })).await
+    }
+}

@@ -1,0 +1,259 @@
+//! The application under test: real servers shared by a test binary, a database and a Redis prefix for each test.
+//!
+//! ```ignore
+//! testkit::on_both! {
+//!     async fn a_lot_has_all_its_spots(t: TestApp) {
+//!         let lot = t.lot(3).await;
+//!         assert_eq!(t.get("/parking-lots", None).await.body["lots"][0]["id"], lot);
+//!     }
+//! }
+//! ```
+
+#![expect(clippy::expect_used, reason = "this is test code")]
+
+mod client;
+mod events;
+mod leaks;
+mod processes;
+mod servers;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+pub use client::{Answer, Driver};
+pub use events::{Event, Events};
+pub use processes::{Processes, binary};
+pub use servers::{Engine, postgres, redis};
+use shared::{
+    app::App,
+    base::clock::Clock,
+    operations::integrity,
+    platform::{
+        config::{Config, Sources},
+        mailer::Mailer,
+        rate_limit::Action,
+    },
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use worker::{Worker, registry::Registry};
+
+/// Defines tests that run on SQLite and on PostgreSQL.
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            #[allow(unused_imports, clippy::allow_attributes)]
+            use super::*;
+
+            async fn run($t: $crate::TestApp) $body
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                run($crate::TestApp::start($crate::Engine::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                run($crate::TestApp::start($crate::Engine::Postgres).await).await;
+            }
+        }
+    )+};
+}
+
+/// The key of every test's tokens.
+pub const JWT_SECRET: &str = "a key for tests that is long enough: 32 bytes";
+
+/// The password of everybody in tests.
+pub const PASSWORD: &str = "Correct-horse-1";
+
+/// An application with its router on a free port, and mails in memory. Everything is gone when dropped.
+pub struct TestApp {
+    /// The application.
+    pub app: App,
+    /// On which database.
+    pub engine: Engine,
+    address: SocketAddr,
+    http: reqwest::Client,
+    settings: Vec<(String, String)>,
+    folder: Arc<TempDir>,
+    stop: CancellationToken,
+}
+
+impl TestApp {
+    /// Starts on an empty, migrated database.
+    pub async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, &[]).await
+    }
+
+    /// Starts with some settings changed.
+    pub async fn start_with(engine: Engine, changed: &[(&str, &str)]) -> Self {
+        leaks::watch();
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let settings = settings(engine, &folder, changed).await;
+        let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
+        let mut app = App::start(config).await.expect("the application starts");
+        app.mailer = Mailer::memory();
+        Self::serve(app, engine, settings, folder).await
+    }
+
+    async fn serve(app: App, engine: Engine, settings: Vec<(String, String)>, folder: Arc<TempDir>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = api::router(app.clone());
+        tokio::spawn(async move {
+            api::serve_until(listener, router, std::future::pending()).await.expect("the API serves")
+        });
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+        Self { app, engine, address, http, settings, folder, stop: CancellationToken::new() }
+    }
+
+    /// The same application by another clock: a second API process in this one.
+    pub async fn at(&self, clock: Clock) -> Self {
+        self.with(|app| app.clock = clock).await
+    }
+
+    /// The same application with something else changed.
+    pub async fn with(&self, change: impl FnOnce(&mut App)) -> Self {
+        let mut app = self.app.clone();
+        change(&mut app);
+        Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
+    }
+
+    /// A second API process on the same database, files and Redis that shares no memory with this one, with some
+    /// settings changed. Clock and mails are the same.
+    pub async fn second_process(&self, changed: &[(&str, &str)]) -> Self {
+        let mut settings = self.settings.clone();
+        change(&mut settings, changed);
+        let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
+        let mut app = App::start(config).await.expect("the application starts");
+        app.clock = self.app.clock.clone();
+        app.mailer = self.app.mailer.clone();
+        Self::serve(app, self.engine, settings, self.folder.clone()).await
+    }
+
+    /// Runs a worker beside the API until the returned guard is dropped.
+    pub fn work(&self) -> Working {
+        self.work_with(Registry::default())
+    }
+
+    /// The same with more kinds of jobs.
+    pub fn work_with(&self, registry: Registry) -> Working {
+        let stop = self.stop.child_token();
+        let worker = Worker::new(self.app.clone(), registry);
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move { worker.run(stopped).await });
+        Working { stop, task }
+    }
+
+    /// The settings, for processes that are to share database, Redis and files with this application.
+    #[must_use]
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// Where this test keeps its files.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Mails that were sent.
+    #[must_use]
+    pub fn mails(&self) -> Vec<shared::platform::mailer::Mail> {
+        match &self.app.mailer {
+            Mailer::Memory(outbox) => outbox.lock().expect("nobody panicked").sent.clone(),
+            _ => panic!("the mailer of tests is in memory"),
+        }
+    }
+
+    /// Fails the test unless the data keeps every rule of `shared::operations::integrity`.
+    pub async fn is_sound(&self) {
+        let checks = integrity::check(&self.app).await.expect("the data can be checked");
+        let broken: Vec<_> = checks.iter().filter(|check| !check.offenders.is_empty()).collect();
+        assert!(broken.is_empty(), "the data is not sound: {broken:#?}");
+    }
+
+    /// Waits until `done` says so, and fails the test after 20 s.
+    pub async fn eventually<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
+        eventually(what, &mut done).await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.folder) == 1 {
+            self.stop.cancel();
+            if !std::thread::panicking() {
+                leaks::check(self.folder());
+            }
+        }
+    }
+}
+
+/// A worker that runs beside a test.
+pub struct Working {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Working {
+    /// Stops it as SIGTERM would, and waits for its end.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.expect("the worker ends well");
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.task.abort();
+    }
+}
+
+/// Waits until `done` says so, and panics after 20 s.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+    let waiting = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "not within 20 s: {what}");
+}
+
+async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) -> Vec<(String, String)> {
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
+    let database = match engine {
+        Engine::Sqlite => format!("sqlite://{}?mode=rwc", path("parkade.db")),
+        Engine::Postgres => servers::fresh_database().await,
+    };
+    let mut settings = vec![
+        ("APP_ENV".to_owned(), "testing".to_owned()),
+        ("DATABASE_URL".to_owned(), database),
+        ("DATABASE_CONNECTIONS".to_owned(), "8".to_owned()),
+        ("REDIS_PORT".to_owned(), redis().await.port().to_string()),
+        ("REDIS_PREFIX".to_owned(), prefix),
+        ("JWT_SECRET_KEY".to_owned(), JWT_SECRET.to_owned()),
+        ("UPLOAD_FOLDER".to_owned(), path("files")),
+        ("MAIL_FOLDER".to_owned(), path("mails")),
+        // Tests send hundreds at once and want to see each answered.
+        ("MAX_REQUESTS".to_owned(), "0".to_owned()),
+        // What processes log is looked through when the test ends.
+        ("LOG_LEVEL".to_owned(), "trace".to_owned()),
+        // The machine's own disk is not what a test is about.
+        ("ALERT_DISK_PERCENT".to_owned(), "100".to_owned()),
+    ];
+    settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "1000000/60".to_owned())));
+    change(&mut settings, changed);
+    settings
+}
+
+fn change(settings: &mut Vec<(String, String)>, changed: &[(&str, &str)]) {
+    for (name, value) in changed {
+        settings.retain(|(known, _)| known != name);
+        settings.push(((*name).to_owned(), (*value).to_owned()));
+    }
+}

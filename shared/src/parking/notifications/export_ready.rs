@@ -1,0 +1,84 @@
+//! The mail that an export can be had, with the file when it is small.
+
+use std::{path::Path, time::Duration};
+
+use chrono::{DateTime, Utc};
+use minijinja::context;
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    delivery::{Letter, deliver},
+    shown,
+};
+use crate::{
+    base::error::{Error, Result},
+    jobs::{Context, Done, Job, Queue},
+    platform::{db::sql, mailer::Attachment},
+};
+
+/// A larger file is not attached.
+const MAX_ATTACHED_BYTES: u64 = 1024 * 1024;
+
+/// Tells a user that the export they asked for is ready.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendExportReady {
+    /// Which export.
+    pub export_id: Uuid,
+}
+
+#[derive(FromQueryResult)]
+struct Export {
+    user_id: i64,
+    file_name: Option<String>,
+    row_count: Option<i64>,
+    expires_at: DateTime<Utc>,
+    removed_at: Option<DateTime<Utc>>,
+}
+
+const EXPORT: &str = "SELECT user_id, file_name, row_count, expires_at, removed_at FROM exports
+    WHERE id = $1 AND ready_at IS NOT NULL AND expires_at IS NOT NULL";
+
+impl Job for SendExportReady {
+    const NAME: &'static str = "send-export-ready";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let (db, config) = (context.app.db.read(), &context.app.config);
+        let export = Export::find_by_statement(sql(db, EXPORT, [self.export_id.into()])).one(db).await?;
+        let export = export.ok_or(Error::NotFound("finished export"))?;
+        if export.removed_at.is_some() || export.expires_at <= context.app.clock.now() {
+            return Ok(Done::with(json!({ "skipped": "the export has expired" })));
+        }
+        let file_name = export.file_name.unwrap_or_else(|| format!("{}.csv", self.export_id));
+        let attachment = small_file(&config.upload_folder.join(format!("{}.csv", self.export_id))).await;
+        let letter = Letter {
+            key: format!("export-ready:{}", self.export_id),
+            kind: "export_ready",
+            user_id: export.user_id,
+            values: context! {
+                id => self.export_id.to_string(),
+                file_name => &file_name,
+                rows => export.row_count.unwrap_or(0),
+                expires => shown(export.expires_at, config.zone),
+                attached => attachment.is_some(),
+            },
+            attachment: attachment.map(|bytes| Attachment {
+                file_name,
+                content_type: "text/csv; charset=utf-8",
+                bytes,
+            }),
+            ..Letter::default()
+        };
+        deliver(context, letter).await
+    }
+}
+
+/// The file, if it is there and small. Without it the mail still has the link.
+async fn small_file(path: &Path) -> Option<Vec<u8>> {
+    let size = tokio::fs::metadata(path).await.ok()?.len();
+    if size > MAX_ATTACHED_BYTES { None } else { tokio::fs::read(path).await.ok() }
+}

@@ -1,0 +1,86 @@
+//! The mail that a stay is paid for.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use minijinja::context;
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    delivery::{IfUnknown, Letter, deliver},
+    shown,
+};
+use crate::{
+    base::{
+        error::{Error, Result},
+        money::Money,
+    },
+    jobs::{Context, Done, Job, Queue},
+    parking::bookings::billing,
+    platform::db::sql,
+};
+
+/// Sends the receipt of a stay to its user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendReceipt {
+    /// Which booking.
+    pub reservation_id: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Stay {
+    user_id: i64,
+    starts_at: DateTime<Utc>,
+    arrived_at: Option<DateTime<Utc>>,
+    left_at: DateTime<Utc>,
+    hourly_rate_minor: i64,
+    cost_minor: i64,
+    transaction_id: Option<String>,
+    payment_method: Option<String>,
+    location_name: String,
+    address: String,
+    pincode: String,
+    number: i64,
+}
+
+const STAY: &str =
+    "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor,
+        r.transaction_id, r.payment_method, l.location_name, l.address, l.pincode, s.number
+    FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+    WHERE r.id = $1 AND r.state = 'completed'";
+
+impl Job for SendReceipt {
+    const NAME: &'static str = "send-receipt";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let (db, config) = (context.app.db.read(), &context.app.config);
+        let stay = Stay::find_by_statement(sql(db, STAY, [self.reservation_id.into()])).one(db).await?;
+        let stay = stay.ok_or(Error::NotFound("completed reservation"))?;
+        let arrived = stay.arrived_at.unwrap_or(stay.starts_at);
+        let letter = Letter {
+            key: format!("receipt:{}", self.reservation_id),
+            kind: "receipt",
+            user_id: stay.user_id,
+            values: context! {
+                reservation_id => self.reservation_id,
+                lot => stay.location_name,
+                address => format!("{}, {}", stay.address, stay.pincode),
+                spot => stay.number,
+                arrived => shown(arrived, config.zone),
+                left => shown(stay.left_at, config.zone),
+                hours => billing::charged_hours(arrived, stay.left_at),
+                currency => &config.currency,
+                rate => Money::from_minor(stay.hourly_rate_minor).to_string(),
+                total => Money::from_minor(stay.cost_minor).to_string(),
+                payment_method => stay.payment_method,
+                transaction_id => stay.transaction_id,
+            },
+            if_unknown: IfUnknown::Hold,
+            ..Letter::default()
+        };
+        deliver(context, letter).await
+    }
+}

@@ -1,0 +1,178 @@
+//! Monthly reports: a mail to every driver about the calendar month before.
+//!
+//! Hours and money are those of stays that ended in the month; bookings are those that began in it.
+
+pub mod charts;
+pub mod job;
+
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+pub use job::SendMonthlyReports;
+
+use super::{
+    MONTHS,
+    calendar::{self, Period},
+    user::{self, LotUse, MonthFigures},
+};
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        money::Money,
+    },
+    parking::notifications::mailing::Audience,
+};
+
+/// Every driver.
+#[must_use]
+pub fn audience() -> Audience {
+    Audience { condition: "1 = 1", values: Vec::new() }
+}
+
+/// The first day of the month before the one in which an instant lies.
+#[must_use]
+pub fn month_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    let day = instant.with_timezone(&zone).date_naive();
+    let this = day.with_day(1).unwrap_or(day);
+    this.checked_sub_months(Months::new(1)).unwrap_or(this)
+}
+
+/// What a driver's month came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which month.
+    pub month: Period,
+    /// Its sums.
+    pub this: Totals,
+    /// Those of the month before it.
+    pub before: Totals,
+    /// Where they were, the lots with the most bookings first.
+    pub lots: Vec<LotUse>,
+    /// Each of its days.
+    pub days: Vec<MonthFigures>,
+    /// It and the eleven before it.
+    pub months: Vec<MonthFigures>,
+}
+
+/// The sums of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Reservations that began in it.
+    pub bookings: i64,
+    /// Stays that ended in it.
+    pub stays: i64,
+    /// How long those were, in microseconds.
+    pub micros: i64,
+    /// What was paid for them.
+    pub spent: Money,
+}
+
+impl Totals {
+    fn of(lots: &[LotUse]) -> Self {
+        Self {
+            bookings: lots.iter().map(|lot| lot.bookings).sum(),
+            stays: lots.iter().map(|lot| lot.stays).sum(),
+            micros: lots.iter().map(|lot| lot.micros).sum(),
+            spent: Money::from_minor(lots.iter().map(|lot| lot.spent).sum()),
+        }
+    }
+
+    /// What a stay cost on average, to the nearest minor unit.
+    #[must_use]
+    pub fn spent_a_stay(&self) -> Money {
+        let stays = self.stays.max(1);
+        Money::from_minor((self.spent.minor() + stays / 2) / stays)
+    }
+
+    /// How long a stay was on average, in microseconds.
+    #[must_use]
+    pub fn micros_a_stay(&self) -> i64 {
+        self.micros / self.stays.max(1)
+    }
+}
+
+/// The report of a driver on the month that begins with `first`, a first day.
+///
+/// # Errors
+/// Those of the database; [`Error::Permanent`] for a month out of time.
+pub async fn report(app: &App, user_id: i64, first: NaiveDate) -> Result<Report> {
+    let (db, zone) = (app.db.read(), app.config.zone);
+    let (months, days) = periods(first, zone)?;
+    let [.., previous, month] = months.as_slice() else { return Err(out_of_time()) };
+    let (lots, lots_before, (_, days), (_, months)) = tokio::try_join!(
+        user::by_lot(db, user_id, month.begins..month.ends),
+        user::by_lot(db, user_id, previous.begins..previous.ends),
+        user::by_month(db, user_id, &days),
+        user::by_month(db, user_id, &months),
+    )?;
+    let (this, before) = (Totals::of(&lots), Totals::of(&lots_before));
+    Ok(Report { month: *month, this, before, lots, days, months })
+}
+
+/// The months that end with this one, and its days.
+fn periods(first: NaiveDate, zone: Tz) -> Result<(Vec<Period>, Vec<Period>)> {
+    let next = first.checked_add_months(Months::new(1)).ok_or_else(out_of_time)?;
+    let last = next.pred_opt().ok_or_else(out_of_time)?;
+    // An instant in the middle of the last day, whatever the clocks do on it.
+    let noon = NaiveTime::MIN + TimeDelta::hours(12);
+    let offset = calendar::offsets(last.and_time(noon).and_utc(), last.and_time(noon).and_utc(), zone);
+    let instant = last.and_time(noon).and_utc() - offset.first().map_or(TimeDelta::zero(), |one| one.offset);
+    Ok((calendar::months(instant, zone, MONTHS), calendar::days(instant, zone, last.day())))
+}
+
+fn out_of_time() -> Error {
+    Error::Permanent("there is no such month".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::{America::Sao_Paulo, Asia::Kolkata, Europe::Berlin, Pacific::Apia};
+
+    use super::*;
+
+    #[test]
+    fn the_month_before_is_that_of_the_local_calendar() {
+        for (instant, zone, expected) in [
+            ("2026-11-01T03:30:00Z", Kolkata, "2026-10-01"),
+            ("2026-10-31T18:30:00Z", Kolkata, "2026-10-01"),
+            ("2026-10-31T18:29:59Z", Kolkata, "2026-09-01"),
+            ("2027-01-01T08:00:00Z", Berlin, "2026-12-01"),
+            ("2026-12-31T23:30:00Z", Berlin, "2026-12-01"),
+        ] {
+            let month = month_before(instant.parse().unwrap(), zone);
+            assert_eq!(month.to_string(), expected, "{instant} in {zone}");
+        }
+    }
+
+    #[test]
+    fn a_month_has_all_its_days_and_ends_where_the_next_begins() {
+        for (first, zone, days, hours) in [
+            ("2026-10-01", Kolkata, 31, 31 * 24),
+            ("2026-03-01", Berlin, 31, 31 * 24 - 1),
+            ("2026-10-01", Berlin, 31, 31 * 24 + 1),
+            ("2028-02-01", Berlin, 29, 29 * 24),
+            ("2018-11-01", Sao_Paulo, 30, 30 * 24 - 1),
+            ("2011-12-01", Apia, 31, 30 * 24),
+        ] {
+            let (months, dates) = periods(first.parse().unwrap(), zone).unwrap();
+            let (month, previous) = (months[11], months[10]);
+            assert_eq!((month.date.to_string().as_str(), months.len()), (first, 12));
+            assert_eq!(previous.ends, month.begins);
+            assert_eq!((dates.len(), dates[0].date.to_string().as_str()), (days, first));
+            assert_eq!(
+                (dates[0].begins, dates[days - 1].ends),
+                (month.begins, month.ends),
+                "{first} in {zone}"
+            );
+            assert_eq!((month.ends - month.begins).num_hours(), hours, "{first} in {zone}");
+        }
+    }
+
+    #[test]
+    fn averages_are_those_of_stays_and_nothing_divided_is_nothing() {
+        let totals = Totals { bookings: 4, stays: 3, micros: 9_000_000, spent: Money::from_minor(1_000) };
+        assert_eq!((totals.spent_a_stay().minor(), totals.micros_a_stay()), (333, 3_000_000));
+        assert_eq!((Totals::default().spent_a_stay().minor(), Totals::default().micros_a_stay()), (0, 0));
+    }
+}

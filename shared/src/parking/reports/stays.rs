@@ -1,0 +1,143 @@
+//! The rows behind the figures: a driver's history, and everybody's for administrators.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{FromQueryResult, Value};
+
+use super::COUNTED;
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        money::Money,
+        page::{Moment, Page, Paged},
+    },
+    parking::bookings::{billing, state::State},
+    platform::db::{at, sql},
+};
+
+/// A reservation with whom and where, as they are called today.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stay {
+    /// The reservation.
+    pub id: i64,
+    /// Whose.
+    pub user_name: String,
+    /// Their mail address.
+    pub user_email: String,
+    /// Their plate.
+    pub vehicle_number: Option<String>,
+    /// Where.
+    pub lot_name: String,
+    /// The spot.
+    pub spot_id: i64,
+    /// Where it stands.
+    pub state: State,
+    /// Arrival, or the begin of the window.
+    pub parking_time: DateTime<Utc>,
+    /// Departure, or the end of a window that is still to come.
+    pub leaving_time: Option<DateTime<Utc>>,
+    /// The bill.
+    pub cost: Money,
+    /// Of the payment.
+    pub transaction_id: Option<String>,
+    /// Of the payment.
+    pub payment_method: Option<String>,
+}
+
+impl Stay {
+    /// From begin to end, with two decimal places.
+    #[must_use]
+    pub fn hours(&self) -> Option<f64> {
+        self.leaving_time.map(|left| billing::hours(self.parking_time, left))
+    }
+
+    /// Its place in a history.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        Moment { at: self.parking_time, id: self.id }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    username: String,
+    email: String,
+    vehicle_number: Option<String>,
+    location_name: String,
+    spot_id: i64,
+    state: String,
+    parking_time: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    left_at: Option<DateTime<Utc>>,
+    cost_minor: i64,
+    transaction_id: Option<String>,
+    payment_method: Option<String>,
+}
+
+impl TryFrom<Row> for Stay {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state: State = row.state.parse()?;
+        Ok(Self {
+            id: row.id,
+            user_name: row.username,
+            user_email: row.email,
+            vehicle_number: row.vehicle_number,
+            lot_name: row.location_name,
+            spot_id: row.spot_id,
+            state,
+            parking_time: row.parking_time,
+            leaving_time: row.left_at.or(row.ends_at.filter(|_| state != State::Active)),
+            cost: Money::from_minor(row.cost_minor),
+            transaction_id: row.transaction_id,
+            payment_method: row.payment_method,
+        })
+    }
+}
+
+/// A driver's reservations that count, the latest begin first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn history(app: &App, user_id: i64, page: &Page<Moment>) -> Result<Paged<Stay>> {
+    let (condition, order) = ("r.user_id = $2", "r.parking_time DESC, r.id DESC");
+    match page.after {
+        None => select(app, page, condition, order, vec![user_id.into()]).await,
+        Some(Moment { at: after, id }) => {
+            let condition = format!("{condition} AND (r.parking_time, r.id) < ($3, $4)");
+            select(app, page, &condition, order, vec![user_id.into(), at(after), id.into()]).await
+        }
+    }
+}
+
+/// Everybody's reservations that count, by id; nobody and nothing is left out because it is gone.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_everybody(app: &App, page: &Page) -> Result<Paged<Stay>> {
+    select(app, page, "r.id > $2", "r.id", vec![page.after.unwrap_or(0).into()]).await
+}
+
+/// The rows are chosen before they are joined, so that only those of the page are.
+async fn select<C>(
+    app: &App,
+    page: &Page<C>,
+    condition: &str,
+    order: &str,
+    values: Vec<Value>,
+) -> Result<Paged<Stay>> {
+    let db = app.db.read();
+    let text = format!(
+        "SELECT r.id, u.username, u.email, u.vehicle_number, l.location_name, r.spot_id, r.state, r.parking_time,
+                r.ends_at, r.left_at, r.cost_minor, r.transaction_id, r.payment_method
+         FROM (SELECT * FROM reservations r WHERE {condition} AND {COUNTED} ORDER BY {order} LIMIT $1) AS r
+         JOIN users u ON u.id = r.user_id JOIN lots l ON l.id = r.lot_id
+         ORDER BY {order}"
+    );
+    let values = std::iter::once(page.rows().into()).chain(values);
+    let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
+    let stays = rows.into_iter().map(Stay::try_from).collect::<Result<_>>()?;
+    Ok(page.cut(stays))
+}

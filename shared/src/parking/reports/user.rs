@@ -1,0 +1,243 @@
+//! A driver's report. Five statements, however long the history is.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use super::{
+    Bound, COUNTED, MONTHS,
+    calendar::{self, Offsets, Period},
+};
+use crate::{
+    app::App,
+    base::{error::Result, money::Money},
+    platform::db::{Guarded, at, micros, sql},
+};
+
+const HOUR: i64 = 3_600_000_000;
+/// 1970 began on a Thursday.
+const HOURS_FROM_MONDAY: i64 = 3 * 24;
+/// Lots that are named.
+const FAVOURITES: i64 = 5;
+
+/// What a driver's reservations add up to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// All that count.
+    pub bookings: i64,
+    /// Of these, sessions that run: none or one.
+    pub active: i64,
+    /// Of these, sessions that have ended.
+    pub completed: i64,
+    /// On ended sessions.
+    pub spent: Money,
+    /// How long ended sessions were, in microseconds.
+    pub parked_micros: i64,
+    /// Names of lots and how often, the most frequent first.
+    pub favourites: Vec<(String, i64)>,
+    /// The last twelve, the oldest first.
+    pub months: Vec<MonthFigures>,
+    /// How many began on each weekday, from Monday.
+    pub weekdays: [i64; 7],
+    /// How many began in each hour of the day, from midnight.
+    pub hours: [i64; 24],
+    /// How many ended sessions took less than 1, 2, 4, 6, 8 hours, and how many took longer.
+    pub durations: [i64; 6],
+}
+
+/// A month of a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MonthFigures {
+    /// Which.
+    pub month: Period,
+    /// Reservations that began in it.
+    pub bookings: i64,
+    /// What was paid in it.
+    pub spent: Money,
+}
+
+/// The report as of now.
+///
+/// # Errors
+/// Those of the database.
+pub async fn report(app: &App, user_id: i64) -> Result<Report> {
+    let (now, zone, db) = (app.clock.now(), app.config.zone, app.db.read());
+    let Some((first, last)) = first_and_last(db, user_id).await? else {
+        return Ok(Report::default());
+    };
+    let months = calendar::months(now, zone, MONTHS);
+    let offsets = calendar::offsets(first, last, zone);
+    let (usage, stays, (active, months), favourites) = tokio::try_join!(
+        usage(db, user_id, &offsets),
+        stays(db, user_id),
+        by_month(db, user_id, &months),
+        favourites(db, user_id),
+    )?;
+    let mut report = Report { active, months, favourites, ..Report::default() };
+    for Usage { hour_of_week, n } in usage {
+        let hour = usize::try_from(hour_of_week).unwrap_or(0);
+        report.bookings += n;
+        report.weekdays[hour / 24 % 7] += n;
+        report.hours[hour % 24] += n;
+    }
+    for Stays { hours, n, spent, micros } in stays {
+        report.completed += n;
+        report.spent = Money::from_minor(report.spent.minor() + spent);
+        report.parked_micros += micros;
+        report.durations[bucket(hours)] += n;
+    }
+    Ok(report)
+}
+
+/// Which of [`Report::durations`] a stay of so many whole hours belongs to.
+const fn bucket(hours: i64) -> usize {
+    match hours {
+        ..1 => 0,
+        1 => 1,
+        2..4 => 2,
+        4..6 => 3,
+        6..8 => 4,
+        8.. => 5,
+    }
+}
+
+/// Of all reservations, those that do not count as well.
+async fn first_and_last(db: &Guarded, user_id: i64) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
+    let one = |order| {
+        format!(
+            "(SELECT parking_time FROM reservations WHERE user_id = $1 ORDER BY parking_time {order} LIMIT 1)"
+        )
+    };
+    let text = format!("SELECT {} AS first, {} AS last", one("ASC"), one("DESC"));
+    let Some(row) = db.query_one_raw(sql(db, &text, [user_id.into()])).await? else { return Ok(None) };
+    let (first, last): (Option<_>, Option<_>) = (row.try_get("", "first")?, row.try_get("", "last")?);
+    Ok(first.zip(last))
+}
+
+#[derive(FromQueryResult)]
+struct Usage {
+    hour_of_week: i64,
+    n: i64,
+}
+
+/// How many began in each hour of the local week, from Monday.
+async fn usage(db: &Guarded, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
+    let mut bound = Bound::default();
+    let user = bound.value(user_id);
+    let micros_of = |one: &Offsets| one.offset.num_microseconds().unwrap_or(0);
+    let last = offsets.last().map_or(0, micros_of);
+    let cases: String = (offsets.windows(2))
+        .map(|two| format!(" WHEN parking_time < {} THEN {}", bound.instant(two[1].from), micros_of(&two[0])))
+        .collect();
+    let offset = if cases.is_empty() { last.to_string() } else { format!("CASE{cases} ELSE {last} END") };
+    let local = format!("{} + {offset}", micros(db, "parking_time"));
+    let text = format!(
+        "SELECT CAST((({local}) / {HOUR} + {HOURS_FROM_MONDAY}) % (7 * 24) AS BIGINT) AS hour_of_week, COUNT(*) AS n
+         FROM reservations WHERE user_id = {user} AND {COUNTED} GROUP BY 1"
+    );
+    Ok(Usage::find_by_statement(sql(db, &text, bound.values)).all(db).await?)
+}
+
+#[derive(FromQueryResult)]
+struct Stays {
+    hours: i64,
+    n: i64,
+    spent: i64,
+    micros: i64,
+}
+
+/// Ended sessions by whole hours.
+async fn stays(db: &Guarded, user_id: i64) -> Result<Vec<Stays>> {
+    let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
+    let text = format!(
+        "SELECT CAST({stay} / {HOUR} AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
+                CAST(SUM({stay}) AS BIGINT) AS micros
+         FROM reservations WHERE user_id = $1 AND state = 'completed' GROUP BY 1"
+    );
+    Ok(Stays::find_by_statement(sql(db, &text, [user_id.into()])).all(db).await?)
+}
+
+/// How many sessions run, and what each month had: one row.
+pub(super) async fn by_month(
+    db: &Guarded,
+    user_id: i64,
+    months: &[Period],
+) -> Result<(i64, Vec<MonthFigures>)> {
+    let mut bound = Bound::default();
+    let user = bound.value(user_id);
+    let columns: String = months
+        .iter()
+        .map(|month| {
+            let (begins, ends) = (bound.instant(month.begins), bound.instant(month.ends));
+            format!(
+                ", COUNT(*) FILTER (WHERE parking_time >= {begins} AND parking_time < {ends}),
+                 CAST(COALESCE(SUM(cost_minor) FILTER (WHERE left_at >= {begins} AND left_at < {ends}), 0) AS BIGINT)"
+            )
+        })
+        .collect();
+    let text = format!(
+        "SELECT COUNT(*) FILTER (WHERE state = 'active'){columns}
+         FROM reservations WHERE user_id = {user} AND {COUNTED}"
+    );
+    let Some(row) = db.query_one_raw(sql(db, &text, bound.values)).await? else { return Ok((0, Vec::new())) };
+    let months = months.iter().enumerate().map(|(i, month)| {
+        let spent = Money::from_minor(row.try_get_by_index(2 * i + 2)?);
+        Ok(MonthFigures { month: *month, bookings: row.try_get_by_index(2 * i + 1)?, spent })
+    });
+    Ok((row.try_get_by_index(0)?, months.collect::<Result<_>>()?))
+}
+
+/// What a driver did at a lot in some span of time.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct LotUse {
+    /// The lot.
+    pub lot_id: i64,
+    /// As it is called today.
+    pub name: String,
+    /// Reservations that began then.
+    pub bookings: i64,
+    /// Stays that ended then.
+    pub stays: i64,
+    /// How long those were, in microseconds.
+    pub micros: i64,
+    /// What was paid for them, in minor units.
+    pub spent: i64,
+}
+
+/// The lots of a span of time, those with the most bookings first; of equal ones, the first that was met.
+///
+/// # Errors
+/// Those of the database.
+pub async fn by_lot(db: &Guarded, user_id: i64, span: Range<DateTime<Utc>>) -> Result<Vec<LotUse>> {
+    let (began, ended) = (
+        "parking_time >= $2 AND parking_time < $3",
+        "state = 'completed' AND left_at >= $2 AND left_at < $3",
+    );
+    let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
+    let text = format!(
+        "SELECT lot_id, location_name AS name, bookings, stays, micros, spent
+         FROM (SELECT lot_id, MIN(id) AS first, COUNT(*) FILTER (WHERE {began}) AS bookings,
+                COUNT(*) FILTER (WHERE {ended}) AS stays,
+                CAST(COALESCE(SUM({stay}) FILTER (WHERE {ended}), 0) AS BIGINT) AS micros,
+                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {ended}), 0) AS BIGINT) AS spent
+               FROM reservations WHERE user_id = $1 AND {COUNTED} GROUP BY lot_id) AS by_lot
+         JOIN lots l ON l.id = lot_id
+         WHERE bookings > 0 OR stays > 0 ORDER BY bookings DESC, stays DESC, first"
+    );
+    let values = [user_id.into(), at(span.start), at(span.end)];
+    Ok(LotUse::find_by_statement(sql(db, &text, values)).all(db).await?)
+}
+
+/// The lots where most began; lots of one name are one. Of equal ones, the first that was met.
+async fn favourites(db: &Guarded, user_id: i64) -> Result<Vec<(String, i64)>> {
+    let text = format!(
+        "SELECT l.location_name AS name, CAST(SUM(n) AS BIGINT) AS n
+         FROM (SELECT lot_id, COUNT(*) AS n, MIN(id) AS first FROM reservations
+               WHERE user_id = $1 AND {COUNTED} GROUP BY lot_id) AS by_lot
+         JOIN lots l ON l.id = lot_id
+         GROUP BY l.location_name ORDER BY SUM(n) DESC, MIN(first) LIMIT {FAVOURITES}"
+    );
+    let rows = db.query_all_raw(sql(db, &text, [user_id.into()])).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "name")?, row.try_get("", "n")?))).collect()
+}

@@ -1,0 +1,17 @@
+//! Machinery that knows nothing about parking.
+
+pub mod cache;
+pub mod config;
+pub mod counters;
+pub mod db;
+pub mod disk;
+pub mod entities;
+pub mod http;
+pub mod idempotency;
+pub mod mailer;
+pub mod metrics;
+pub mod rate_limit;
+pub mod redis;
+pub mod settings;
+pub mod telemetry;
+pub mod templates;

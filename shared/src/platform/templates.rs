@@ -1,0 +1,142 @@
+//! How mails look: templates that are part of the binary, strict about what is missing.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter, syntax::SyntaxConfig};
+
+use crate::base::error::Result;
+
+/// Names the mails once and takes their three parts, and what they share, into the binary.
+macro_rules! emails {
+    ($($name:literal),+) => {
+        /// Every mail there is.
+        pub const NAMES: &[&str] = &[$($name),+];
+
+        const SOURCES: &[(&str, &str)] = &[
+            ("base.html", include_str!("../../../templates/emails/base.html")),
+            ("parts.html", include_str!("../../../templates/emails/parts.html")),
+            ("monthly_report/report.html", include_str!("../../../templates/emails/monthly_report/report.html")),
+            ("monthly_report/page.html", include_str!("../../../templates/emails/monthly_report/page.html")),
+            $(
+                (
+                    concat!($name, "/subject.txt"),
+                    include_str!(concat!("../../../templates/emails/", $name, "/subject.txt")),
+                ),
+                (
+                    concat!($name, "/body.txt"),
+                    include_str!(concat!("../../../templates/emails/", $name, "/body.txt")),
+                ),
+                (
+                    concat!($name, "/body.html"),
+                    include_str!(concat!("../../../templates/emails/", $name, "/body.html")),
+                ),
+            )+
+        ];
+    };
+}
+
+emails!["confirmation", "receipt", "export_ready", "welcome", "reminder", "monthly_report", "notice"];
+
+/// The templates, ready to be filled in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Templates(Arc<Environment<'static>>);
+
+/// A mail as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// One line.
+    pub subject: String,
+    /// For those who read plain text.
+    pub text: String,
+    /// The same, laid out.
+    pub html: String,
+}
+
+impl Templates {
+    /// Parses every template.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] for one that is malformed.
+    pub fn new() -> Result<Self> {
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.context("the syntax of templates")?);
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| {
+            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        });
+        // A value stays on its line, so that a name cannot write a paragraph of ours.
+        environment.set_formatter(|out, state, value| match value.as_str() {
+            Some(text) if !value.is_safe() && text.contains(char::is_control) => {
+                escape_formatter(out, state, &Value::from(one_line(text)))
+            }
+            _ => escape_formatter(out, state, value),
+        });
+        for (name, source) in SOURCES {
+            environment.add_template(name, source).with_context(|| format!("template {name}"))?;
+        }
+        Ok(Self(Arc::new(environment)))
+    }
+
+    /// Fills in the mail called `name`, usually with what `minijinja::context!` makes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] when there is no such mail, or it shows something that `values` lacks.
+    pub fn render(&self, name: &str, values: impl Into<Value>) -> Result<Rendered> {
+        let values = values.into();
+        let part = |part: &str| self.part(name, part, &values);
+        Ok(Rendered {
+            subject: one_line(&part("subject.txt")?),
+            text: part("body.txt")?,
+            html: part("body.html")?,
+        })
+    }
+
+    /// Fills in the page that goes with a mail as a file.
+    ///
+    /// # Errors
+    /// As [`Templates::render`].
+    pub fn page(&self, name: &str, values: impl Into<Value>) -> Result<String> {
+        self.part(name, "page.html", &values.into())
+    }
+
+    fn part(&self, name: &str, part: &str, values: &Value) -> Result<String> {
+        let name = format!("{name}/{part}");
+        let rendered = self.0.get_template(&name).and_then(|template| template.render(values));
+        Ok(rendered.with_context(|| format!("template {name}"))?)
+    }
+}
+
+/// The text without line breaks and other control characters, which end headers and forge paragraphs.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_shows_what_there_is() {
+        let values = context! {
+            name => "Ann", lot => "Centre", address => "Main Street 1", payment_method => None::<String>,
+            transaction_id => None::<String>, public_url => "http://localhost", unsubscribe_url => (), reservation_id => 7, spot => 12,
+            currency => "INR", rate => "25.50", arrived => "now", left => "then", hours => 1, total => "25.50",
+        };
+        let mail = Templates::new().unwrap().render("receipt", values).unwrap();
+        assert!(!mail.text.contains("Paid by") && !mail.html.contains("Transaction"));
+        assert!(mail.text.contains("1 hour at"));
+    }
+
+    #[test]
+    fn what_is_missing_is_an_error() {
+        let templates = Templates::new().unwrap();
+        assert!(templates.render("welcome", context! { name => "Ann" }).is_err());
+        assert!(templates.render("no-such", context! {}).is_err());
+    }
+}
