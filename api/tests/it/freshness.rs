@@ -179,7 +179,7 @@ const WRITES: &[&str] = &[
 ];
 
 #[test]
-fn every_write_of_the_document_is_among_those_that_are_tried() {
+fn every_documented_write_is_tried() {
     let document = serde_json::to_value(api::routes::document()).unwrap();
     let mut writes = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -193,7 +193,7 @@ fn every_write_of_the_document_is_among_those_that_are_tried() {
 
 /// Defect 44.
 #[testkit::both_databases]
-async fn the_next_read_in_any_process_shows_what_was_written(t: TestApp) {
+async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     let clock = Clock::fixed(noon());
     let p = Processes::new(&t, &clock).await;
     let (admin, asha, lot) = (Some(&p.admin), Some(&p.asha), p.lot);
@@ -282,7 +282,7 @@ async fn the_next_read_in_any_process_shows_what_was_written(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_next_read_shows_what_the_time_has_done(t: TestApp) {
+async fn next_read_shows_time_driven_changes(t: TestApp) {
     // Half an hour before a new day and month in Asia/Kolkata.
     let clock = Clock::fixed("2026-11-30T18:00:00Z".parse().unwrap());
     let p = Processes::new(&t, &clock).await;
@@ -306,7 +306,7 @@ async fn the_next_read_shows_what_the_time_has_done(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn whoever_reads_while_others_write_sees_at_least_what_was_answered(t: TestApp) {
+async fn concurrent_readers_see_acknowledged_writes(t: TestApp) {
     let t = Arc::new(t);
     let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
     let (admin, lot) = (t.admin().await, t.lot(1).await);
@@ -339,7 +339,7 @@ async fn whoever_reads_while_others_write_sees_at_least_what_was_answered(t: Tes
 }
 
 #[testkit::both_databases]
-async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
+async fn slow_reader_does_not_cache_stale_data(t: TestApp) {
     let reader = t.second_process(&[]).await;
     let slow = Slow::default();
     for group in [Group::Catalog, Group::Occupancy, Group::Users, Group::User(7)] {
@@ -427,7 +427,7 @@ async fn price(t: &TestApp, lot: i64) -> Value {
 
 /// Redis goes before a write and comes back after it, by turns with its memory and without.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_while_redis_was_away_is_seen_when_it_returns() {
+async fn write_during_redis_outage_is_seen_afterwards() {
     for engine in ENGINES {
         let (t, mut redis) = with_own_redis(engine).await;
         let t = t.second_process(&[("CACHE_PARKING_TTL", "3600")]).await;
@@ -472,7 +472,7 @@ async fn if_none_match(t: &TestApp, path: &str, who: &Driver, tags: &str) -> Ans
 }
 
 #[testkit::both_databases]
-async fn who_has_the_answer_already_is_told_so(t: TestApp) {
+async fn if_none_match_returns_304(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
     let asha_reads = [
         "/parking-lots".to_owned(),

@@ -69,7 +69,7 @@ async fn an_api_that_starts_without_redis_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
+async fn logout_during_redis_outage_stays_effective() {
     for engine in ENGINES {
         let (t, mut redis) = with_own_redis(engine).await;
         let asha = t.driver("Asha").await;
@@ -86,7 +86,7 @@ async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
 }
 
 #[testkit::both_databases]
-async fn an_old_answer_that_reaches_redis_late_does_not_revive_a_session(t: TestApp) {
+async fn late_redis_write_does_not_revive_a_session(t: TestApp) {
     let driver = t.driver("Asha").await;
     let answer = t.get("/auth/sessions", Some(&driver)).await.expect(200);
     let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
@@ -101,7 +101,7 @@ async fn an_old_answer_that_reaches_redis_late_does_not_revive_a_session(t: Test
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_full_everything_works_and_no_process_reads_a_stale_answer() {
+async fn full_redis_never_serves_stale_answers() {
     for engine in ENGINES {
         let (t, redis) = with_own_redis(engine).await;
         let other = t.second_process(&[]).await;
@@ -126,7 +126,7 @@ async fn while_redis_is_full_everything_works_and_no_process_reads_a_stale_answe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_needs_two_databases_of_redis_waits_for_it_once() {
+async fn redis_outage_delays_a_call_only_once() {
     let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let task =
@@ -150,7 +150,7 @@ async fn a_call_that_needs_two_databases_of_redis_waits_for_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_questions_were_lost_on_the_way_nobody_gets_the_answer_of_another() {
+async fn lost_redis_replies_never_mix_up_callers() {
     let redis = Redis::start().await.unwrap();
     let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
     let port = proxy.addr().port().to_string();

@@ -52,7 +52,7 @@ async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_that_finds_no_room_fails_and_leaves_nothing_and_others_go_on() {
+async fn export_on_a_full_disk_fails_cleanly() {
     testkit::together(async |engine| {
         let disk = Disk::mount();
         let folder = disk.0.path().display().to_string();
