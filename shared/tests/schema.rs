@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
 use shared::platform::db::{Db, Engine as Kind, at, sql};
-use testkit::{Engine, TestApp};
+use testkit::{Engine, TestApp, change};
 
 fn noon() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -14,11 +14,6 @@ fn noon() -> DateTime<Utc> {
 
 fn after(minutes: i64) -> DateTime<Utc> {
     noon() + TimeDelta::minutes(minutes)
-}
-
-async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
-    let db = t.app.db.write();
-    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
 }
 
 async fn inserted(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<i64, DbErr> {

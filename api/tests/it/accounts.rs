@@ -302,10 +302,12 @@ async fn logout_voids_refreshed_and_previous_tokens(t: TestApp) {
 
 #[testkit::both_databases]
 async fn deleted_user_token_is_void_within_a_second(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
     assert!(is_logged_in(&t, &asha).await);
     change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [asha.id.into()]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    clock.advance(TimeDelta::milliseconds(1_050));
     assert!(!is_logged_in(&t, &asha).await);
     let body = json!({ "email": asha.email, "password": PASSWORD });
     t.post("/auth/login", None, body).await.problem(401, "unauthenticated");
@@ -313,10 +315,12 @@ async fn deleted_user_token_is_void_within_a_second(t: TestApp) {
 
 #[testkit::both_databases]
 async fn role_change_applies_within_a_second(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
     t.post("/parking-lots", Some(&asha), json!({})).await.problem(403, "forbidden");
     change(&t, "UPDATE users SET role = 'admin' WHERE id = $1", [asha.id.into()]).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    clock.advance(TimeDelta::milliseconds(1_050));
     t.post("/parking-lots", Some(&asha), json!({})).await.problem(400, "invalid");
 }
 

@@ -16,10 +16,7 @@ use shared::{
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{Client, at_once, change, noon, number},
-};
+use crate::support::{Client, at_once, change, noon, number};
 
 /// Transactions of this database so far, as PostgreSQL counts them: outside of one, each statement is one.
 async fn committed(t: &TestApp) -> i64 {
@@ -225,7 +222,7 @@ async fn disabled_cache_still_invalidates_other_processes(t: TestApp) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_hits_misses_and_errors_are_counted_by_kind() {
-    let (t, mut redis) = with_own_redis(Engine::Sqlite).await;
+    let (t, mut redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     t.lot(1).await;
     let (api, base) = Processes::of(&t, &[("LOG_LEVEL", "debug")]).api().await;
     let client = Client::of(&base);

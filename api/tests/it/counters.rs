@@ -7,7 +7,6 @@ use testkit::{PASSWORD, TestApp};
 
 use crate::{
     race::two_processes,
-    redis_away::with_own_redis,
     support::{ENGINES, at_once, noon, spots},
 };
 
@@ -161,7 +160,7 @@ async fn disabled_counters_count_nothing(t: TestApp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn counts_survive_a_redis_outage() {
     for engine in ENGINES {
-        let (t, mut redis) = with_own_redis(engine).await;
+        let (t, mut redis) = TestApp::start_with_redis(engine).await;
         t.get("/parking-lots", None).await.expect(200);
         assert_eq!(counts(&t, ["cache_misses:parking_lots"]).await, [1]);
         redis.kill().await.unwrap();

@@ -14,7 +14,6 @@ use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::{
     exports::exported,
-    redis_away::with_own_redis,
     support::{ENGINES, noon, number, spots},
 };
 
@@ -140,7 +139,7 @@ async fn commands(redis: &Redis) -> String {
 /// Defects 31 and 32: whatever is done, Redis is neither searched as a whole nor emptied.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_never_scan_or_flush_redis() {
-    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+    let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let _worker = t.work();
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     let reservation = t.book(&asha, lot).await;
@@ -175,7 +174,7 @@ async fn requests_never_scan_or_flush_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn emptied_redis_loses_nothing() {
     for engine in ENGINES {
-        let (t, redis) = with_own_redis(engine).await;
+        let (t, redis) = TestApp::start_with_redis(engine).await;
         let (asha, lot) = (t.driver("Asha").await, t.lot(2).await);
         let book = async || {
             let request =

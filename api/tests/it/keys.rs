@@ -13,10 +13,7 @@ use shared::{
 };
 use testkit::{Driver, TestApp};
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{ENGINES, number, spots},
-};
+use crate::support::{ENGINES, number, spots};
 
 /// A key with its type and the milliseconds that it will live, -1 for no end.
 type Key = (String, String, i64);
@@ -135,7 +132,7 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_redis_key_is_documented_and_bounded() {
     for engine in ENGINES {
-        let (t, _redis) = with_own_redis(engine).await;
+        let (t, _redis) = TestApp::start_with_redis(engine).await;
         // Budgets as they are by default, so that there are some to be seen.
         let t = t.second_process(&[("RATE_LIMIT_DEFAULT", "600/60"), ("RATE_LIMIT_LOGIN", "10/60")]).await;
         let mut seen = BTreeSet::new();

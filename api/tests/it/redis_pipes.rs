@@ -7,11 +7,9 @@ use futures::future::join_all;
 use shared::platform::counters;
 use testkit::{Engine, TestApp};
 
-use crate::redis_away::with_own_redis;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_share_redis_connections() {
-    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+    let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(3).await;
     let path = format!("/parking-lots/{lot}");

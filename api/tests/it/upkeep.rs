@@ -8,10 +8,7 @@ use shared::operations::{TABLES, reset::PHRASE};
 use testkit::{Driver, Engine, TestApp, binary};
 use tokio::process::Command;
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{change, number},
-};
+use crate::support::{change, number};
 
 /// Every key of a database, whoever it belongs to.
 async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
@@ -234,7 +231,7 @@ async fn dashboard_and_clear_report_a_missing_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboard_samples_a_large_redis() {
-    let (t, _redis) = with_own_redis(Engine::Sqlite).await;
+    let (t, _redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let admin = t.admin().await;
     // A few at a time: nobody waits for Redis longer than half a second.
     for start in (0..150_000).step_by(5_000) {

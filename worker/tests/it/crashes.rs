@@ -24,7 +24,8 @@ use uuid::Uuid;
 
 use crate::support::{
     Act, MAIL, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, execute, file_of, files_of,
-    insert, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
+    insert, keys, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256,
+    within,
 };
 
 /// So many rows take a worker about a second.
@@ -200,7 +201,7 @@ async fn redis_restart_loses_and_duplicates_nothing(t: TestApp, mut redis: Redis
         let job = insert(&t, &notifications::welcome(*user).unwrap()).await;
         queue::announce(&t.app.redis, &[job]).await;
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(worker.wait(Duration::ZERO).await.is_err(), "the worker is still there:\n{}", worker.log());
     redis.restart().await.unwrap();
     all_succeed(&t).await;
@@ -254,7 +255,9 @@ async fn queue_is_as_fast_after_a_kill(t: TestApp) {
     sink.set(devstack::Behaviour::Accept);
     let worker = processes.worker();
     all_succeed(&t).await;
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    let prefix = &t.app.config.redis_prefix;
+    let returned = || async { keys(&t, &format!("{prefix}:*:inflight:*")).await.is_empty() };
+    within(Duration::from_secs(30), "Redis returns what the killed workers held", returned).await;
     let replaced = worker.log().matches("consumer ended").count();
     assert!(replaced <= 2, "{replaced} consumers ended:\n{}", worker.log());
     drop(worker);

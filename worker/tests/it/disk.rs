@@ -2,7 +2,6 @@
 
 use std::{path::Path, process::Command};
 
-use reqwest::StatusCode;
 use tempfile::TempDir;
 use testkit::{Driver, TestApp};
 use uuid::Uuid;
@@ -47,8 +46,7 @@ async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
     let task = t.get(&format!("/tasks/{id}"), Some(driver)).await.expect(200).body;
     assert_eq!((&task["state"], &task["error"]), (&"FAILURE".into(), &"storage full".into()));
     assert_eq!(files_of(t, id), Vec::<String>::new());
-    let file = t.get(&format!("/export/csv/{id}/download"), Some(driver)).await;
-    assert_ne!(file.status, StatusCode::OK);
+    t.get(&format!("/export/download/{id}"), Some(driver)).await.problem(409, "export_failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
