@@ -6,13 +6,7 @@ use chrono::TimeDelta;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{
-        cache::{self, Group},
-        counters,
-    },
-};
+use shared::{base::clock::Clock, platform::cache::Group};
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
@@ -171,9 +165,9 @@ async fn concurrent_misses_load_once_per_process(t: TestApp) {
     }
     let misses = async || {
         for process in &processes {
-            counters::flush(&process.app).await;
+            process.app.counters.flush().await;
         }
-        counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+        t.app.counters.read(&["cache_misses:parking_lots"]).await.unwrap()[0]
     };
     // Counts may be on their way.
     t.eventually("the looks are counted", async || misses().await >= 10).await;
@@ -196,7 +190,7 @@ async fn lot_list_is_warmed_at_start(t: TestApp) {
     Client::of(&base).get("/parking-lots", "").await;
     let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
     t.eventually("the first reader is counted", async || {
-        counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+        t.app.counters.read(&counted).await.unwrap() == [1, 1]
     })
     .await;
 }
@@ -242,7 +236,7 @@ async fn cache_hits_misses_and_errors_are_counted_by_kind() {
     t.eventually("they are counted", async || {
         // Counts that waited for Redis go out with the next.
         client.get("/health/live", "").await;
-        counters::read(&t.app, &names).await.is_ok_and(|counts| counts == [1, 1, 1])
+        t.app.counters.read(&names).await.is_ok_and(|counts| counts == [1, 1, 1])
     })
     .await;
 }
@@ -260,6 +254,6 @@ async fn dashboard_is_cached() {
     let key = t.app.redis.keys().cached("dashboard:redis");
     let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
-    cache::changed(&t.app, &[Group::Everything]).await;
+    t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);
 }
