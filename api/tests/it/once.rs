@@ -86,7 +86,7 @@ async fn a_key_is_kept_for_a_day_and_a_vanished_owner_loses_it_after_a_minute(t:
     clock.advance(TimeDelta::hours(11));
     let again = ask().await.expect(202);
     assert_eq!((&again.text, &again.headers["location"]), (&first.text, &first.headers["location"]));
-    clock.advance(idempotency::KEPT_FOR - TimeDelta::hours(11));
+    clock.advance(idempotency::RETENTION - TimeDelta::hours(11));
     let asha = t.log_in(&asha.email).await;
     let next_day = keyed(&t, &asha, "/export/csv/request", "k", &json!({})).await.expect(202);
     assert_ne!(next_day.body["task_id"], first.body["task_id"]);

@@ -205,7 +205,7 @@ const MOST_VICTIMS: usize = 5;
 ///
 /// # Errors
 /// Any other error, and that of the fifth try.
-pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
+pub(crate) async fn retry_on_conflict<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
     for _ in 1..MOST_VICTIMS {
         match run().await {
             Err(error) if error.is_of_a_victim() => tracing::info!(error = error.chain(), "trying again"),

@@ -12,7 +12,7 @@ use crate::{
     platform::{
         cache::{self, Group},
         counters::{self, Event},
-        db::{Transaction, at, sql, unless_a_victim},
+        db::{Transaction, at, retry_on_conflict, sql},
     },
 };
 
@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
 pub async fn delete(app: &App, id: i64) -> Result<()> {
-    let ended = unless_a_victim(|| try_to_delete(app, id)).await?;
+    let ended = retry_on_conflict(|| try_to_delete(app, id)).await?;
     session::forget(app, &ended).await;
     counters::happened(app, Event::UserDeleted);
     counters::left(app, id);

@@ -24,9 +24,9 @@ use crate::{
     platform::{
         cache::{self, Group},
         counters::{self, Event},
-        db::{Transaction, unless_a_victim},
+        db::{Transaction, retry_on_conflict},
         entities::user,
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -94,14 +94,14 @@ pub async fn create(
     app: &App,
     registration: Registration,
     role: Option<String>,
-    keep: Keep<User>,
+    keep: Idempotency<User>,
 ) -> Result<User> {
     let account = Account::checked(registration, role.as_deref())?;
     let hash = password::hash(account.password.clone()).await?;
     let tx = app.db.begin().await?;
     let user = insert(app, &tx, account, hash, None).await?;
     let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
-    keep.answer(&tx, &user).await?;
+    keep.store(&tx, &user).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
     counters::happened(app, Event::UserCreated);
@@ -121,7 +121,7 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         Some(password) => new_hash(app, id, password.clone()).await?,
         None => None,
     };
-    let (user, ended) = unless_a_victim(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
+    let (user, ended) = retry_on_conflict(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
     session::forget(app, &ended).await;
     cache::changed(app, &[Group::Users, Group::User(id)]).await;
     Ok(user)

@@ -20,8 +20,8 @@ use crate::{
     platform::{
         cache::{self, Group},
         counters::{self, Event},
-        db::{row_lock, sql, unless_a_victim},
-        idempotency::Keep,
+        db::{retry_on_conflict, row_lock, sql},
+        idempotency::Idempotency,
     },
 };
 
@@ -60,7 +60,7 @@ async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
     if spot.status == Status::Reserved {
         return Err(reserved());
     }
-    release_spot(app, who, reservation_id, Payment::default(), Keep::none()).await?;
+    release_spot(app, who, reservation_id, Payment::default(), Idempotency::none()).await?;
     match spots::find(app, spot.id).await {
         // It was on its way out of service, and this was its last session.
         Err(Error::NotFound(_)) => Ok(Spot { status: Status::Available, holder: None, ..spot }),
@@ -75,7 +75,7 @@ fn reserved() -> Error {
 async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     accounts::by_id(app, user_id).await?;
     expiry::expire(app, Among::Spot(id)).await?;
-    unless_a_victim(|| try_to_occupy(app, id, user_id)).await
+    retry_on_conflict(|| try_to_occupy(app, id, user_id)).await
 }
 
 async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {

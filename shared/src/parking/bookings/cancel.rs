@@ -13,7 +13,7 @@ use crate::{
     platform::{
         cache::{self, Group},
         counters,
-        db::{sql, unless_a_victim},
+        db::{retry_on_conflict, sql},
     },
 };
 
@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// [`NotFound`](crate::Error::NotFound) for a reservation of somebody else; [`Conflict`](crate::Error::Conflict) for one that has begun, or ended otherwise.
 pub async fn cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
-    unless_a_victim(|| try_to_cancel(app, who, id)).await
+    retry_on_conflict(|| try_to_cancel(app, who, id)).await
 }
 
 async fn try_to_cancel(app: &App, who: &Identity, id: i64) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::{
     parking::lots::FREE_SPOTS,
     platform::{
         cache::{self, Group},
-        db::{at, row_lock, sql, unless_a_victim},
+        db::{at, retry_on_conflict, row_lock, sql},
     },
 };
 
@@ -67,7 +67,7 @@ pub(super) async fn expire(app: &App, among: Among) -> Result<usize> {
     if db.query_one_raw(sql(db, &look, values.clone())).await?.is_none() {
         return Ok(0);
     }
-    let users = unless_a_victim(|| end(app, &condition, values.clone())).await?;
+    let users = retry_on_conflict(|| end(app, &condition, values.clone())).await?;
     if users.is_empty() {
         return Ok(0);
     }

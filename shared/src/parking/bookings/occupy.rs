@@ -15,7 +15,7 @@ use crate::{
     parking::accounts::session::Identity,
     platform::{
         cache::{self, Group},
-        db::{at, sql, unless_a_victim, violates},
+        db::{at, retry_on_conflict, sql, violates},
     },
 };
 
@@ -38,7 +38,7 @@ const OVERSTAYED: &str = "spot_overstayed";
 
 async fn occupy(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(occupied) = unless_a_victim(|| try_to_occupy(app, who, id)).await? {
+        if let Some(occupied) = retry_on_conflict(|| try_to_occupy(app, who, id)).await? {
             cache::changed(app, &[Group::Occupancy, Group::User(occupied.user_id)]).await;
             return Ok(occupied);
         }

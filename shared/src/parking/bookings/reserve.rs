@@ -19,8 +19,8 @@ use crate::{
     platform::{
         cache::{self, Group},
         counters::{self, Event},
-        db::{Transaction, at, row_lock, sql, unless_a_victim, violates},
-        idempotency::Keep,
+        db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
+        idempotency::Idempotency,
     },
 };
 
@@ -49,14 +49,14 @@ pub async fn reserve(
     app: &App,
     who: &Identity,
     new: NewReservation,
-    keep: Keep<Reservation>,
+    keep: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let user_id = new.user_id.unwrap_or(who.user_id);
     if user_id != who.user_id && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may reserve for somebody else"));
     }
     check_window(app, &new)?;
-    let attempt = || unless_a_victim(|| try_to_reserve(app, user_id, &new, &keep));
+    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &keep));
     let done = match attempt().await {
         Err(Error::Conflict { code: TAKEN, .. }) => {
             expiry::expire(app, Among::Spot(new.spot_id)).await?;
@@ -105,7 +105,7 @@ async fn try_to_reserve(
     app: &App,
     user_id: i64,
     new: &NewReservation,
-    keep: &Keep<Reservation>,
+    keep: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -156,7 +156,7 @@ async fn try_to_reserve(
         transaction_id: None,
         payment_method: None,
     };
-    keep.answer(&tx, &reservation).await?;
+    keep.store(&tx, &reservation).await?;
     tx.commit().await?;
     queue::announce_soon(app, told);
     Ok(reservation)
