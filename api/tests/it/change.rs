@@ -10,8 +10,8 @@ use shared::{
     jobs::{Change, NewJob, Queue, queue},
     parking::notifications::SendWelcome,
     platform::{
-        cache::{self, Entry, Group, Recipe},
-        counters::{self, Event},
+        cache::{Entry, Group, Recipe},
+        counters::Event,
         idempotency::{self, Claimed, Idempotency, StoredAnswer},
     },
 };
@@ -87,15 +87,15 @@ impl Probe {
         let loads = self.loads.clone();
         let load = move || {
             loads.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async { Ok(Entry::of(b"{}".to_vec())) }) as _
+            async { Ok(Entry::of(b"{}".to_vec())) }
         };
-        cache::get(app, recipe, Box::new(load)).await.unwrap();
+        app.cache.get(recipe, load).await.unwrap();
         let session = app.redis.keys().session(self.session);
         Seen {
             jobs: number(&self.t, "SELECT COUNT(*) AS n FROM jobs").await - 1,
             announced: queue::waiting(&app.redis, Queue::Mail).await.unwrap() - 1,
             cache_loads: self.loads.load(Ordering::Relaxed),
-            events: counters::read(app, &[counters::names(app, Event::LotCreated).0]).await.unwrap()[0],
+            events: app.counters.read(&[app.counters.names(Event::LotCreated).0]).await.unwrap()[0],
             answers: number(&self.t, "SELECT COUNT(*) AS n FROM idempotency_keys WHERE status = 200").await,
             sessions_in_redis: app.redis.ask(async |mut redis| redis.exists(session).await).await.unwrap(),
         }

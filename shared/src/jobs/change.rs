@@ -7,12 +7,7 @@ use crate::{
     app::App,
     base::error::Result,
     jobs::{Enqueued, NewJob, ledger, queue},
-    platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::Transaction,
-        idempotency::Idempotency,
-    },
+    platform::{cache::Group, counters::Event, db::Transaction, idempotency::Idempotency},
 };
 
 /// A transaction and what follows from its commit: caches are invalidated, jobs announced and events counted, in this
@@ -86,13 +81,13 @@ impl Change {
             drop_sessions(&app, &sessions).await;
         }
         if !groups.is_empty() {
-            cache::changed(&app, &groups).await;
+            app.cache.invalidate(&groups).await;
         }
         if !jobs.is_empty() {
             queue::announce_soon(&app, jobs);
         }
         for event in events {
-            counters::happened(&app, event);
+            app.counters.record(event);
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use crate::{
     base::error::{Error, Result},
     parking::{bookings, exports},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
+        cache::Group,
+        counters::Event,
         db::{Transaction, at, retry_on_conflict, sql},
     },
 };
@@ -24,9 +24,9 @@ use crate::{
 pub async fn delete(app: &App, id: i64) -> Result<()> {
     let ended = retry_on_conflict(|| try_to_delete(app, id)).await?;
     session::forget(app, &ended).await;
-    counters::happened(app, Event::UserDeleted);
-    counters::left(app, id);
-    cache::changed(app, &[Group::Users, Group::User(id), Group::Occupancy]).await;
+    app.counters.record(Event::UserDeleted);
+    app.counters.mark_inactive(id);
+    app.cache.invalidate(&[Group::Users, Group::User(id), Group::Occupancy]).await;
     Ok(())
 }
 

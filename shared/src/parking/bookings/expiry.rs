@@ -9,7 +9,7 @@ use crate::{
     base::error::Result,
     parking::lots::FREE_SPOTS,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         db::{at, retry_on_conflict, row_lock, sql},
     },
 };
@@ -74,7 +74,7 @@ pub(super) async fn expire(app: &App, among: Among) -> Result<usize> {
     let distinct: BTreeSet<i64> = users.iter().copied().collect();
     let groups: Vec<Group> =
         [Group::Occupancy].into_iter().chain(distinct.into_iter().map(Group::User)).collect();
-    cache::changed(app, &groups).await;
+    app.cache.invalidate(&groups).await;
     Ok(users.len())
 }
 

@@ -31,17 +31,17 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::{Enqueued, queue},
     parking::{
-        accounts::{self, session::Identity},
-        activity,
+        accounts, activity,
         lots::{self, FREE_SPOTS},
         notifications,
     },
     platform::{
-        cache::{self, Group},
+        cache::Group,
         counters,
         db::{Transaction, at, retry_on_conflict, row_lock, sql},
         idempotency::Idempotency,
@@ -169,8 +169,8 @@ pub async fn book_spot(
 async fn book(app: &App, user_id: i64, lot_id: i64, keep: &Idempotency<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
         if let Some(booked) = retry_on_conflict(|| try_to_book(app, user_id, lot_id, keep)).await? {
-            counters::happened(app, counters::Event::Reservation);
-            cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+            app.counters.record(counters::Event::Reservation);
+            app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
         }
     }

@@ -9,9 +9,12 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::Change,
-    parking::{accounts::session::Identity, activity, notifications},
+    parking::{activity, notifications},
     platform::{
         cache::Group,
         db::{Transaction, at, retry_on_conflict, sql},

@@ -12,13 +12,14 @@ use crate::{
     app::App,
     base::{
         error::{Error, FieldError, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::queue,
-    parking::{accounts::session::Identity, activity, notifications},
+    parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
+        cache::Group,
+        counters::Event,
         db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
         idempotency::Idempotency,
     },
@@ -65,8 +66,8 @@ pub async fn reserve(
         done => done,
     };
     let reservation = done?;
-    counters::happened(app, Event::Reservation);
-    cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+    app.counters.record(Event::Reservation);
+    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
     Ok(reservation)
 }
 

@@ -15,8 +15,8 @@ use crate::{
     },
     parking::bookings,
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
+        cache::Group,
+        counters::Event,
         db::{Transaction, at, retry_on_conflict, row_lock, sql},
         entities::{lot, spot},
         idempotency::Idempotency,
@@ -79,8 +79,8 @@ pub async fn create(app: &App, mut new: NewLot, keep: Idempotency<Lot>) -> Resul
     let lot = find_in(&tx, row.id).await?;
     keep.store(&tx, &lot).await?;
     tx.commit().await?;
-    counters::happened(app, Event::LotCreated);
-    cache::changed(app, &[Group::Catalog]).await;
+    app.counters.record(Event::LotCreated);
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(lot)
 }
 
@@ -95,7 +95,7 @@ pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<
     let texts = [&mut change.location_name, &mut change.address, &mut change.pincode];
     check(texts.map(Option::as_mut), change.number_of_slots)?;
     let lot = retry_on_conflict(|| try_to_update(app, id, &change, if_match)).await?;
-    cache::changed(app, &[Group::Catalog]).await;
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(lot)
 }
 
@@ -137,8 +137,8 @@ async fn try_to_update(app: &App, id: i64, change: &LotChange, if_match: Option<
 pub async fn archive(app: &App, id: i64) -> Result<()> {
     bookings::expire_of_lot(app, id).await?;
     retry_on_conflict(|| try_to_archive(app, id)).await?;
-    counters::happened(app, Event::LotDeleted);
-    cache::changed(app, &[Group::Catalog]).await;
+    app.counters.record(Event::LotDeleted);
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(())
 }
 
