@@ -59,7 +59,7 @@ async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) 
     let key = t.app.redis.keys().session(id);
     let read =
         async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
-    let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
+    let (kept, seconds): (String, i64) = t.app.redis.query(read).await.unwrap();
     assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
@@ -116,7 +116,7 @@ pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
         }
         Ok(kept)
     };
-    t.app.redis.ask(look).await.unwrap()
+    t.app.redis.query(look).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
     let (_api, base) = Processes::of(&t, &[]).api().await;
     let key = t.app.redis.keys().cached("parking_lots:all");
     t.eventually("the list is kept", async || {
-        t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+        t.app.redis.query(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
     })
     .await;
     Client::of(&base).get("/parking-lots", "").await;
@@ -255,7 +255,7 @@ async fn a_dashboard_is_made_once_for_all_who_look_at_it() {
     let seen = at_once(readers.collect::<Vec<_>>()).await;
     assert!(seen.iter().all(|text| *text == seen[0]));
     let key = t.app.redis.keys().cached("dashboard:redis");
-    let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
+    let lives: i64 = t.app.redis.query(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
     t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);

@@ -79,10 +79,10 @@ pub async fn list(app: &App, wanted: &Wanted, page: &Page) -> Result<Paged<User>
         )
         .filter(user::Column::Id.gt(page.after.unwrap_or(0)))
         .order_by_asc(user::Column::Id)
-        .limit(page.rows().unsigned_abs())
+        .limit(page.fetch_limit().unsigned_abs())
         .all(app.db.read())
         .await?;
-    Ok(page.cut(rows))
+    Ok(page.trim(rows))
 }
 
 /// Opens an account for somebody else, with any role, and sends them a welcome mail.

@@ -79,7 +79,7 @@ fn taken() -> Error {
 
 fn check_window(app: &App, new: &NewReservation) -> Result<()> {
     let now = app.clock.now();
-    let longest = app.config.longest_reservation;
+    let longest = app.config.max_reservation;
     let begin = match new.begin {
         begin if begin < now => Some("must not be in the past".to_owned()),
         begin if begin - now > FURTHEST => {
