@@ -56,7 +56,7 @@ async fn cached_session_holds_ids_and_role_and_expires(t: TestApp) {
     let key = t.app.redis.keys().session(id);
     let read =
         async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
-    let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
+    let (kept, seconds): (String, i64) = t.app.redis.query(read).await.unwrap();
     assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
@@ -113,7 +113,7 @@ pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
         }
         Ok(kept)
     };
-    t.app.redis.ask(look).await.unwrap()
+    t.app.redis.query(look).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn lot_list_is_warmed_at_start(t: TestApp) {
     let (_api, base) = Processes::of(&t, &[]).api().await;
     let key = t.app.redis.keys().cached("parking_lots:all");
     t.eventually("the list is kept", async || {
-        t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+        t.app.redis.query(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
     })
     .await;
     Client::of(&base).get("/parking-lots", "").await;
@@ -252,7 +252,7 @@ async fn dashboard_is_cached() {
     let seen = at_once(readers.collect::<Vec<_>>()).await;
     assert!(seen.iter().all(|text| *text == seen[0]));
     let key = t.app.redis.keys().cached("dashboard:redis");
-    let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
+    let lives: i64 = t.app.redis.query(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
     t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);

@@ -38,7 +38,7 @@ async fn events_are_counted_in_total_and_by_local_day(t: TestApp) {
     assert_eq!(counts(&t, days).await, [1, 1, 1, 0]);
     // Defect 34: daily counters end by themselves.
     let ttl = Cmd::ttl(t.app.redis.keys().counter("daily_logins:2026-11-21"));
-    let ttl: i64 = t.app.redis.ask(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
+    let ttl: i64 = t.app.redis.query(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
     assert!((39 * 86_400..=40 * 86_400).contains(&ttl), "{ttl}");
 }
 

@@ -442,7 +442,7 @@ async fn warm(t: &TestApp, lot: i64) {
     let kept = redis::Cmd::exists(t.app.redis.keys().cached(&format!("parking_lot:{lot}")));
     t.eventually("the lot is kept", async || {
         price(t, lot).await;
-        t.app.redis.ask(async |mut redis| kept.query_async(&mut redis).await).await.unwrap_or(false)
+        t.app.redis.query(async |mut redis| kept.query_async(&mut redis).await).await.unwrap_or(false)
     })
     .await;
 }

@@ -26,7 +26,7 @@ async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
 
 /// Those of database 0 that begin so.
 async fn beginning(t: &TestApp, start: &str) -> BTreeSet<String> {
-    let all = t.app.redis.ask(keys).await.unwrap();
+    let all = t.app.redis.query(keys).await.unwrap();
     all.into_iter().filter(|key| key.starts_with(start)).collect()
 }
 
@@ -41,7 +41,7 @@ async fn fill(t: &TestApp) -> (Driver, Driver) {
     // The budgets of tests are whole again at once, so this one is written by hand.
     let (limit, mut set) = (t.app.redis.keys().rate_limit("login", "someone"), redis::cmd("SET"));
     set.arg(limit).arg(1).arg("EX").arg(60);
-    t.app.redis.ask(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
+    t.app.redis.query(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
     (admin, asha)
 }
 
@@ -61,7 +61,7 @@ async fn clearing_removes_only_the_named_scope(t: TestApp) {
     let write = neighbour.clone();
     t.app
         .redis
-        .ask(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
+        .query(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
         .await
         .unwrap();
     let waiting = async || {
@@ -238,7 +238,7 @@ async fn dashboard_samples_a_large_redis() {
         let mut fill = redis::cmd("EVAL");
         fill.arg("for i = 1, 5000 do redis.call('SET', KEYS[1] .. (ARGV[1] + i), 1) end").arg(1);
         fill.arg(t.app.redis.keys().cached("parking_lot:")).arg(start);
-        t.app.redis.ask(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
+        t.app.redis.query(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
     }
     let stored =
         t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).body["data"]["cache_info"].clone();

@@ -30,12 +30,12 @@ async fn chat_for(t: &mut TestApp) -> HttpSink {
     let authority = Authority::new().unwrap();
     let chat = HttpSink::start(Some(authority.acceptor(&["localhost"]).unwrap())).await.unwrap();
     let host = format!("localhost:{}", chat.addr().port());
-    change(t, |config| config.notices.chat = Some(format!("https://{host}{KEY}").into()));
+    change(t, |config| config.notifications.chat = Some(format!("https://{host}{KEY}").into()));
     let rules = Rules {
         authority: host,
-        reachable: |address| address.is_loopback(),
-        clear: false,
-        trusted: Some(authority.pem().into()),
+        is_address_allowed: |address| address.is_loopback(),
+        allow_http: false,
+        root_certificate: Some(authority.pem().into()),
     };
     t.app = t.app.with(|app| app.chat_rules = rules);
     chat
@@ -146,9 +146,9 @@ async fn webhooks_call_only_allowed_https_hosts() {
     let chat = chat_for(&mut t).await;
     let port = chat.addr().port();
     let good = t.app.chat_rules.clone();
-    let public = Rules { reachable: shared::platform::http::address::is_public, ..good.clone() };
+    let public = Rules { is_address_allowed: shared::platform::http::address::is_public, ..good.clone() };
     let elsewhere = Rules::public("chat.googleapis.com");
-    let distrusting = Rules { trusted: None, ..good.clone() };
+    let distrusting = Rules { root_certificate: None, ..good.clone() };
     let secret = "key=a-secret-key";
     for (rules, url, says) in [
         (&public, format!("https://localhost:{port}/?{secret}"), "an address that may not be called"),
