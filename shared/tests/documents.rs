@@ -1,6 +1,6 @@
 //! Documents that repeat what the code says. `UPDATE_DOCS=1` writes those that are generated.
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use shared::platform::{
     config::{Config, Sources},
@@ -47,22 +47,23 @@ fn ranges_of_numbers_are_those_that_are_enforced() {
 }
 
 /// The names of `[workspace.dependencies]`.
-fn workspace_dependencies() -> Vec<String> {
+fn workspace_dependencies() -> BTreeSet<String> {
     let manifest = read("Cargo.toml");
     let (_, table) = manifest.split_once("[workspace.dependencies]").expect("the table");
     let lines = table.lines().skip(1).take_while(|line| !line.starts_with('['));
-    let mut names: Vec<String> =
-        lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect();
-    names.sort();
-    names
+    lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
 fn every_dependency_is_explained_and_no_other() {
     let document = read("docs/DEPENDENCIES.md");
-    let first_cells = document.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
-    let mut named: Vec<String> =
-        first_cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect();
-    named.sort();
-    assert_eq!(named, workspace_dependencies(), "docs/DEPENDENCIES.md and Cargo.toml differ");
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let explained: BTreeSet<String> = cells
+        .filter(|cell| cell.starts_with('`'))
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect();
+    let used = workspace_dependencies();
+    let different: Vec<_> = explained.symmetric_difference(&used).collect();
+    assert!(different.is_empty(), "in docs/DEPENDENCIES.md or in Cargo.toml, not in both: {different:?}");
 }
