@@ -1,5 +1,7 @@
 //! The documents name files, functions and pages; this follows each name.
 
+#![expect(clippy::unwrap_used, reason = "this is test code")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
