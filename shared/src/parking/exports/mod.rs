@@ -26,7 +26,7 @@ use crate::{
     platform::{
         db::{Transaction, at, sql},
         entities::export,
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -125,7 +125,7 @@ pub fn download_url(id: Uuid) -> String {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for everybody's rows without being an administrator; [`Error::Invalid`] for a reversed span.
-pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn request(app: &App, who: &Identity, request: Request, keep: Idempotency<Uuid>) -> Result<Uuid> {
     if request.everyone && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may export everybody's reservations"));
     }
@@ -152,7 +152,7 @@ pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uui
     .insert(&tx)
     .await?;
     activity::record(&tx, now, who.user_id, activity::Kind::Export, Some(job.id.to_string())).await?;
-    keep.answer(&tx, &job.id).await?;
+    keep.store(&tx, &job.id).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![job]);
     Ok(job.id)
@@ -188,11 +188,11 @@ pub async fn history(app: &App, user_id: Option<i64>, page: &Page<Uuid>) -> Resu
 ///
 /// # Errors
 /// Those of the database.
-pub async fn clean_up(app: &App, who: &Identity, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn clean_up(app: &App, who: &Identity, keep: Idempotency<Uuid>) -> Result<Uuid> {
     let job = NewJob::of(&CleanUpExports {})?.owner(who.user_id).unique("exports");
     let tx = app.db.begin().await?;
     let job = ledger::insert(&tx, app.clock.now(), &job).await?;
-    keep.answer(&tx, &job.id).await?;
+    keep.store(&tx, &job.id).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![job]);
     Ok(job.id)
