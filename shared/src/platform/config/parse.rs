@@ -105,7 +105,8 @@ pub(super) fn api_url(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn collector_url(url: &str) -> Result<String, &'static str> {
-    let is_url = ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    let is_url =
+        ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     is_url.then(|| url.trim_end_matches('/').to_owned()).ok_or("must begin with http:// or https://")
 }
 

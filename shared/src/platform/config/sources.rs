@@ -79,8 +79,7 @@ impl Sources {
         if SETTINGS.iter().any(|s| s.name == name) {
             self.add(&name, value, source);
         } else {
-            self.problems
-                .push(format!("{name} (from {source}) is not a setting; --help lists them"));
+            self.problems.push(format!("{name} (from {source}) is not a setting; --help lists them"));
         }
     }
 
@@ -155,9 +154,9 @@ impl Sources {
             return Some(url);
         }
         let (host, port) = (self.text("REDIS_HOST")?, self.number::<u16>("REDIS_PORT", 1..=65535)?);
-        let password = self.text("REDIS_PASSWORD").map_or_else(String::new, |password| {
-            format!(":{}@", utf8_percent_encode(&password, RESERVED))
-        });
+        let password = self
+            .text("REDIS_PASSWORD")
+            .map_or_else(String::new, |password| format!(":{}@", utf8_percent_encode(&password, RESERVED)));
         let scheme = if self.values.contains_key("REDIS_CA_FILE") { "rediss" } else { "redis" };
         Some(format!("{scheme}://{password}{host}:{port}/{db}").into())
     }

@@ -51,7 +51,8 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<(Pool, Pool, 
         options: options.clone(),
         connections,
     };
-    let relaxed = Reconnecting::lazy(options.clone().options([("synchronous_commit", "off")]), connections.div_ceil(2));
+    let relaxed =
+        Reconnecting::lazy(options.clone().options([("synchronous_commit", "off")]), connections.div_ceil(2));
     let slots = [&main, &relaxed].map(|pool| pool.slot.clone());
     let server = Server { options, connection: None, is_lost: false, pools: [main, relaxed] };
     let server = Arc::new(Mutex::new(server));

@@ -30,7 +30,10 @@ const BUSY: &str = "5";
 /// A transaction that takes the write lock when it begins. One that read first and wrote later would fail with "database
 /// is locked" in the middle.
 pub(super) fn write_transaction() -> TransactionOptions {
-    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    }
 }
 
 /// The settings in a URL such as `sqlite://path?mode=rwc`.

@@ -113,7 +113,8 @@ fn agent(rules: &Rules, post: &Post) -> Result<Agent, SendError> {
     }
     let mut tls = TlsConfig::builder();
     if let Some(pem) = &rules.root_certificate {
-        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| refused("the root certificate is malformed"))?;
+        let certificate = Certificate::from_pem(pem.as_bytes())
+            .map_err(|_| refused("the root certificate is malformed"))?;
         tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
     }
     let config = Config::builder()
@@ -195,7 +196,9 @@ fn send_error(error: &HttpError) -> SendError {
             }
             kind => SendError::Unknown(format!("the connection was lost: {kind}")),
         },
-        HttpError::Timeout(_) => SendError::Unknown(format!("no response within {} s", CALL_TIMEOUT.as_secs())),
+        HttpError::Timeout(_) => {
+            SendError::Unknown(format!("no response within {} s", CALL_TIMEOUT.as_secs()))
+        }
         HttpError::Other(why) => SendError::Permanent(why.to_string()),
         HttpError::Http(_) | HttpError::BadUri(_) | HttpError::RequireHttpsOnly(_) => {
             SendError::Permanent("the request is not valid".into())

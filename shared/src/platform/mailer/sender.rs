@@ -141,7 +141,10 @@ mod tests {
     #[tokio::test]
     async fn a_mail_becomes_one_file_inside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let mailer = Mailer::File { folder: folder.path().join("mails"), sender: "parkade@example.com".parse().unwrap() };
+        let mailer = Mailer::File {
+            folder: folder.path().join("mails"),
+            sender: "parkade@example.com".parse().unwrap(),
+        };
         mailer.send(&mail()).await.unwrap();
         mailer.send(&mail()).await.unwrap();
         let mut files = std::fs::read_dir(folder.path().join("mails")).unwrap();

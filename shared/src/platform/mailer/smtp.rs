@@ -97,7 +97,8 @@ impl Smtp {
                 None => self.connect(&mut |_| {}).await,
             }
         };
-        let mut connection = timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(self.not_connected()))?;
+        let mut connection =
+            timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(self.not_connected()))?;
         self.transfer(&mut connection, envelope, content).await?;
         self.keep(connection);
         Ok(())
@@ -132,7 +133,8 @@ impl Smtp {
         let mut connection = if self.encryption == Encryption::FromStart {
             let tls = Some(self.tls.clone());
             let connected =
-                AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &self.hello, tls, None).await;
+                AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &self.hello, tls, None)
+                    .await;
             connected.map_err(|error| self.error(Stage::Reach, &error))?
         } else {
             let reached = async {
@@ -174,7 +176,9 @@ impl Smtp {
         let mut parameters = Vec::new();
         if needs_utf8(envelope) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(SendError::Permanent("the mail server does not support addresses that are not ASCII".into()));
+                return Err(SendError::Permanent(
+                    "the mail server does not support addresses that are not ASCII".into(),
+                ));
             }
             parameters =
                 vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
@@ -194,7 +198,9 @@ impl Smtp {
                 .then_some(())
                 .ok_or_else(|| SendError::NotSent(format!("{} to DATA", ready.code())))
         };
-        timeout(ENVELOPE_TIMEOUT, addressed).await.unwrap_or_else(|_| Err(SendError::NotSent(timed_out(ENVELOPE_TIMEOUT))))?;
+        timeout(ENVELOPE_TIMEOUT, addressed)
+            .await
+            .unwrap_or_else(|_| Err(SendError::NotSent(timed_out(ENVELOPE_TIMEOUT))))?;
         match timeout(CONTENT_TIMEOUT, connection.message(content)).await {
             Ok(Ok(answer)) if answer.code().severity == Severity::PositiveCompletion => Ok(()),
             Ok(Ok(answer)) => Err(SendError::Unknown(format!("{} to the end of the mail", answer.code()))),

@@ -99,12 +99,7 @@ pub const FAMILIES: &[Family] = &[
         "until a worker takes the messages; 1,000 at most",
         ("enqueuing, the relay", "workers"),
     ),
-    permanent(
-        1,
-        ("{queue}:active", "list"),
-        "until a worker takes the messages",
-        ("workers", "workers"),
-    ),
+    permanent(1, ("{queue}:active", "list"), "until a worker takes the messages", ("workers", "workers")),
     permanent(
         1,
         ("{queue}:data", "hash"),
@@ -138,7 +133,12 @@ pub const FAMILIES: &[Family] = &[
         "24 h after the consumer started",
         ("workers", "nobody"),
     ),
-    expiring(2, ("mail:{delivery}", "string"), "24 h", ("workers, for each message", "operators who inspect Redis")),
+    expiring(
+        2,
+        ("mail:{delivery}", "string"),
+        "24 h",
+        ("workers, for each message", "operators who inspect Redis"),
+    ),
 ];
 
 /// The family of a key, given without its prefix.

@@ -149,7 +149,9 @@ impl<E: SpanExporter> SpanExporter for Filtered<E> {
         batch.iter_mut().for_each(filter);
         let sent = self.exporter.export(batch).await;
         match (self.is_failing.swap(sent.is_err(), Ordering::Relaxed), &sent) {
-            (false, Err(_)) => tracing::warn!("the collector does not accept spans; dropping them until it does"),
+            (false, Err(_)) => {
+                tracing::warn!("the collector does not accept spans; dropping them until it does")
+            }
             (true, Ok(())) => tracing::info!("the collector accepts spans again"),
             _ => {}
         }
