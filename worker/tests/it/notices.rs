@@ -151,7 +151,7 @@ async fn webhooks_call_only_allowed_https_hosts() {
     let distrusting = Rules { root_certificate: None, ..good.clone() };
     let secret = "key=a-secret-key";
     for (rules, url, says) in [
-        (&public, format!("https://localhost:{port}/?{secret}"), "an address that may not be called"),
+        (&public, format!("https://localhost:{port}/?{secret}"), "a forbidden address"),
         (&elsewhere, format!("https://localhost:{port}/?{secret}"), "its host is not"),
         (&elsewhere, format!("https://chat.googleapis.com@localhost:{port}/?{secret}"), "its host is not"),
         (&elsewhere, format!("https://x@chat.googleapis.com/?{secret}"), "its host is not"),
@@ -160,7 +160,7 @@ async fn webhooks_call_only_allowed_https_hosts() {
         (&elsewhere, format!("http://chat.googleapis.com/?{secret}"), "does not begin with https"),
         (&elsewhere, format!("ftp://chat.googleapis.com/?{secret}"), "does not begin with https"),
         (&elsewhere, format!("/{secret}"), "its host is not"),
-        (&elsewhere, format!("https://chat.googleapis.com/ {secret}"), "it is no URL"),
+        (&elsewhere, format!("https://chat.googleapis.com/ {secret}"), "it is malformed"),
         (&distrusting, format!("https://localhost:{port}/?{secret}"), "certificate is not trusted"),
     ] {
         let post = shared::platform::http::Post {

@@ -99,7 +99,7 @@ async fn send(twilio: &Twilio, to: String, text: String) -> Result<(), SendError
         body: Body::Form(vec![("To", to), ("From", twilio.from.clone()), ("Body", text)]),
     };
     let answer = http::send(&rules, post).await?;
-    answer.accepted().map_err(|refused| match (refused, code(&answer.body)) {
+    answer.into_result().map_err(|refused| match (refused, code(&answer.body)) {
         // The code says why; the message beside it repeats the number.
         (SendError::Permanent(why), Some(code)) => {
             SendError::Permanent(format!("{why}, Twilio's error {code}"))

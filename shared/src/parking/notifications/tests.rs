@@ -1,8 +1,9 @@
 //! Mails against a database and a mailer in memory: each kind once, and every way in which sending can end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeZone, Utc};
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -71,7 +72,7 @@ impl World {
     }
 
     fn script(&self, failures: impl IntoIterator<Item = SendError>) {
-        self.outbox.lock().unwrap().script.extend(failures.into_iter().map(Err));
+        self.outbox.lock().script.extend(failures.into_iter().map(Err));
     }
 
     fn run(&self, id: Uuid, attempt: i64) -> Context {
@@ -84,7 +85,7 @@ impl World {
     }
 
     fn sent(&self) -> usize {
-        self.outbox.lock().unwrap().sent.len()
+        self.outbox.lock().sent.len()
     }
 }
 
@@ -122,7 +123,7 @@ async fn every_kind_of_mail_has_its_subject_and_facts() {
     SendExportReady { export_id: export }.run(&world.run(new_id(), 1)).await.unwrap();
     SendWelcome { user_id: 1 }.run(&world.run(new_id(), 1)).await.unwrap();
 
-    let sent = world.outbox.lock().unwrap().sent.clone();
+    let sent = world.outbox.lock().sent.clone();
     let subjects: Vec<_> = sent.iter().map(|mail| mail.subject.as_str()).collect();
     assert_eq!(
         subjects,
@@ -157,7 +158,7 @@ async fn reservation_confirmation_shows_its_window() {
         .await;
     SendConfirmation { reservation_id: 3 }.run(&world.run(new_id(), 1)).await.unwrap();
     CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
-    let sent = world.outbox.lock().unwrap().sent.clone();
+    let sent = world.outbox.lock().sent.clone();
     let window = "From     21 Nov 2026, 00:00 IST\n  Until    21 Nov 2026, 01:30 IST\n  Rate";
     assert!(sent[0].text.contains(window), "{}", sent[0].text);
     assert!(sent[0].text.contains("an hour\n  Quote    INR 38.25\n  Booking  3\n"), "{}", sent[0].text);
@@ -208,7 +209,7 @@ async fn confirmation_in_doubt_is_resent_with_the_same_id() {
     CONFIRM.run(&world.run(job, 2)).await.unwrap();
     let second = world.row().await;
     assert_eq!((second.state.as_str(), second.resent), ("sent", true));
-    assert_eq!(world.outbox.lock().unwrap().sent[0].message_id, first.message_id);
+    assert_eq!(world.outbox.lock().sent[0].message_id, first.message_id);
 }
 
 #[tokio::test]

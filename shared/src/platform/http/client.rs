@@ -1,4 +1,4 @@
-//! Calls to servers of others: bounded in time and size, without proxies and redirects, to addresses that were checked.
+//! Sending a request to a server, and what its failure means.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,32 +14,31 @@ use ureq::{
     },
 };
 
+use super::address;
 use crate::base::send_error::SendError;
 
-pub mod address;
-
-/// A call takes no longer, whatever the server does.
-const WAIT: Duration = Duration::from_secs(5);
-/// Of that, until there is a connection. What fails before has not been sent.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
-/// More of an answer is not read.
-const LONGEST_ANSWER: u64 = 64 * 1024;
+/// How long a call may take, whatever the server does.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting may take of that. What fails before there is a connection has not been sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Response bodies that are longer are not read.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
 
 /// Which servers may be called.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The only host, and port where that is not the usual one, which a URL may name.
+    /// The only host that a URL may name, with a port unless it is the default one.
     pub authority: String,
-    /// Whether an address that the host's name stands for may be connected to.
+    /// Whether an address that the host's name resolves to may be connected to.
     pub is_address_allowed: fn(IpAddr) -> bool,
-    /// Whether a call may go unencrypted.
+    /// Whether calls without TLS are allowed.
     pub allow_http: bool,
-    /// PEM of the one authority that is trusted; the public ones without.
+    /// The only trusted root certificate, as PEM; the public ones if there is none.
     pub root_certificate: Option<Arc<str>>,
 }
 
 impl Rules {
-    /// One host in the public internet, encrypted.
+    /// One host in the public internet, with TLS.
     #[must_use]
     pub fn public(authority: &str) -> Self {
         Self {
@@ -51,75 +50,71 @@ impl Rules {
     }
 }
 
-/// What is sent.
+/// The body of a request.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// With the type `application/json`.
+    /// Sent as `application/json`.
     Json(serde_json::Value),
-    /// As a web form.
+    /// Sent as a web form.
     Form(Vec<(&'static str, String)>),
 }
 
-/// A request to be made.
+/// A POST request.
 #[derive(Debug, Clone)]
 pub struct Post {
-    /// Where; it may hold a key and is in no error.
+    /// Where to; it may contain a key, so no error shows it.
     pub url: SecretString,
-    /// The header `Authorization`.
+    /// The `Authorization` header.
     pub authorization: Option<SecretString>,
-    /// What.
+    /// The body.
     pub body: Body,
 }
 
-/// What the server said.
+/// The response of a server.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status, such as 200.
+pub struct Response {
+    /// The HTTP status.
     pub status: u16,
-    /// Its text, if it is one and was short enough.
+    /// The body, if it is text and not too long.
     pub body: String,
 }
 
-impl Answer {
-    /// Success, or what the status means for another try.
-    ///
+impl Response {
     /// # Errors
-    /// [`SendError::Temporary`] for 408, 429 and 5xx, [`SendError::Permanent`] for anything else that is no 2xx.
-    pub fn accepted(&self) -> Result<(), SendError> {
-        let answered = format!("the server answered {}", self.status);
+    /// [`SendError::Temporary`] for 408, 429 and 5xx, [`SendError::Permanent`] for any other status than 2xx.
+    pub fn into_result(&self) -> Result<(), SendError> {
+        let reason = format!("the server answered {}", self.status);
         match self.status {
             200..=299 => Ok(()),
-            408 | 429 | 500..=599 => Err(SendError::Temporary(answered)),
-            _ => Err(SendError::Permanent(answered)),
+            408 | 429 | 500..=599 => Err(SendError::Temporary(reason)),
+            _ => Err(SendError::Permanent(reason)),
         }
     }
 }
 
-/// Sends `post`, if the rules allow it.
-///
-/// # Errors
-/// What is known about a request without an answer. The texts never hold the URL.
-pub async fn send(rules: &Rules, post: Post) -> Result<Answer, SendError> {
+/// Sends `post`, if the rules allow it. Error messages never contain the URL.
+pub async fn send(rules: &Rules, post: Post) -> Result<Response, SendError> {
     let agent = agent(rules, &post)?;
-    // What drops this future does not end the call, which is over in a few seconds by itself.
+    // Dropping this future does not cancel the call, which ends by itself in a few seconds.
     let called = tokio::task::spawn_blocking(move || call(&agent, &post)).await;
-    called.unwrap_or_else(|_| Err(SendError::Unknown("the call ended abnormally".into())))
+    called.unwrap_or_else(|_| Err(SendError::Unknown("the call panicked".into())))
 }
 
-/// A client for one call: no connection is kept, so that each is to an address that was just checked.
+/// A client for one call. It keeps no connection, so every call goes to an address that was just checked.
 fn agent(rules: &Rules, post: &Post) -> Result<Agent, SendError> {
-    let refused = |why: &str| SendError::Permanent(format!("the address may not be called: {why}"));
-    let uri: Uri = post.url.expose_secret().parse().map_err(|_| refused("it is no URL"))?;
-    // The whole of it is compared: a user in front of the host, or another port, is another place.
+    let refused = |why: &str| SendError::Permanent(format!("the URL is not allowed: {why}"));
+    let uri: Uri = post.url.expose_secret().parse().map_err(|_| refused("it is malformed"))?;
+    // Compared as a whole: a user before the host, or another port, is a different destination.
     if !uri.authority().is_some_and(|found| found.as_str().eq_ignore_ascii_case(&rules.authority)) {
-        return Err(refused("its host is not the one that is allowed"));
+        return Err(refused("its host is not the allowed one"));
     }
     if uri.scheme_str() != Some("https") && !(rules.allow_http && uri.scheme_str() == Some("http")) {
         return Err(refused("it does not begin with https"));
     }
     let mut tls = TlsConfig::builder();
     if let Some(pem) = &rules.root_certificate {
-        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| refused("no trust"))?;
+        let certificate = Certificate::from_pem(pem.as_bytes())
+            .map_err(|_| refused("the root certificate is malformed"))?;
         tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
     }
     let config = Config::builder()
@@ -129,17 +124,18 @@ fn agent(rules: &Rules, post: &Post) -> Result<Agent, SendError> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
-        .timeout_global(Some(WAIT))
-        .timeout_resolve(Some(WAIT_FOR_CONNECTION))
-        .timeout_connect(Some(WAIT_FOR_CONNECTION))
+        .timeout_global(Some(CALL_TIMEOUT))
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
         .max_idle_connections(0)
         .user_agent("Parkade")
         .build();
-    let resolver = Checked { reachable: rules.is_address_allowed, names: DefaultResolver::default() };
+    let resolver =
+        CheckedResolver { is_allowed: rules.is_address_allowed, inner: DefaultResolver::default() };
     Ok(Agent::with_parts(config, DefaultConnector::default(), resolver))
 }
 
-fn call(agent: &Agent, post: &Post) -> Result<Answer, SendError> {
+fn call(agent: &Agent, post: &Post) -> Result<Response, SendError> {
     let mut request = agent.post(post.url.expose_secret());
     if let Some(authorization) = &post.authorization {
         request = request.header("Authorization", authorization.expose_secret());
@@ -148,40 +144,40 @@ fn call(agent: &Agent, post: &Post) -> Result<Answer, SendError> {
         Body::Json(value) => request.send_json(value),
         Body::Form(fields) => request.send_form(fields.iter().map(|(name, value)| (*name, value))),
     };
-    let mut response = sent.map_err(|error| failure(&error))?;
+    let mut response = sent.map_err(|error| send_error(&error))?;
     let status: StatusCode = response.status();
-    let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string();
-    Ok(Answer { status: status.as_u16(), body: body.unwrap_or_default() })
+    let body = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string();
+    Ok(Response { status: status.as_u16(), body: body.unwrap_or_default() })
 }
 
-/// Looks names up, and lets nobody connect to what they must not stand for. What is checked is what is connected to.
+/// Rejects names that resolve to forbidden addresses. The addresses that are checked are the ones that are used.
 #[derive(Debug)]
-struct Checked {
-    reachable: fn(IpAddr) -> bool,
-    names: DefaultResolver,
+struct CheckedResolver {
+    is_allowed: fn(IpAddr) -> bool,
+    inner: DefaultResolver,
 }
 
-impl Resolver for Checked {
+impl Resolver for CheckedResolver {
     fn resolve(
         &self,
         uri: &Uri,
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, HttpError> {
-        let found = self.names.resolve(uri, config, timeout).map_err(|error| match error {
+        let found = self.inner.resolve(uri, config, timeout).map_err(|error| match error {
             HttpError::Timeout(_) => HttpError::Timeout(Timeout::Resolve),
             _ => HttpError::HostNotFound,
         })?;
-        if found.iter().all(|address| (self.reachable)(address.ip())) {
+        if found.iter().all(|address| (self.is_allowed)(address.ip())) {
             Ok(found)
         } else {
-            Err(HttpError::Other("its host stands for an address that may not be called".into()))
+            Err(HttpError::Other("its host resolves to a forbidden address".into()))
         }
     }
 }
 
-/// What an error means, in words of ours: those of the library may hold the URL.
-fn failure(error: &HttpError) -> SendError {
+/// What an error means, in our own words: those of the library may contain the URL.
+fn send_error(error: &HttpError) -> SendError {
     use std::io::ErrorKind as Io;
     match error {
         HttpError::HostNotFound => SendError::NotSent("the host was not found".into()),
@@ -198,13 +194,15 @@ fn failure(error: &HttpError) -> SendError {
             Io::InvalidData if error.to_string().contains("certificate") => {
                 SendError::NotSent("the server's certificate is not trusted".into())
             }
-            kind => SendError::Unknown(format!("the connection broke: {kind}")),
+            kind => SendError::Unknown(format!("the connection was lost: {kind}")),
         },
-        HttpError::Timeout(_) => SendError::Unknown(format!("no answer within {} s", WAIT.as_secs())),
+        HttpError::Timeout(_) => {
+            SendError::Unknown(format!("no response within {} s", CALL_TIMEOUT.as_secs()))
+        }
         HttpError::Other(why) => SendError::Permanent(why.to_string()),
         HttpError::Http(_) | HttpError::BadUri(_) | HttpError::RequireHttpsOnly(_) => {
-            SendError::Permanent("the request cannot be made".into())
+            SendError::Permanent("the request is not valid".into())
         }
-        _ => SendError::Unknown("the answer cannot be read".into()),
+        _ => SendError::Unknown("the response cannot be read".into()),
     }
 }

@@ -1,8 +1,4 @@
-//! Connections to Redis and the table of keys. Nothing that must survive is kept here.
-
-mod keys;
-mod link;
-mod source;
+//! The three logical databases of an installation.
 
 use std::{
     sync::{
@@ -14,17 +10,19 @@ use std::{
 
 use redis::{RedisResult, aio::ConnectionManager};
 
-use self::source::Source;
-pub use self::{
-    keys::{FAMILIES, Family, Keys, family_of, table_rows},
-    link::Link,
-};
+use super::{keys::Keys, link::Link, source::Source};
 use crate::{
     base::error::{Error, Result},
     platform::{config::Config, queue::Queue},
 };
 
-/// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
+/// How long a queue consumer waits for a reply. Its blocking reads end by themselves before that.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long subscribing may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The three logical databases. Cheap to clone; connections are made on first use and again after an outage.
 #[derive(Clone)]
 pub struct Redis {
     /// Database 0: caches, sessions, counters, limits.
@@ -34,8 +32,8 @@ pub struct Redis {
     /// Database 2: notification status.
     pub notifications: Link,
     prefix: Arc<str>,
-    /// How many messages of each queue were waiting when last looked at.
-    waiting: Arc<[AtomicU64; Queue::ALL.len()]>,
+    /// The length of each queue when it was last read.
+    backlogs: Arc<[AtomicU64; Queue::ALL.len()]>,
 }
 
 impl std::fmt::Debug for Redis {
@@ -44,17 +42,11 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// A queue consumer is ended by a timeout, so it is patient.
-const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A subscription is there within this, or is tried again.
-const SUBSCRIPTION_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Redis {
-    /// Prepares the connections. A server may be away, and is looked for then.
+    /// Prepares the connections. A server that is down is looked for in the background.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a malformed URL or a certificate that cannot be read.
+    /// [`Error::Internal`] for a malformed URL or an unreadable certificate.
     pub async fn new(config: &Config) -> Result<Self> {
         let source = |url| Source::new(url, &config.redis_servers);
         let [cache, queue, notifications] = Link::all([
@@ -64,32 +56,32 @@ impl Redis {
         ])
         .await?;
         let prefix = config.redis_prefix.as_str().into();
-        Ok(Self { cache, queue, notifications, prefix, waiting: Arc::default() })
+        Ok(Self { cache, queue, notifications, prefix, backlogs: Arc::default() })
     }
 
-    /// Asks database 0, unless it is away.
+    /// Queries database 0.
     ///
     /// # Errors
     /// As [`Link::query`].
     pub async fn query<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        question: impl FnOnce(ConnectionManager) -> F,
+        query: impl FnOnce(ConnectionManager) -> F,
     ) -> RedisResult<T> {
-        self.cache.query(question).await
+        self.cache.query(query).await
     }
 
-    /// Whether database 0 did not answer when it was last asked, so that everybody does without.
+    /// Whether database 0 is down, so that everything works without it.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        self.cache.is_away()
+        self.cache.is_down()
     }
 
-    /// Whether database 0 was away since this was last asked: it may have lost its latest writes.
+    /// Whether database 0 came back since this was last called: it may have lost its latest writes.
     pub(crate) fn has_come_back(&self) -> bool {
         self.cache.has_come_back()
     }
 
-    /// Answers when database 0 does.
+    /// Succeeds when database 0 responds.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
@@ -97,7 +89,7 @@ impl Redis {
         Ok(self.cache.query(ping).await?)
     }
 
-    /// Answers when database 1 does.
+    /// Succeeds when database 1 responds.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
@@ -105,7 +97,7 @@ impl Redis {
         Ok(self.queue.query(ping).await?)
     }
 
-    /// Answers when the databases of caches and of queues do.
+    /// Succeeds when the databases of caches and of queues respond.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when one of them does not.
@@ -114,37 +106,38 @@ impl Redis {
         self.ping_queue().await
     }
 
-    /// A connection to database 1 for a queue consumer, with a patience of its own.
+    /// A connection to database 1 for a queue consumer, with a longer timeout.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when nobody knows where the server is.
+    /// [`Error::Unavailable`] when no Sentinel knows the server.
     pub async fn consumer_connection(&self) -> Result<ConnectionManager> {
-        Ok(self.queue.own(CONSUMER_TIMEOUT).await?)
+        Ok(self.queue.separate_connection(CONSUMER_TIMEOUT).await?)
     }
 
-    /// A subscriber on database 1. It is of no use any more once the link to it is [reconnected](Link::reconnected).
+    /// A subscriber on database 1. It is dead once the link has [reconnected](Link::reconnected).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the server is away.
+    /// [`Error::Unavailable`] when the server is down.
     pub async fn subscriber(&self) -> Result<redis::aio::PubSub> {
         let client = self.queue.client().await?;
-        let subscribing = tokio::time::timeout(SUBSCRIPTION_TIMEOUT, client.get_async_pubsub());
+        let subscribing = tokio::time::timeout(SUBSCRIBE_TIMEOUT, client.get_async_pubsub());
         let late = |late| Error::Unavailable(anyhow::Error::new(late).context("subscribing in Redis"));
         Ok(subscribing.await.map_err(late)??)
     }
 
+    /// The length of a queue when it was last read.
     pub(crate) fn last_backlog(&self, queue: Queue) -> u64 {
-        self.waiting[queue as usize].load(Ordering::Relaxed)
+        self.backlogs[queue as usize].load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_last_backlog(&self, queue: Queue, count: u64) {
-        self.waiting[queue as usize].store(count, Ordering::Relaxed);
+    pub(crate) fn set_last_backlog(&self, queue: Queue, length: u64) {
+        self.backlogs[queue as usize].store(length, Ordering::Relaxed);
     }
 
-    /// The keys, each under the prefix of this installation.
+    /// The names of keys, under the prefix of this installation.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
-        Keys(&self.prefix)
+        Keys::new(&self.prefix)
     }
 }
 
