@@ -7,7 +7,7 @@ use shared::{
     app::App,
     base::{money::Money, page::TimeCursor, time::wire},
     parking::{
-        bookings::state,
+        rules::state,
         reports::{
             insights::{self, WEEKDAYS, hour_label},
             stays::{self, Stay},

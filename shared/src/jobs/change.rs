@@ -96,7 +96,7 @@ impl Change {
 async fn drop_sessions(app: &App, ids: &[Uuid]) {
     let keys = app.redis.keys();
     let keys: Vec<String> = ids.iter().flat_map(|id| [keys.session(*id), keys.user_session(*id)]).collect();
-    let dropped: RedisResult<()> = app.redis.ask(async |mut redis| redis.del(keys).await).await;
+    let dropped: RedisResult<()> = app.redis.query(async |mut redis| redis.del(keys).await).await;
     if let Err(error) = dropped {
         tracing::debug!(%error, "ended sessions stay in Redis for up to a second");
     }
