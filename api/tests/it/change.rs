@@ -52,7 +52,7 @@ impl Probe {
         .await;
         let session = Uuid::new_v4();
         let key = t.app.redis.keys().session(session);
-        t.app.redis.ask(async |mut redis| redis.set::<_, _, ()>(key, "{}").await).await.unwrap();
+        t.app.redis.query(async |mut redis| redis.set::<_, _, ()>(key, "{}").await).await.unwrap();
         Self { t, asha, session, loads: Arc::default() }
     }
 
@@ -97,7 +97,7 @@ impl Probe {
             cache_loads: self.loads.load(Ordering::Relaxed),
             events: app.counters.read(&[app.counters.names(Event::LotCreated).0]).await.unwrap()[0],
             answers: number(&self.t, "SELECT COUNT(*) AS n FROM idempotency_keys WHERE status = 200").await,
-            sessions_in_redis: app.redis.ask(async |mut redis| redis.exists(session).await).await.unwrap(),
+            sessions_in_redis: app.redis.query(async |mut redis| redis.exists(session).await).await.unwrap(),
         }
     }
 
