@@ -51,7 +51,7 @@ impl Gates {
             0 => (usize::MAX, Duration::MAX),
             most => (most, GOAL),
         };
-        let passwords = Gate::new(password::room().min(most), Duration::MAX);
+        let passwords = Gate::new(password::capacity().min(most), Duration::MAX);
         Arc::new(Self { passwords, others: Gate::new(most, goal) })
     }
 

@@ -16,8 +16,8 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
 const PURE: &[&str] = &[
-    "parking/bookings/billing.rs",
-    "parking/bookings/state.rs",
+    "parking/rules/billing.rs",
+    "parking/rules/state.rs",
     "jobs/machine.rs",
     "jobs/policy.rs",
     "jobs/timetable.rs",

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use crate::{
     app::App,
     base::{error::Result, money::Money},
-    parking::bookings::billing,
+    parking::rules::billing,
     platform::db::{Transaction, sql},
 };
 

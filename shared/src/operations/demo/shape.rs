@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{names, traffic};
-use crate::parking::bookings::state::State;
+use crate::parking::rules::state::State;
 
 /// The mail address of the administrator.
 pub const ADMIN: &str = "admin@parkade.test";

@@ -10,7 +10,7 @@ use chrono_tz::{Asia::Kolkata, Europe::Berlin, Tz};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 use super::{shape::*, *};
-use crate::{parking::bookings::state::State, platform::entities};
+use crate::{parking::rules::state::State, platform::entities};
 
 fn plan(lots: usize, spots_per_lot: usize, span: Span, zone: Tz) -> Plan {
     let now = Utc.with_ymd_and_hms(2026, 11, 20, 9, 41, 7).unwrap();

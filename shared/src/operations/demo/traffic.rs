@@ -13,7 +13,7 @@ use rand_distr::{Exp1, StandardNormal};
 use super::shape::{Plan, Reservation, SEASON_DAYS, Site};
 use crate::{
     base::money::Money,
-    parking::bookings::{billing, state::State},
+    parking::rules::{billing, state::State},
 };
 
 const MINUTE: i64 = 60;

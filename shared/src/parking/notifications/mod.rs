@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Enqueued, NewJob, ledger},
+    jobs::{Change, NewJob},
 };
 
 pub mod alert;
@@ -55,17 +54,16 @@ pub fn confirmation(reservation_id: i64, user_id: i64) -> Result<NewJob> {
 /// Those of the database.
 pub async fn tell_of_booking(
     app: &App,
-    tx: &impl ConnectionTrait,
-    now: DateTime<Utc>,
+    change: &mut Change,
     reservation_id: i64,
     user_id: i64,
-) -> Result<Vec<Enqueued>> {
-    let mut told = vec![ledger::insert(tx, now, &confirmation(reservation_id, user_id)?).await?];
+) -> Result<()> {
+    change.enqueue(&confirmation(reservation_id, user_id)?).await?;
     if app.config.notifications.sms.is_some() {
         let sms = NewJob::of(&SendSms { reservation_id })?.owner(user_id).unique(reservation_id.to_string());
-        told.push(ledger::insert(tx, now, &sms).await?);
+        change.enqueue(&sms).await?;
     }
-    Ok(told)
+    Ok(())
 }
 
 /// The mail that a stay is paid for.

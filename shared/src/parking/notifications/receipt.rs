@@ -17,7 +17,7 @@ use crate::{
         money::Money,
     },
     jobs::{Context, Done, Job, Queue},
-    parking::bookings::billing,
+    parking::rules::billing,
     platform::db::sql,
 };
 

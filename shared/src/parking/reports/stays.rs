@@ -11,7 +11,7 @@ use crate::{
         money::Money,
         page::{Page, Paged, TimeCursor},
     },
-    parking::bookings::{billing, state::State},
+    parking::rules::{billing, state::State},
     platform::db::{at, sql},
 };
 

@@ -4,31 +4,31 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Where a reservation stands.
+/// The state of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// A spot is kept for a coming window.
+    /// A spot is reserved for a window.
     Reserved,
-    /// The car is there, or a walk-in holds the spot.
+    /// The session is running.
     Active,
-    /// Left and billed.
+    /// The session has ended and is billed.
     Completed,
-    /// Given up before arrival.
+    /// Cancelled before the arrival.
     Cancelled,
-    /// Nobody came.
+    /// The driver did not come in time.
     Expired,
 }
 
-/// What can happen to a reservation.
+/// The events that change the state of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The driver arrives (`occupy-spot`).
     Occupy,
     /// The driver leaves and pays (`release-spot`).
     Release,
-    /// The driver or an administrator gives it up.
+    /// The driver or an administrator cancels it.
     Cancel,
-    /// The time to arrive has passed.
+    /// The time for the arrival has passed.
     Expire,
 }
 
@@ -37,7 +37,7 @@ impl State {
     pub const ALL: [Self; 5] =
         [Self::Reserved, Self::Active, Self::Completed, Self::Cancelled, Self::Expired];
 
-    /// As stored and sent.
+    /// The name that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,16 +49,10 @@ impl State {
         }
     }
 
-    /// Whether it keeps its spot from others.
-    #[must_use]
-    pub const fn holds_spot(self) -> bool {
-        matches!(self, Self::Reserved | Self::Active)
-    }
-
     /// The state after `event`.
     ///
     /// # Errors
-    /// Why `event` cannot happen in this state, in words for the one who tried.
+    /// Why `event` is impossible in this state, as a message to the user.
     pub const fn after(self, event: Event) -> Result<Self, &'static str> {
         use Event::{Cancel, Expire, Occupy, Release};
         match (self, event) {
@@ -79,8 +73,7 @@ impl State {
     }
 }
 
-/// Whether nobody can arrive any more for a spot that is reserved for this window: its begin is longer ago than
-/// `grace`, or it is over.
+/// Whether the driver has missed a reserved window: it began longer than `grace` ago, or has ended.
 #[must_use]
 pub fn is_missed(
     begin: DateTime<Utc>,
@@ -178,7 +171,7 @@ mod tests {
             let mut accepted = Vec::new();
             for event in events.into_iter().map(|i| EVENTS[i]) {
                 if let Ok(next) = state.after(event) {
-                    prop_assert!(state.holds_spot(), "a settled reservation moved");
+                    prop_assert!(matches!(state, State::Reserved | State::Active), "a settled reservation moved");
                     state = next;
                     accepted.push(event);
                 }

@@ -1,11 +1,11 @@
-//! What becomes of a user's reservations when the account ends.
+//! Ending all reservations of a user who is deleted.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::billing;
 use crate::{
     base::{error::Result, money::Money},
+    parking::rules::billing,
     platform::db::{Transaction, at, row_lock, sql},
 };
 
@@ -16,13 +16,10 @@ struct Running {
     hourly_rate_minor: i64,
 }
 
-/// Gives up what the user has reserved, and ends what is running with its bill, which nobody has paid.
-///
-/// # Errors
-/// Those of the database.
-pub async fn close_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
-    // Before the running one is looked for: until here, a reserved one may begin to run.
-    // Locked by id, as the sweep does, so that the two never wait in a circle.
+/// Cancels the user's reservations, and ends a running session with an unpaid bill.
+pub async fn end_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
+    // Before the running session is read, because until then a reserved one may start. Rows are locked by id, as in
+    // the sweep of missed reservations, so that the two do not deadlock.
     let lock = row_lock(tx, "FOR UPDATE");
     let text = format!(
         "UPDATE reservations SET state = 'cancelled', cost_minor = 0 WHERE state = 'reserved' AND id IN

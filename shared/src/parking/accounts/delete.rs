@@ -1,13 +1,13 @@
-//! The end of an account: what runs is closed, who it was is erased, and what was paid stays.
+//! Deletion of an account: its sessions and reservations end, personal data is erased, bookings and payments stay.
 
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
-use uuid::Uuid;
 
-use super::{Role, lock, session};
+use super::{account::Role, session, user};
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::Change,
     parking::{bookings, exports},
     platform::{
         cache::Group,
@@ -16,47 +16,43 @@ use crate::{
     },
 };
 
-/// Deletes a user who is no administrator: ends their sessions, gives up what they reserved, bills what they have
-/// running as if they left now, and erases who they were. Bookings and bills stay, under a name that says nothing.
+/// Deletes a user: ends their sessions, cancels their reservations, bills a running session as if they left now, and
+/// erases their personal data. Bookings and bills stay, under a placeholder name.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
 pub async fn delete(app: &App, id: i64) -> Result<()> {
-    let ended = retry_on_conflict(|| try_to_delete(app, id)).await?;
-    session::forget(app, &ended).await;
-    app.counters.record(Event::UserDeleted);
+    retry_on_conflict(async || {
+        let mut change = Change::begin(app).await?;
+        let now = app.clock.now();
+        let user = user::lock(change.tx(), id).await?;
+        if user.role == Role::Admin.as_str() {
+            return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
+        }
+        bookings::end_all(change.tx(), now, id).await?;
+        exports::withdraw_all(change.tx(), now, id).await?;
+        session::end_all(&mut change, now, id).await?;
+        delete_stored_answers(change.tx(), &user.email).await?;
+        erase(change.tx(), now, id).await?;
+        change.invalidates([Group::Users, Group::User(id), Group::Occupancy]);
+        change.counts(Event::UserDeleted);
+        change.commit().await
+    })
+    .await?;
     app.counters.mark_inactive(id);
-    app.cache.invalidate(&[Group::Users, Group::User(id), Group::Occupancy]).await;
     Ok(())
 }
 
-/// The sessions that have ended.
-async fn try_to_delete(app: &App, id: i64) -> Result<Vec<Uuid>> {
-    let tx = app.db.begin().await?;
-    let now = app.clock.now();
-    let user = lock(&tx, id).await?;
-    if user.role == Role::Admin.as_str() {
-        return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
-    }
-    bookings::close_all(&tx, now, id).await?;
-    exports::withdraw_all(&tx, now, id).await?;
-    let ended = session::end_all(&tx, now, id).await?;
-    forget_answers(&tx, &user.email).await?;
-    erase(&tx, now, id).await?;
-    tx.commit().await?;
-    Ok(ended)
-}
-
-/// The kept answer to whoever opened the account tells who it was.
-async fn forget_answers(tx: &Transaction, email: &str) -> Result<()> {
+/// The answer that is stored for whoever created the account contains the address.
+async fn delete_stored_answers(tx: &Transaction, email: &str) -> Result<()> {
     let member = serde_json::to_string(email).map_err(anyhow::Error::new)?;
     let text = "DELETE FROM idempotency_keys WHERE REPLACE(body, $1, '') <> body";
     tx.execute_raw(sql(tx, text, [format!("\"email\":{member}").into()])).await?;
     Ok(())
 }
 
-/// Mail servers repeat the address in what they answer, so that goes, too. The user's own row is the last, because
-/// it waits for everybody who refers to it, and they may be waiting for the others.
+/// Errors are erased, too, because mail servers repeat the address in their answers. The user's own row comes last:
+/// its update waits for all transactions that refer to it, and they may wait for the other rows.
 async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     for text in [
         "UPDATE sessions SET user_agent = NULL WHERE user_id = $1",
@@ -65,7 +61,7 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     ] {
         tx.execute_raw(sql(tx, text, [id.into()])).await?;
     }
-    // Keys of the living are trimmed: with a blank in front, nobody can have taken these.
+    // The leading blank keeps the keys from colliding with those of other users, which are trimmed.
     let (username, email) = (format!("deleted-{id}"), format!("deleted-{id}@deleted.invalid"));
     tx.execute_raw(sql(
         tx,

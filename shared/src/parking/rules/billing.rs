@@ -1,5 +1,5 @@
-//! What a stay costs: every started hour at the rate of the booking, and at least one. A window that is reserved is
-//! quoted by its exact length. Pure.
+//! The price of a stay: every started hour at the rate of the booking, at least one. The quote for a reserved window is
+//! for its exact length. Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -7,7 +7,7 @@ use crate::base::money::Money;
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
-/// The hours that are charged for a stay: one up to an hour, then every started one.
+/// The hours on the bill for a stay: every started one, at least one.
 #[must_use]
 pub fn charged_hours(arrived: DateTime<Utc>, left: DateTime<Utc>) -> i64 {
     let micros = stay(arrived, left).num_microseconds().unwrap_or(i64::MAX);
@@ -20,7 +20,7 @@ pub fn cost(hourly_rate: Money, hours: i64) -> Money {
     hourly_rate.times(hours)
 }
 
-/// What a window is said to cost when it is reserved: its exact length at `hourly_rate`, rounded half up to a minor unit.
+/// The quote for a reserved window: its exact length at `hourly_rate`, rounded half up to a minor unit.
 #[must_use]
 pub fn quote(hourly_rate: Money, begin: DateTime<Utc>, end: DateTime<Utc>) -> Money {
     let micros = i128::from(stay(begin, end).num_microseconds().unwrap_or(i64::MAX));
@@ -29,7 +29,7 @@ pub fn quote(hourly_rate: Money, begin: DateTime<Utc>, end: DateTime<Utc>) -> Mo
     Money::from_minor(i64::try_from(minor).unwrap_or(i64::MAX))
 }
 
-/// The stay in hours with two decimal places, for people.
+/// The length of a stay in hours, rounded to two decimal places.
 #[must_use]
 pub fn hours(arrived: DateTime<Utc>, left: DateTime<Utc>) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "hundredths of an hour are far below 2^53")]
