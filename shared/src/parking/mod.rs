@@ -6,6 +6,4 @@ pub mod bookings;
 pub mod exports;
 pub mod lots;
 pub mod notifications;
-pub mod reminders;
 pub mod reports;
-pub mod schedules;

@@ -65,7 +65,9 @@ pub fn write_line<W: Write>(
         }
     };
     let [id, lot, address, spot, start, end, cost, status, method, transaction, vehicle, user_id, user] =
-        cells.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "malformed line from the database"))?;
+        cells.ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "malformed line from the database")
+        })?;
     let (start, end) = (Timestamp::parse(&start), Timestamp::parse(&end));
     let identity = |cell| if format.anonymise.is_some() { Cow::Borrowed(&b""[..]) } else { safe(cell) };
 
@@ -180,8 +182,8 @@ fn safe(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 
 /// A pseudonym that is stable across the exports of this installation and cannot be reversed without its secret.
 fn pseudonym(key: &[u8], user_id: &[u8]) -> String {
-    let mut mac =
-        <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key)
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(b"export user ");
     mac.update(user_id);
     hex::encode(&mac.finalize().into_bytes()[..8])

@@ -1,4 +1,4 @@
-//! Believable letters of every kind: what the templates are tested with, and what `cargo xtask mails` shows.
+//! Realistic mails of every kind: the templates are tested with them, and `cargo xtask mails` shows them.
 
 use std::{fs, path::PathBuf};
 
@@ -6,16 +6,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use minijinja::context;
 
-use super::{
-    Subscription,
-    delivery::{Letter, compose},
-    monthly_report, reminder,
-};
 use crate::{
     base::money::Money,
     parking::{
         lots::Lot,
-        reminders::Figures,
+        notifications::{
+            delivery::{Letter, compose},
+            monthly_reports,
+            reminders::{self, Figures},
+            subscription::Subscription,
+        },
         reports::{
             calendar::{self, Period},
             monthly::{Report, Totals},
@@ -40,7 +40,7 @@ fn config() -> Config {
     Config::load(Sources::of(settings)).unwrap()
 }
 
-/// A letter of each kind and some variants, by name; `text` is what becomes of what people wrote.
+/// A letter of each kind, and some variants, by name. `text` transforms everything that people wrote.
 fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let letter = |kind, values| Letter { kind, user_id: 17, values, ..Letter::default() };
     let lot = context! { lot => text("Church Street Parking"), address => text("12 Church Street, 560001"), spot => 12 };
@@ -70,11 +70,11 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
         unsubscribe: Some(Subscription::Reminders),
-        ..letter("reminder", reminder::values(figures, &config()))
+        ..letter("reminder", reminders::values(figures, &config()))
     };
     let templates = Templates::new().unwrap();
     let monthly =
-        |report: &Report| monthly_report::write(&templates, 17, &text("Asha Rao"), report, "INR").unwrap();
+        |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report, "INR").unwrap();
     vec![
         ("welcome", letter("welcome", context! {})),
         ("confirmation", letter("confirmation", walk_in)),
@@ -167,7 +167,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn every_mail_renders_and_no_value_breaks_out() {
+fn hostile_values_cannot_break_out_of_any_mail() {
     for hostile in HOSTILE {
         for (name, letter) in letters(&|_| hostile.to_owned()) {
             let mail = rendered(&letter, hostile);
@@ -195,7 +195,7 @@ fn every_mail_renders_and_no_value_breaks_out() {
 }
 
 #[test]
-fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
+fn every_mail_has_a_sample_with_the_expected_text() {
     let letters = letters(&str::to_owned);
     for name in templates::NAMES {
         assert!(letters.iter().any(|(_, letter)| letter.kind == *name), "{name}");
@@ -219,13 +219,13 @@ fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
     );
     assert!(html.contains("mails=reminders") && html.contains("Unsubscribe") && html.contains("14 free"));
     assert!(
-        !says("reminder-newcomer", &["you have not parked with us yet. Booking"]).contains("Hours parked")
+        !says("reminder-newcomer", &["You have not parked with us yet. Booking"]).contains("Hours parked")
     );
     let html = says(
         "monthly_report",
         &[
-            "Bookings      14 (September 2026: 11)",
-            "A stay, INR   125.71 (September 2026: 123.64)",
+            "Bookings        14 (September 2026: 11)",
+            "Per stay, INR   125.71 (September 2026: 123.64)",
             "Church Street Parking: 8 bookings, 21.5 hours, INR 880.00",
             "most on 22 October, INR 400.00",
         ],
@@ -235,20 +235,20 @@ fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
         "{html}"
     );
     assert!(says("monthly_report-quiet", &["did not park with us in October 2026"]).find("<img").is_none());
-    assert!(!of("welcome").html.contains("Unsubscribe"), "there is no doing without some mails");
+    assert!(!of("welcome").html.contains("Unsubscribe"), "essential mails have no unsubscribe link");
 }
 
-/// The folder of `cargo xtask mails`, or one that vanishes.
+/// The folder given by `cargo xtask mails`, or a temporary one.
 fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
-    #[expect(clippy::disallowed_methods, reason = "the command says so, and no setting of the product")]
+    #[expect(clippy::disallowed_methods, reason = "set by the command; not a setting of the product")]
     let named = std::env::var("MAILS_FOLDER").ok();
     let vanishing = named.is_none().then(|| tempfile::tempdir().unwrap());
     (named.map_or_else(|| vanishing.as_ref().unwrap().path().to_owned(), Into::into), vanishing)
 }
 
-/// Writes every mail as it is sent, and its parts as files to look at.
+/// Writes every mail as it is sent, and its parts as files to view in a browser.
 #[tokio::test]
-async fn every_mail_is_written_to_be_looked_at() {
+async fn mails_are_written_to_files() {
     let (folder, _vanishing) = folder();
     let config = config();
     let mail = config::Mail { folder: folder.clone(), ..config.mail.clone() };
@@ -296,7 +296,7 @@ async fn every_mail_is_written_to_be_looked_at() {
 }
 
 #[test]
-fn the_file_of_a_report_loads_nothing_and_is_laid_out_for_paper() {
+fn report_page_is_printable_and_loads_nothing() {
     let letters = letters(&str::to_owned);
     let file =
         letters.iter().find(|(name, _)| *name == "monthly_report").unwrap().1.attachment.clone().unwrap();

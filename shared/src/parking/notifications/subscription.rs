@@ -1,4 +1,4 @@
-//! Links that end mails of a kind without a login: signed, for ever good, and worth nothing for anything else.
+//! Mails that users can unsubscribe from, and the links for it: signed, valid without a login, and without expiry.
 
 use hmac::{Hmac, Mac};
 use sea_orm::ConnectionTrait;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Mails that a user may do without.
+/// Mails that a user can unsubscribe from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subscription {
@@ -25,11 +25,11 @@ pub enum Subscription {
     Reports,
 }
 
-/// Keeps these signatures apart from everything else that the secret signs.
+/// Separates these signatures from everything else signed with the secret.
 const PURPOSE: &[u8] = b"parkade: links that unsubscribe, 1";
 
 impl Subscription {
-    /// As it stands in links.
+    /// The name used in links.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,13 +38,21 @@ impl Subscription {
         }
     }
 
-    /// What goes by this name in links.
+    /// The inverse of [`Subscription::name`].
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Reminders, Self::Reports].into_iter().find(|one| one.name() == name)
     }
 
-    /// The column that says so.
+    /// The kind of the jobs that send these mails.
+    pub(super) const fn job_kind(self) -> &'static str {
+        match self {
+            Self::Reminders => "send-reminder",
+            Self::Reports => "send-monthly-report",
+        }
+    }
+
+    /// The column of `users` that is true for those who unsubscribed.
     pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Reminders => "reminders_off",
@@ -52,13 +60,12 @@ impl Subscription {
         }
     }
 
-    /// Where a user ends it.
+    /// The link by which a user unsubscribes.
     ///
     /// # Errors
-    /// [`Error::Internal`] without a `JWT_SECRET_KEY`.
+    /// [`Error::Internal`] if `JWT_SECRET_KEY` is not set.
     pub fn link(self, config: &Config, user_id: i64) -> Result<String> {
-        let signature = self.signature(config, user_id)?.finalize().into_bytes();
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hex::encode(self.signature(config, user_id)?.finalize().into_bytes());
         let (base, name) = (&config.public_url, self.name());
         Ok(format!("{base}/api/unsubscribe?user_id={user_id}&mails={name}&signature={signature}"))
     }
@@ -68,22 +75,18 @@ impl Subscription {
         mac(&key.finalize().into_bytes(), format!("{}:{user_id}", self.name()).as_bytes())
     }
 
-    /// Whether the signature, in hexadecimal, is that of the user's link.
+    /// Checks the hexadecimal signature of a user's link.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for any other, whoever the user is or was.
+    /// [`Error::NotFound`] if it is wrong, whether or not the user exists.
     pub fn verify(self, config: &Config, user_id: i64, signature: &str) -> Result<()> {
-        let digits = signature
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
-        let given: Vec<u8> = digits.collect::<Option<_>>().unwrap_or_default();
-        // Takes the same time wherever the two differ.
+        let given = hex::decode(signature).unwrap_or_default();
+        // Compares in constant time.
         let verified = self.signature(config, user_id)?.verify_slice(&given);
         verified.map_err(|_| Error::NotFound("unsubscribe link"))
     }
 
-    /// Ends it for the user whose link this is. Once more changes nothing.
+    /// Unsubscribes the user whose link this is. Idempotent.
     ///
     /// # Errors
     /// As [`Subscription::verify`].
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_good_for_one_user_one_purpose_and_one_installation() {
+    fn link_is_valid_for_one_user_purpose_and_installation() {
         let ours = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reminders.link(&ours, 17).unwrap();
         let (start, signature) = link.rsplit_once('=').unwrap();
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_that_is_none_is_refused() {
+    fn invalid_signatures_are_rejected() {
         let config = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reports.link(&config, 1).unwrap();
         let signature = link.rsplit_once('=').unwrap().1;
