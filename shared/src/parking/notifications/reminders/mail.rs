@@ -60,7 +60,7 @@ impl Job for SendReminder {
 }
 
 /// The values of the template.
-pub(super) fn values(figures: &Figures, config: &Config) -> Value {
+pub fn values(figures: &Figures, config: &Config) -> Value {
     let lot = |lot: &Lot| {
         context! {
             name => &lot.location_name, address => format!("{}, {}", lot.address, lot.pincode),
