@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 #[test]
-fn operators_read_the_table_of_keys_as_it_is() {
+fn documented_redis_keys_match_the_code() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
     let document = std::fs::read_to_string(path).expect("docs/OPERATIONS.md");
     let (_, section) = document.split_once("## What is in Redis").expect("the section");

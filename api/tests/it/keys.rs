@@ -13,10 +13,7 @@ use shared::{
 };
 use testkit::{Driver, TestApp};
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{ENGINES, number, spots},
-};
+use crate::support::{ENGINES, number, spots};
 
 /// A key with its type and the milliseconds that it will live, -1 for no end.
 type Key = (String, String, i64);
@@ -133,9 +130,9 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_busy_day_every_key_is_in_the_table_and_has_an_end_or_a_bound() {
+async fn every_redis_key_is_documented_and_bounded() {
     for engine in ENGINES {
-        let (t, _redis) = with_own_redis(engine).await;
+        let (t, _redis) = TestApp::start_with_redis(engine).await;
         // Budgets as they are by default, so that there are some to be seen.
         let t = t.second_process(&[("RATE_LIMIT_DEFAULT", "600/60"), ("RATE_LIMIT_LOGIN", "10/60")]).await;
         let mut seen = BTreeSet::new();
@@ -197,7 +194,7 @@ async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: 
 }
 
 #[testkit::both_databases]
-async fn nobody_can_make_up_names_of_counters(t: TestApp) {
+async fn clients_cannot_invent_counter_names(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let names = async || {
         counters::flush(&t.app).await;
@@ -219,7 +216,7 @@ async fn nobody_can_make_up_names_of_counters(t: TestApp) {
 
 /// Row 186 of the features: what is lost when a database is emptied is what the table says is in it.
 #[testkit::both_databases]
-async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
+async fn redis_databases_keep_their_kinds_of_keys(t: TestApp) {
     let _ = (t.driver("Asha").await, t.admin().await);
     let asha = t.log_in("asha@example.com").await;
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
@@ -237,7 +234,7 @@ async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
+async fn totals_persist_and_user_sets_expire(t: TestApp) {
     let clock = shared::base::clock::Clock::fixed(crate::support::noon());
     let t = t.at(clock.clone()).await;
     let (admin, _) = (t.admin().await, t.driver("Asha").await);

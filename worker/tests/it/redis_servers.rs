@@ -50,7 +50,7 @@ impl Tls {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
+async fn redis_tls_needs_a_trusted_certificate() {
     let tls = Tls::new();
     let (port, ca) = (tls.port.as_str(), tls.ca.as_str());
     let options = tls.options().map(|(name, value)| [format!("--{name}"), value]);
@@ -78,7 +78,7 @@ async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
+async fn sentinel_failover_keeps_bookings_and_jobs_going() {
     let master = Redis::start().await.unwrap();
     let replica = Redis::start_with(&["--replicaof", &format!("127.0.0.1 {}", master.port())]).await.unwrap();
     let sentinel = Sentinel::of(&master, "parking").await.unwrap();
@@ -109,7 +109,7 @@ async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinels_behind_tls_with_a_password_are_asked_if_both_are_known() {
+async fn sentinel_tls_needs_password_and_trusted_certificate() {
     let (tls, master) = (Tls::new(), Redis::start().await.unwrap());
     let lines = tls.options().map(|(name, value)| format!("{name} {value}"));
     let lines: Vec<String> = lines.into_iter().chain(["requirepass secret".to_owned()]).collect();
