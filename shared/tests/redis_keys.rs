@@ -10,6 +10,6 @@ fn documented_redis_keys_match_the_code() {
     let section = section.split("\n## ").next().unwrap_or_default();
     let kept: Vec<&str> =
         section.lines().filter(|line| line.starts_with('|') && line.contains('`')).collect();
-    let rows = shared::platform::redis::rows();
+    let rows = shared::platform::redis::table_rows();
     assert_eq!(kept, rows, "the table is to be:\n{}", rows.join("\n"));
 }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use shared::{
     app::App,
-    base::page::{LONGEST, Page},
+    base::page::{MAX_LIMIT, Page},
     jobs::{
         Queue, board,
         control::{self, Dead},
@@ -117,7 +117,7 @@ impl Command {
     async fn run(self, app: &App) -> anyhow::Result<Vec<Section>> {
         Ok(match self {
             Self::List { limit, after } => {
-                let dead = board::dead(app, &Page { limit: limit.clamp(1, LONGEST), after }).await?;
+                let dead = board::dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
                 vec![
                     section("queues", board::queues(app).await?)?,
                     section("running", board::running(app).await?)?,

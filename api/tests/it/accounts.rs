@@ -398,7 +398,7 @@ async fn sessions_show_last_use_to_the_minute(t: TestApp) {
     let (ours, theirs) = (t.app.redis.keys().user_session(id(0)), t.app.redis.keys().user_session(id(1)));
     let lives = async |key: &str| {
         let ttl = redis::Cmd::ttl(key);
-        t.app.redis.ask(async |mut redis| ttl.query_async::<i64>(&mut redis).await).await.unwrap()
+        t.app.redis.query(async |mut redis| ttl.query_async::<i64>(&mut redis).await).await.unwrap()
     };
     assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
     t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);

@@ -6,13 +6,7 @@ use chrono::TimeDelta;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{
-        cache::{self, Group},
-        counters,
-    },
-};
+use shared::{base::clock::Clock, platform::cache::Group};
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
@@ -62,7 +56,7 @@ async fn cached_session_holds_ids_and_role_and_expires(t: TestApp) {
     let key = t.app.redis.keys().session(id);
     let read =
         async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
-    let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
+    let (kept, seconds): (String, i64) = t.app.redis.query(read).await.unwrap();
     assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
@@ -119,7 +113,7 @@ pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
         }
         Ok(kept)
     };
-    t.app.redis.ask(look).await.unwrap()
+    t.app.redis.query(look).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,9 +165,9 @@ async fn concurrent_misses_load_once_per_process(t: TestApp) {
     }
     let misses = async || {
         for process in &processes {
-            counters::flush(&process.app).await;
+            process.app.counters.flush().await;
         }
-        counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+        t.app.counters.read(&["cache_misses:parking_lots"]).await.unwrap()[0]
     };
     // Counts may be on their way.
     t.eventually("the looks are counted", async || misses().await >= 10).await;
@@ -190,13 +184,13 @@ async fn lot_list_is_warmed_at_start(t: TestApp) {
     let (_api, base) = Processes::of(&t, &[]).api().await;
     let key = t.app.redis.keys().cached("parking_lots:all");
     t.eventually("the list is kept", async || {
-        t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+        t.app.redis.query(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
     })
     .await;
     Client::of(&base).get("/parking-lots", "").await;
     let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
     t.eventually("the first reader is counted", async || {
-        counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+        t.app.counters.read(&counted).await.unwrap() == [1, 1]
     })
     .await;
 }
@@ -242,7 +236,7 @@ async fn cache_hits_misses_and_errors_are_counted_by_kind() {
     t.eventually("they are counted", async || {
         // Counts that waited for Redis go out with the next.
         client.get("/health/live", "").await;
-        counters::read(&t.app, &names).await.is_ok_and(|counts| counts == [1, 1, 1])
+        t.app.counters.read(&names).await.is_ok_and(|counts| counts == [1, 1, 1])
     })
     .await;
 }
@@ -258,8 +252,8 @@ async fn dashboard_is_cached() {
     let seen = at_once(readers.collect::<Vec<_>>()).await;
     assert!(seen.iter().all(|text| *text == seen[0]));
     let key = t.app.redis.keys().cached("dashboard:redis");
-    let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
+    let lives: i64 = t.app.redis.query(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
-    cache::changed(&t.app, &[Group::Everything]).await;
+    t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);
 }

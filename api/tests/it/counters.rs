@@ -2,7 +2,7 @@
 
 use redis::Cmd;
 use serde_json::json;
-use shared::{base::clock::Clock, platform::counters};
+use shared::base::clock::Clock;
 use testkit::{PASSWORD, TestApp};
 
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
 };
 
 async fn counts<const N: usize>(t: &TestApp, names: [&str; N]) -> [i64; N] {
-    counters::read(&t.app, &names).await.unwrap().try_into().unwrap()
+    t.app.counters.read(&names).await.unwrap().try_into().unwrap()
 }
 
 async fn active_users(t: &TestApp) -> i64 {
-    counters::read_with_active_users(&t.app, &["total_logins"]).await.unwrap().1
+    t.app.counters.read_with_active_users(&["total_logins"]).await.unwrap().1
 }
 
 #[testkit::both_databases]
@@ -38,7 +38,7 @@ async fn events_are_counted_in_total_and_by_local_day(t: TestApp) {
     assert_eq!(counts(&t, days).await, [1, 1, 1, 0]);
     // Defect 34: daily counters end by themselves.
     let ttl = Cmd::ttl(t.app.redis.keys().counter("daily_logins:2026-11-21"));
-    let ttl: i64 = t.app.redis.ask(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
+    let ttl: i64 = t.app.redis.query(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
     assert!((39 * 86_400..=40 * 86_400).contains(&ttl), "{ttl}");
 }
 
@@ -167,11 +167,11 @@ async fn counts_survive_a_redis_outage() {
         for _ in 0..3 {
             t.get("/parking-lots", None).await.expect(200);
             t.driver(&format!("Driver {}", uuid::Uuid::new_v4().simple())).await;
-            counters::flush(&t.app).await;
+            t.app.counters.flush().await;
         }
         redis.restart().await.unwrap();
         t.eventually("Redis is back", async || {
-            let errors = counters::read(&t.app, &["cache_errors:parking_lots"]).await;
+            let errors = t.app.counters.read(&["cache_errors:parking_lots"]).await;
             errors.is_ok_and(|errors| errors == [3])
         })
         .await;

@@ -6,10 +6,7 @@ use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use serde_json::json;
 use shared::{
     jobs::queue,
-    platform::{
-        counters,
-        redis::{FAMILIES, family},
-    },
+    platform::redis::{FAMILIES, family_of},
 };
 use testkit::{Driver, TestApp};
 
@@ -43,9 +40,9 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
     let prefix = t.app.redis.keys().prefix();
     let mut endless = Vec::new();
     let databases = [
-        t.app.redis.ask(all_keys).await.unwrap(),
-        t.app.redis.queue.ask(all_keys).await.unwrap(),
-        t.app.redis.notifications.ask(all_keys).await.unwrap(),
+        t.app.redis.query(all_keys).await.unwrap(),
+        t.app.redis.queue.query(all_keys).await.unwrap(),
+        t.app.redis.notifications.query(all_keys).await.unwrap(),
     ];
     for (database, keys) in (0..).zip(databases) {
         for (key, kind, lives) in keys {
@@ -56,11 +53,11 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
                 .strip_prefix(&prefix)
                 .unwrap_or_else(|| panic!("{database}: {key} is not below {prefix}"));
             let family =
-                family(database, own).unwrap_or_else(|| panic!("{database}: {own} is not in the table"));
+                family_of(database, own).unwrap_or_else(|| panic!("{database}: {own} is not in the table"));
             assert_eq!(kind, family.kind, "{own}");
-            assert!(family.ends || lives == -1, "{own} ends in {lives} ms, and the table does not say so");
+            assert!(family.expires || lives == -1, "{own} ends in {lives} ms, and the table does not say so");
             seen.insert(family.name);
-            if family.ends && lives == -1 {
+            if family.expires && lives == -1 {
                 endless.push(key);
             }
         }
@@ -124,7 +121,7 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     t.get("/nowhere", None).await.expect(404);
     t.post("/auth/logout", Some(&ravi), json!({})).await.expect(200);
     read_all(t, &admin, &asha, lot).await;
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     look(t, seen).await;
     worker.stop().await;
 }
@@ -197,9 +194,9 @@ async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: 
 async fn clients_cannot_invent_counter_names(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let names = async || {
-        counters::flush(&t.app).await;
+        t.app.counters.flush().await;
         let prefix = t.app.redis.keys().counter("");
-        let all = t.app.redis.ask(all_keys).await.unwrap();
+        let all = t.app.redis.query(all_keys).await.unwrap();
         all.into_iter()
             .filter_map(|(key, ..)| Some(key.strip_prefix(&prefix)?.to_owned()))
             .collect::<BTreeSet<_>>()
@@ -220,14 +217,14 @@ async fn redis_databases_keep_their_kinds_of_keys(t: TestApp) {
     let _ = (t.driver("Asha").await, t.admin().await);
     let asha = t.log_in("asha@example.com").await;
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let prefix = t.app.redis.keys().prefix();
     let mut of = BTreeMap::new();
     let databases =
-        [t.app.redis.ask(all_keys).await.unwrap(), t.app.redis.queue.ask(all_keys).await.unwrap()];
+        [t.app.redis.query(all_keys).await.unwrap(), t.app.redis.queue.query(all_keys).await.unwrap()];
     for (database, keys) in (0_u8..).zip(databases) {
         for key in keys.iter().filter_map(|(key, ..)| key.strip_prefix(&prefix)) {
-            of.entry(family(database, key).expect("it is in the table").name).or_insert(database);
+            of.entry(family_of(database, key).expect("it is in the table").name).or_insert(database);
         }
     }
     assert_eq!((of["active_users"], of["count:{name}"], of["{queue}:data"]), (0, 0, 1), "{of:?}");
@@ -238,7 +235,7 @@ async fn totals_persist_and_user_sets_expire(t: TestApp) {
     let clock = shared::base::clock::Clock::fixed(crate::support::noon());
     let t = t.at(clock.clone()).await;
     let (admin, _) = (t.admin().await, t.driver("Asha").await);
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let keys = t.app.redis.keys();
     let (total, users) = (keys.counter("total_registrations"), keys.active_users());
     let look = async || {
@@ -246,7 +243,7 @@ async fn totals_persist_and_user_sets_expire(t: TestApp) {
         let ask = async |mut redis: ConnectionManager| {
             Ok((redis.ttl(total).await?, redis.ttl(&users).await?, redis.zcard(users).await?))
         };
-        let seen: (i64, i64, i64) = t.app.redis.ask(ask).await.unwrap();
+        let seen: (i64, i64, i64) = t.app.redis.query(ask).await.unwrap();
         seen
     };
     let (total_lives, users_live, members) = look().await;
@@ -255,8 +252,8 @@ async fn totals_persist_and_user_sets_expire(t: TestApp) {
     // Who was seen too long ago makes room when somebody else is seen.
     clock.advance(chrono::TimeDelta::hours(13));
     let admin = t.log_in(&admin.email).await;
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     assert_eq!(look().await.2, 1);
     t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
-    assert_eq!(counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
 }

@@ -84,11 +84,11 @@ async fn late_redis_write_does_not_revive_a_session(t: TestApp) {
     let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
     let key = t.app.redis.keys().session(session);
     let read = redis::Cmd::get(&key);
-    let kept: String = t.app.redis.ask(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
+    let kept: String = t.app.redis.query(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
     t.post("/auth/logout", Some(&driver), serde_json::json!({})).await.expect(200);
     clock.advance(TimeDelta::milliseconds(1_100));
     let write = redis::Cmd::set_ex(&key, kept, 60);
-    let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
+    let _: () = t.app.redis.query(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
     t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
 }
 
@@ -137,7 +137,7 @@ async fn redis_outage_delays_a_call_only_once() {
     assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits any more: {:?}", begun.elapsed());
     redis.resume().unwrap();
     let back = Instant::now();
-    testkit::eventually("Redis is used again", || async { t.app.redis.answers().await.is_ok() }).await;
+    testkit::eventually("Redis is used again", || async { t.app.redis.ping_all().await.is_ok() }).await;
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
 }
 
@@ -148,7 +148,7 @@ async fn lost_redis_replies_never_mix_up_callers() {
     let port = proxy.addr().port().to_string();
     let t = TestApp::start_with(testkit::Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
     let echo = async |text: String| -> redis::RedisResult<String> {
-        t.app.redis.ask(async |mut redis| redis::cmd("ECHO").arg(text).query_async(&mut redis).await).await
+        t.app.redis.query(async |mut redis| redis::cmd("ECHO").arg(text).query_async(&mut redis).await).await
     };
     assert_eq!(echo("before".into()).await.unwrap(), "before");
     proxy.set(Mode::BlackHole).await.unwrap();

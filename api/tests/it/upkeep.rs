@@ -26,7 +26,7 @@ async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
 
 /// Those of database 0 that begin so.
 async fn beginning(t: &TestApp, start: &str) -> BTreeSet<String> {
-    let all = t.app.redis.ask(keys).await.unwrap();
+    let all = t.app.redis.query(keys).await.unwrap();
     all.into_iter().filter(|key| key.starts_with(start)).collect()
 }
 
@@ -37,11 +37,11 @@ async fn fill(t: &TestApp) -> (Driver, Driver) {
     t.get("/parking-lots", None).await.expect(200);
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    shared::platform::counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     // The budgets of tests are whole again at once, so this one is written by hand.
     let (limit, mut set) = (t.app.redis.keys().rate_limit("login", "someone"), redis::cmd("SET"));
     set.arg(limit).arg(1).arg("EX").arg(60);
-    t.app.redis.ask(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
+    t.app.redis.query(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
     (admin, asha)
 }
 
@@ -61,7 +61,7 @@ async fn clearing_removes_only_the_named_scope(t: TestApp) {
     let write = neighbour.clone();
     t.app
         .redis
-        .ask(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
+        .query(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
         .await
         .unwrap();
     let waiting = async || {
@@ -85,7 +85,7 @@ async fn clearing_removes_only_the_named_scope(t: TestApp) {
 
     let both = json!({ "scope": ["counters", "rate_limits"] });
     t.post("/admin/cache/clear", Some(&admin), both).await.expect(200);
-    assert_eq!(shared::platform::counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
     assert!(beginning(&t, &neighbour).await.len() == 1 && waiting().await == jobs);
 
     let activities = t.get("/user/activity", Some(&admin)).await.expect(200).body["activities"].clone();
@@ -238,7 +238,7 @@ async fn dashboard_samples_a_large_redis() {
         let mut fill = redis::cmd("EVAL");
         fill.arg("for i = 1, 5000 do redis.call('SET', KEYS[1] .. (ARGV[1] + i), 1) end").arg(1);
         fill.arg(t.app.redis.keys().cached("parking_lot:")).arg(start);
-        t.app.redis.ask(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
+        t.app.redis.query(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
     }
     let stored =
         t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).body["data"]["cache_info"].clone();

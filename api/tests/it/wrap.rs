@@ -453,7 +453,7 @@ async fn valid_traceparent_is_continued_others_replaced() {
         let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
         let answer = t.send(request).await.expect(200);
         let told = answer.headers["traceparent"].to_str().unwrap().to_owned();
-        shared::platform::telemetry::trace_of(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
+        shared::platform::telemetry::parse_traceparent(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
     };
     assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
     let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];

@@ -30,17 +30,17 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
     Ok([
         Schedule {
             name: DAILY_REMINDERS,
-            timetable: timetable(settings.reminders_at, "*")?,
+            timetable: timetable(settings.reminder_time, "*")?,
             job: |due| NewJob::of(&SendReminders { due }),
         },
         Schedule {
             name: MONTHLY_REPORTS,
-            timetable: timetable(settings.reports_at, &settings.reports_on.to_string())?,
+            timetable: timetable(settings.report_time, &settings.report_day.to_string())?,
             job: |due| NewJob::of(&SendMonthlyReports { due }),
         },
         Schedule {
             name: FILE_CLEANUP,
-            timetable: timetable(settings.clean_up_at, "*")?,
+            timetable: timetable(settings.cleanup_time, "*")?,
             job: |due| NewJob::of(&CleanUp { due }),
         },
     ])

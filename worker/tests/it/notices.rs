@@ -30,20 +30,21 @@ async fn chat_for(t: &mut TestApp) -> HttpSink {
     let authority = Authority::new().unwrap();
     let chat = HttpSink::start(Some(authority.acceptor(&["localhost"]).unwrap())).await.unwrap();
     let host = format!("localhost:{}", chat.addr().port());
-    change(t, |config| config.notices.chat = Some(format!("https://{host}{KEY}").into()));
-    t.app.chat_rules = Rules {
+    change(t, |config| config.notifications.chat = Some(format!("https://{host}{KEY}").into()));
+    let rules = Rules {
         authority: host,
-        reachable: |address| address.is_loopback(),
-        clear: false,
-        trusted: Some(authority.pem().into()),
+        is_address_allowed: |address| address.is_loopback(),
+        allow_http: false,
+        root_certificate: Some(authority.pem().into()),
     };
+    t.app = t.app.with(|app| app.chat_rules = rules);
     chat
 }
 
 fn change(t: &mut TestApp, change: impl FnOnce(&mut Config)) {
     let mut config = (*t.app.config).clone();
     change(&mut config);
-    t.app.config = Arc::new(config);
+    t.app = t.app.with(|app| app.config = Arc::new(config));
 }
 
 /// Tells administrators of something; returns the jobs that do.
@@ -145,9 +146,9 @@ async fn webhooks_call_only_allowed_https_hosts() {
     let chat = chat_for(&mut t).await;
     let port = chat.addr().port();
     let good = t.app.chat_rules.clone();
-    let public = Rules { reachable: shared::platform::http::address::is_public, ..good.clone() };
+    let public = Rules { is_address_allowed: shared::platform::http::address::is_public, ..good.clone() };
     let elsewhere = Rules::public("chat.googleapis.com");
-    let distrusting = Rules { trusted: None, ..good.clone() };
+    let distrusting = Rules { root_certificate: None, ..good.clone() };
     let secret = "key=a-secret-key";
     for (rules, url, says) in [
         (&public, format!("https://localhost:{port}/?{secret}"), "an address that may not be called"),
@@ -332,8 +333,7 @@ async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
     let look = async |now: DateTime<Utc>| {
         let mut looking = Vec::new();
         for _ in 0..5 {
-            let mut app = t.app.clone();
-            app.clock = Clock::fixed(now);
+            let app = t.app.with_clock(Clock::fixed(now));
             looking.push(tokio::spawn(async move { alert::check_failed_jobs(&app).await.unwrap() }));
         }
         for one in looking {
@@ -372,8 +372,7 @@ async fn alert_counts_suppressed_occurrences(t: TestApp) {
     t.admin().await;
     let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
     let raise = async |minutes| {
-        let mut app = t.app.clone();
-        app.clock = Clock::fixed(start + TimeDelta::minutes(minutes));
+        let app = t.app.with_clock(Clock::fixed(start + TimeDelta::minutes(minutes)));
         alert::raise(&app, Alert::RedisLost, "A worker does not reach Redis", Vec::new()).await.unwrap().len()
     };
     let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
@@ -459,7 +458,7 @@ async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
     mail.port = sink.addr().port();
     mail.use_tls = false;
     mail.credentials = Some(("parkade".into(), "wrong".to_owned().into()));
-    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
     let asha = t.driver("Asha").await;
     let worker = t.work_with(Registry::default());
     within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;

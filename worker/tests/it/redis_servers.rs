@@ -12,7 +12,7 @@ use crate::support::{driver_with, reaches, request_export, within};
 async fn a_job_is_done(t: &TestApp, driver: &Driver) {
     let id = request_export(t, driver).await;
     reaches(t, id, "succeeded").await;
-    t.app.redis.answers().await.unwrap();
+    t.app.redis.ping_all().await.unwrap();
 }
 
 /// What a server needs to have TLS at a port.
@@ -100,7 +100,7 @@ async fn sentinel_failover_keeps_bookings_and_jobs_going() {
     let waiting = request_export(&t, &courier).await;
     t.release(&asha, booked).await.expect(200);
     within(Duration::from_secs(30), "the replica is the master", || async {
-        t.app.redis.answers().await.is_ok()
+        t.app.redis.ping_all().await.is_ok()
     })
     .await;
     assert!(port_of(&t).await == replica.port());
@@ -127,7 +127,7 @@ async fn sentinel_tls_needs_password_and_trusted_certificate() {
         ("NOTIFICATION_REDIS_URL", "redis://nowhere/2"),
     ];
     let t = TestApp::start_with(Engine::Sqlite, &right).await;
-    t.app.redis.answers().await.unwrap();
+    t.app.redis.ping_all().await.unwrap();
     for wrong in [
         ("REDIS_SENTINEL_PASSWORD", "another"),
         ("REDIS_SENTINEL_TLS", "false"),
@@ -143,6 +143,6 @@ async fn port_of(t: &TestApp) -> u16 {
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg("port");
     let ask = async |mut redis| ask.query_async(&mut redis).await;
-    let (_, port): (String, u16) = t.app.redis.ask(ask).await.unwrap();
+    let (_, port): (String, u16) = t.app.redis.query(ask).await.unwrap();
     port
 }

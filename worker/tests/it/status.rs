@@ -86,8 +86,7 @@ async fn status_comes_from_the_ledger_without_redis(t: TestApp, mut redis: Redis
 async fn stale_redis_status_is_not_trusted(t: TestApp) {
     let owner = people(&t, 1).await[0];
     let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap().owner(owner)).await;
-    let mut then = t.app.clone();
-    then.clock = Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5));
+    let then = t.app.with_clock(Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5)));
     let running = Status {
         kind: "probe-mail".into(),
         owner_id: Some(owner),

@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::{self, Job, ledger},
-    parking::accounts::session::Identity,
     platform::db::{Transaction, at, sql},
 };
 

@@ -18,9 +18,8 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::Result,
+    base::{error::Result, identity::Identity},
     jobs::{Context, Done, Job, NewJob, Queue, ledger, queue},
-    parking::accounts::session::Identity,
     platform::{
         db::{at, sql},
         entities::{export, job},

@@ -10,8 +10,10 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
-    parking::accounts::session::Identity,
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
 };
 
 /// The path at which the API serves the file of an export.

@@ -8,10 +8,10 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
     jobs::status,
-    parking::accounts::session::Identity,
     platform::db::sql,
 };
 
@@ -104,6 +104,6 @@ pub async fn history(app: &App, user_id: Option<i64>, page: &Page<Uuid>) -> Resu
     let text = format!(
         "{SELECT} WHERE ($1 IS NULL OR e.user_id = $1) AND ($2 IS NULL OR e.id < $2) ORDER BY e.id DESC LIMIT $3"
     );
-    let statement = sql(app.db.read(), &text, [user_id.into(), page.after.into(), page.rows().into()]);
-    Ok(page.cut(Export::find_by_statement(statement).all(app.db.read()).await?))
+    let statement = sql(app.db.read(), &text, [user_id.into(), page.after.into(), page.fetch_limit().into()]);
+    Ok(page.trim(Export::find_by_statement(statement).all(app.db.read()).await?))
 }

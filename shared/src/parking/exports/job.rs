@@ -53,7 +53,7 @@ impl Job for ExportCsv {
             .await?
             .ok_or_else(|| Error::Permanent("the export no longer exists".into()))?;
         let Written { file, facts, rows } = write_file(context, &export).await?;
-        record(context, &facts, rows, app.clock.now() + app.config.export_expiry).await?;
+        record(context, &facts, rows, app.clock.now() + app.config.export_lifetime).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
         let result = json!({
             "status": "success",
@@ -106,7 +106,7 @@ async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>
     let db = &context.app.db;
     let mut lines = history::lines(db, filter);
     let mut batch = Vec::with_capacity(2 * BATCH);
-    while let Some(piece) = db.read().unless_lost(lines.try_next()).await? {
+    while let Some(piece) = db.read().fail_fast(lines.try_next()).await? {
         batch.extend_from_slice(&piece);
         if batch.len() >= BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(2 * BATCH));

@@ -7,9 +7,12 @@ use uuid::Uuid;
 use super::job::ExportCsv;
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::{NewJob, ledger, queue},
-    parking::{accounts::session::Identity, activity},
+    parking::activity,
     platform::{entities::export, idempotency::Keep},
 };
 

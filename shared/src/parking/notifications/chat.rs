@@ -28,7 +28,7 @@ impl Job for PostToChat {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let Some(url) = context.app.config.notices.chat.clone() else {
+        let Some(url) = context.app.config.notifications.chat.clone() else {
             return Ok(Done::with(json!({ "skipped": "GOOGLE_CHAT_WEBHOOK_URL is not set" })));
         };
         let delivery = Delivery {

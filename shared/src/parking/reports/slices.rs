@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use super::{calendar::Period, sql::Bound};
 use crate::{
     base::{error::Result, money::Money},
-    platform::db::{Guarded, sql},
+    platform::db::{Pool, sql},
 };
 
 /// Slices that stand for a state instead of a span of time.
@@ -30,7 +30,7 @@ pub(super) struct Slices {
 }
 
 impl Slices {
-    pub(super) async fn load(db: &Guarded, months: &[Period], days: &[Period]) -> Result<Self> {
+    pub(super) async fn load(db: &Pool, months: &[Period], days: &[Period]) -> Result<Self> {
         let boundaries = boundaries(months.iter().chain(days));
         let rows = Row::find_by_statement(statement(db, months, &boundaries)).all(db).await?;
         Ok(Self { rows, boundaries })

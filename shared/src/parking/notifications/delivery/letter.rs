@@ -19,7 +19,7 @@ use crate::{
         config::Config,
         db::sql,
         mailer::{Attachment, Inline, Mail},
-        rate_limit::{self, Action},
+        rate_limit::Action,
         templates::{Rendered, Templates},
     },
 };
@@ -85,7 +85,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
 async fn wait_for_rate_limit(app: &App) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let decision = rate_limit::take(app, Action::Mail, "all").await;
+        let decision = app.limits.take(Action::Mail, "all").await;
         if decision.allowed {
             return Ok(());
         }

@@ -19,7 +19,6 @@ use crate::{
     jobs::{Context, Done},
     parking::{activity, notifications::alert},
     platform::{
-        counters,
         db::{at, sql},
         mailer::SendError,
         metrics,
@@ -82,8 +81,8 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
     }
     tx.commit().await?;
     if is_first && delivery.channel == Channel::Mail {
-        counters::count(app, "emails_sent_total");
-        metrics::mail("sent");
+        app.counters.increment("emails_sent_total");
+        metrics::record_mail("sent");
     }
     publish(app, &delivery.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
@@ -103,7 +102,7 @@ async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: 
         SendError::Unknown(_) => ("ambiguous", "unknown", Error::Permanent(format!("{text}; {HELD}"))),
     };
     if delivery.channel == Channel::Mail {
-        metrics::mail(outcome);
+        metrics::record_mail(outcome);
     }
     set_unsent(app, &delivery.key, claim.attempts, state, &text).await?;
     Ok(error)

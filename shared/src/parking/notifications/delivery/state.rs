@@ -44,7 +44,7 @@ pub(super) async fn publish(app: &App, key: &str, state: &str) {
     let value = json!({ "state": state, "at": rfc3339(app.clock.now()) }).to_string();
     let redis_key = app.redis.keys().mail(key);
     let set = async |mut redis: ConnectionManager| redis.set_ex(redis_key, value, TTL_SECONDS).await;
-    let published: RedisResult<()> = app.redis.notifications.ask(set).await;
+    let published: RedisResult<()> = app.redis.notifications.query(set).await;
     if let Err(error) = published {
         tracing::debug!(%error, mail.key = key, "cannot publish the state of a message");
     }

@@ -16,6 +16,6 @@ const AWAY: &str = "(COALESCE(u.last_login_at, u.created_at) <= $1
 
 /// The drivers to remind at `now`.
 pub(super) fn audience(schedules: &Schedules, now: DateTime<Utc>) -> Audience {
-    let since = [schedules.reminded_without_login, schedules.reminded_without_booking];
+    let since = [schedules.login_reminder_after, schedules.booking_reminder_after];
     Audience { condition: AWAY, values: since.map(|days| at(now - days)).into() }
 }

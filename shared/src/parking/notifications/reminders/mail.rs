@@ -68,7 +68,7 @@ pub fn values(figures: &Figures, config: &Config) -> Value {
         }
     };
     context! {
-        headline => headline(figures, config.schedules.reminded_without_login),
+        headline => headline(figures, config.schedules.login_reminder_after),
         bookings => figures.bookings,
         hours => hours(figures.micros),
         spent => figures.spent.to_string(),
