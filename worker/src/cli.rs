@@ -13,7 +13,7 @@ use shared::{
         schedule::Schedule,
     },
     operations::schedules,
-    platform::{config::Config, idempotency::Keep},
+    platform::{config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;
 
@@ -154,7 +154,7 @@ impl Command {
                 let Named::Schedule(schedule) = named(app, &name)? else {
                     bail!("{name} is a queue, no schedule")
                 };
-                vec![section("job", control::run_now(app, None, &schedule, Keep::none()).await?)?]
+                vec![section("job", control::run_now(app, None, &schedule, Idempotency::none()).await?)?]
             }
         })
     }

@@ -95,8 +95,8 @@ impl RedisWatch {
         let told = alert::raise(app, Alert::RedisLost, "A worker does not reach Redis", facts).await?;
         self.told = true;
         // Who else would run them: jobs are announced through Redis.
-        for job in told {
-            perform(worker, job.id).await;
+        for id in told {
+            perform(worker, id).await;
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ async fn keys_last_a_day_and_stale_claims_a_minute(t: TestApp) {
     clock.advance(TimeDelta::hours(11));
     let again = ask().await.expect(202);
     assert_eq!((&again.text, &again.headers["location"]), (&first.text, &first.headers["location"]));
-    clock.advance(idempotency::KEPT_FOR - TimeDelta::hours(11));
+    clock.advance(idempotency::RETENTION - TimeDelta::hours(11));
     let asha = t.log_in(&asha.email).await;
     let next_day = keyed(&t, &asha, "/export/csv/request", "k", &json!({})).await.expect(202);
     assert_ne!(next_day.body["task_id"], first.body["task_id"]);

@@ -320,7 +320,7 @@ async fn cached_session_of_a_deleted_user_books_nothing(t: TestApp) {
         &t.app,
         asha.id,
         lot,
-        shared::platform::idempotency::Keep::none(),
+        shared::platform::idempotency::Idempotency::none(),
     )
     .await;
     assert!(matches!(refused, Err(shared::Error::Unauthenticated(_))), "{refused:?}");

@@ -19,11 +19,11 @@ use super::{
 use crate::{
     app::App,
     base::{error::Result, identity::Identity},
-    jobs::{Context, Done, Job, NewJob, Queue, ledger, queue},
+    jobs::{Change, Context, Done, Job, NewJob, Queue},
     platform::{
         db::{at, sql},
         entities::{export, job},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -55,14 +55,11 @@ impl Job for CleanUpExports {
 }
 
 /// Enqueues a clean-up, or returns the one that is already queued or running.
-pub async fn clean_up(app: &App, who: &Identity, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn clean_up(app: &App, who: &Identity, idempotency: Idempotency<Uuid>) -> Result<Uuid> {
     let job = NewJob::of(&CleanUpExports {})?.owner(who.user_id).unique("exports");
-    let tx = app.db.begin().await?;
-    let job = ledger::insert(&tx, app.clock.now(), &job).await?;
-    keep.answer(&tx, &job.id).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, vec![job]);
-    Ok(job.id)
+    let mut change = Change::begin(app).await?;
+    let id = change.enqueue(&job).await?;
+    change.commit_with_answer(&idempotency, id).await
 }
 
 /// Removes the files of expired exports, and files without an export. Safe to repeat and to run concurrently.

@@ -11,9 +11,9 @@ use crate::{
         error::{Error, Result},
         identity::Identity,
     },
-    jobs::{NewJob, ledger, queue},
+    jobs::{Change, NewJob},
     parking::activity,
-    platform::{entities::export, idempotency::Keep},
+    platform::{entities::export, idempotency::Idempotency},
 };
 
 /// Which reservations to export, and how.
@@ -36,7 +36,12 @@ pub struct Request {
 /// # Errors
 /// [`Error::Forbidden`] if `everyone` is set and the caller is not an administrator; [`Error::Invalid`] unless `from` is
 /// before `until`.
-pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn request(
+    app: &App,
+    who: &Identity,
+    request: Request,
+    idempotency: Idempotency<Uuid>,
+) -> Result<Uuid> {
     if request.everyone && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may export the reservations of all users"));
     }
@@ -46,10 +51,10 @@ pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uui
     let now = app.clock.now();
     let job = NewJob::of(&ExportCsv {})?.owner(who.user_id);
     let local = now.with_timezone(&app.config.zone).format("%Y%m%d_%H%M%S");
-    let tx = app.db.begin().await?;
-    let job = ledger::insert(&tx, now, &job).await?;
+    let mut change = Change::begin(app).await?;
+    let id = change.enqueue(&job).await?;
     export::ActiveModel {
-        id: Set(job.id),
+        id: Set(id),
         user_id: Set(who.user_id),
         everyone: Set(request.everyone),
         from_at: Set(request.from),
@@ -60,11 +65,8 @@ pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uui
         created_at: Set(now),
         ..Default::default()
     }
-    .insert(&tx)
+    .insert(change.tx())
     .await?;
-    activity::record(&tx, now, who.user_id, activity::Kind::Export, Some(job.id.to_string())).await?;
-    keep.answer(&tx, &job.id).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, vec![job]);
-    Ok(job.id)
+    activity::record(change.tx(), now, who.user_id, activity::Kind::Export, Some(id.to_string())).await?;
+    change.commit_with_answer(&idempotency, id).await
 }

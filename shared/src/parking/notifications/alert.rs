@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use uuid::Uuid;
 
 use super::notice::{Notice, notify_administrators};
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Enqueued, ledger, queue, status},
+    jobs::{Change, status},
     platform::db::{at, sql},
 };
 
@@ -70,17 +71,17 @@ pub async fn due(app: &App, alert: Alert) -> Result<Option<DateTime<Utc>>> {
 }
 
 /// Alerts administrators, unless the last alert of this kind is less than an hour old; then it is only counted, and the
-/// next alert says so. Returns the jobs that send the alert.
+/// next alert says so. Returns the ids of the jobs that send the alert.
 pub async fn raise(
     app: &App,
     alert: Alert,
     title: &str,
     mut facts: Vec<(String, String)>,
-) -> Result<Vec<Enqueued>> {
+) -> Result<Vec<Uuid>> {
     let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let Some(suppressed) = begin_or_suppress(&tx, now, alert).await? else {
-        tx.commit().await?;
+    let mut change = Change::begin(app).await?;
+    let Some(suppressed) = begin_or_suppress(change.tx(), now, alert).await? else {
+        change.commit().await?;
         return Ok(Vec::new());
     };
     tracing::error!(alert.kind = alert.name(), "{title}");
@@ -89,13 +90,12 @@ pub async fn raise(
     }
     let key = format!("{KEY_PREFIX}{}:{}", alert.name(), now.timestamp());
     let notice = Notice { key, title: title.to_owned(), facts };
-    let mut told = Vec::new();
-    for job in notify_administrators(&app.config, &tx, &notice).await? {
-        told.push(ledger::insert(&tx, now, &job).await?);
+    let mut jobs = Vec::new();
+    for job in notify_administrators(&app.config, change.tx(), &notice).await? {
+        jobs.push(change.enqueue(&job).await?);
     }
-    tx.commit().await?;
-    queue::announce_soon(app, told.clone());
-    Ok(told)
+    change.commit().await?;
+    Ok(jobs)
 }
 
 /// Begins an alert and returns how many were suppressed since the last one, or counts this one as suppressed. Of several
@@ -105,7 +105,7 @@ async fn begin_or_suppress(
     now: DateTime<Utc>,
     alert: Alert,
 ) -> Result<Option<i64>> {
-    let turn = tx
+    let begun = tx
         .query_one_raw(sql(
             tx,
             "INSERT INTO alerts (kind, last_at) VALUES ($1, $2)
@@ -114,7 +114,7 @@ async fn begin_or_suppress(
             [alert.name().into(), at(now), at(now - INTERVAL)],
         ))
         .await?;
-    if let Some(row) = turn {
+    if let Some(row) = begun {
         return Ok(Some(row.try_get("", "told")?));
     }
     let text = "UPDATE alerts SET suppressed = suppressed + 1 WHERE kind = $1 AND last_at < $2";
@@ -124,7 +124,7 @@ async fn begin_or_suppress(
 
 #[derive(FromQueryResult)]
 struct Failed {
-    id: uuid::Uuid,
+    id: Uuid,
     kind: String,
     error: Option<String>,
     many: i64,

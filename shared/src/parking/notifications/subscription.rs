@@ -8,6 +8,7 @@ use sha2::Sha256;
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::Change,
     platform::{cache::Group, config::Config, db::sql},
 };
 
@@ -88,11 +89,13 @@ impl Subscription {
     /// As [`Subscription::verify`].
     pub async fn end(self, app: &App, user_id: i64, signature: &str) -> Result<()> {
         self.verify(&app.config, user_id, signature)?;
-        let (db, off) = (app.db.write(), self.column());
+        let off = self.column();
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
-        db.execute_raw(sql(db, &text, [user_id.into()])).await?;
-        app.cache.invalidate(&[Group::Users, Group::User(user_id)]).await;
+        let mut change = Change::begin(app).await?;
+        change.tx().execute_raw(sql(change.tx(), &text, [user_id.into()])).await?;
+        change.invalidates([Group::Users, Group::User(user_id)]);
+        change.commit().await?;
         tracing::info!(user.id = user_id, subscription = self.name(), "unsubscribed");
         Ok(())
     }

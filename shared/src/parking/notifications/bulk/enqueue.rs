@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Context, Done, Job, NewJob, ledger, queue},
+    jobs::{Change, Context, Done, Job, NewJob},
     platform::db::sql,
 };
 
@@ -68,14 +68,11 @@ async fn enqueue_page<J: Job>(
     users: &[i64],
     mail: impl Fn(i64) -> J,
 ) -> Result<()> {
-    let (now, period) = (app.clock.now(), mailing.period());
-    let tx = app.db.begin().await?;
-    let mut jobs = Vec::with_capacity(users.len());
+    let period = mailing.period();
+    let mut change = Change::begin(app).await?;
     for id in users {
         let job = NewJob::of(&mail(*id))?.owner(*id).unique(format!("{period}:{id}"));
-        jobs.push(ledger::insert(&tx, now, &job).await?);
+        change.enqueue(&job).await?;
     }
-    tx.commit().await?;
-    queue::announce_soon(app, jobs);
-    Ok(())
+    change.commit().await
 }
