@@ -27,7 +27,7 @@ const PURE: &[&str] = &[
     "operations/backup/sum.rs",
     "parking/reports/calendar.rs",
     "parking/reports/insights.rs",
-    "parking/reports/monthly/charts.rs",
+    "parking/reports/charts.rs",
     "platform/http/address.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];

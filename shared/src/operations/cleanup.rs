@@ -82,7 +82,7 @@ impl Job for CleanUp {
         };
         let result: Map<String, Value> =
             facts.iter().map(|(what, count)| (what.replace(' ', "_"), json!(count))).collect();
-        let mails = notifications::tell_administrators(&app.config, app.db.read(), &notice).await?;
+        let mails = notifications::notify_administrators(&app.config, app.db.read(), &notice).await?;
         Ok(Done { result: result.into(), then: mails })
     }
 }

@@ -1,4 +1,4 @@
-//! Charts as PNG: columns over days or months, drawn for twice the width at which they are shown. Pure.
+//! Column charts over days or months as PNG. Pure.
 
 use std::sync::Once;
 
@@ -10,7 +10,7 @@ use plotters::{
     },
 };
 
-/// In pixels: mails show it at half of that.
+/// Width and height in pixels. Mails show charts at half this size, so that they look sharp on any screen.
 pub const SIZE: (u32, u32) = (1016, 420);
 
 /// The colours of `templates/emails/base.html`.
@@ -23,25 +23,25 @@ const LEFT: i32 = 96;
 const RIGHT: i32 = 8;
 const TOP: i32 = 22;
 const BOTTOM: i32 = 56;
-const LETTERS: f64 = 33.0;
-/// Lines across, at round values.
+const FONT_SIZE: f64 = 33.0;
+/// Grid lines above zero, at round values.
 const LINES: i64 = 4;
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Below it; may be empty.
+    /// Shown below it; may be empty.
     pub label: String,
-    /// How high: hundredths, or minor units.
+    /// Its height in hundredths (minor units of an amount).
     pub hundredths: i64,
-    /// Whether it is what the chart is about.
+    /// Drawn in the strong colour.
     pub strong: bool,
 }
 
-/// Draws the columns from zero up.
+/// Draws the columns.
 ///
 /// # Errors
-/// What the drawing or the encoder says, which for figures of any size is nothing.
+/// If drawing or encoding fails, which no figures cause.
 pub fn columns(columns: &[Column]) -> Result<Vec<u8>, String> {
     let (width, height) = SIZE;
     let mut pixels = vec![255; width as usize * height as usize * 3];
@@ -56,20 +56,20 @@ type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<BitMapBackend<'a> as DrawingBackend>::ErrorType>>;
 
 fn draw<'a>(area: &Area<'a>, columns: &[Column]) -> Drawn<'a> {
-    fonts();
+    register_fonts();
     let (width, height) = (SIZE.0.cast_signed(), SIZE.1.cast_signed());
     let (floor, room) = (height - BOTTOM, height - BOTTOM - TOP);
     let step = step(columns.iter().map(|column| column.hundredths).max().unwrap_or(0));
     let y = |hundredths: i64| floor - scaled(hundredths, step * LINES, room);
     let text = |horizontal, vertical| {
-        let font = ("sans-serif", LETTERS).into_font().color(&TEXT);
+        let font = ("sans-serif", FONT_SIZE).into_font().color(&TEXT);
         font.pos(Pos::new(horizontal, vertical))
     };
     for line in 0..=LINES {
         let at = y(line * step);
         area.draw(&Rectangle::new([(LEFT, at), (width - RIGHT, at + 1)], GRID.filled()))?;
-        // The middle of digits is a little above that of a line of letters.
-        let label = Text::new(shown(line * step), (LEFT - 14, at + 6), text(HPos::Right, VPos::Center));
+        // Digits have no descenders, so their middle is above the middle of the line.
+        let label = Text::new(axis_label(line * step), (LEFT - 14, at + 6), text(HPos::Right, VPos::Center));
         area.draw(&label)?;
     }
     let count = i32::try_from(columns.len().max(1)).unwrap_or(1);
@@ -77,7 +77,7 @@ fn draw<'a>(area: &Area<'a>, columns: &[Column]) -> Drawn<'a> {
         let place = |part: i32| LEFT + (width - LEFT - RIGHT) * (4 * i + part) / (4 * count);
         let colour = if column.strong { STRONG } else { PALE };
         if column.hundredths > 0 {
-            // What is little is still seen.
+            // Small values remain visible.
             let top = y(column.hundredths).min(floor - 3);
             let gap = (place(4) - place(0)) / 8;
             area.draw(&Rectangle::new([(place(0) + gap, top), (place(4) - gap, floor)], colour.filled()))?;
@@ -88,13 +88,13 @@ fn draw<'a>(area: &Area<'a>, columns: &[Column]) -> Drawn<'a> {
     area.present()
 }
 
-/// `part` of `whole` as pixels of `room`.
+/// Scales `part` of `whole` to pixels of `room`.
 fn scaled(part: i64, whole: i64, room: i32) -> i32 {
     let pixels = i128::from(part) * i128::from(room) / i128::from(whole.max(1));
     i32::try_from(pixels).unwrap_or(room).min(room)
 }
 
-/// The distance of the lines: 1, 2, 2.5 or 5 times a power of ten, whole where it is large.
+/// The distance between grid lines: 1, 2, 2.5 or 5 times a power of ten; above 1, a whole number.
 fn step(most: i64) -> i64 {
     let least = (most.max(0) / LINES).saturating_add(i64::from(most % LINES > 0)).max(25);
     let powers = (0..17).map(|n| 10_i64.pow(n));
@@ -104,8 +104,8 @@ fn step(most: i64) -> i64 {
         .unwrap_or(i64::MAX / LINES)
 }
 
-/// Hundredths on the axis: `0.25`, `40`, `2.5k`.
-fn shown(hundredths: i64) -> String {
+/// A label of the axis: `0.25`, `40`, `2.5k`.
+fn axis_label(hundredths: i64) -> String {
     let (value, unit) = match hundredths {
         0..100_000 => (hundredths, ""),
         100_000..100_000_000 => (hundredths / 1_000, "k"),
@@ -115,16 +115,16 @@ fn shown(hundredths: i64) -> String {
     format!("{}{unit}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Tells plotters once which letters to use.
-fn fonts() {
+/// Registers the font with plotters, once per process.
+fn register_fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // A font that cannot be read shows as an error of the first text.
+        // If it cannot be parsed, drawing the first text fails.
         let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
     });
 }
 
-/// Flat areas compress best as they are.
+/// Unfiltered, because flat areas compress best that way.
 fn encode(pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, SIZE.0, SIZE.1);
@@ -211,7 +211,7 @@ mod tests {
             (1_000_000_000, ["0", "2.5M", "5M", "7.5M", "10M"]),
         ] {
             let step = step(most);
-            assert_eq!([0, 1, 2, 3, 4].map(|line| shown(line * step)), expected, "{most}");
+            assert_eq!([0, 1, 2, 3, 4].map(|line| axis_label(line * step)), expected, "{most}");
         }
     }
 }

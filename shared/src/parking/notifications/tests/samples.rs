@@ -1,4 +1,4 @@
-//! Believable letters of every kind: what the templates are tested with, and what `cargo xtask mails` shows.
+//! Realistic mails of every kind: the templates are tested with them, and `cargo xtask mails` shows them.
 
 use std::{fs, path::PathBuf};
 
@@ -6,16 +6,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use minijinja::context;
 
-use super::{
-    Subscription,
-    delivery::{Letter, compose},
-    monthly_report, reminder,
-};
 use crate::{
     base::money::Money,
     parking::{
         lots::Lot,
-        reminders::Figures,
+        notifications::{
+            delivery::{Letter, compose},
+            monthly_reports,
+            reminders::{self, Figures},
+            subscription::Subscription,
+        },
         reports::{
             calendar::{self, Period},
             monthly::{Report, Totals},
@@ -40,7 +40,7 @@ fn config() -> Config {
     Config::load(Sources::of(settings)).unwrap()
 }
 
-/// A letter of each kind and some variants, by name; `text` is what becomes of what people wrote.
+/// A letter of each kind, and some variants, by name. `text` transforms everything that people wrote.
 fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let letter = |kind, values| Letter { kind, user_id: 17, values, ..Letter::default() };
     let lot = context! { lot => text("Church Street Parking"), address => text("12 Church Street, 560001"), spot => 12 };
@@ -70,11 +70,11 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
         unsubscribe: Some(Subscription::Reminders),
-        ..letter("reminder", reminder::values(figures, &config()))
+        ..letter("reminder", reminders::values(figures, &config()))
     };
     let templates = Templates::new().unwrap();
     let monthly =
-        |report: &Report| monthly_report::write(&templates, 17, &text("Asha Rao"), report, "INR").unwrap();
+        |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report, "INR").unwrap();
     vec![
         ("welcome", letter("welcome", context! {})),
         ("confirmation", letter("confirmation", walk_in)),
@@ -219,13 +219,13 @@ fn every_mail_has_a_sample_with_the_expected_text() {
     );
     assert!(html.contains("mails=reminders") && html.contains("Unsubscribe") && html.contains("14 free"));
     assert!(
-        !says("reminder-newcomer", &["you have not parked with us yet. Booking"]).contains("Hours parked")
+        !says("reminder-newcomer", &["You have not parked with us yet. Booking"]).contains("Hours parked")
     );
     let html = says(
         "monthly_report",
         &[
-            "Bookings      14 (September 2026: 11)",
-            "A stay, INR   125.71 (September 2026: 123.64)",
+            "Bookings        14 (September 2026: 11)",
+            "Per stay, INR   125.71 (September 2026: 123.64)",
             "Church Street Parking: 8 bookings, 21.5 hours, INR 880.00",
             "most on 22 October, INR 400.00",
         ],
@@ -235,18 +235,18 @@ fn every_mail_has_a_sample_with_the_expected_text() {
         "{html}"
     );
     assert!(says("monthly_report-quiet", &["did not park with us in October 2026"]).find("<img").is_none());
-    assert!(!of("welcome").html.contains("Unsubscribe"), "there is no doing without some mails");
+    assert!(!of("welcome").html.contains("Unsubscribe"), "essential mails have no unsubscribe link");
 }
 
-/// The folder of `cargo xtask mails`, or one that vanishes.
+/// The folder given by `cargo xtask mails`, or a temporary one.
 fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
-    #[expect(clippy::disallowed_methods, reason = "the command says so, and no setting of the product")]
+    #[expect(clippy::disallowed_methods, reason = "set by the command; not a setting of the product")]
     let named = std::env::var("MAILS_FOLDER").ok();
     let vanishing = named.is_none().then(|| tempfile::tempdir().unwrap());
     (named.map_or_else(|| vanishing.as_ref().unwrap().path().to_owned(), Into::into), vanishing)
 }
 
-/// Writes every mail as it is sent, and its parts as files to look at.
+/// Writes every mail as it is sent, and its parts as files to view in a browser.
 #[tokio::test]
 async fn mails_are_written_to_files() {
     let (folder, _vanishing) = folder();

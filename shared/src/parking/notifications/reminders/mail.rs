@@ -1,4 +1,4 @@
-//! The mail to a driver who has not been here for a while.
+//! The reminder to one driver.
 
 use std::time::Duration;
 
@@ -7,48 +7,51 @@ use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    Subscription,
-    delivery::{Letter, deliver},
-    shown_hours,
-};
+use super::{audience::audience, figures::Figures};
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue},
-    parking::reminders::{self, Figures},
+    parking::{
+        lots::Lot,
+        notifications::{
+            delivery::{Letter, deliver},
+            format::hours,
+            subscription::Subscription,
+        },
+    },
     platform::config::Config,
 };
 
-/// Reminds a driver on a local day, if they are still away.
+/// Reminds a driver on a local day, if there is still a reason to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendReminder {
-    /// Whom.
+    /// The driver.
     pub user_id: i64,
-    /// On which day.
+    /// The local day.
     pub day: NaiveDate,
 }
 
 impl Job for SendReminder {
-    const NAME: &'static str = "send-reminder";
+    const NAME: &'static str = Subscription::Reminders.job_kind();
     const QUEUE: Queue = Queue::Mail;
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let (app, now) = (&context.app, context.app.clock.now());
         let skipped = |why: &str| Ok(Done::with(json!({ "skipped": why })));
-        // Tomorrow has its own.
+        // The next day has a reminder of its own.
         if now.with_timezone(&app.config.zone).date_naive() != self.day {
-            return skipped("its day is over");
+            return skipped("the day of the reminder is over");
         }
-        let audience = reminders::audience(&app.config.schedules, now);
+        let audience = audience(&app.config.schedules, now);
         if audience.find(app, Subscription::Reminders, self.user_id).await?.is_none() {
-            return skipped("the user came back, unsubscribed or is gone");
+            return skipped("the user came back, unsubscribed or was deleted");
         }
         let letter = Letter {
             key: format!("reminder:{}:{}", self.user_id, self.day),
             kind: "reminder",
             user_id: self.user_id,
-            values: values(&reminders::figures(app, self.user_id).await?, &app.config),
+            values: values(&Figures::load(app, self.user_id).await?, &app.config),
             unsubscribe: Some(Subscription::Reminders),
             ..Letter::default()
         };
@@ -56,9 +59,9 @@ impl Job for SendReminder {
     }
 }
 
-/// What the template shows.
-pub(super) fn values(figures: &Figures, config: &Config) -> Value {
-    let lot = |lot: &crate::parking::lots::Lot| {
+/// The values of the template.
+pub fn values(figures: &Figures, config: &Config) -> Value {
+    let lot = |lot: &Lot| {
         context! {
             name => &lot.location_name, address => format!("{}, {}", lot.address, lot.pincode),
             price => lot.price.to_string(), free => lot.available_slots,
@@ -67,14 +70,14 @@ pub(super) fn values(figures: &Figures, config: &Config) -> Value {
     context! {
         headline => headline(figures, config.schedules.login_reminder_after),
         bookings => figures.bookings,
-        hours => shown_hours(figures.micros),
+        hours => hours(figures.micros),
         spent => figures.spent.to_string(),
         currency => &config.currency,
         lots => figures.lots.iter().map(lot).collect::<Vec<_>>(),
     }
 }
 
-/// Why they are reminded. Who was here lately only has not booked.
+/// The reason for the reminder: no login for a long time, or else no booking.
 fn headline(figures: &Figures, long: TimeDelta) -> String {
     let days = |time: TimeDelta| match time.num_days() {
         1 => "1 day".to_owned(),

@@ -1,4 +1,4 @@
-//! The mail about a driver's month: figures, charts in it, and the same as a file to print.
+//! The monthly report to one driver: figures, charts, and an attached page to print.
 
 use std::time::Duration;
 
@@ -9,23 +9,24 @@ use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    Subscription,
-    delivery::{Letter, deliver},
-    shown_hours,
-};
 use crate::{
     base::{
         error::{Error, Result},
         money::Money,
     },
     jobs::{Context, Done, Job, Queue},
-    parking::reports::{
-        monthly::{
-            self, Report, Totals,
-            charts::{self, Column},
+    parking::{
+        notifications::{
+            bulk::Audience,
+            delivery::{Letter, deliver},
+            format::hours,
+            subscription::Subscription,
         },
-        user::MonthFigures,
+        reports::{
+            charts::{self, Column},
+            monthly::{self, Report, Totals},
+            user::MonthFigures,
+        },
     },
     platform::{
         mailer::{Attachment, Inline},
@@ -33,30 +34,30 @@ use crate::{
     },
 };
 
-/// Lots that are named.
+/// Lots listed in the report.
 const LOTS: usize = 5;
 
 /// Sends a driver the report on a month.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendMonthlyReport {
-    /// To whom.
+    /// The driver.
     pub user_id: i64,
     /// The first day of the month.
     pub month: NaiveDate,
 }
 
 impl Job for SendMonthlyReport {
-    const NAME: &'static str = "send-monthly-report";
+    const NAME: &'static str = Subscription::Reports.job_kind();
     const QUEUE: Queue = Queue::Mail;
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let app = &context.app;
-        let Some(name) = monthly::audience().find(app, Subscription::Reports, self.user_id).await? else {
-            return Ok(Done::with(json!({ "skipped": "the user unsubscribed or is gone" })));
+        let Some(name) = Audience::everyone().find(app, Subscription::Reports, self.user_id).await? else {
+            return Ok(Done::with(json!({ "skipped": "the user unsubscribed or was deleted" })));
         };
         let report = monthly::report(app, self.user_id, self.month).await?;
-        // Drawing takes milliseconds of a core.
+        // Drawing the charts takes milliseconds of CPU time.
         let (templates, currency, user_id) =
             (app.templates.clone(), app.config.currency.clone(), self.user_id);
         let written =
@@ -65,8 +66,8 @@ impl Job for SendMonthlyReport {
     }
 }
 
-/// The letter, with charts and file. A month in which nothing happened has neither.
-pub(crate) fn write(
+/// The letter with its charts and attachment. Without stays and bookings in the month, it has neither.
+pub fn write(
     templates: &Templates,
     user_id: i64,
     name: &str,
@@ -103,7 +104,7 @@ pub(crate) fn write(
 
 struct Chart {
     title: String,
-    /// The same in words.
+    /// Description of the chart in words.
     alt: String,
     picture: Inline,
 }
@@ -114,15 +115,15 @@ impl Chart {
         Ok(Self { title, alt, picture: Inline { name, content_type: "image/png", bytes } })
     }
 
-    /// The picture inside the page: nothing in it needs to be escaped.
+    /// A data URL of the picture, in which nothing needs to be escaped.
     fn data(&self) -> Value {
         let Inline { content_type, bytes, .. } = &self.picture;
         Value::from_safe_string(format!("data:{content_type};base64,{}", STANDARD.encode(bytes)))
     }
 }
 
-/// The days of the month, and the twelve months that end with it: what was spent, or in a month without stays that ended,
-/// how often it was booked.
+/// A chart of the days of the month, and one of the twelve months that end with it. They show the amounts spent or, in a
+/// month without payments, the bookings.
 fn charts(report: &Report, currency: &str) -> Result<[Chart; 2]> {
     let is_spent = report.this.spent.minor() > 0;
     let what = if is_spent { "Spent" } else { "Bookings" };
@@ -152,20 +153,20 @@ fn charts(report: &Report, currency: &str) -> Result<[Chart; 2]> {
     ])
 }
 
-/// What the templates show besides the charts.
+/// The values of the templates, without the charts.
 fn values(report: &Report, currency: &str) -> Value {
     let Report { month, this, before, .. } = report;
     let lots = report.lots.iter().take(LOTS).map(|lot| {
         let spent = Money::from_minor(lot.spent).to_string();
-        context! { name => &lot.name, bookings => lot.bookings, hours => shown_hours(lot.micros), spent }
+        context! { name => &lot.name, bookings => lot.bookings, hours => hours(lot.micros), spent }
     });
     let figure = |label: &str, of: &dyn Fn(&Totals) -> String| (label.to_owned(), of(this), of(before));
     let figures = [
         figure("Bookings", &|month| month.bookings.to_string()),
-        figure("Hours parked", &|month| shown_hours(month.micros)),
-        figure("Hours a stay", &|month| shown_hours(month.micros_a_stay())),
+        figure("Hours parked", &|month| hours(month.micros)),
+        figure("Hours per stay", &|month| hours(month.micros_per_stay())),
         figure(&format!("Spent, {currency}"), &|month| month.spent.to_string()),
-        figure(&format!("A stay, {currency}"), &|month| month.spent_a_stay().to_string()),
+        figure(&format!("Per stay, {currency}"), &|month| month.spent_per_stay().to_string()),
     ];
     let previous = report.months.iter().rev().nth(1).map(|month| month.month.month_and_year());
     let difference = this.spent.minor() - before.spent.minor();

@@ -1,4 +1,4 @@
-//! Mails against a database and a mailer in memory: each kind once, and every way in which sending can end.
+//! Mails with a database and a mailer in memory: each kind once, and every way in which sending can end.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome};
 use crate::{
     app::App,
     base::{clock::Clock, error::Error},
     jobs::{Context, Done, Job, context::Progress, new_id},
+    parking::notifications::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome},
     platform::{
         config::{Config, Sources},
         db::{at, sql},
@@ -138,7 +138,7 @@ async fn every_kind_of_mail_has_its_subject_and_facts() {
     assert!(sent[1].text.contains("Charged      3 hours at INR 25.50 an hour\n  Total        INR 76.50"));
     assert!(sent[1].text.contains("Paid by      UPI\n  Transaction  TXN1\n"));
     assert!(sent[2].text.contains(&format!("http://127.0.0.1:5000/api/export/download/{export}")));
-    assert!(sent[2].text.contains("attached") && sent[2].text.contains("Kept to  21 Nov 2026, 18:37 IST"));
+    assert!(sent[2].text.contains("attached") && sent[2].text.contains("Expires  21 Nov 2026, 18:37 IST"));
     assert_eq!(sent[2].attachment.as_ref().unwrap().bytes, b"a,b\n");
     assert!(sent.iter().all(|mail| mail.message_id.ends_with("@parkade.example")));
     let activities = activity::Entity::find().all(world.app.db.read()).await.unwrap();
@@ -277,7 +277,7 @@ async fn no_mail_about_cancelled_bookings_or_to_deleted_users() {
     assert_eq!(done.result["skipped"], "the booking is cancelled");
     world.sql("UPDATE users SET deleted_at = $1").await;
     let done = RECEIPT.run(&world.run(new_id(), 1)).await.unwrap();
-    assert_eq!(done.result["skipped"], "user is gone");
+    assert_eq!(done.result["skipped"], "the user was deleted");
     let missing = SendReceipt { reservation_id: 9 }.run(&world.run(new_id(), 1)).await;
     assert!(!waits(missing));
     assert_eq!(world.sent(), 0);

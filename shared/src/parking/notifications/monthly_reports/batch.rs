@@ -1,17 +1,24 @@
-//! The job that asks for a monthly report to every driver.
+//! The job that enqueues a monthly report to every driver.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::mail::SendMonthlyReport;
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue},
-    parking::notifications::{SendMonthlyReport, Subscription, mailing::Mailing},
+    parking::{
+        notifications::{
+            bulk::{self, Audience, Mailing},
+            subscription::Subscription,
+        },
+        reports::monthly,
+    },
 };
 
-/// Reports to every driver on the calendar month before that of an instant.
+/// Sends every driver the report on the calendar month before the one in which it was due.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendMonthlyReports {
     /// When it was due.
@@ -24,8 +31,9 @@ impl Job for SendMonthlyReports {
     const TIMEOUT: Duration = Duration::from_mins(30);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let month = super::month_before(self.due, context.app.config.zone);
+        let month = monthly::month_before(self.due, context.app.config.zone);
         let mailing = Mailing { what: Subscription::Reports, about: month, due: self.due };
-        mailing.ask(context, &super::audience(), |user_id| SendMonthlyReport { user_id, month }).await
+        let mail = |user_id| SendMonthlyReport { user_id, month };
+        bulk::enqueue(context, &mailing, &Audience::everyone(), mail).await
     }
 }

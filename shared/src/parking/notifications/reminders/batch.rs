@@ -1,18 +1,21 @@
-//! The job that finds out whom to remind, and asks for a mail to each.
+//! The job that enqueues a reminder to every driver who has been away.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{audience::audience, mail::SendReminder};
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue},
-    parking::notifications::{SendReminder, Subscription, mailing::Mailing},
+    parking::notifications::{
+        bulk::{self, Mailing},
+        subscription::Subscription,
+    },
 };
 
-/// Reminds drivers who have been away, today: a run that comes late is about the day on which it runs, because a mail
-/// goes on its own day or not at all.
+/// Reminds drivers on the day on which it runs, even if it was due earlier: a reminder is sent on its day or not at all.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendReminders {
     /// When it was due.
@@ -28,7 +31,7 @@ impl Job for SendReminders {
         let (config, now) = (&context.app.config, context.app.clock.now());
         let day = now.with_timezone(&config.zone).date_naive();
         let mailing = Mailing { what: Subscription::Reminders, about: day, due: self.due };
-        let audience = super::audience(&config.schedules, now);
-        mailing.ask(context, &audience, |user_id| SendReminder { user_id, day }).await
+        let audience = audience(&config.schedules, now);
+        bulk::enqueue(context, &mailing, &audience, |user_id| SendReminder { user_id, day }).await
     }
 }

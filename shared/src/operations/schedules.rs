@@ -1,4 +1,4 @@
-//! Everything that runs by itself, a line each.
+//! Everything that runs on a schedule.
 
 use chrono::{NaiveTime, Timelike};
 
@@ -6,23 +6,23 @@ use crate::{
     base::error::{Error, Result},
     jobs::{NewJob, schedule::Schedule, timetable::Timetable},
     operations::cleanup::CleanUp,
-    parking::{reminders::SendReminders, reports::monthly::SendMonthlyReports},
+    parking::notifications::{SendMonthlyReports, SendReminders},
     platform::config::Config,
 };
 
-/// Reminders, every day.
+/// Daily: reminds drivers who have been away.
 pub const DAILY_REMINDERS: &str = "daily-reminders";
-/// Reports, every month.
+/// Monthly: sends every driver a report.
 pub const MONTHLY_REPORTS: &str = "monthly-reports";
-/// The clean-up, every day.
+/// Daily: removes expired data.
 pub const FILE_CLEANUP: &str = "file-cleanup";
 
-/// Every schedule, as the settings say.
+/// All schedules with their configured times.
 ///
 /// # Errors
-/// [`Error::Internal`] when a timetable cannot be read, which the settings do not allow.
+/// [`Error::Internal`] for an invalid timetable, which the settings rule out.
 pub fn all(config: &Config) -> Result<[Schedule; 3]> {
-    let when = &config.schedules;
+    let settings = &config.schedules;
     let timetable = |time: NaiveTime, day: &str| {
         let expression = format!("{} {} {day} * *", time.minute(), time.hour());
         Timetable::new(&expression, config.zone).map_err(|e| anyhow::Error::new(e).context(expression))
@@ -30,17 +30,17 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
     Ok([
         Schedule {
             name: DAILY_REMINDERS,
-            timetable: timetable(when.reminder_time, "*")?,
+            timetable: timetable(settings.reminder_time, "*")?,
             job: |due| NewJob::of(&SendReminders { due }),
         },
         Schedule {
             name: MONTHLY_REPORTS,
-            timetable: timetable(when.report_time, &when.report_day.to_string())?,
+            timetable: timetable(settings.report_time, &settings.report_day.to_string())?,
             job: |due| NewJob::of(&SendMonthlyReports { due }),
         },
         Schedule {
             name: FILE_CLEANUP,
-            timetable: timetable(when.cleanup_time, "*")?,
+            timetable: timetable(settings.cleanup_time, "*")?,
             job: |due| NewJob::of(&CleanUp { due }),
         },
     ])
@@ -49,7 +49,7 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
 /// The schedule called `name`.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] if there is none.
 pub fn named(config: &Config, name: &str) -> Result<Schedule> {
     all(config)?.into_iter().find(|schedule| schedule.name == name).ok_or(Error::NotFound("schedule"))
 }

@@ -1,4 +1,4 @@
-//! The SMS that a booking is made, by Twilio. Off unless there is an account.
+//! The SMS that confirms a booking, sent through Twilio if an account is set.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    confirmation::Booking,
-    delivery::{Channel, Delivery, IfUnknown, once},
-    shown,
-};
+use super::booking::Booking;
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue},
+    parking::notifications::{
+        delivery::{Channel, Delivery, IfUnknown, send_once},
+        format::local_time,
+    },
     platform::{
         config::Twilio,
         db::sql,
@@ -25,13 +25,13 @@ use crate::{
     },
 };
 
-/// Two parts of an SMS in the letters that phones know best.
-const LONGEST: usize = 300;
+/// In characters: two segments of an SMS in the GSM alphabet.
+const MAX_LENGTH: usize = 300;
 
-/// Confirms a booking to its user's phone.
+/// Confirms a booking by SMS.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendSms {
-    /// Which booking.
+    /// The booking.
     pub reservation_id: i64,
 }
 
@@ -44,7 +44,7 @@ impl Job for SendSms {
         let (db, config) = (context.app.db.read(), &context.app.config);
         let skipped = |why: &str| Ok(Done::with(json!({ "skipped": why })));
         let Some(twilio) = config.notifications.sms.clone() else {
-            return skipped("no account for SMS is set");
+            return skipped("TWILIO_ACCOUNT_SID is not set");
         };
         let booking = match Booking::find(db, self.reservation_id).await? {
             Ok(booking) => booking,
@@ -57,7 +57,7 @@ impl Job for SendSms {
                 Err(why) => return skipped(why),
             },
         };
-        let start = shown(booking.starts_at, config.zone);
+        let start = local_time(booking.starts_at, config.zone);
         let text = format!(
             "Parkade: spot {} at {} is yours from {start}. Booking {}.",
             booking.number, booking.location_name, self.reservation_id
@@ -70,8 +70,8 @@ impl Job for SendSms {
             // An SMS costs money, and the mail says the same.
             if_unknown: IfUnknown::Hold,
         };
-        let text: String = one_line(&text).chars().take(LONGEST).collect();
-        once(context, &delivery, |_| async move { send(&twilio, to, text).await }).await
+        let text: String = one_line(&text).chars().take(MAX_LENGTH).collect();
+        send_once(context, &delivery, |_| async move { send(&twilio, to, text).await }).await
     }
 }
 
@@ -82,11 +82,11 @@ async fn phone(db: &impl ConnectionTrait, user_id: i64) -> Result<Option<String>
     Ok(row.map(|row| row.try_get("", "phone_number")).transpose()?)
 }
 
-/// Asks Twilio to send a message.
+/// Sends a message through Twilio's API.
 async fn send(twilio: &Twilio, to: String, text: String) -> Result<(), SendError> {
     let allow_http = twilio.url.starts_with("http://");
     let authority = twilio.url.trim_start_matches("https://").trim_start_matches("http://");
-    // In clear, to this machine only; else to the host that the operator names, wherever that is.
+    // Unencrypted to this machine only; encrypted to whatever host the operator has set.
     let is_address_allowed =
         if allow_http { |address: std::net::IpAddr| address.is_loopback() } else { |_| true };
     let authority = authority.to_owned();
@@ -99,33 +99,33 @@ async fn send(twilio: &Twilio, to: String, text: String) -> Result<(), SendError
         body: Body::Form(vec![("To", to), ("From", twilio.from.clone()), ("Body", text)]),
     };
     let answer = http::send(&rules, post).await?;
-    answer.into_result().map_err(|refused| match (refused, code(&answer.body)) {
-        // The code says why; the message beside it repeats the number.
+    answer.into_result().map_err(|refused| match (refused, error_code(&answer.body)) {
+        // Only the code: Twilio's message repeats the phone number.
         (SendError::Permanent(why), Some(code)) => {
-            SendError::Permanent(format!("{why}, Twilio's error {code}"))
+            SendError::Permanent(format!("{why}, Twilio error {code}"))
         }
         (other, _) => other,
     })
 }
 
-/// What Twilio calls an error.
-fn code(body: &str) -> Option<i64> {
+/// The code of Twilio's error.
+fn error_code(body: &str) -> Option<i64> {
     serde_json::from_str::<serde_json::Value>(body).ok()?.get("code")?.as_i64()
 }
 
-/// A phone number in the form of E.164: a plus sign, and up to fifteen digits of which the first ones are the country's.
+/// Normalises a phone number to E.164: a plus sign, and up to fifteen digits that begin with a country code.
 ///
 /// # Errors
-/// Why it is none, without showing it.
-pub(super) fn e164(text: &str) -> Result<String, &'static str> {
+/// Why the number is invalid, without repeating it.
+fn e164(text: &str) -> Result<String, &'static str> {
     let number: String = text.chars().filter(|c| !" -.()/\u{a0}".contains(*c)).take(20).collect();
     let Some(digits) = number.strip_prefix('+') else {
-        return Err("the phone number does not begin with + and a country's code");
+        return Err("the phone number does not begin with + and a country code");
     };
     let is_number = (8..=15).contains(&digits.len())
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && !digits.starts_with('0');
-    if is_number { Ok(number) } else { Err("the phone number is none that can be called") }
+    if is_number { Ok(number) } else { Err("the phone number is not valid") }
 }
 
 #[cfg(test)]
@@ -159,9 +159,12 @@ mod tests {
 
     #[test]
     fn only_the_code_of_an_error_is_read() {
-        assert_eq!(code(r#"{"code": 21211, "message": "The 'To' number +91… is not valid"}"#), Some(21211));
+        assert_eq!(
+            error_code(r#"{"code": 21211, "message": "The 'To' number +91… is not valid"}"#),
+            Some(21211)
+        );
         for body in ["", "null", "{}", "[1]", "<html>", r#"{"code": "x"}"#] {
-            assert_eq!(code(body), None, "{body}");
+            assert_eq!(error_code(body), None, "{body}");
         }
     }
 }

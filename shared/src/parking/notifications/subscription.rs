@@ -1,4 +1,4 @@
-//! Links that end mails of a kind without a login: signed, for ever good, and worth nothing for anything else.
+//! Mails that users can unsubscribe from, and the links for it: signed, valid without a login, and without expiry.
 
 use hmac::{Hmac, Mac};
 use sea_orm::ConnectionTrait;
@@ -8,10 +8,11 @@ use sha2::Sha256;
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::Change,
     platform::{cache::Group, config::Config, db::sql},
 };
 
-/// Mails that a user may do without.
+/// Mails that a user can unsubscribe from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subscription {
@@ -21,11 +22,11 @@ pub enum Subscription {
     Reports,
 }
 
-/// Keeps these signatures apart from everything else that the secret signs.
+/// Separates these signatures from everything else signed with the secret.
 const PURPOSE: &[u8] = b"parkade: links that unsubscribe, 1";
 
 impl Subscription {
-    /// As it stands in links.
+    /// The name used in links.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,13 +35,21 @@ impl Subscription {
         }
     }
 
-    /// What goes by this name in links.
+    /// The inverse of [`Subscription::name`].
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Reminders, Self::Reports].into_iter().find(|one| one.name() == name)
     }
 
-    /// The column that says so.
+    /// The kind of the jobs that send these mails.
+    pub(super) const fn job_kind(self) -> &'static str {
+        match self {
+            Self::Reminders => "send-reminder",
+            Self::Reports => "send-monthly-report",
+        }
+    }
+
+    /// The column of `users` that is true for those who unsubscribed.
     pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Reminders => "reminders_off",
@@ -48,13 +57,12 @@ impl Subscription {
         }
     }
 
-    /// Where a user ends it.
+    /// The link by which a user unsubscribes.
     ///
     /// # Errors
-    /// [`Error::Internal`] without a `JWT_SECRET_KEY`.
+    /// [`Error::Internal`] if `JWT_SECRET_KEY` is not set.
     pub fn link(self, config: &Config, user_id: i64) -> Result<String> {
-        let signature = self.signature(config, user_id)?.finalize().into_bytes();
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hex::encode(self.signature(config, user_id)?.finalize().into_bytes());
         let (base, name) = (&config.public_url, self.name());
         Ok(format!("{base}/api/unsubscribe?user_id={user_id}&mails={name}&signature={signature}"))
     }
@@ -64,32 +72,30 @@ impl Subscription {
         mac(&key.finalize().into_bytes(), format!("{}:{user_id}", self.name()).as_bytes())
     }
 
-    /// Whether the signature, in hexadecimal, is that of the user's link.
+    /// Checks the hexadecimal signature of a user's link.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for any other, whoever the user is or was.
+    /// [`Error::NotFound`] if it is wrong, whether or not the user exists.
     pub fn verify(self, config: &Config, user_id: i64, signature: &str) -> Result<()> {
-        let digits = signature
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
-        let given: Vec<u8> = digits.collect::<Option<_>>().unwrap_or_default();
-        // Takes the same time wherever the two differ.
+        let given = hex::decode(signature).unwrap_or_default();
+        // Compares in constant time.
         let verified = self.signature(config, user_id)?.verify_slice(&given);
         verified.map_err(|_| Error::NotFound("unsubscribe link"))
     }
 
-    /// Ends it for the user whose link this is. Once more changes nothing.
+    /// Unsubscribes the user whose link this is. Idempotent.
     ///
     /// # Errors
     /// As [`Subscription::verify`].
     pub async fn end(self, app: &App, user_id: i64, signature: &str) -> Result<()> {
         self.verify(&app.config, user_id, signature)?;
-        let (db, off) = (app.db.write(), self.column());
+        let off = self.column();
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
-        db.execute_raw(sql(db, &text, [user_id.into()])).await?;
-        app.cache.invalidate(&[Group::Users, Group::User(user_id)]).await;
+        let mut change = Change::begin(app).await?;
+        change.tx().execute_raw(sql(change.tx(), &text, [user_id.into()])).await?;
+        change.invalidates([Group::Users, Group::User(user_id)]);
+        change.commit().await?;
         tracing::info!(user.id = user_id, subscription = self.name(), "unsubscribed");
         Ok(())
     }

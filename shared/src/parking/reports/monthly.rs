@@ -1,18 +1,12 @@
-//! Monthly reports: a mail to every driver about the calendar month before.
+//! A driver's figures for a calendar month.
 //!
-//! Hours and money are those of stays that ended in the month; bookings are those that began in it.
-
-pub mod charts;
-pub mod job;
+//! Hours and amounts count stays that ended in the month; bookings count reservations that began in it.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-pub use job::SendMonthlyReports;
-
 use super::{
-    MONTHS,
-    calendar::{self, Period},
+    calendar::{self, MONTHS, Period},
     user::{self, LotUse, MonthFigures},
 };
 use crate::{
@@ -21,16 +15,9 @@ use crate::{
         error::{Error, Result},
         money::Money,
     },
-    parking::notifications::mailing::Audience,
 };
 
-/// Every driver.
-#[must_use]
-pub fn audience() -> Audience {
-    Audience { condition: "1 = 1", values: Vec::new() }
-}
-
-/// The first day of the month before the one in which an instant lies.
+/// The first day of the month before the month of `instant`.
 #[must_use]
 pub fn month_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
     let day = instant.with_timezone(&zone).date_naive();
@@ -38,33 +25,33 @@ pub fn month_before(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
     this.checked_sub_months(Months::new(1)).unwrap_or(this)
 }
 
-/// What a driver's month came to.
+/// A driver's figures for a month.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Which month.
+    /// The month.
     pub month: Period,
-    /// Its sums.
+    /// Its totals.
     pub this: Totals,
-    /// Those of the month before it.
+    /// The totals of the month before.
     pub before: Totals,
-    /// Where they were, the lots with the most bookings first.
+    /// The lots used, most bookings first.
     pub lots: Vec<LotUse>,
-    /// Each of its days.
+    /// The days of the month.
     pub days: Vec<MonthFigures>,
-    /// It and the eleven before it.
+    /// The twelve months that end with it.
     pub months: Vec<MonthFigures>,
 }
 
-/// The sums of a month.
+/// The totals of a month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Reservations that began in it.
     pub bookings: i64,
     /// Stays that ended in it.
     pub stays: i64,
-    /// How long those were, in microseconds.
+    /// Total duration of those stays, in microseconds.
     pub micros: i64,
-    /// What was paid for them.
+    /// Amount paid for them.
     pub spent: Money,
 }
 
@@ -78,28 +65,28 @@ impl Totals {
         }
     }
 
-    /// What a stay cost on average, to the nearest minor unit.
+    /// Average cost of a stay, rounded to a minor unit.
     #[must_use]
-    pub fn spent_a_stay(&self) -> Money {
+    pub fn spent_per_stay(&self) -> Money {
         let stays = self.stays.max(1);
         Money::from_minor((self.spent.minor() + stays / 2) / stays)
     }
 
-    /// How long a stay was on average, in microseconds.
+    /// Average duration of a stay, in microseconds.
     #[must_use]
-    pub fn micros_a_stay(&self) -> i64 {
+    pub fn micros_per_stay(&self) -> i64 {
         self.micros / self.stays.max(1)
     }
 }
 
-/// The report of a driver on the month that begins with `first`, a first day.
+/// A driver's report on the month that begins on `first`.
 ///
 /// # Errors
-/// Those of the database; [`Error::Permanent`] for a month out of time.
+/// [`Error::Permanent`] for a month outside the calendar.
 pub async fn report(app: &App, user_id: i64, first: NaiveDate) -> Result<Report> {
     let (db, zone) = (app.db.read(), app.config.zone);
     let (months, days) = periods(first, zone)?;
-    let [.., previous, month] = months.as_slice() else { return Err(out_of_time()) };
+    let [.., previous, month] = months.as_slice() else { return Err(outside_calendar()) };
     let (lots, lots_before, (_, days), (_, months)) = tokio::try_join!(
         user::by_lot(db, user_id, month.begins..month.ends),
         user::by_lot(db, user_id, previous.begins..previous.ends),
@@ -110,19 +97,19 @@ pub async fn report(app: &App, user_id: i64, first: NaiveDate) -> Result<Report>
     Ok(Report { month: *month, this, before, lots, days, months })
 }
 
-/// The months that end with this one, and its days.
+/// The months that end with this one, and the days of this one.
 fn periods(first: NaiveDate, zone: Tz) -> Result<(Vec<Period>, Vec<Period>)> {
-    let next = first.checked_add_months(Months::new(1)).ok_or_else(out_of_time)?;
-    let last = next.pred_opt().ok_or_else(out_of_time)?;
-    // An instant in the middle of the last day, whatever the clocks do on it.
+    let next = first.checked_add_months(Months::new(1)).ok_or_else(outside_calendar)?;
+    let last = next.pred_opt().ok_or_else(outside_calendar)?;
+    // Noon of the last day: whatever the clocks do that day, it lies within it.
     let noon = NaiveTime::MIN + TimeDelta::hours(12);
     let offset = calendar::offsets(last.and_time(noon).and_utc(), last.and_time(noon).and_utc(), zone);
     let instant = last.and_time(noon).and_utc() - offset.first().map_or(TimeDelta::zero(), |one| one.offset);
     Ok((calendar::months(instant, zone, MONTHS), calendar::days(instant, zone, last.day())))
 }
 
-fn out_of_time() -> Error {
-    Error::Permanent("there is no such month".into())
+fn outside_calendar() -> Error {
+    Error::Permanent("no such month in the calendar".into())
 }
 
 #[cfg(test)]
@@ -172,7 +159,7 @@ mod tests {
     #[test]
     fn averages_are_per_stay_and_zero_without_stays() {
         let totals = Totals { bookings: 4, stays: 3, micros: 9_000_000, spent: Money::from_minor(1_000) };
-        assert_eq!((totals.spent_a_stay().minor(), totals.micros_a_stay()), (333, 3_000_000));
-        assert_eq!((Totals::default().spent_a_stay().minor(), Totals::default().micros_a_stay()), (0, 0));
+        assert_eq!((totals.spent_per_stay().minor(), totals.micros_per_stay()), (333, 3_000_000));
+        assert_eq!((Totals::default().spent_per_stay().minor(), Totals::default().micros_per_stay()), (0, 0));
     }
 }
