@@ -12,10 +12,8 @@ use shared::{
     Error,
     app::App,
     jobs::status::{self, State as JobState, Status},
-    parking::{
-        accounts::session::Identity,
-        schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
-    },
+    operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
+    parking::accounts::session::Identity,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod integrity;
 pub mod reset;
+pub mod schedules;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ConnectionTrait;

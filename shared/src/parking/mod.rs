@@ -8,4 +8,3 @@ pub mod lots;
 pub mod notifications;
 pub mod reminders;
 pub mod reports;
-pub mod schedules;

@@ -6,7 +6,8 @@ use shared::{
     Error,
     app::App,
     jobs::{Queue, control},
-    parking::{accounts::session::Identity, schedules},
+    operations::schedules,
+    parking::accounts::session::Identity,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;

@@ -2,10 +2,10 @@
 
 use chrono::{NaiveTime, Timelike};
 
+use super::cleanup::CleanUp;
 use crate::{
     base::error::{Error, Result},
     jobs::{NewJob, schedule::Schedule, timetable::Timetable},
-    operations::cleanup::CleanUp,
     parking::{reminders::SendReminders, reports::monthly::SendMonthlyReports},
     platform::config::Config,
 };
