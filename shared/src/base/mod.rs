@@ -5,4 +5,5 @@ pub mod coalesce;
 pub mod error;
 pub mod money;
 pub mod page;
+pub mod plural;
 pub mod time;
