@@ -11,10 +11,7 @@ use axum::{
 };
 use shared::{
     app::App,
-    platform::{
-        counters,
-        telemetry::{self, spans},
-    },
+    platform::telemetry::{self, spans},
 };
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
@@ -130,11 +127,11 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
 /// to connect anew.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    counters::count(&app, "total_api_calls");
+    app.counters.increment("total_api_calls");
     let measured = Measured::begin(request.method());
     let mut response = next.run(request).await;
     measured.end(&response);
-    counters::count(&app, format!("response_codes:{}", response.status().as_u16()));
+    app.counters.increment(format!("response_codes:{}", response.status().as_u16()));
     let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
     if let Ok(took) = HeaderValue::from_str(&took) {
         response.headers_mut().insert("server-timing", took);
@@ -152,10 +149,10 @@ async fn at_route(State(app): State<App>, request: Request, next: Next) -> Respo
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
     let path = path.strip_prefix("/api").unwrap_or(path);
     if matched.is_some() {
-        counters::count(&app, format!("endpoint_calls:{method} {path}"));
+        app.counters.increment(format!("endpoint_calls:{method} {path}"));
         match (method, path.split('/').nth(1)) {
-            ("GET", Some("users")) => counters::count(&app, "api_calls:users:get"),
-            ("GET", Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
+            ("GET", Some("users")) => app.counters.increment("api_calls:users:get"),
+            ("GET", Some("parking-lots")) => app.counters.increment("api_calls:parking_lots:get"),
             _ => {}
         }
     }

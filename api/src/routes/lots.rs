@@ -13,7 +13,7 @@ use shared::{
     base::{money::Money, page::Page},
     parking::lots::{self, Lot, LotChange, NewLot},
     platform::{
-        cache::{self, Entry, Group, Load, Recipe},
+        cache::{Entry, Group, Recipe},
         idempotency::Kept,
     },
 };
@@ -208,8 +208,8 @@ async fn all_lots(app: App, page: Page) -> shared::Result<Entry> {
 /// Has the list of lots ready before anybody asks for it. What goes wrong is told to whoever asks first.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load: Load = Box::new(move || Box::pin(all_lots(loader.clone(), Page::default())));
-    if let Err(error) = cache::get(&app, recipe(&app, ALL.into()), load).await {
+    let load = move || all_lots(loader.clone(), Page::default());
+    if let Err(error) = app.cache.get(recipe(&app, ALL.into()), load).await {
         tracing::debug!(error = error.chain(), "the list of lots is not warm");
     }
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 use shared::{
     Error,
     app::App,
+    base::identity::Identity,
     jobs::status::{self, State as JobState, Status},
     operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
-    parking::accounts::session::Identity,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

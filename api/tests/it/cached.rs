@@ -6,13 +6,7 @@ use chrono::TimeDelta;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{
-        cache::{self, Group},
-        counters,
-    },
-};
+use shared::{base::clock::Clock, platform::cache::Group};
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
@@ -174,9 +168,9 @@ async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: 
     }
     let misses = async || {
         for process in &processes {
-            counters::flush(&process.app).await;
+            process.app.counters.flush().await;
         }
-        counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+        t.app.counters.read(&["cache_misses:parking_lots"]).await.unwrap()[0]
     };
     // Counts may be on their way.
     t.eventually("the looks are counted", async || misses().await >= 10).await;
@@ -199,7 +193,7 @@ async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
     Client::of(&base).get("/parking-lots", "").await;
     let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
     t.eventually("the first reader is counted", async || {
-        counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+        t.app.counters.read(&counted).await.unwrap() == [1, 1]
     })
     .await;
 }
@@ -245,7 +239,7 @@ async fn hits_misses_and_the_absence_of_redis_are_logged_and_counted_by_kind() {
     t.eventually("they are counted", async || {
         // Counts that waited for Redis go out with the next.
         client.get("/health/live", "").await;
-        counters::read(&t.app, &names).await.is_ok_and(|counts| counts == [1, 1, 1])
+        t.app.counters.read(&names).await.is_ok_and(|counts| counts == [1, 1, 1])
     })
     .await;
 }
@@ -263,6 +257,6 @@ async fn a_dashboard_is_made_once_for_all_who_look_at_it() {
     let key = t.app.redis.keys().cached("dashboard:redis");
     let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
-    cache::changed(&t.app, &[Group::Everything]).await;
+    t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);
 }

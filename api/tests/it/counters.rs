@@ -2,7 +2,7 @@
 
 use redis::Cmd;
 use serde_json::json;
-use shared::{base::clock::Clock, platform::counters};
+use shared::base::clock::Clock;
 use testkit::{PASSWORD, TestApp};
 
 use crate::{
@@ -12,11 +12,11 @@ use crate::{
 };
 
 async fn counts<const N: usize>(t: &TestApp, names: [&str; N]) -> [i64; N] {
-    counters::read(&t.app, &names).await.unwrap().try_into().unwrap()
+    t.app.counters.read(&names).await.unwrap().try_into().unwrap()
 }
 
 async fn active_users(t: &TestApp) -> i64 {
-    counters::read_with_active_users(&t.app, &["total_logins"]).await.unwrap().1
+    t.app.counters.read_with_active_users(&["total_logins"]).await.unwrap().1
 }
 
 #[testkit::both_databases]
@@ -168,11 +168,11 @@ async fn what_was_counted_while_redis_was_away_is_counted_when_it_is_back() {
         for _ in 0..3 {
             t.get("/parking-lots", None).await.expect(200);
             t.driver(&format!("Driver {}", uuid::Uuid::new_v4().simple())).await;
-            counters::flush(&t.app).await;
+            t.app.counters.flush().await;
         }
         redis.restart().await.unwrap();
         t.eventually("Redis is back", async || {
-            let errors = counters::read(&t.app, &["cache_errors:parking_lots"]).await;
+            let errors = t.app.counters.read(&["cache_errors:parking_lots"]).await;
             errors.is_ok_and(|errors| errors == [3])
         })
         .await;

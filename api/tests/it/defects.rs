@@ -6,10 +6,7 @@ use chrono::TimeDelta;
 use devstack::{Behaviour, MailSink, Redis};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{counters, mailer::Mailer},
-};
+use shared::{base::clock::Clock, platform::mailer::Mailer};
 use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::{
@@ -83,7 +80,7 @@ async fn nobody_waits_for_the_mail_server() {
         sink.set(Behaviour::Hang);
         let mut mail = t.app.config.mail.clone();
         (mail.server, mail.port, mail.use_tls) = (Some("127.0.0.1".into()), sink.addr().port(), false);
-        t.app.mailer = Mailer::from_config(&mail).unwrap();
+        t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
         let _worker = t.work();
         let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
         t.eventually("a mail hangs", async || sink.attempts() > 0).await;
@@ -243,7 +240,7 @@ async fn every_counter_of_the_report_counts(t: TestApp) {
     t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
     t.log_in(&asha.email).await;
 
-    let calls = counters::read(&t.app, &["total_api_calls"]).await.unwrap()[0];
+    let calls = t.app.counters.read(&["total_api_calls"]).await.unwrap()[0];
     let analytics = t.get("/reports", Some(&admin)).await.expect(200).body["data"]["redis_analytics"].clone();
     assert_eq!(analytics["total_api_calls"], calls + 1);
     for (name, count) in analytics.as_object().unwrap() {
@@ -251,7 +248,7 @@ async fn every_counter_of_the_report_counts(t: TestApp) {
     }
     t.eventually("the mails are counted", async || {
         let sent = i64::try_from(t.mails().len()).unwrap();
-        sent > 0 && counters::read(&t.app, &["emails_sent_total"]).await.unwrap()[0] == sent
+        sent > 0 && t.app.counters.read(&["emails_sent_total"]).await.unwrap()[0] == sent
     })
     .await;
 }

@@ -5,12 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::json;
-use shared::{
-    app::App,
-    jobs::{
-        followers::Followers,
-        status::{self, State, Status},
-    },
+use shared::jobs::{
+    followers::Followers,
+    status::{self, State, Status},
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
 use uuid::Uuid;
@@ -32,7 +29,7 @@ fn told(driver: &Driver, since: DateTime<Utc>, state: State, current: i64) -> St
 
 /// The same process with other bounds of following.
 async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::followers::Bounds)) -> TestApp {
-    t.with(|app: &mut App| {
+    t.with(|app| {
         app.followers = Followers::default();
         change(&mut app.followers.bounds);
     })

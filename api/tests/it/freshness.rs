@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use shared::{
     app::App,
     base::clock::Clock,
-    platform::cache::{self, Entry, Group, Load, Recipe},
+    platform::cache::{Entry, Group, Recipe},
 };
 use testkit::{Answer, Driver, TestApp};
 use tokio::sync::Notify;
@@ -349,7 +349,7 @@ async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
         let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
         slow.is_reading().await;
         slow.says("new");
-        cache::changed(&t.app, &[group]).await;
+        t.app.cache.invalidate(&[group]).await;
         // In the process of the slow reader, those who come after the write wait for a look that begins after it.
         let late = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), false));
         assert_eq!(slow.clone().get(t.app.clone(), recipe.clone(), false).await, "new", "{group}");
@@ -368,11 +368,11 @@ async fn a_slow_reader_puts_nothing_back_that_a_writer_made_stale(t: TestApp) {
         assert_eq!(slow.looks.load(Ordering::SeqCst), looks, "what is fresh is kept");
         // The slow reader was the last to store: what it stored is not believed either.
         slow.says("old");
-        cache::changed(&t.app, &[group]).await;
+        t.app.cache.invalidate(&[group]).await;
         let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
         slow.is_reading().await;
         slow.says("newer");
-        cache::changed(&t.app, &[group]).await;
+        t.app.cache.invalidate(&[group]).await;
         slow.go_on.notify_one();
         held.await.unwrap();
         assert_eq!(slow.clone().get(t.app.clone(), recipe, false).await, "newer", "{group}");
@@ -404,9 +404,9 @@ impl Slow {
 
     async fn get(self, app: App, recipe: Recipe, held: bool) -> String {
         let first = Arc::new(std::sync::atomic::AtomicBool::new(held));
-        let load: Load = Box::new(move || {
+        let load = move || {
             let (slow, held) = (self.clone(), first.swap(false, Ordering::SeqCst));
-            Box::pin(async move {
+            async move {
                 slow.looks.fetch_add(1, Ordering::SeqCst);
                 let row = *slow.row.lock().unwrap();
                 if held {
@@ -414,9 +414,9 @@ impl Slow {
                     slow.go_on.notified().await;
                 }
                 Ok(Entry::of(row.as_bytes().to_vec()))
-            })
-        });
-        let entry = cache::get(&app, recipe, load).await.unwrap();
+            }
+        };
+        let entry = app.cache.get(recipe, load).await.unwrap();
         String::from_utf8(entry.body.to_vec()).unwrap()
     }
 }

@@ -6,10 +6,7 @@ use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use serde_json::json;
 use shared::{
     jobs::queue,
-    platform::{
-        counters,
-        redis::{FAMILIES, family},
-    },
+    platform::redis::{FAMILIES, family},
 };
 use testkit::{Driver, TestApp};
 
@@ -127,7 +124,7 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     t.get("/nowhere", None).await.expect(404);
     t.post("/auth/logout", Some(&ravi), json!({})).await.expect(200);
     read_all(t, &admin, &asha, lot).await;
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     look(t, seen).await;
     worker.stop().await;
 }
@@ -200,7 +197,7 @@ async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: 
 async fn nobody_can_make_up_names_of_counters(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let names = async || {
-        counters::flush(&t.app).await;
+        t.app.counters.flush().await;
         let prefix = t.app.redis.keys().counter("");
         let all = t.app.redis.ask(all_keys).await.unwrap();
         all.into_iter()
@@ -223,7 +220,7 @@ async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
     let _ = (t.driver("Asha").await, t.admin().await);
     let asha = t.log_in("asha@example.com").await;
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let prefix = t.app.redis.keys().prefix();
     let mut of = BTreeMap::new();
     let databases =
@@ -241,7 +238,7 @@ async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
     let clock = shared::base::clock::Clock::fixed(crate::support::noon());
     let t = t.at(clock.clone()).await;
     let (admin, _) = (t.admin().await, t.driver("Asha").await);
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let keys = t.app.redis.keys();
     let (total, users) = (keys.counter("total_registrations"), keys.active_users());
     let look = async || {
@@ -258,8 +255,8 @@ async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
     // Who was seen too long ago makes room when somebody else is seen.
     clock.advance(chrono::TimeDelta::hours(13));
     let admin = t.log_in(&admin.email).await;
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     assert_eq!(look().await.2, 1);
     t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
-    assert_eq!(counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use devstack::Redis;
 use serde_json::json;
-use shared::platform::counters;
 use testkit::{Answer, Driver, Engine, TestApp};
 
 use crate::support::at_once;
@@ -115,7 +114,7 @@ async fn strangers_cannot_choose_their_address_or_their_user() {
         t.send(request.bearer_auth(format!("x.y.{call}"))).await.expect(200);
     }
     t.get("/parking-lots", None).await.problem(429, "rate_limited");
-    assert_eq!(counters::read(&t.app, &["rate_limit_violations"]).await.unwrap(), [1]);
+    assert_eq!(t.app.counters.read(&["rate_limit_violations"]).await.unwrap(), [1]);
     for _ in 0..10 {
         t.get("/health/live", None).await.expect(200);
     }

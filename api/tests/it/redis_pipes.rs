@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use devstack::{ChaosProxy, Mode, Redis};
 use futures::future::join_all;
-use shared::platform::counters;
 use testkit::{Engine, TestApp};
 
 use crate::redis_away::with_own_redis;
@@ -39,11 +38,11 @@ async fn a_hundred_counters_are_one_round_trip() {
     let delay = Duration::from_millis(100);
     proxy.set(Mode::Delay(delay)).await.unwrap();
     let names: Vec<String> = (0..100).map(|number| format!("name{number}")).collect();
-    names.iter().for_each(|name| counters::count(&t.app, name.as_str()));
+    names.iter().for_each(|name| t.app.counters.increment(name.as_str()));
     let begun = Instant::now();
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let took = begun.elapsed();
     assert!((2 * delay..4 * delay).contains(&took), "{took:?}");
     proxy.set(Mode::Pass).await.unwrap();
-    assert_eq!(counters::read(&t.app, &names).await.unwrap(), vec![1; 100]);
+    assert_eq!(t.app.counters.read(&names).await.unwrap(), vec![1; 100]);
 }

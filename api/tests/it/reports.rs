@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         db::{at, sql},
     },
 };
@@ -593,7 +593,7 @@ async fn statements(t: &TestApp, path: &str, who: &Driver) -> i64 {
         let before = committed().await;
         without = without.min(committed().await - before);
         let before = committed().await;
-        cache::changed(&t.app, &[Group::Catalog]).await;
+        t.app.cache.invalidate(&[Group::Catalog]).await;
         t.get(path, Some(who)).await.expect(200);
         with = with.min(committed().await - before);
     }

@@ -40,7 +40,7 @@ async fn fill(t: &TestApp) -> (Driver, Driver) {
     t.get("/parking-lots", None).await.expect(200);
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    shared::platform::counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     // The budgets of tests are whole again at once, so this one is written by hand.
     let (limit, mut set) = (t.app.redis.keys().rate_limit("login", "someone"), redis::cmd("SET"));
     set.arg(limit).arg(1).arg("EX").arg(60);
@@ -88,7 +88,7 @@ async fn clearing_removes_what_was_named_and_nothing_else(t: TestApp) {
 
     let both = json!({ "scope": ["counters", "rate_limits"] });
     t.post("/admin/cache/clear", Some(&admin), both).await.expect(200);
-    assert_eq!(shared::platform::counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
     assert!(beginning(&t, &neighbour).await.len() == 1 && waiting().await == jobs);
 
     let activities = t.get("/user/activity", Some(&admin)).await.expect(200).body["activities"].clone();

@@ -4,9 +4,10 @@ use std::{process::Stdio, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use shared::{
+    base::identity::Identity,
     operations::demo::{self, Plan, Size, Span},
     parking::{
-        accounts::{self, session::Identity},
+        accounts,
         bookings::history::Filter,
         exports::{self, Stage as ExportStage},
     },

@@ -29,7 +29,7 @@ use futures::FutureExt;
 pub use processes::{Processes, binary};
 pub use servers::{Engine, postgres, redis};
 use shared::{
-    app::App,
+    app::{App, Parts},
     base::clock::Clock,
     operations::integrity,
     platform::{
@@ -75,8 +75,8 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let settings = settings(engine, &folder, changed).await;
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
-        let mut app = App::start(config).await.expect("the application starts");
-        app.mailer = Mailer::memory();
+        let app = App::start(config).await.expect("the application starts");
+        let app = app.with(|app| app.mailer = Mailer::memory());
         Self::serve(app, engine, settings, folder).await
     }
 
@@ -104,10 +104,8 @@ impl TestApp {
     }
 
     /// The same application with something else changed.
-    pub async fn with(&self, change: impl FnOnce(&mut App)) -> Self {
-        let mut app = self.app.clone();
-        change(&mut app);
-        Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
+    pub async fn with(&self, change: impl FnOnce(&mut Parts)) -> Self {
+        Self::serve(self.app.with(change), self.engine, self.settings.clone(), self.folder.clone()).await
     }
 
     /// A second API process on the same database, files and Redis that shares no memory with this one, with some
@@ -116,9 +114,11 @@ impl TestApp {
         let mut settings = self.settings.clone();
         change(&mut settings, changed);
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
-        let mut app = App::start(config).await.expect("the application starts");
-        app.clock = self.app.clock.clone();
-        app.mailer = self.app.mailer.clone();
+        let app = App::start(config).await.expect("the application starts");
+        let app = app.with(|app| {
+            app.clock = self.app.clock.clone();
+            app.mailer = self.app.mailer.clone();
+        });
         Self::serve(app, self.engine, settings, self.folder.clone()).await
     }
 

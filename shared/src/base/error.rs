@@ -120,8 +120,8 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. } | Self::Overloaded)
     }
 
-    /// Whether PostgreSQL gave the transaction up for the sake of another one; tried again, it may well succeed.
-    pub(crate) fn is_of_a_victim(&self) -> bool {
+    /// Whether PostgreSQL aborted the transaction in favour of another one, so that a retry may succeed.
+    pub(crate) fn is_deadlock_or_serialization_failure(&self) -> bool {
         let Self::Unavailable(cause) = self else { return false };
         let code = cause.downcast_ref::<DbErr>().and_then(code);
         code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))

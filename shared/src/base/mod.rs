@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod coalesce;
 pub mod error;
+pub mod identity;
 pub mod money;
 pub mod page;
 pub mod plural;
+pub mod send_error;
 pub mod time;

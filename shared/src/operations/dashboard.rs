@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{Days, NaiveDate};
 use redis::{InfoDict, RedisResult, aio::ConnectionManager};
 
-use crate::{app::App, base::error::Result, platform::counters};
+use crate::{app::App, base::error::Result};
 
 /// HTTP status codes with a counter.
 const STATUSES: [u16; 17] =
@@ -173,7 +173,7 @@ async fn counts(app: &App, dates: &[NaiveDate]) -> Result<(HashMap<String, i64>,
         .chain(daily.iter().flat_map(|name| dates.iter().map(move |date| format!("{name}:{date}"))))
         .chain(cache.iter().flat_map(|name| GROUPS.iter().map(move |group| format!("{name}:{group}"))))
         .collect();
-    let (counts, active_users) = counters::read_with_active_users(app, &names).await?;
+    let (counts, active_users) = app.counters.read_with_active_users(&names).await?;
     Ok((names.into_iter().zip(counts).collect(), active_users))
 }
 

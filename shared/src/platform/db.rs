@@ -198,17 +198,16 @@ impl Db {
     }
 }
 
-/// How often a transaction is begun anew that PostgreSQL gave up for the sake of another one.
-const MOST_VICTIMS: usize = 5;
+/// How often a transaction is tried before its conflict with others is reported.
+const CONFLICT_ATTEMPTS: usize = 5;
 
-/// Runs a whole transaction, and again while PostgreSQL ends it because of a deadlock or a conflict of snapshots.
-///
-/// # Errors
-/// Any other error, and that of the fifth try.
-pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
-    for _ in 1..MOST_VICTIMS {
+/// Runs a whole transaction, and runs it again if PostgreSQL aborts it because of a deadlock or a serialization failure.
+pub(crate) async fn retry_on_conflict<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
+    for _ in 1..CONFLICT_ATTEMPTS {
         match run().await {
-            Err(error) if error.is_of_a_victim() => tracing::info!(error = error.chain(), "trying again"),
+            Err(error) if error.is_deadlock_or_serialization_failure() => {
+                tracing::info!(error = error.chain(), "transaction aborted by a conflict; retrying")
+            }
             done => return done,
         }
     }

@@ -14,7 +14,7 @@ use ureq::{
     },
 };
 
-use crate::platform::mailer::SendError;
+use crate::base::send_error::SendError;
 
 pub mod address;
 

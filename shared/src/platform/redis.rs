@@ -21,8 +21,7 @@ pub use self::{
 };
 use crate::{
     base::error::{Error, Result},
-    jobs::Queue,
-    platform::config::Config,
+    platform::{config::Config, queue::Queue},
 };
 
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
@@ -34,7 +33,7 @@ pub struct Redis {
     pub queue: Link,
     /// Database 2: notification status.
     pub notifications: Link,
-    prefix: String,
+    prefix: Arc<str>,
     /// How many messages of each queue were waiting when last looked at.
     waiting: Arc<[AtomicU64; Queue::ALL.len()]>,
 }
@@ -64,7 +63,7 @@ impl Redis {
             source(&config.notification_redis_url)?,
         ])
         .await?;
-        let prefix = config.redis_prefix.clone();
+        let prefix = config.redis_prefix.as_str().into();
         Ok(Self { cache, queue, notifications, prefix, waiting: Arc::default() })
     }
 

@@ -31,19 +31,20 @@ async fn chat_for(t: &mut TestApp) -> HttpSink {
     let chat = HttpSink::start(Some(authority.acceptor(&["localhost"]).unwrap())).await.unwrap();
     let host = format!("localhost:{}", chat.addr().port());
     change(t, |config| config.notices.chat = Some(format!("https://{host}{KEY}").into()));
-    t.app.chat_rules = Rules {
+    let rules = Rules {
         authority: host,
         reachable: |address| address.is_loopback(),
         clear: false,
         trusted: Some(authority.pem().into()),
     };
+    t.app = t.app.with(|app| app.chat_rules = rules);
     chat
 }
 
 fn change(t: &mut TestApp, change: impl FnOnce(&mut Config)) {
     let mut config = (*t.app.config).clone();
     change(&mut config);
-    t.app.config = Arc::new(config);
+    t.app = t.app.with(|app| app.config = Arc::new(config));
 }
 
 /// Tells administrators of something; returns the jobs that do.
@@ -332,8 +333,7 @@ async fn dead_jobs_are_told_of_once_an_hour_by_whatever_number_of_workers(t: Tes
     let look = async |now: DateTime<Utc>| {
         let mut looking = Vec::new();
         for _ in 0..5 {
-            let mut app = t.app.clone();
-            app.clock = Clock::fixed(now);
+            let app = t.app.with_clock(Clock::fixed(now));
             looking.push(tokio::spawn(async move { alert::of_dead_jobs(&app).await.unwrap() }));
         }
         for one in looking {
@@ -372,8 +372,7 @@ async fn an_alert_says_how_many_were_held_back_before_it(t: TestApp) {
     t.admin().await;
     let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
     let raise = async |minutes| {
-        let mut app = t.app.clone();
-        app.clock = Clock::fixed(start + TimeDelta::minutes(minutes));
+        let app = t.app.with_clock(Clock::fixed(start + TimeDelta::minutes(minutes)));
         alert::raise(&app, Alert::RedisLost, "A worker does not reach Redis", Vec::new()).await.unwrap().len()
     };
     let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
@@ -462,7 +461,7 @@ async fn a_refused_login_fails_no_mail_and_is_told_in_the_chat(mut t: TestApp) {
     mail.port = sink.addr().port();
     mail.use_tls = false;
     mail.credentials = Some(("parkade".into(), "wrong".to_owned().into()));
-    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
     let asha = t.driver("Asha").await;
     let worker = t.work_with(Registry::default());
     within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;

@@ -118,7 +118,7 @@ async fn who_has_been_away_for_long_enough_is_reminded_to_the_microsecond(t: Tes
 async fn the_days_are_settings(t: TestApp) {
     let changed = [("REMINDER_LOGIN_DAYS", "3"), ("REMINDER_BOOKING_DAYS", "5")];
     let mut t = t.second_process(&changed).await;
-    t.app.clock = Clock::fixed(evening());
+    t.app = t.app.with_clock(Clock::fixed(evening()));
     t.lot(2).await;
     let days = TimeDelta::days;
     let away = somebody(&t, days(9), Some(days(3)), Some((days(1), "completed"))).await;

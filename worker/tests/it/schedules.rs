@@ -38,7 +38,7 @@ fn instant(text: &str) -> DateTime<Utc> {
 /// Applications that share database and clock and nothing else.
 async fn workers(engine: Engine, now: &str, changed: &[(&str, &str)]) -> Vec<TestApp> {
     let mut first = TestApp::start_with(engine, changed).await;
-    first.app.clock = Clock::fixed(instant(now));
+    first.app = first.app.with_clock(Clock::fixed(instant(now)));
     let mut all = vec![first];
     for _ in 1..WORKERS {
         let other = all[0].second_process(&[]).await;
@@ -169,7 +169,7 @@ async fn ten_thousand_ticks_proposed_by_five_workers_are_ten_thousand_jobs() {
 
 #[testkit::both_databases]
 async fn of_several_missed_ticks_the_newest_is_caught_up_once_and_nothing_older_ever(mut t: TestApp) {
-    t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+    t.app = t.app.with_clock(Clock::fixed(instant("2026-11-20T10:00:00Z")));
     let late = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
     let fresh = || Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
     assert_eq!(fresh().look().await.unwrap().len(), 0);
@@ -187,7 +187,7 @@ async fn of_several_missed_ticks_the_newest_is_caught_up_once_and_nothing_older_
 
 #[testkit::both_databases]
 async fn another_time_in_the_settings_makes_no_tick_of_the_past(mut t: TestApp) {
-    t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+    t.app = t.app.with_clock(Clock::fixed(instant("2026-11-20T10:00:00Z")));
     let mut before = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
     before.look().await.unwrap();
     let changed = t.second_process(&[("CLEANUP_TIME", "15:00")]).await;

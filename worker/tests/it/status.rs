@@ -86,8 +86,7 @@ async fn without_redis_the_ledger_answers(t: TestApp, mut redis: Redis) {
 async fn a_status_that_nobody_refreshes_is_not_believed(t: TestApp) {
     let owner = people(&t, 1).await[0];
     let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap().owner(owner)).await;
-    let mut then = t.app.clone();
-    then.clock = Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5));
+    let then = t.app.with_clock(Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5)));
     let running = Status {
         kind: "probe-mail".into(),
         owner_id: Some(owner),

@@ -259,7 +259,7 @@ pub(crate) fn send_to(t: &mut TestApp, sink: &MailSink) {
     mail.server = Some("127.0.0.1".into());
     mail.port = sink.addr().port();
     mail.use_tls = false;
-    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
 }
 
 /// Fails the test when two of the mails are one.

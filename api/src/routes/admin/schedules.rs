@@ -5,9 +5,9 @@ use serde::de::IgnoredAny;
 use shared::{
     Error,
     app::App,
+    base::identity::Identity,
     jobs::{Queue, control},
     operations::schedules,
-    parking::accounts::session::Identity,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;

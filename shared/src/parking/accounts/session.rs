@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     platform::{
         counters,
         db::{at, sql},
@@ -24,17 +27,6 @@ const AUDIENCE: &str = "parkade-api";
 /// also when Redis was away while it was ended.
 const BELIEVED_SECONDS: u64 = 1;
 const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(1);
-
-/// Who is asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The user.
-    pub user_id: i64,
-    /// Whether the user is an administrator.
-    pub is_admin: bool,
-    /// The login by which they come.
-    pub session_id: Uuid,
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -155,7 +147,7 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
-    counters::seen(app, row.try_get("", "id")?);
+    app.counters.mark_active(row.try_get("", "id")?);
     let identity = Identity {
         user_id: row.try_get("", "id")?,
         is_admin: row.try_get::<String>("", "role")? == "admin",

@@ -9,22 +9,21 @@ use uuid::Uuid;
 use super::{
     Registration, Role, User, by_id,
     checks::{Account, Checks},
-    hashed, insert, key, lock, password,
-    session::{self, Identity},
-    taken,
+    hashed, insert, key, lock, password, session, taken,
 };
 use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
     jobs::{ledger, queue},
     parking::{exports, notifications},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, unless_a_victim},
+        cache::Group,
+        counters::Event,
+        db::{Transaction, retry_on_conflict},
         entities::user,
         idempotency::Keep,
     },
@@ -104,8 +103,8 @@ pub async fn create(
     keep.answer(&tx, &user).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
-    counters::happened(app, Event::UserCreated);
-    cache::changed(app, &[Group::Users]).await;
+    app.counters.record(Event::UserCreated);
+    app.cache.invalidate(&[Group::Users]).await;
     Ok(user)
 }
 
@@ -121,9 +120,9 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         Some(password) => new_hash(app, id, password.clone()).await?,
         None => None,
     };
-    let (user, ended) = unless_a_victim(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
+    let (user, ended) = retry_on_conflict(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
     session::forget(app, &ended).await;
-    cache::changed(app, &[Group::Users, Group::User(id)]).await;
+    app.cache.invalidate(&[Group::Users, Group::User(id)]).await;
     Ok(user)
 }
 

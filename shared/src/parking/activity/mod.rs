@@ -7,9 +7,10 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
-    parking::accounts::{self, session::Identity},
+    parking::accounts,
     platform::db::{at, sql},
 };
 

@@ -7,9 +7,9 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
-    parking::accounts::session::Identity,
     platform::db::sql,
 };
 

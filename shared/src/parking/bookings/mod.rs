@@ -31,19 +31,19 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::{Enqueued, queue},
     parking::{
-        accounts::{self, session::Identity},
-        activity,
+        accounts, activity,
         lots::{self, FREE_SPOTS},
         notifications,
     },
     platform::{
-        cache::{self, Group},
+        cache::Group,
         counters,
-        db::{Transaction, at, row_lock, sql, unless_a_victim},
+        db::{Transaction, at, retry_on_conflict, row_lock, sql},
         idempotency::Keep,
     },
 };
@@ -163,9 +163,9 @@ pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservat
 
 async fn book(app: &App, user_id: i64, lot_id: i64, keep: &Keep<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(booked) = unless_a_victim(|| try_to_book(app, user_id, lot_id, keep)).await? {
-            counters::happened(app, counters::Event::Reservation);
-            cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+        if let Some(booked) = retry_on_conflict(|| try_to_book(app, user_id, lot_id, keep)).await? {
+            app.counters.record(counters::Event::Reservation);
+            app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
         }
     }

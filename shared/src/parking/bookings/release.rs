@@ -9,12 +9,15 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::{ledger, queue},
-    parking::{accounts::session::Identity, activity, notifications},
+    parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
-        db::{Transaction, at, sql, unless_a_victim},
+        cache::Group,
+        db::{Transaction, at, retry_on_conflict, sql},
         idempotency::Keep,
     },
 };
@@ -32,7 +35,7 @@ pub async fn release_spot(
     keep: Keep<Release>,
 ) -> Result<Release> {
     let payment = payment.checked()?;
-    unless_a_victim(|| try_to_release(app, who, id, &payment, &keep)).await
+    retry_on_conflict(|| try_to_release(app, who, id, &payment, &keep)).await
 }
 
 async fn try_to_release(
@@ -66,7 +69,7 @@ async fn try_to_release(
     let receipt = ledger::insert(&tx, now, &notifications::receipt(id, owner)?).await?;
     keep.answer(&tx, &release).await?;
     tx.commit().await?;
-    cache::changed(app, &[Group::Occupancy, Group::User(owner)]).await;
+    app.cache.invalidate(&[Group::Occupancy, Group::User(owner)]).await;
     queue::announce_soon(app, vec![receipt]);
     Ok(release)
 }

@@ -12,14 +12,15 @@ use crate::{
     app::App,
     base::{
         error::{Error, FieldError, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::queue,
-    parking::{accounts::session::Identity, activity, notifications},
+    parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, at, row_lock, sql, unless_a_victim, violates},
+        cache::Group,
+        counters::Event,
+        db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
         idempotency::Keep,
     },
 };
@@ -56,7 +57,7 @@ pub async fn reserve(
         return Err(Error::Forbidden("only an administrator may reserve for somebody else"));
     }
     check_window(app, &new)?;
-    let attempt = || unless_a_victim(|| try_to_reserve(app, user_id, &new, &keep));
+    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &keep));
     let done = match attempt().await {
         Err(Error::Conflict { code: TAKEN, .. }) => {
             expiry::expire(app, Among::Spot(new.spot_id)).await?;
@@ -65,8 +66,8 @@ pub async fn reserve(
         done => done,
     };
     let reservation = done?;
-    counters::happened(app, Event::Reservation);
-    cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+    app.counters.record(Event::Reservation);
+    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
     Ok(reservation)
 }
 

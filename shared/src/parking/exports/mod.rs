@@ -18,10 +18,11 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
     jobs::{self, Job, NewJob, ledger, queue, status},
-    parking::{accounts::session::Identity, activity},
+    parking::activity,
     platform::{
         db::{Transaction, at, sql},
         entities::export,

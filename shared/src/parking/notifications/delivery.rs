@@ -27,11 +27,10 @@ use crate::{
     parking::activity,
     platform::{
         config::Config,
-        counters,
         db::{at, sql},
         mailer::{Attachment, Inline, Mail, SendError},
         metrics,
-        rate_limit::{self, Action},
+        rate_limit::Action,
         templates::{Rendered, Templates},
     },
 };
@@ -181,7 +180,7 @@ pub async fn once<F: Future<Output = Result<(), SendError>>>(
 async fn wait_for_turn(app: &App) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let decision = rate_limit::take(app, Action::Mail, "all").await;
+        let decision = app.limits.take(Action::Mail, "all").await;
         if decision.allowed {
             return Ok(());
         }
@@ -249,7 +248,7 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
     }
     transaction.commit().await?;
     if is_first && delivery.channel == Channel::Mail {
-        counters::count(app, "emails_sent_total");
+        app.counters.increment("emails_sent_total");
         metrics::mail("sent");
     }
     publish(app, &delivery.key, "sent").await;

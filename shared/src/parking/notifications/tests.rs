@@ -41,10 +41,11 @@ async fn world() -> World {
         ("REDIS_PORT", "1".into()),
         ("MAIL_DEFAULT_SENDER", "Parkade <no-reply@parkade.example>".into()),
     ]));
-    let mut app = App::start(config.unwrap()).await.unwrap();
     let outbox = Arc::<Mutex<Outbox>>::default();
-    app.mailer = Mailer::Memory(Arc::clone(&outbox));
-    app.clock = Clock::fixed(noon());
+    let app = App::start(config.unwrap()).await.unwrap().with(|app| {
+        app.mailer = Mailer::Memory(Arc::clone(&outbox));
+        app.clock = Clock::fixed(noon());
+    });
     let world = World { app, outbox, folder };
     for text in [
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
@@ -251,7 +252,7 @@ async fn without_redis_a_process_limits_its_mails_by_itself() {
     let mut world = world().await;
     let mut config = (*world.app.config).clone();
     config.rate_limits[Action::Mail as usize] = "4/3600".parse().unwrap();
-    world.app.config = Arc::new(config);
+    world.app = world.app.with(|app| app.config = Arc::new(config));
     let send = async |user_id| SendWelcome { user_id }.run(&world.run(new_id(), 1)).await;
     for user_id in [1, 2, 3] {
         let text = "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)

@@ -4,6 +4,7 @@ mod cache;
 mod mail;
 mod notices;
 mod operations;
+mod rate_limits;
 mod redis;
 mod schedules;
 mod sources;
@@ -26,11 +27,11 @@ pub use self::{
     mail::{Encryption, Mail},
     notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
     operations::Operations,
+    rate_limits::{Action, Budget},
     redis::RedisServers,
     schedules::Schedules,
     sources::{Problems, Sources},
 };
-use crate::platform::rate_limit::{Action, Budget};
 pub use crate::platform::settings::{SETTINGS, Setting};
 
 /// What the application was told by its operator.

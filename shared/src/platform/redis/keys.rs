@@ -1,8 +1,8 @@
 //! The table of what Parkade keeps in Redis, and how each key is called.
 
-use uuid::Uuid;
+use std::fmt::Display;
 
-use crate::platform::cache::Group;
+use uuid::Uuid;
 
 /// Keys that are named alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Keys<'_> {
 
     /// Database 0, string, 2 h: stands for the state of a group; another one after every change.
     #[must_use]
-    pub fn generation(self, group: Group) -> String {
+    pub fn generation(self, group: impl Display) -> String {
         format!("{}:generation:{group}", self.0)
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let named = [
             (0, keys.session(id), "session:{session}"),
             (0, keys.user_session(id), "user_session:{session}"),
-            (0, keys.generation(Group::User(7)), "generation:{group}"),
+            (0, keys.generation("user:7"), "generation:{group}"),
             (0, keys.cached("parking_lots:all"), "cache:{kind}:{which}"),
             (0, keys.counter("daily_logins:2026-11-20"), "count:daily_{event}:{day}"),
             (0, keys.counter("endpoint_calls:GET /users/{id}"), "count:{name}"),
