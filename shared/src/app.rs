@@ -162,7 +162,7 @@ impl App {
 
 /// A commit whose answer was lost with the database may have happened, and nobody has invalidated the cache for it.
 async fn invalidate_after_outages(mut db: Db, cache: Cache) {
-    while db.returned().await {
+    while db.wait_for_recovery().await {
         cache.invalidate(&[Group::Everything]).await;
     }
 }

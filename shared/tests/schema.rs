@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
 use shared::platform::db::{Db, Engine as Kind, at, sql};
-use testkit::{Engine, TestApp};
+use testkit::{Engine, TestApp, change};
 
 fn noon() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -14,11 +14,6 @@ fn noon() -> DateTime<Utc> {
 
 fn after(minutes: i64) -> DateTime<Utc> {
     noon() + TimeDelta::minutes(minutes)
-}
-
-async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
-    let db = t.app.db.write();
-    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
 }
 
 async fn insert(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<i64, DbErr> {
@@ -72,7 +67,7 @@ const ONE_A_SPOT: [&str; 3] =
 const ONE_A_USER: [&str; 2] = ["reservations_one_active_a_user", "reservations.user_id"];
 
 #[testkit::both_databases]
-async fn reservations_of_a_spot_never_overlap(t: TestApp) {
+async fn windows_on_one_spot_never_overlap(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spots = spots(&t, 2).await;
     reservation(&t, asha, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
@@ -101,7 +96,7 @@ async fn reservations_of_a_spot_never_overlap(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn ended_reservations_do_not_block_a_spot(t: TestApp) {
+async fn closed_windows_hold_nothing(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spot = spots(&t, 1).await[0];
     for state in ["cancelled", "expired", "completed", "cancelled", "completed", "reserved"] {
@@ -111,7 +106,7 @@ async fn ended_reservations_do_not_block_a_spot(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_walk_in_blocks_its_spot_indefinitely(t: TestApp) {
+async fn walk_in_holds_its_spot_open_ended(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spot = spots(&t, 1).await[0];
     reservation(&t, asha, spot, "active", after(0), None).await.unwrap();
@@ -125,7 +120,7 @@ async fn a_walk_in_blocks_its_spot_indefinitely(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn updates_cannot_make_reservations_overlap(t: TestApp) {
+async fn updates_cannot_make_windows_overlap(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spots = spots(&t, 2).await;
     let first = reservation(&t, asha, spots[0], "reserved", after(0), Some(after(60))).await.unwrap();
@@ -150,7 +145,7 @@ async fn updates_cannot_make_reservations_overlap(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn no_spot_has_two_sessions(t: TestApp) {
+async fn a_spot_has_at_most_one_session(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spot = spots(&t, 1).await[0];
     reservation(&t, asha, spot, "active", after(0), Some(after(60))).await.unwrap();
@@ -162,7 +157,7 @@ async fn no_spot_has_two_sessions(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn no_user_has_two_sessions(t: TestApp) {
+async fn a_user_has_at_most_one_session(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spots = spots(&t, 2).await;
     reservation(&t, asha, spots[0], "active", after(0), None).await.unwrap();
@@ -173,7 +168,7 @@ async fn no_user_has_two_sessions(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn inconsistent_rows_are_rejected(t: TestApp) {
+async fn invalid_rows_are_rejected(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spot = spots(&t, 1).await[0];
     let check = ["check constraint", "CHECK constraint"];
@@ -209,7 +204,7 @@ async fn inconsistent_rows_are_rejected(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn unique_columns_reject_duplicates_but_not_nulls(t: TestApp) {
+async fn user_keys_are_unique_and_nullable(t: TestApp) {
     let (asha, ravi) = (user(&t, "asha").await, user(&t, "ravi").await);
     let unique = ["unique constraint", "UNIQUE constraint"];
     for column in ["username_key", "email_key", "vehicle_number", "phone_number"] {
@@ -244,7 +239,7 @@ async fn ids_are_never_reused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn instants_keep_microseconds_and_order(t: TestApp) {
+async fn instants_keep_their_microseconds_and_their_order(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let text = "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, 'login', $2, $3)";
     let instants =
@@ -350,25 +345,26 @@ async fn down_and_up_restores_the_schema(url: &str) {
         Migrator::up(&db.write().pool(), Some(1)).await.unwrap();
         assert_eq!(describe(&db).await, expected);
     }
+    db.migrate().await.unwrap();
     assert_eq!(applied(&db).await, NAMES);
     db.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn down_and_up_restores_the_schema_on_sqlite() {
+async fn migrations_are_reversible_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     down_and_up_restores_the_schema(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn down_and_up_restores_the_schema_on_postgres() {
+async fn migrations_are_reversible_on_postgres() {
     let url = testkit::postgres().await.create_database("up_down_up").await.unwrap();
     down_and_up_restores_the_schema(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_migrations_apply_once() {
+async fn concurrent_migrations_run_once() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     let postgres = testkit::postgres().await.create_database("many_at_once").await.unwrap();

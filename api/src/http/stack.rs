@@ -114,7 +114,7 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
         tokio::time::timeout(TIMEOUT, answering).await.ok()
     } else {
         let trace = telemetry::trace_id().unwrap_or_default();
-        let task = app.tasks.spawn(telemetry::traced(trace, answering).in_current_span());
+        let task = app.tasks.spawn(telemetry::in_trace(trace, answering).in_current_span());
         tokio::time::timeout(TIMEOUT, task)
             .await
             .ok()
@@ -158,7 +158,7 @@ async fn at_route(State(app): State<App>, request: Request, next: Next) -> Respo
     }
     tracing::Span::current().record("http.route", path);
     let mut response = limits::limit(&app, path, request, next).await;
-    if let Some(matched) = matched.filter(|_| shared::platform::metrics::are_collected()) {
+    if let Some(matched) = matched.filter(|_| shared::platform::metrics::is_enabled()) {
         response.extensions_mut().insert(matched);
     }
     response
@@ -219,7 +219,7 @@ async fn identify(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path(),
         http.route = Empty, http.status = Empty);
     if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
-        spans::goes_on(&span, traceparent);
+        spans::set_parent(&span, traceparent);
     }
     let answered = async {
         let response = next.run(request).await;
@@ -227,11 +227,11 @@ async fn identify(mut request: Request, next: Next) -> Response {
         tracing::Span::current().record("http.status", i64::from(status));
         tracing::debug!(http.status = status, "answered");
         // Our own step of the trace has an id, too.
-        let ours =
-            spans::id(&tracing::Span::current()).unwrap_or_else(|| telemetry::new_trace()[..16].to_owned());
+        let ours = spans::span_id(&tracing::Span::current())
+            .unwrap_or_else(|| telemetry::new_trace_id()[..16].to_owned());
         (response, ours)
     };
-    let (mut response, ours) = telemetry::traced(trace.clone(), answered.instrument(span)).await;
+    let (mut response, ours) = telemetry::in_trace(trace.clone(), answered.instrument(span)).await;
     let trace = HeaderValue::try_from(format!("00-{trace}-{ours}-01"));
     response.headers_mut().extend(trace.ok().map(|trace| (TRACEPARENT, trace)));
     sign(&mut response, &id);
@@ -246,8 +246,8 @@ pub(crate) fn sign(response: &mut Response, id: &str) {
 /// The request id and the trace.
 fn names(headers: &HeaderMap) -> (String, String) {
     let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    let trace = given.and_then(telemetry::trace_of);
-    (request_id(headers), trace.map_or_else(telemetry::new_trace, ToOwned::to_owned))
+    let trace = given.and_then(telemetry::parse_traceparent);
+    (request_id(headers), trace.map_or_else(telemetry::new_trace_id, ToOwned::to_owned))
 }
 
 /// That of the caller if it is a sensible one, or a new one.

@@ -14,7 +14,7 @@ use shared::{
     parking::lots::{self, Lot, LotChange, NewLot},
     platform::{
         cache::{Entry, Group, Recipe},
-        idempotency::Kept,
+        idempotency::StoredAnswer,
     },
 };
 use utoipa::{
@@ -279,7 +279,7 @@ pub(crate) async fn create_lot(
     let created = |lot: &Lot| {
         let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
         let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
-        Ok(Kept { headers, ..reply(StatusCode::CREATED, &body)? })
+        Ok(StoredAnswer { headers, ..reply(StatusCode::CREATED, &body)? })
     };
     let create = async |extract::Json(body): extract::Json<CreateLot>, keep| {
         let new = NewLot {

@@ -6,11 +6,9 @@ use devstack::{ChaosProxy, Mode, Redis};
 use futures::future::join_all;
 use testkit::{Engine, TestApp};
 
-use crate::redis_away::with_own_redis;
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_requests_at_once_share_a_connection_for_each_database() {
-    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+async fn concurrent_requests_share_redis_connections() {
+    let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(3).await;
     let path = format!("/parking-lots/{lot}");
@@ -28,7 +26,7 @@ async fn a_hundred_requests_at_once_share_a_connection_for_each_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_counters_are_one_round_trip() {
+async fn a_hundred_counters_take_one_round_trip() {
     let redis = Redis::start().await.unwrap();
     let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
     let port = proxy.addr().port().to_string();

@@ -95,7 +95,7 @@ impl Error {
 
     /// The same error for another caller who waited for the same thing.
     #[must_use]
-    pub fn again(&self) -> Self {
+    pub fn duplicate(&self) -> Self {
         match self {
             Self::NotFound(what) => Self::NotFound(what),
             Self::Conflict { code, message } => Self::Conflict { code, message: message.clone() },
@@ -187,17 +187,6 @@ fn is_passing(code: &str) -> bool {
     let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
     let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
     if code.len() == 5 { postgres } else { sqlite }
-}
-
-/// How a program ends: errors of a command line are told to people, as their causes and without a stack.
-pub fn exit(done: anyhow::Result<()>) -> std::process::ExitCode {
-    match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
 }
 
 impl From<redis::RedisError> for Error {

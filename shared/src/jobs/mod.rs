@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub mod backlog;
 pub mod board;
+pub mod change;
 pub mod context;
 pub mod control;
 pub mod followers;
@@ -21,6 +22,7 @@ pub mod signals;
 pub mod status;
 pub mod timetable;
 
+pub use change::Change;
 pub use context::{Context, Interruption, Interrupts};
 pub use ledger::{Enqueued, NewJob};
 

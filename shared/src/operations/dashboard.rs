@@ -153,7 +153,7 @@ pub async fn read(app: &App) -> Result<Dashboard> {
         reservations: count(format!("daily_reservations:{date}")),
     };
     Ok(Dashboard {
-        server: app.redis.ask(server).await?,
+        server: app.redis.query(server).await?,
         totals: TOTALS.map(|name| (name, count(name.to_owned()))).to_vec(),
         days: dates.iter().copied().map(day).collect(),
         statuses: STATUSES.map(|status| (status, count(format!("response_codes:{status}")))).to_vec(),
@@ -192,7 +192,7 @@ async fn server(mut redis: ConnectionManager) -> RedisResult<Server> {
 
 async fn key_counts(app: &App) -> Result<KeyCounts> {
     let (prefix, pattern) = (app.redis.keys().prefix(), app.redis.keys().pattern("*"));
-    Ok(app.redis.ask(|redis| scan(redis, prefix, pattern)).await?)
+    Ok(app.redis.query(|redis| scan(redis, prefix, pattern)).await?)
 }
 
 /// Counts our keys by prefix, and stops after [`MAX_SCANNED`] keys.

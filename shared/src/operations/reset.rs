@@ -9,6 +9,7 @@ use super::clear;
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::Change,
     parking::{activity, exports::file::Name},
     platform::{cache::Group, config::Environment, db::sql},
 };
@@ -64,7 +65,6 @@ pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed>
         return Err(Error::invalid("/confirm", format!("must be exactly {PHRASE:?}")));
     }
     let rows = empty_tables(app, who).await?;
-    app.cache.invalidate(&[Group::Everything]).await;
     let keys = clear::clear_all(app).await;
     if let Err(error) = &keys {
         tracing::warn!(error = error.chain(), "the reset could not clear Redis");
@@ -75,15 +75,16 @@ pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed>
 }
 
 async fn empty_tables(app: &App, who: Option<i64>) -> Result<u64> {
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(app).await?;
+    change.invalidates([Group::Everything]);
     let mut rows = 0;
     for text in STATEMENTS {
-        rows += tx.execute_raw(sql(&tx, text, [])).await?.rows_affected();
+        rows += change.tx().execute_raw(sql(change.tx(), text, [])).await?.rows_affected();
     }
     if let Some(user_id) = who {
-        activity::record(&tx, app.clock.now(), user_id, activity::Kind::Reset, None).await?;
+        activity::record(change.tx(), app.clock.now(), user_id, activity::Kind::Reset, None).await?;
     }
-    tx.commit().await?;
+    change.commit().await?;
     Ok(rows)
 }
 

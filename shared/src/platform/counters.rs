@@ -185,7 +185,7 @@ impl Counters {
 
     /// Counts an event, in total and for today.
     pub fn record(&self, event: Event) {
-        metrics::happened(event.name());
+        metrics::record_event(event.name());
         let (total, today) = self.names(event);
         self.increment(total);
         if let Some(today) = today {
@@ -266,7 +266,7 @@ impl Counters {
         let redis = &self.shared.redis;
         let mut pipe = pending.write_commands(redis.keys());
         query(&mut pipe);
-        let answer = redis.ask(async |mut redis| pipe.query_async(&mut redis).await).await;
+        let answer = redis.query(async |mut redis| pipe.query_async(&mut redis).await).await;
         if let Err(error) = &answer {
             tracing::debug!(%error, counts = pending.counts.len(), "counts wait for Redis");
             self.shared.pending.lock().put_back(pending);

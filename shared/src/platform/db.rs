@@ -17,7 +17,7 @@ use sea_orm::{
 
 pub use self::{
     engine::Engine,
-    guarded::{Guarded, Transaction},
+    guarded::{Pool, Transaction},
 };
 use crate::base::error::{Error, Result};
 
@@ -31,9 +31,9 @@ use crate::base::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
-    write: Guarded,
-    read: Guarded,
-    relaxed: Guarded,
+    write: Pool,
+    read: Pool,
+    relaxed: Pool,
     returns: tokio::sync::watch::Receiver<u64>,
 }
 
@@ -67,20 +67,20 @@ impl Db {
 
     /// The connection for statements that change something.
     #[must_use]
-    pub const fn write(&self) -> &Guarded {
+    pub const fn write(&self) -> &Pool {
         &self.write
     }
 
     /// The connection for statements that only read.
     #[must_use]
-    pub const fn read(&self) -> &Guarded {
+    pub const fn read(&self) -> &Pool {
         &self.read
     }
 
     /// The connection for single statements that may be lost, with their effects, when the database server crashes:
     /// claims and ends of jobs, which are then run again.
     #[must_use]
-    pub const fn relaxed(&self) -> &Guarded {
+    pub const fn relaxed(&self) -> &Pool {
         &self.relaxed
     }
 
@@ -183,7 +183,7 @@ impl Db {
     }
 
     /// Waits until the database answers again, after it was away. `false` when that will not be any more.
-    pub async fn returned(&mut self) -> bool {
+    pub async fn wait_for_recovery(&mut self) -> bool {
         self.returns.changed().await.is_ok()
     }
 

@@ -159,7 +159,11 @@ impl Mailer {
     ///
     /// # Errors
     /// As [`Mailer::send`].
-    pub async fn try_out(&self, mail: &Mail, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
+    pub async fn send_verbosely(
+        &self,
+        mail: &Mail,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), SendError> {
         let Self::Smtp(smtp) = self else {
             if let Self::File { folder, .. } = self {
                 say(&format!("no MAIL_SERVER is set: the mail becomes a file in {}", folder.display()));

@@ -168,7 +168,7 @@ impl Shared {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut take = TAKE.key(key);
         take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls);
-        let used: u64 = self.redis.ask(async |mut redis| take.invoke_async(&mut redis).await).await?;
+        let used: u64 = self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
         Ok(Duration::from_micros(used))
     }
 

@@ -122,7 +122,7 @@ pub async fn log_in(
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
     let refused = || {
-        metrics::happened(metrics::LOGIN_REFUSED);
+        metrics::record_event(metrics::LOGIN_REFUSED);
         Error::Unauthenticated("the mail address or the password is wrong")
     };
     app.limits.check(Action::Login, &format!("account:{}", hashed(&key(email)))).await?;

@@ -25,7 +25,7 @@ use crate::{
         counters::Event,
         db::{Transaction, retry_on_conflict},
         entities::user,
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -79,10 +79,10 @@ pub async fn list(app: &App, wanted: &Wanted, page: &Page) -> Result<Paged<User>
         )
         .filter(user::Column::Id.gt(page.after.unwrap_or(0)))
         .order_by_asc(user::Column::Id)
-        .limit(page.rows().unsigned_abs())
+        .limit(page.fetch_limit().unsigned_abs())
         .all(app.db.read())
         .await?;
-    Ok(page.cut(rows))
+    Ok(page.trim(rows))
 }
 
 /// Opens an account for somebody else, with any role, and sends them a welcome mail.
@@ -93,14 +93,14 @@ pub async fn create(
     app: &App,
     registration: Registration,
     role: Option<String>,
-    keep: Keep<User>,
+    keep: Idempotency<User>,
 ) -> Result<User> {
     let account = Account::checked(registration, role.as_deref())?;
     let hash = password::hash(account.password.clone()).await?;
     let tx = app.db.begin().await?;
     let user = insert(app, &tx, account, hash, None).await?;
     let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
-    keep.answer(&tx, &user).await?;
+    keep.store(&tx, &user).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
     app.counters.record(Event::UserCreated);

@@ -24,7 +24,7 @@ use crate::{
         cache::Group,
         counters::Event,
         db::{retry_on_conflict, row_lock, sql},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -63,7 +63,7 @@ async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
     if spot.status == Status::Reserved {
         return Err(reserved());
     }
-    release_spot(app, who, reservation_id, Payment::default(), Keep::none()).await?;
+    release_spot(app, who, reservation_id, Payment::default(), Idempotency::none()).await?;
     match spots::find(app, spot.id).await {
         // It was on its way out of service, and this was its last session.
         Err(Error::NotFound(_)) => Ok(Spot { status: Status::Available, holder: None, ..spot }),

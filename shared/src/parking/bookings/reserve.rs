@@ -21,7 +21,7 @@ use crate::{
         cache::Group,
         counters::Event,
         db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -50,7 +50,7 @@ pub async fn reserve(
     app: &App,
     who: &Identity,
     new: NewReservation,
-    keep: Keep<Reservation>,
+    keep: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let user_id = new.user_id.unwrap_or(who.user_id);
     if user_id != who.user_id && !who.is_admin {
@@ -79,7 +79,7 @@ fn taken() -> Error {
 
 fn check_window(app: &App, new: &NewReservation) -> Result<()> {
     let now = app.clock.now();
-    let longest = app.config.longest_reservation;
+    let longest = app.config.max_reservation;
     let begin = match new.begin {
         begin if begin < now => Some("must not be in the past".to_owned()),
         begin if begin - now > FURTHEST => {
@@ -106,7 +106,7 @@ async fn try_to_reserve(
     app: &App,
     user_id: i64,
     new: &NewReservation,
-    keep: &Keep<Reservation>,
+    keep: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -157,7 +157,7 @@ async fn try_to_reserve(
         transaction_id: None,
         payment_method: None,
     };
-    keep.answer(&tx, &reservation).await?;
+    keep.store(&tx, &reservation).await?;
     tx.commit().await?;
     queue::announce_soon(app, told);
     Ok(reservation)

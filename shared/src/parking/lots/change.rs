@@ -19,7 +19,7 @@ use crate::{
         counters::Event,
         db::{Transaction, at, retry_on_conflict, row_lock, sql},
         entities::{lot, spot},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -57,7 +57,7 @@ pub struct LotChange {
 ///
 /// # Errors
 /// [`Error::Invalid`] with every wrong field.
-pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> {
+pub async fn create(app: &App, mut new: NewLot, keep: Idempotency<Lot>) -> Result<Lot> {
     check([&mut new.location_name, &mut new.address, &mut new.pincode].map(Some), Some(new.number_of_slots))?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -77,7 +77,7 @@ pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> 
     .await?;
     add_spots(&tx, row.id, 1, row.number_of_slots).await?;
     let lot = find_in(&tx, row.id).await?;
-    keep.answer(&tx, &lot).await?;
+    keep.store(&tx, &lot).await?;
     tx.commit().await?;
     app.counters.record(Event::LotCreated);
     app.cache.invalidate(&[Group::Catalog]).await;

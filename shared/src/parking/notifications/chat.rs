@@ -36,7 +36,7 @@ impl Job for PostToChat {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let Some(url) = context.app.config.notices.chat.clone() else {
+        let Some(url) = context.app.config.notifications.chat.clone() else {
             return Ok(Done::with(json!({ "skipped": "no chat is set" })));
         };
         let delivery = Delivery {

@@ -57,7 +57,7 @@ impl Generations {
         }
         let mut keys = self.keys(groups);
         keys.push(key);
-        let mut values: Vec<Value> = self.redis().ask(async |mut redis| redis.mget(keys).await).await?;
+        let mut values: Vec<Value> = self.redis().query(async |mut redis| redis.mget(keys).await).await?;
         let stored = values.pop();
         if values.contains(&Value::Nil) {
             return Ok((self.begin(groups).await?, None));
@@ -77,7 +77,7 @@ impl Generations {
         }
         pipe.cmd("MGET").arg(&keys);
         let query = async |mut redis| pipe.query_async(&mut redis).await;
-        let (values,): (Vec<Value>,) = self.redis().ask(query).await?;
+        let (values,): (Vec<Value>,) = self.redis().query(query).await?;
         Ok(joined(values))
     }
 
@@ -99,7 +99,7 @@ impl Generations {
     async fn retry(self) {
         loop {
             tokio::time::sleep(RETRY_INTERVAL).await;
-            self.redis().cache.there().await;
+            self.redis().cache.wait_until_available().await;
             {
                 let overdue = self.0.overdue.lock();
                 if overdue.is_empty() {
@@ -122,8 +122,8 @@ impl Generations {
             // Always a new one: a retry must not restore what others have replaced since.
             pipe.set_ex(key, new_generation(), GENERATION_TTL).ignore();
         }
-        if self.redis().ask(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
-            self.redis().ask(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
+        if self.redis().query(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
+            self.redis().query(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
         }
         // What has changed again meanwhile stays overdue.
         self.0.overdue.lock().retain(|group, change| groups.get(group) != Some(change));

@@ -71,7 +71,7 @@ impl Cache {
             let lookup = lookup.clone();
             async move {
                 let answer = lookup.run().await;
-                (0..callers).map(|_| answer.as_ref().map(Entry::clone).map_err(Error::again)).collect()
+                (0..callers).map(|_| answer.as_ref().map(Entry::clone).map_err(Error::duplicate)).collect()
             }
         });
         answer.await.unwrap_or_else(|| Err(anyhow::anyhow!("computing an answer panicked").into()))
@@ -119,7 +119,7 @@ where
 
     fn count(&self, outcome: &'static str) {
         let group = self.recipe.key.split(':').next().unwrap_or_default();
-        metrics::cache(group, outcome);
+        metrics::record_lookup(group, outcome);
         self.cache.counters.increment(format!("cache_{outcome}:{group}"));
     }
 
@@ -138,7 +138,7 @@ where
         let mut set = redis::cmd("SET");
         set.arg(self.redis().keys().cached(&self.recipe.key)).arg(encode(generations, entry));
         set.arg("PX").arg(u64::try_from(ttl).unwrap_or(u64::MAX).max(1));
-        if let Err(error) = self.redis().ask(async |mut redis| set.exec_async(&mut redis).await).await {
+        if let Err(error) = self.redis().query(async |mut redis| set.exec_async(&mut redis).await).await {
             tracing::debug!(cache.key = self.recipe.key, %error, "answer not cached");
         }
     }

@@ -14,9 +14,9 @@ pub struct Family {
     /// As `TYPE` says.
     pub kind: &'static str,
     /// How long a key lives; without an end, why there are not ever more of them.
-    pub lives: &'static str,
+    pub lifetime: &'static str,
     /// Whether each key has an end.
-    pub ends: bool,
+    pub expires: bool,
     /// Who writes it.
     pub writer: &'static str,
     /// Who reads it.
@@ -26,19 +26,19 @@ pub struct Family {
 const fn ends(
     database: u8,
     (name, kind): (&'static str, &'static str),
-    lives: &'static str,
+    lifetime: &'static str,
     (writer, reader): (&'static str, &'static str),
 ) -> Family {
-    Family { database, name, kind, lives, ends: true, writer, reader }
+    Family { database, name, kind, lifetime, expires: true, writer, reader }
 }
 
 const fn stays(
     database: u8,
     (name, kind): (&'static str, &'static str),
-    lives: &'static str,
+    lifetime: &'static str,
     (writer, reader): (&'static str, &'static str),
 ) -> Family {
-    Family { database, name, kind, lives, ends: false, writer, reader }
+    Family { database, name, kind, lifetime, expires: false, writer, reader }
 }
 
 /// Everything that is in Redis below the prefix. The queues of database 1 are laid out by apalis.
@@ -147,7 +147,7 @@ pub const FAMILIES: &[Family] = &[
 
 /// The family that a key without its prefix belongs to.
 #[must_use]
-pub fn family(database: u8, key: &str) -> Option<&'static Family> {
+pub fn family_of(database: u8, key: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| family.database == database && is_named(key, family.name))
 }
 
@@ -161,9 +161,12 @@ fn is_named(key: &str, pattern: &str) -> bool {
 
 /// The table as `docs/OPERATIONS.md` has it, which a test compares.
 #[must_use]
-pub fn rows() -> Vec<String> {
+pub fn table_rows() -> Vec<String> {
     let row = |f: &Family| {
-        format!("| {} | `{}` | {} | {} | {} | {} |", f.database, f.name, f.kind, f.lives, f.writer, f.reader)
+        format!(
+            "| {} | `{}` | {} | {} | {} | {} |",
+            f.database, f.name, f.kind, f.lifetime, f.writer, f.reader
+        )
     };
     FAMILIES.iter().map(row).collect()
 }
@@ -286,11 +289,11 @@ mod tests {
         ];
         for (database, key, name) in named {
             let key = key.strip_prefix(':').unwrap();
-            assert_eq!(family(database, key).map(|family| family.name), Some(name), "{key}");
-            assert_eq!(family(3, key), None);
+            assert_eq!(family_of(database, key).map(|family| family.name), Some(name), "{key}");
+            assert_eq!(family_of(3, key), None);
         }
         for stranger in ["", "session:", "cache:users", "active_users:1", "mail:1"] {
-            assert_eq!(family(0, stranger), None, "{stranger}");
+            assert_eq!(family_of(0, stranger), None, "{stranger}");
         }
     }
 
