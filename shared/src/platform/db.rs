@@ -260,7 +260,7 @@ mod tests {
     const LONG: Duration = Duration::from_millis(3_000);
 
     #[tokio::test]
-    async fn who_held_a_sqlite_file_for_long_writes_on_and_another_process_waits_to_migrate_it() {
+    async fn a_long_writer_of_a_sqlite_file_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("parkade.db").display());
         let (db, other) = (Db::connect(&url, 1).await.unwrap(), Db::connect(&url, 1).await.unwrap());

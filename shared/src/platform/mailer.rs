@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_makes_a_header_of_its_own() {
+    fn no_field_can_inject_a_header() {
         let text = String::from_utf8(message(&sender(), &mail()).unwrap().formatted()).unwrap();
         assert!(text.is_ascii());
         for line in text.split("\r\n") {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_none_is_refused_for_good() {
+    async fn invalid_addresses_are_rejected_permanently() {
         for address in ["", "ann", "ann@", "ann@example.com\r\nRCPT TO:<x@example.com>", "ann@example.com>"] {
             let failed =
                 Mailer::memory().send(&Mail { to_address: address.into(), ..mail() }).await.unwrap_err();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_appear_whole_and_inside_their_folder() {
+    async fn a_mail_becomes_one_file_inside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let mailer = Mailer::File { folder: folder.path().join("mails"), sender: sender() };
         mailer.send(&mail()).await.unwrap();
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_follows_its_script() {
+    async fn a_mailer_in_memory_follows_its_script() {
         let mailer = Mailer::memory();
         let Mailer::Memory(outbox) = &mailer else { unreachable!() };
         let lost = SendError::Unknown("lost".into());

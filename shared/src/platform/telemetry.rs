@@ -84,7 +84,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn a_traceparent_is_believed_only_when_it_is_well_formed() {
+    fn only_well_formed_traceparents_are_accepted() {
         let good = format!("00-{TRACE}-00f067aa0ba902b7-01");
         assert_eq!(parse_traceparent(&good), Some(TRACE));
         assert_eq!(

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_international_numbers_are_sent_to() {
+    fn only_international_numbers_are_accepted() {
         for (text, expected) in [
             ("+919876543210", Some("+919876543210")),
             ("+91 98765-43210", Some("+919876543210")),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_error_only_the_code_is_taken() {
+    fn only_the_code_of_an_error_is_read() {
         assert_eq!(code(r#"{"code": 21211, "message": "The 'To' number +91… is not valid"}"#), Some(21211));
         for body in ["", "null", "{}", "[1]", "<html>", r#"{"code": "x"}"#] {
             assert_eq!(code(body), None, "{body}");

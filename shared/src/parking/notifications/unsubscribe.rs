@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_good_for_one_user_one_purpose_and_one_installation() {
+    fn link_is_valid_for_one_user_purpose_and_installation() {
         let ours = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reminders.link(&ours, 17).unwrap();
         let (start, signature) = link.rsplit_once('=').unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_that_is_none_is_refused() {
+    fn invalid_signatures_are_rejected() {
         let config = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reports.link(&config, 1).unwrap();
         let signature = link.rsplit_once('=').unwrap().1;

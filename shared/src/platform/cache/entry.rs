@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_other_generations_or_of_another_release_is_not_read() {
+    fn answers_of_other_generations_or_releases_are_not_read() {
         let entry = Entry::of(b"{\"a\":\n1}".to_vec());
         let part = Entry { next: Some("7".into()), ..entry.clone() };
         assert_eq!(decode(&encode(b"x y ", &part), b"x y "), Some(part));

@@ -85,7 +85,7 @@ mod tests {
     use crate::platform::config::Config;
 
     #[test]
-    fn secrets_are_sent_to_no_place_in_clear() {
+    fn tokens_are_never_sent_unencrypted() {
         for url in [
             "https://api.twilio.com",
             "https://api.twilio.com/",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_elsewhere_is_a_problem_that_does_not_show_it() {
+    fn a_webhook_on_another_host_is_rejected_and_not_shown() {
         for url in [
             "http://chat.googleapis.com/v1/spaces/A?key=secret",
             "https://chat.googleapis.com.example.com/secret",

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_that_can_be_named_is_in_the_table() {
+    fn every_key_is_in_the_table() {
         let (keys, id) = (Keys(""), Uuid::nil());
         let named = [
             (0, keys.session(id), "session:{session}"),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_searched_for_as_it_is_written() {
+    fn special_characters_in_the_prefix_are_escaped() {
         assert_eq!(Keys("parkade").pattern("cache:*"), "parkade:cache:*");
         assert_eq!(Keys("a*[b]?\\").pattern("job:*"), "a\\*\\[b\\]\\?\\\\:job:*");
     }

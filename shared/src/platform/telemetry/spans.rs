@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_fields_leave_and_failures_are_marked() {
+    fn only_listed_fields_are_exported_and_failures_marked() {
         let of = |status: i64| {
             chosen(
                 "request",
