@@ -40,7 +40,8 @@ pub async fn restore(config: &Config, file: &Path, phrase: Option<&str>) -> Resu
     if phrase != Some(PHRASE) {
         ensure!(phrase.is_none(), "--confirm must be exactly {PHRASE:?}");
         ensure!(
-            tables::are_empty(url).await.context("cannot check whether the database is empty")?,
+            sqlite::is_missing(url)
+                || tables::are_empty(url).await.context("cannot check whether the database is empty")?,
             "the database contains data; to replace it, add --confirm {PHRASE:?}"
         );
     }

@@ -3,7 +3,6 @@
 use anyhow::{Result, ensure};
 use sea_orm::ConnectionTrait;
 
-use super::sqlite::is_missing;
 use crate::{
     operations::schema::{MIGRATIONS_TABLE, TABLES},
     platform::db::{Db, Engine, sql},
@@ -33,9 +32,6 @@ async fn names(db: &Db) -> Result<Vec<String>> {
 
 /// Whether the database has no rows besides the schedules, which workers insert when they start.
 pub(super) async fn are_empty(url: &str) -> Result<bool> {
-    if is_missing(url) {
-        return Ok(true);
-    }
     let db = Db::connect(url, 1).await?;
     let names = names(&db).await?;
     let mut are_empty = true;
