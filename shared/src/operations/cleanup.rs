@@ -63,7 +63,8 @@ impl Job for CleanUp {
         let app = &context.app;
         let (now, retention) = (app.clock.now(), app.config.schedules.retention);
         let freed = exports::free_space(app).await?;
-        let mut facts =
+        // The names are shown in the mail and, with underscores, are the keys of the job's result.
+        let mut counts =
             vec![("expired exports", freed.expired as u64), ("files", freed.files), ("bytes", freed.bytes)];
         let old = [
             ("ended jobs", JOBS, retention),
@@ -72,16 +73,16 @@ impl Job for CleanUp {
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];
         for (what, text, age) in old {
-            facts.push((what, delete(app, text, now - age).await?));
+            counts.push((what, delete(app, text, now - age).await?));
         }
-        facts.push(("kept answers", idempotency::delete_expired(&app.db, app.clock.now()).await?));
+        counts.push(("kept answers", idempotency::delete_expired(&app.db, now).await?));
         let notice = Notice {
             key: format!("clean-up:{}", rfc3339(self.due)),
             title: "Removed by the clean-up".into(),
-            facts: facts.iter().map(|(what, count)| ((*what).to_owned(), count.to_string())).collect(),
+            facts: counts.iter().map(|(what, count)| ((*what).to_owned(), count.to_string())).collect(),
         };
         let result: Map<String, Value> =
-            facts.iter().map(|(what, count)| (what.replace(' ', "_"), json!(count))).collect();
+            counts.iter().map(|(what, count)| (what.replace(' ', "_"), json!(count))).collect();
         let mails = notifications::tell_administrators(&app.config, app.db.read(), &notice).await?;
         Ok(Done { result: result.into(), then: mails })
     }
