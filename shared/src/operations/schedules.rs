@@ -1,28 +1,28 @@
-//! Everything that runs on a schedule.
+//! Everything that runs by itself, a line each.
 
 use chrono::{NaiveTime, Timelike};
 
+use super::cleanup::CleanUp;
 use crate::{
     base::error::{Error, Result},
     jobs::{NewJob, schedule::Schedule, timetable::Timetable},
-    operations::cleanup::CleanUp,
     parking::notifications::{SendMonthlyReports, SendReminders},
     platform::config::Config,
 };
 
-/// Daily: reminds drivers who have been away.
+/// Reminders, every day.
 pub const DAILY_REMINDERS: &str = "daily-reminders";
-/// Monthly: sends every driver a report.
+/// Reports, every month.
 pub const MONTHLY_REPORTS: &str = "monthly-reports";
-/// Daily: removes expired data.
+/// The clean-up, every day.
 pub const FILE_CLEANUP: &str = "file-cleanup";
 
-/// All schedules with their configured times.
+/// Every schedule, as the settings say.
 ///
 /// # Errors
-/// [`Error::Internal`] for an invalid timetable, which the settings rule out.
+/// [`Error::Internal`] when a timetable cannot be read, which the settings do not allow.
 pub fn all(config: &Config) -> Result<[Schedule; 3]> {
-    let settings = &config.schedules;
+    let when = &config.schedules;
     let timetable = |time: NaiveTime, day: &str| {
         let expression = format!("{} {} {day} * *", time.minute(), time.hour());
         Timetable::new(&expression, config.zone).map_err(|e| anyhow::Error::new(e).context(expression))
@@ -30,17 +30,17 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
     Ok([
         Schedule {
             name: DAILY_REMINDERS,
-            timetable: timetable(settings.reminder_time, "*")?,
+            timetable: timetable(when.reminder_time, "*")?,
             job: |due| NewJob::of(&SendReminders { due }),
         },
         Schedule {
             name: MONTHLY_REPORTS,
-            timetable: timetable(settings.report_time, &settings.report_day.to_string())?,
+            timetable: timetable(when.report_time, &when.report_day.to_string())?,
             job: |due| NewJob::of(&SendMonthlyReports { due }),
         },
         Schedule {
             name: FILE_CLEANUP,
-            timetable: timetable(settings.cleanup_time, "*")?,
+            timetable: timetable(when.cleanup_time, "*")?,
             job: |due| NewJob::of(&CleanUp { due }),
         },
     ])
@@ -49,7 +49,7 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
 /// The schedule called `name`.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is none.
+/// [`Error::NotFound`] when there is none.
 pub fn named(config: &Config, name: &str) -> Result<Schedule> {
     all(config)?.into_iter().find(|schedule| schedule.name == name).ok_or(Error::NotFound("schedule"))
 }

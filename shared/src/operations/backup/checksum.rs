@@ -1,24 +1,24 @@
-//! Whether the rows of a table are the same rows, in any order: their number, and the sum of their hashes.
+//! A checksum of a table's rows that does not depend on their order: their number and the sum of their hashes.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use sha2::{Digest, Sha256};
 
-/// Every table by its name.
+/// The checksum of each table, by name.
 pub type Tables = BTreeMap<String, Rows>;
 
-/// What is known about the rows of a table.
+/// The checksum of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
-    /// The sum of their hashes.
+    /// The sum of the rows' hashes.
     pub sum: Sum,
 }
 
 impl Rows {
-    /// Adds a row, as the database spells it.
+    /// Adds a row in the database's own text form.
     pub fn add(&mut self, row: &[u8]) {
         let hash = Sha256::digest(row);
         let half = hash.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte));
@@ -27,7 +27,7 @@ impl Rows {
     }
 }
 
-/// A sum of hashes, which does not depend on their order; in hexadecimal where it is written.
+/// A sum of hashes modulo 2^128, serialized in hexadecimal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum(u128);
 
@@ -50,9 +50,8 @@ impl<'de> Deserialize<'de> for Sum {
     }
 }
 
-/// The tables whose rows differ.
-#[must_use]
-pub fn differences(expected: &Tables, found: &Tables) -> Vec<String> {
+/// The names of tables that differ or are missing on one side.
+pub(super) fn differences(expected: &Tables, found: &Tables) -> Vec<String> {
     let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
     names.filter(|name| expected.get(*name) != found.get(*name)).cloned().collect()
 }

@@ -1,6 +1,4 @@
 //! Bulk insertion in one transaction: `COPY` on PostgreSQL, statements of a thousand rows on SQLite.
-//!
-//! The engines share no fast way in, which is why this file, beside `db.rs`, knows both.
 
 use anyhow::Context;
 use sea_orm::{
@@ -10,22 +8,22 @@ use sea_orm::{
 
 use crate::{
     base::error::Result,
-    platform::db::{Db, Engine, sql},
+    platform::db::{self, Db, Engine, sql},
 };
 
-/// A table and the columns that rows are given for, in the order of their values.
+/// A table and the columns to insert, in the order of the rows' values.
 pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) columns: &'static str,
 }
 
-/// An open transaction that rows go into.
-pub(super) enum Sink {
-    Sqlite(crate::platform::db::Transaction),
+/// An open transaction for inserting rows.
+pub(super) enum BulkInsert {
+    Sqlite(db::Transaction),
     Postgres(Transaction<'static, Postgres>),
 }
 
-impl Sink {
+impl BulkInsert {
     pub(super) async fn begin(db: &Db) -> Result<Self> {
         Ok(match db.engine() {
             Engine::Sqlite => Self::Sqlite(db.begin().await?),
@@ -36,7 +34,7 @@ impl Sink {
         })
     }
 
-    /// Executes a statement without values.
+    /// Executes a statement without parameters.
     pub(super) async fn execute(&mut self, text: &str) -> Result<()> {
         match self {
             Self::Sqlite(tx) => tx.execute_unprepared(text).await.map(drop)?,
@@ -49,7 +47,7 @@ impl Sink {
         Ok(())
     }
 
-    /// The one number that a query answers.
+    /// Returns the number that a query selects, or 0 for no row.
     pub(super) async fn number(&mut self, query: &str) -> Result<i64> {
         Ok(match self {
             Self::Sqlite(tx) => match tx.query_one_raw(sql(tx, query, [])).await? {
@@ -64,7 +62,7 @@ impl Sink {
         })
     }
 
-    /// How many rows go to the database at a time: on SQLite 28,000 values at most fit a statement.
+    /// Rows per statement. SQLite allows 32,766 values in one.
     const fn batch(&self) -> usize {
         match self {
             Self::Sqlite(_) => 1_000,
@@ -72,7 +70,7 @@ impl Sink {
         }
     }
 
-    /// Inserts all rows, calls `progress` after every batch with its size, and answers how many there were.
+    /// Inserts all rows and returns their number. Calls `progress` with the size of each batch.
     pub(super) async fn insert<const N: usize>(
         &mut self,
         table: &Table,
@@ -95,7 +93,7 @@ impl Sink {
         }
     }
 
-    /// Moves the table's generated ids past the inserted ones, never back; SQLite does so by itself.
+    /// Moves the id sequence past the inserted ids, never back. SQLite does that by itself.
     pub(super) async fn advance_ids(&mut self, table: &Table) -> Result<()> {
         let name = table.name;
         if let Self::Postgres(_) = self {
@@ -116,7 +114,7 @@ impl Sink {
 }
 
 async fn insert_sqlite<const N: usize>(
-    tx: &crate::platform::db::Transaction,
+    tx: &db::Transaction,
     table: &Table,
     rows: Vec<[Value; N]>,
 ) -> Result<()> {
@@ -147,10 +145,10 @@ async fn copy_postgres<const N: usize>(
     Ok(())
 }
 
-/// Seconds from 1970, where Unix time begins, to 2000, where PostgreSQL's does.
+/// Seconds between the Unix epoch in 1970 and that of PostgreSQL in 2000.
 const POSTGRES_EPOCH: i64 = 946_684_800;
 
-/// One field: its length, -1 for NULL, and its bytes.
+/// Appends a field: its length, or -1 for NULL, and its bytes.
 fn encode(value: &Value, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
     let mut field = |data: &[u8]| -> anyhow::Result<()> {
         bytes.extend_from_slice(&i32::try_from(data.len())?.to_be_bytes());
@@ -167,6 +165,6 @@ fn encode(value: &Value, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
             bytes.extend_from_slice(&(-1_i32).to_be_bytes());
             Ok(())
         }
-        other => anyhow::bail!("no binary form for {other:?}"),
+        other => anyhow::bail!("no binary encoding for {other:?}"),
     }
 }
