@@ -22,12 +22,13 @@ const PURE: &[&str] = &[
     "jobs/policy.rs",
     "jobs/timetable.rs",
     "parking/exports/csv.rs",
-    "operations/demo/shape.rs",
+    "operations/demo/plan.rs",
+    "operations/demo/traffic.rs",
     "parking/lots/availability.rs",
-    "operations/backup/sum.rs",
+    "operations/backup/checksum.rs",
     "parking/reports/calendar.rs",
     "parking/reports/insights.rs",
-    "parking/reports/monthly/charts.rs",
+    "parking/reports/charts.rs",
     "platform/http/address.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];

@@ -9,12 +9,9 @@ pub mod lots;
 pub mod reports;
 
 pub mod notifications;
-pub mod reminders;
 
 pub mod bookings;
 
 pub mod exports;
 
 pub mod accounts;
-
-pub mod schedules;
