@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_an_old_run_does_not_make_the_new_one_unstoppable() {
+    fn the_end_of_an_old_run_leaves_the_new_run_stoppable() {
         let (signals, id) = (Signals::default(), Uuid::new_v4());
         let (old, new) = (Interrupts::default(), Interrupts::default());
         let ended = signals.register(id, old.clone());
