@@ -12,7 +12,7 @@ use shared::{
     Error, Result,
     app::App,
     base::time::{self, wire},
-    jobs::status::State as JobState,
+    jobs::JobState,
     parking::{
         accounts::session::Identity,
         exports::{self, Export, Stage},
@@ -140,7 +140,7 @@ impl ExportView {
             job_id: export.id,
             task_id: export.id,
             status: match stage {
-                Stage::Underway(JobState::Pending) => "pending",
+                Stage::Underway(JobState::Queued) => "pending",
                 Stage::Underway(_) => "processing",
                 Stage::Ready => "completed",
                 Stage::Expired => "expired",

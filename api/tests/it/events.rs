@@ -8,8 +8,8 @@ use serde_json::json;
 use shared::{
     app::App,
     jobs::{
-        followers::Followers,
-        status::{self, State, Status},
+        JobState,
+        status::{self, Status, followers::Followers},
     },
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
@@ -24,14 +24,14 @@ async fn task(t: &TestApp, driver: &Driver) -> Uuid {
 }
 
 /// What a worker would tell.
-fn told(driver: &Driver, since: DateTime<Utc>, state: State, current: i64) -> Status {
-    let result = if state == State::Success { json!({ "rows": current }) } else { json!(null) };
+fn told(driver: &Driver, since: DateTime<Utc>, state: JobState, current: i64) -> Status {
+    let result = if state == JobState::Succeeded { json!({ "rows": current }) } else { json!(null) };
     let kind = "export-csv".to_owned();
     Status { kind, owner_id: Some(driver.id), since, state, current, total: 9, result, error: None }
 }
 
 /// The same process with other bounds of following.
-async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::followers::Bounds)) -> TestApp {
+async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::status::followers::Bounds)) -> TestApp {
     t.with(|app: &mut App| {
         app.followers = Followers::default();
         change(&mut app.followers.bounds);
@@ -56,16 +56,16 @@ async fn a_stream_tells_the_state_at_once_and_each_later_one_until_the_end() {
     let begun = t.app.clock.now();
     let mut ids = vec![first.id];
     for current in [0, 3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
         let event = events.next().await.unwrap();
         assert_eq!((&event.data["state"], &event.data["current"]), (&json!("PROGRESS"), &json!(current)));
         ids.push(event.id);
     }
     // Neither the past nor the same again is told.
     for current in [3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
     }
-    status::publish(&t.app, id, &told(&asha, begun, State::Success, 0)).await;
+    status::publish(&t.app, id, &told(&asha, begun, JobState::Succeeded, 0)).await;
     let end = events.rest().await;
     assert_eq!(end.len(), 1, "{end:?}");
     assert_eq!((&end[0].data["state"], &end[0].data["result"]), (&json!("SUCCESS"), &json!({ "rows": 0 })));
@@ -93,7 +93,7 @@ async fn a_new_run_begins_with_pending_and_a_late_word_of_the_old_one_is_not_tol
     let new = old + chrono::TimeDelta::seconds(3);
     let mut seen = Vec::new();
     for (begun, current) in [(old, 8), (new, 1), (old, 9), (new, 2)] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
         // The late one is not told, so nothing can be awaited for it.
         while (begun, current) != (old, 9) && seen.last() != Some(&(json!("PROGRESS"), json!(current))) {
             let event = events.next().await.unwrap();
@@ -104,11 +104,11 @@ async fn a_new_run_begins_with_pending_and_a_late_word_of_the_old_one_is_not_tol
     let pending = (json!("PENDING"), json!(null));
     assert_eq!(seen, [pending.clone(), running(8), pending, running(1), running(2)]);
     // Nor is it believed by who asks.
-    status::publish(&t.app, id, &told(&asha, old, State::Progress, 9)).await;
+    status::publish(&t.app, id, &told(&asha, old, JobState::Running, 9)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().current, 2);
-    status::publish(&t.app, id, &told(&asha, new, State::Success, 0)).await;
-    status::publish(&t.app, id, &told(&asha, new, State::Progress, 5)).await;
-    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, State::Success);
+    status::publish(&t.app, id, &told(&asha, new, JobState::Succeeded, 0)).await;
+    status::publish(&t.app, id, &told(&asha, new, JobState::Running, 5)).await;
+    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn a_stream_ends_with_the_login_and_after_its_time() {
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     assert_eq!(ends.rest().await, []);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    status::publish(&t.app, other, &told(&ravi, t.app.clock.now(), State::Progress, 1)).await;
+    status::publish(&t.app, other, &told(&ravi, t.app.clock.now(), JobState::Running, 1)).await;
     assert_eq!(goes_on.next().await.unwrap().data["current"], 1, "the other login is as good as before");
     assert!(goes_on.others.contains(&": ping".to_owned()), "{:?}", goes_on.others);
 

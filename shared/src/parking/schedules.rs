@@ -4,7 +4,10 @@ use chrono::{NaiveTime, Timelike};
 
 use crate::{
     base::error::{Error, Result},
-    jobs::{NewJob, schedule::Schedule, timetable::Timetable},
+    jobs::{
+        NewJob,
+        schedule::{Schedule, Timetable},
+    },
     operations::cleanup::CleanUp,
     parking::{reminders::SendReminders, reports::monthly::SendMonthlyReports},
     platform::config::Config,

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use devstack::MailSink;
-use shared::{jobs::queue, parking::notifications};
+use shared::{
+    jobs::{JobState, queue},
+    parking::notifications,
+};
 use testkit::TestApp;
 use uuid::Uuid;
 
@@ -63,7 +66,7 @@ async fn a_turn_that_is_far_off_is_waited_for_in_the_ledger_without_an_attempt()
         .await;
         for id in &jobs {
             let job = row(&t, *id).await;
-            assert!(job.state == "succeeded" || (job.error.is_none() && job.finished_at.is_none()), "{job:#?}");
+            assert!(job.state == JobState::Succeeded || (job.error.is_none() && job.finished_at.is_none()), "{job:#?}");
         }
         let deliveries = number(&t, "SELECT COUNT(*) AS n FROM email_deliveries").await;
         assert_eq!(deliveries, 1, "a mail is claimed when its turn has come");

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::rules::{self, Postgres, Verdict, ok, problem};
 use crate::{
     base::{clock::Clock, error::Result},
-    jobs::backlog,
+    jobs::control,
     platform::{
         config::{Config, Environment},
         db::{Db, Engine, sql},
@@ -87,7 +87,7 @@ async fn applied(db: &Db) -> Result<Vec<String>> {
 
 async fn jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
     let now = clock.now();
-    for waiting in backlog::waiting(db, now).await? {
+    for waiting in control::list_backlogs(db, now).await? {
         found.push(rules::backlog(&waiting.queue, waiting.jobs, (now - waiting.oldest).num_seconds()));
     }
     let count = sql(db.read(), "SELECT COUNT(*) AS n FROM jobs WHERE state = 'failed'", []);

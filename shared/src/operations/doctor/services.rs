@@ -72,7 +72,7 @@ async fn workers(config: &Config, clock: &Clock) -> Vec<Verdict> {
         let since = clock.now() - LATELY;
         let mut found = Vec::new();
         for queue in Queue::ALL {
-            found.push(rules::consumers(queue.name(), queue::alive_since(&redis, queue, since).await?));
+            found.push(rules::consumers(queue.name(), queue::count_all_alive(&redis, queue, since).await?));
         }
         Ok::<_, crate::Error>(found)
     };

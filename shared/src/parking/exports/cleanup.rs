@@ -19,10 +19,10 @@ use super::{
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Context, Done, Job, Queue},
+    jobs::{Context, Done, Job, JobState, Queue, ledger::row as job},
     platform::{
         db::{at, sql},
-        entities::{export, job},
+        entities::export,
     },
 };
 
@@ -88,10 +88,10 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     for chunk in files.chunks(CHUNK) {
         let (states, removed) = (states(app, chunk).await?, removed(app, chunk).await?);
         for name in chunk {
-            let is_needed = match (name, states.get(&name.id()).map(String::as_str)) {
-                (Name::Part { .. }, state) => state == Some("running"),
+            let is_needed = match (name, states.get(&name.id())) {
+                (Name::Part { .. }, state) => state == Some(&JobState::Running),
                 // The job gives the file its name a moment before it succeeds.
-                (Name::Whole { id }, Some("running" | "succeeded")) => !removed.contains(id),
+                (Name::Whole { id }, Some(JobState::Running | JobState::Succeeded)) => !removed.contains(id),
                 (Name::Whole { .. }, _) => false,
             };
             if !is_needed {
@@ -102,7 +102,7 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     Ok(())
 }
 
-async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
+async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, JobState>> {
     let rows = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State])

@@ -20,7 +20,7 @@ use crate::{
         error::{Error, Result},
         page::{Page, Paged},
     },
-    jobs::{self, Job, NewJob, ledger, queue, status},
+    jobs::{self, Job, JobState, NewJob, ledger, queue},
     parking::{accounts::session::Identity, activity},
     platform::{
         db::{Transaction, at, sql},
@@ -48,7 +48,7 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The job has not ended; its state says more.
-    Underway(status::State),
+    Underway(JobState),
     /// The file can be downloaded.
     Ready,
     /// The file was removed, or its time has passed.
@@ -85,7 +85,7 @@ pub struct Export {
     /// When the file was removed.
     pub removed_at: Option<DateTime<Utc>>,
     /// Of the job.
-    pub state: String,
+    pub state: JobState,
     /// Of the job.
     pub progress_current: i64,
     /// Of the job.
@@ -96,15 +96,16 @@ impl Export {
     /// Where it stands at `now`.
     #[must_use]
     pub fn stage(&self, now: DateTime<Utc>) -> Stage {
-        match self.state.as_str() {
-            "succeeded" if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) => {
+        match self.state {
+            JobState::Succeeded
+                if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) =>
+            {
                 Stage::Expired
             }
-            "succeeded" => Stage::Ready,
-            "failed" => Stage::Failed,
-            "cancelled" => Stage::Cancelled,
-            "running" => Stage::Underway(status::State::Progress),
-            _ => Stage::Underway(status::State::Pending),
+            JobState::Succeeded => Stage::Ready,
+            JobState::Failed => Stage::Failed,
+            JobState::Cancelled => Stage::Cancelled,
+            JobState::Queued | JobState::Running => Stage::Underway(self.state),
         }
     }
 }

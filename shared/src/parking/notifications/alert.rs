@@ -148,7 +148,7 @@ pub async fn of_dead_jobs(app: &App) -> Result<()> {
     let (db, span) = (app.db.read(), [last - SETTLED, app.clock.now() - SETTLED]);
     let dead = Dead::find_by_statement(sql(db, DEAD, span.map(at))).one(db).await?;
     let Some(dead) = dead else { return Ok(()) };
-    let reason = dead.error.as_deref().map_or("unknown", status::for_owner);
+    let reason = dead.error.as_deref().map_or("unknown", status::error_for_owner);
     let fact = |label: &str, value: String| (label.to_owned(), value);
     let facts = vec![
         fact("Job", dead.kind.clone()),

@@ -11,7 +11,7 @@ use super::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome};
 use crate::{
     app::App,
     base::{clock::Clock, error::Error},
-    jobs::{Context, Done, Job, context::Progress, new_id},
+    jobs::{Context, Done, Job, Progress, new_id},
     platform::{
         config::{Config, Sources},
         db::{at, sql},
