@@ -19,7 +19,7 @@ use shared::{
     },
     parking::accounts,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         config::{Config, Environment, Sources},
         settings, telemetry,
     },
@@ -261,7 +261,7 @@ async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!(error.chain()))?;
     bar.finish_and_clear();
     // An API that runs already may have cached the empty database.
-    cache::changed(&app, &[Group::Everything]).await;
+    app.cache.invalidate(&[Group::Everything]).await;
     app.db.close().await;
     print(&format!(
         "{} lots, {} spots, {} users, {} reservations in {:.1} s; \

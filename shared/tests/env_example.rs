@@ -7,7 +7,7 @@ fn path() -> PathBuf {
 }
 
 #[test]
-fn the_readme_has_every_setting_as_it_is() {
+fn readme_settings_match_the_code() {
     let readme = std::fs::read_to_string(path().with_file_name("README.md")).expect("README.md");
     let missing: Vec<String> =
         shared::platform::settings::rows().into_iter().filter(|row| !readme.contains(row)).collect();
@@ -15,7 +15,7 @@ fn the_readme_has_every_setting_as_it_is() {
 }
 
 #[test]
-fn env_example_lists_every_setting_as_the_code_does() {
+fn env_example_matches_the_code() {
     let kept = std::fs::read_to_string(path()).expect(".env.example");
     let write = "cargo test -p shared --test env_example -- --ignored";
     assert_eq!(

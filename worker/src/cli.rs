@@ -6,14 +6,14 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use shared::{
     app::App,
-    base::page::{LONGEST, Page},
+    base::page::{MAX_LIMIT, Page},
     jobs::{
         Queue,
         control::{self, Dead},
         schedule::Schedule,
     },
     parking::schedules,
-    platform::{config::Config, idempotency::Keep},
+    platform::{config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ impl Command {
     async fn run(self, app: &App) -> anyhow::Result<Vec<Section>> {
         Ok(match self {
             Self::List { limit, after } => {
-                let dead = control::list_dead(app, &Page { limit: limit.clamp(1, LONGEST), after }).await?;
+                let dead = control::list_dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
                 vec![
                     section("queues", control::list_queues(app).await?)?,
                     section("running", control::list_running(app).await?)?,
@@ -154,7 +154,7 @@ impl Command {
                 let Named::Schedule(schedule) = named(app, &name)? else {
                     bail!("{name} is a queue, not a schedule")
                 };
-                vec![section("job", control::run_now(app, None, &schedule, Keep::none()).await?)?]
+                vec![section("job", control::run_now(app, None, &schedule, Idempotency::none()).await?)?]
             }
         })
     }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use shared::{
     Error, Result,
     jobs::{
-        Context, Kind, Outcome, Progress, Queue, announce_soon,
+        Change, Context, Kind, Outcome, Progress, Queue,
         ledger::{self, Claim},
         policy::{LEASE, RENEW_INTERVAL},
         queue::{self, Message},
@@ -42,7 +42,7 @@ pub async fn consume(
 ) -> anyhow::Result<()> {
     let redis = &worker.app.redis;
     let storage: RedisStorage<Message> =
-        RedisStorage::new(redis.consumer().await?).with_config(queue::config(redis, queue));
+        RedisStorage::new(redis.consumer_connection().await?).with_config(queue::config(redis, queue));
     WorkerBuilder::new(name)
         .backend(storage.poll_with_stream(worker.signals.new_messages(queue)))
         .concurrency(concurrency)
@@ -70,9 +70,9 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     let app = &worker.app;
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
-            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace);
+            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace_id);
             let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace, job.outcome = Empty);
-            telemetry::traced(trace, perform_claimed(worker, &claim).instrument(span)).await;
+            telemetry::in_trace(trace, perform_claimed(worker, &claim).instrument(span)).await;
         }
         Ok(None) => tracing::debug!(job.id = %id, "job already claimed, ended or not due"),
         Err(error) => {
@@ -186,16 +186,14 @@ async fn try_to_record(worker: &Worker, claim: &Claim, outcome: &Outcome) -> Res
         Outcome::Succeeded(done) if !done.then.is_empty() => done,
         _ => return ledger::close(app.db.relaxed(), now, claim, outcome).await,
     };
-    let tx = app.db.begin().await?;
-    if !ledger::close(&tx, now, claim, outcome).await? {
+    let mut change = Change::begin(app).await?;
+    if !ledger::close(change.tx(), now, claim, outcome).await? {
         return Ok(false);
     }
-    let mut enqueued = Vec::with_capacity(done.then.len());
     for job in &done.then {
-        enqueued.push(ledger::insert(&tx, now, job).await?);
+        change.enqueue(job).await?;
     }
-    tx.commit().await?;
-    announce_soon(app, enqueued);
+    change.commit().await?;
     Ok(true)
 }
 

@@ -34,7 +34,7 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
         tracing::warn!(queue = name, error = format!("{error:#}"), "consumer ended; starting another");
         let pause = async {
             tokio::time::sleep(RESTART_PAUSE).await;
-            worker.app.redis.queue.there().await;
+            worker.app.redis.queue.wait_until_available().await;
         };
         tokio::select! {
             () = pause => {}
@@ -67,7 +67,7 @@ async fn consume_until_stalled(
 async fn wait_until_stalled(worker: &Worker, queue: Queue, name: &str) {
     let redis = &worker.app.redis;
     loop {
-        redis.queue.renewed().await;
+        redis.queue.reconnected().await;
         // Heartbeats are stored in seconds, so one in the current second may be from before the outage.
         let since = worker.app.clock.now() + Duration::from_secs(1);
         tokio::time::sleep(HEARTBEAT_TIMEOUT).await;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use shared::{
     Error, Result,
     jobs::{Outcome, Queue, control, queue},
-    platform::metrics::{self as names, Collected},
+    platform::metrics::{self as names, Exporter},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -107,14 +107,14 @@ impl Drop for RunMetrics {
 pub async fn start(worker: &Worker) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let Some(address) = worker.app.config.operations.worker_metrics_addr else { return Ok(tasks) };
-    let collected = Collected::begin(names::JOB_SECONDS, &BUCKETS)?;
+    let exporter = Exporter::install(names::JOB_SECONDS, &BUCKETS)?;
     initialize_counters(worker);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/health", get(health))
-        .with_state((collected, worker.health.clone()));
+        .with_state((exporter, worker.health.clone()));
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "metrics are no longer served");
@@ -148,11 +148,11 @@ fn initialize_counters(worker: &Worker) {
     }
 }
 
-async fn metrics(State((collected, _)): State<(Collected, Health)>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
+async fn metrics(State((exporter, _)): State<(Exporter, Health)>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exporter.text())
 }
 
-async fn health(State((_, health)): State<(Collected, Health)>) -> (StatusCode, Json<Value>) {
+async fn health(State((_, health)): State<(Exporter, Health)>) -> (StatusCode, Json<Value>) {
     let silences = health.reached.lock().map(|reached| reached.elapsed());
     let is_healthy = silences.iter().all(|silence| *silence <= MAX_SILENCE);
     let (code, status) =

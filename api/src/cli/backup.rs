@@ -8,10 +8,7 @@ use shared::{
     app::App,
     base::clock::Clock,
     operations::backup::{self, Manifest},
-    platform::{
-        cache::{self, Group},
-        config::Config,
-    },
+    platform::{cache::Group, config::Config},
 };
 
 use super::print;
@@ -79,7 +76,7 @@ impl Restore {
         print(&format!("restored and compared row by row: {}", contents(&manifest)))?;
         // What is cached is of the database of before.
         let app = App::connect(config).await?;
-        cache::changed(&app, &[Group::Everything]).await;
+        app.cache.invalidate(&[Group::Everything]).await;
         app.db.close().await;
         print("export files are not part of a backup; jobs that were waiting will be run")
     }

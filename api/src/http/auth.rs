@@ -4,11 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::{
-    Error,
-    app::App,
-    parking::accounts::session::{self, Identity},
-};
+use shared::{Error, app::App, base::identity::Identity, parking::accounts::session};
 
 use crate::http::problem::Problem;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     app::App,
-    platform::idempotency::{self, Begun, Keep, Kept},
+    platform::idempotency::{self, Claimed, Idempotency, StoredAnswer},
 };
 use utoipa::IntoParams;
 
@@ -32,7 +32,7 @@ pub(crate) struct IdempotencyKey {
     key: Option<String>,
 }
 
-/// A body (`E` is the extractor of it) and the key under which its answer is kept.
+/// A body (`E` is the extractor of it) and the key under which its answer is answer.
 pub(crate) struct Once<E> {
     pub(crate) body: E,
     key: Option<Key>,
@@ -59,40 +59,41 @@ impl<E: FromRequest<App, Rejection = Problem>> FromRequest<App> for Once<E> {
         let what = format!("{} {}", request.method(), path.without_prefix());
         let (parts, body) = request.into_parts();
         let bytes = read_body(body).await?;
-        let request_hash = idempotency::hash(app, &what, &bytes)?;
+        let request_hash = idempotency::hash(&app.config, &what, &bytes)?;
         let request = Request::from_parts(parts, Body::from(bytes));
         Ok(Self { body: E::from_request(request, app).await?, key: Some(Key { text, request_hash }) })
     }
 }
 
 impl<E> Once<E> {
-    /// Does `act` unless it was done before, and answers as `render` says. An error is not kept: it had no effect.
+    /// Runs `act`, or repeats the answer if it was run before. An error had no effect, so it releases the key.
     pub(crate) async fn answer<T, F>(
         self,
         app: &App,
         user_id: i64,
-        render: impl Fn(&T) -> Result<Kept> + Clone + Send + Sync + 'static,
-        act: impl FnOnce(E, Keep<T>) -> F,
+        render: impl Fn(&T) -> Result<StoredAnswer> + Clone + Send + Sync + 'static,
+        act: impl FnOnce(E, Idempotency<T>) -> F,
     ) -> Answer<Response>
     where
         F: Future<Output = Result<T>>,
     {
         let Some(key) = self.key else {
-            let outcome = act(self.body, Keep::none()).await?;
+            let outcome = act(self.body, Idempotency::none()).await?;
             return response(render(&outcome)?);
         };
-        let claim = match idempotency::begin(app, user_id, &key.text, &key.request_hash).await? {
-            Begun::First(claim) => claim,
-            Begun::Again(kept) => {
-                let mut response = response(kept)?;
+        let now = app.clock.now();
+        let claim = match idempotency::claim(&app.db, now, user_id, &key.text, &key.request_hash).await? {
+            Claimed::First(claim) => claim,
+            Claimed::Answered(answer) => {
+                let mut response = response(answer)?;
                 response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
                 return Ok(response);
             }
         };
-        match act(self.body, Keep::of(claim.clone(), render.clone())).await {
+        match act(self.body, Idempotency::new(claim.clone(), render.clone())).await {
             Ok(outcome) => response(render(&outcome)?),
             Err(error) => {
-                idempotency::release(app, &claim).await;
+                idempotency::release(&app.db, claim).await;
                 Err(error.into())
             }
         }
@@ -100,17 +101,17 @@ impl<E> Once<E> {
 }
 
 /// An answer without headers of its own.
-pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<Kept> {
+pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer> {
     let body = serde_json::to_string(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
-    Ok(Kept { status: status.as_u16().into(), headers: None, body })
+    Ok(StoredAnswer { status: status.as_u16().into(), headers: None, body })
 }
 
-fn response(kept: Kept) -> Answer<Response> {
-    let status = u16::try_from(kept.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = (status.unwrap_or(StatusCode::OK), kept.body).into_response();
+fn response(answer: StoredAnswer) -> Answer<Response> {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = (status.unwrap_or(StatusCode::OK), answer.body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let lines = kept.headers.as_deref().unwrap_or_default().lines();
+    let lines = answer.headers.as_deref().unwrap_or_default().lines();
     for (name, value) in [header::LOCATION, header::ETAG].into_iter().zip(lines) {
         headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     }

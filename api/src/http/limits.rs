@@ -14,8 +14,8 @@ use shared::{
     app::App,
     parking::accounts::session,
     platform::{
-        counters, metrics as names,
-        rate_limit::{self, Action, Decision},
+        metrics as names,
+        rate_limit::{Action, Decision},
     },
 };
 
@@ -31,11 +31,11 @@ pub(crate) async fn limit(app: &App, path: &str, mut request: Request, next: Nex
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };
-    let mut decision = rate_limit::take(app, action, &caller).await;
+    let mut decision = app.limits.take(action, &caller).await;
     let mut response = if decision.allowed {
         next.run(request).await
     } else {
-        counters::count(app, "rate_limit_violations");
+        app.counters.increment("rate_limit_violations");
         counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };

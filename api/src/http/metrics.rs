@@ -16,7 +16,7 @@ use shared::{
     jobs::Queue,
     platform::{
         counters::Event,
-        metrics::{self as names, Collected},
+        metrics::{self as names, Exporter},
         rate_limit::Action,
     },
 };
@@ -35,7 +35,7 @@ pub async fn start(app: &App) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let Some(address) = app.config.operations.metrics_addr else { return Ok(tasks) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let collected = Collected::begin(names::HTTP_SECONDS, &BUCKETS)?;
+    let collected = Exporter::install(names::HTTP_SECONDS, &BUCKETS)?;
     begin_at_nought();
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     let routes = Router::new().route("/metrics", get(metrics)).with_state((app.clone(), collected));
@@ -62,13 +62,13 @@ fn begin_at_nought() {
     }
 }
 
-async fn metrics(State((app, collected)): State<(App, Collected)>) -> impl IntoResponse {
+async fn metrics(State((app, collected)): State<(App, Exporter)>) -> impl IntoResponse {
     for (pool, all, idle) in app.db.pools() {
         let idle = u32::try_from(idle).unwrap_or(all).min(all);
         gauge!(names::CONNECTIONS, "pool" => pool, "state" => "idle").set(idle);
         gauge!(names::CONNECTIONS, "pool" => pool, "state" => "used").set(all - idle);
     }
-    gauge!(names::REDIS_AWAY).set(u8::from(app.redis.is_away()));
+    gauge!(names::REDIS_AWAY).set(u8::from(app.redis.is_unavailable()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
 }
 
@@ -86,7 +86,7 @@ impl Measured {
 
     /// Counts the answer under its route; all that have none, as strangers make them up, are one.
     pub(crate) fn end(self, response: &Response) {
-        if !names::are_collected() {
+        if !names::is_enabled() {
             return;
         }
         let route = response.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);

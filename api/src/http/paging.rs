@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     Error,
-    base::page::{LONGEST, Moment, Page},
+    base::page::{MAX_LIMIT, Page, TimeCursor},
 };
 use utoipa::{
     IntoParams,
@@ -52,7 +52,7 @@ impl Cursor for Uuid {
         ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "0190a0a0-0000-7000-8000-000000000000");
 }
 
-impl Cursor for Moment {
+impl Cursor for TimeCursor {
     const FORM: (&str, &str) = (r"^[0-9]{1,16}\.[0-9]{1,18}$", "1795251600000000.7");
 }
 
@@ -95,7 +95,7 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
         let limit = match query.limit.map(|text| text.parse()) {
-            None => LONGEST,
+            None => MAX_LIMIT,
             Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
             Some(_) => return Err(Error::invalid("limit", "must be a whole number from 1 to 1000").into()),
         };
@@ -108,7 +108,7 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
 impl<C> Paging<C> {
     /// Whether the request names a part at all.
     pub(crate) fn is_whole(&self) -> bool {
-        self.page.limit == LONGEST && self.page.after.is_none()
+        self.page.limit == MAX_LIMIT && self.page.after.is_none()
     }
 
     /// The answer; `next` is where the next part begins, if there is one.

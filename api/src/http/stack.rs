@@ -11,10 +11,7 @@ use axum::{
 };
 use shared::{
     app::App,
-    platform::{
-        counters,
-        telemetry::{self, spans},
-    },
+    platform::telemetry::{self, spans},
 };
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
@@ -117,7 +114,7 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
         tokio::time::timeout(TIMEOUT, answering).await.ok()
     } else {
         let trace = telemetry::trace_id().unwrap_or_default();
-        let task = app.tasks.spawn(telemetry::traced(trace, answering).in_current_span());
+        let task = app.tasks.spawn(telemetry::in_trace(trace, answering).in_current_span());
         tokio::time::timeout(TIMEOUT, task)
             .await
             .ok()
@@ -130,11 +127,11 @@ async fn bound(State(app): State<App>, request: Request, next: Next) -> Response
 /// to connect anew.
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    counters::count(&app, "total_api_calls");
+    app.counters.increment("total_api_calls");
     let measured = Measured::begin(request.method());
     let mut response = next.run(request).await;
     measured.end(&response);
-    counters::count(&app, format!("response_codes:{}", response.status().as_u16()));
+    app.counters.increment(format!("response_codes:{}", response.status().as_u16()));
     let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
     if let Ok(took) = HeaderValue::from_str(&took) {
         response.headers_mut().insert("server-timing", took);
@@ -152,16 +149,16 @@ async fn at_route(State(app): State<App>, request: Request, next: Next) -> Respo
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
     let path = path.strip_prefix("/api").unwrap_or(path);
     if matched.is_some() {
-        counters::count(&app, format!("endpoint_calls:{method} {path}"));
+        app.counters.increment(format!("endpoint_calls:{method} {path}"));
         match (method, path.split('/').nth(1)) {
-            ("GET", Some("users")) => counters::count(&app, "api_calls:users:get"),
-            ("GET", Some("parking-lots")) => counters::count(&app, "api_calls:parking_lots:get"),
+            ("GET", Some("users")) => app.counters.increment("api_calls:users:get"),
+            ("GET", Some("parking-lots")) => app.counters.increment("api_calls:parking_lots:get"),
             _ => {}
         }
     }
     tracing::Span::current().record("http.route", path);
     let mut response = limits::limit(&app, path, request, next).await;
-    if let Some(matched) = matched.filter(|_| shared::platform::metrics::are_collected()) {
+    if let Some(matched) = matched.filter(|_| shared::platform::metrics::is_enabled()) {
         response.extensions_mut().insert(matched);
     }
     response
@@ -222,7 +219,7 @@ async fn identify(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path(),
         http.route = Empty, http.status = Empty);
     if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
-        spans::goes_on(&span, traceparent);
+        spans::set_parent(&span, traceparent);
     }
     let answered = async {
         let response = next.run(request).await;
@@ -230,11 +227,11 @@ async fn identify(mut request: Request, next: Next) -> Response {
         tracing::Span::current().record("http.status", i64::from(status));
         tracing::debug!(http.status = status, "answered");
         // Our own step of the trace has an id, too.
-        let ours =
-            spans::id(&tracing::Span::current()).unwrap_or_else(|| telemetry::new_trace()[..16].to_owned());
+        let ours = spans::span_id(&tracing::Span::current())
+            .unwrap_or_else(|| telemetry::new_trace_id()[..16].to_owned());
         (response, ours)
     };
-    let (mut response, ours) = telemetry::traced(trace.clone(), answered.instrument(span)).await;
+    let (mut response, ours) = telemetry::in_trace(trace.clone(), answered.instrument(span)).await;
     let trace = HeaderValue::try_from(format!("00-{trace}-{ours}-01"));
     response.headers_mut().extend(trace.ok().map(|trace| (TRACEPARENT, trace)));
     sign(&mut response, &id);
@@ -249,8 +246,8 @@ pub(crate) fn sign(response: &mut Response, id: &str) {
 /// The request id and the trace.
 fn names(headers: &HeaderMap) -> (String, String) {
     let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    let trace = given.and_then(telemetry::trace_of);
-    (request_id(headers), trace.map_or_else(telemetry::new_trace, ToOwned::to_owned))
+    let trace = given.and_then(telemetry::parse_traceparent);
+    (request_id(headers), trace.map_or_else(telemetry::new_trace_id, ToOwned::to_owned))
 }
 
 /// That of the caller if it is a sensible one, or a new one.

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
     Error, Result,
     app::App,
-    base::time::{self, wire},
-    jobs::JobState,
-    parking::{
-        accounts::session::Identity,
-        exports::{self, Export, Stage},
+    base::{
+        identity::Identity,
+        time::{self, wire},
     },
-    platform::idempotency::Kept,
+    jobs::JobState,
+    parking::exports::{self, Export, Stage},
+    platform::idempotency::StoredAnswer,
 };
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -102,11 +102,11 @@ pub(crate) struct Accepted {
 }
 
 /// The answer to a request for work in the background: where to look, and when.
-pub(crate) fn accepted(id: Uuid, msg: &'static str) -> Result<Kept> {
+pub(crate) fn accepted(id: Uuid, msg: &'static str) -> Result<StoredAnswer> {
     let message = "the work is done in the background; poll the task";
     let body = Accepted { msg, message, task_id: id, job_id: id, status: "processing" };
     let kept = reply(StatusCode::ACCEPTED, &body)?;
-    Ok(Kept { headers: Some(format!("/api/tasks/{id}")), ..kept })
+    Ok(StoredAnswer { headers: Some(format!("/api/tasks/{id}")), ..kept })
 }
 
 /// An export.

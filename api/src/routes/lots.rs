@@ -13,8 +13,8 @@ use shared::{
     base::{money::Money, page::Page},
     parking::lots::{self, Lot, LotChange, NewLot},
     platform::{
-        cache::{self, Entry, Group, Load, Recipe},
-        idempotency::Kept,
+        cache::{Entry, Group, Recipe},
+        idempotency::StoredAnswer,
     },
 };
 use utoipa::{
@@ -208,8 +208,8 @@ async fn all_lots(app: App, page: Page) -> shared::Result<Entry> {
 /// Has the list of lots ready before anybody asks for it. What goes wrong is told to whoever asks first.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load: Load = Box::new(move || Box::pin(all_lots(loader.clone(), Page::default())));
-    if let Err(error) = cache::get(&app, recipe(&app, ALL.into()), load).await {
+    let load = move || all_lots(loader.clone(), Page::default());
+    if let Err(error) = app.cache.get(recipe(&app, ALL.into()), load).await {
         tracing::debug!(error = error.chain(), "the list of lots is not warm");
     }
 }
@@ -279,7 +279,7 @@ pub(crate) async fn create_lot(
     let created = |lot: &Lot| {
         let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
         let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
-        Ok(Kept { headers, ..reply(StatusCode::CREATED, &body)? })
+        Ok(StoredAnswer { headers, ..reply(StatusCode::CREATED, &body)? })
     };
     let create = async |extract::Json(body): extract::Json<CreateLot>, keep| {
         let new = NewLot {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{
     app::App,
-    base::{money::Money, page::Moment, time::wire},
+    base::{money::Money, page::TimeCursor, time::wire},
     parking::{
         bookings::state,
         reports::{
@@ -258,14 +258,14 @@ pub(crate) const fn status(state: state::State) -> &'static str {
 }
 
 /// List your own reservations, the latest first, without cancelled and expired ones.
-#[utoipa::path(get, path = "/user-booking-history", tag = "reports", security(("bearer" = [])), params(PageQuery<Moment>, IfNoneMatch), responses(
+#[utoipa::path(get, path = "/user-booking-history", tag = "reports", security(("bearer" = [])), params(PageQuery<TimeCursor>, IfNoneMatch), responses(
     (status = 200, description = "By begin, the latest first", body = Succeeded<Vec<PastBooking>>),
 ))]
 pub(crate) async fn list_booking_history(
     State(app): State<App>,
     CurrentUser(who): CurrentUser,
     headers: HeaderMap,
-    paging: Paging<Moment>,
+    paging: Paging<TimeCursor>,
 ) -> Answer<Response> {
     let recipe = recipe(&app, "booking_history", &who.user_id.to_string(), who.user_id);
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::error::{Error, Result},
-    jobs::Queue,
+    platform::queue::Queue,
 };
 
 /// A kind of job: its payload (ids, never rows), how it is run and what running it means.

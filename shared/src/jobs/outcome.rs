@@ -112,10 +112,10 @@ mod tests {
         let (bug, postponed) =
             (Error::Internal(anyhow!("a bug")), Outcome::Postponed { run_at: now + Duration::from_secs(14) });
         let table = [
-            (never.again(), 1, failed(&never)),
-            (away.again(), 1, retry(5, &away)),
-            (bug.again(), 2, retry(10, &bug)),
-            (away.again(), 3, failed(&away)),
+            (never.duplicate(), 1, failed(&never)),
+            (away.duplicate(), 1, retry(5, &away)),
+            (bug.duplicate(), 2, retry(10, &bug)),
+            (away.duplicate(), 3, failed(&away)),
             (busy(), 1, postponed.clone()),
             (busy(), 3, postponed),
         ];

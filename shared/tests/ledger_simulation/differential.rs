@@ -53,7 +53,7 @@ struct Pair<'a> {
 }
 
 #[testkit::both_databases]
-async fn machine_and_statements_agree_on_every_field(t: TestApp) {
+async fn simulated_ledger_and_sql_agree_on_every_field(t: TestApp) {
     let seeds = crate::seed_to_replay().map_or(0..SEQUENCES, |seed| seed..seed + 1);
     for seed in seeds {
         let mut pair = Pair::new(&t, seed).await;

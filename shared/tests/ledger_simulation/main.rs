@@ -32,7 +32,7 @@ fn play(seed: u64, is_verbose: bool) -> world::Counts {
 }
 
 #[test]
-fn simulation_of_ten_thousand_seeds_breaks_no_rule() {
+fn ten_thousand_seeds_keep_every_ledger_rule() {
     if let Some(seed) = seed_to_replay() {
         println!("{:#?}", play(seed, true));
         return;

@@ -5,8 +5,9 @@ use serde::de::IgnoredAny;
 use shared::{
     Error,
     app::App,
+    base::identity::Identity,
     jobs::{Queue, control},
-    parking::{accounts::session::Identity, schedules},
+    parking::schedules,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;

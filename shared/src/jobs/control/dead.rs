@@ -14,12 +14,14 @@ use crate::{
         time::wire,
     },
     jobs::{
-        Queue,
         ledger::{self, Enqueued},
         state::JobState,
         status, transport,
     },
-    platform::db::{at, sql, violates},
+    platform::{
+        db::{at, sql, violates},
+        queue::Queue,
+    },
 };
 
 /// A job that failed for good.
@@ -52,8 +54,8 @@ pub async fn list_dead(app: &App, page: &Page<Uuid>) -> Result<Paged<DeadJob>> {
     let db = app.db.read();
     let text = "SELECT id, kind, queue, owner_id, unique_key, attempt, error, created_at, finished_at
         FROM jobs WHERE state = 'failed' AND ($1 IS NULL OR id < $1) ORDER BY id DESC LIMIT $2";
-    let statement = sql(db, text, [page.after.into(), page.rows().into()]);
-    Ok(page.cut(DeadJob::find_by_statement(statement).all(db).await?))
+    let statement = sql(db, text, [page.after.into(), page.fetch_limit().into()]);
+    Ok(page.trim(DeadJob::find_by_statement(statement).all(db).await?))
 }
 
 /// Which dead jobs to change.

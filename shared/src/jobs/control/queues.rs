@@ -8,8 +8,10 @@ use super::Operator;
 use crate::{
     app::App,
     base::{error::Result, time::wire},
-    jobs::Queue,
-    platform::db::{Db, at, sql},
+    platform::{
+        db::{Db, at, sql},
+        queue::Queue,
+    },
 };
 
 /// The jobs of a queue that are due.

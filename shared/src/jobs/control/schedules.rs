@@ -10,14 +10,13 @@ use crate::{
     app::App,
     base::{error::Result, time::wire},
     jobs::{
-        ledger,
+        change::Change,
         schedule::{self, Schedule},
         state::JobState,
-        transport,
     },
     platform::{
         db::{at, sql},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -79,27 +78,31 @@ pub async fn list_schedules(app: &App, schedules: &[Schedule]) -> Result<Vec<Sch
 }
 
 /// Enqueues the job of a schedule as if a tick were due now. If one is queued or running already, returns that one.
-pub async fn run_now(app: &App, operator: Operator, schedule: &Schedule, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn run_now(
+    app: &App,
+    operator: Operator,
+    schedule: &Schedule,
+    idempotency: Idempotency<Uuid>,
+) -> Result<Uuid> {
     let now = app.clock.now();
     let mut job = (schedule.job)(now)?.unique("by hand");
     if let Some(user_id) = operator {
         job = job.owner(user_id);
     }
-    let tx = app.db.begin().await?;
-    schedule::lock_row(&tx, now, schedule).await?;
-    let (id, enqueued) = match schedule::find_live_job(&tx, &job).await? {
-        Some(id) => (id, None),
+    let mut change = Change::begin(app).await?;
+    schedule::lock_row(change.tx(), now, schedule).await?;
+    let id = match schedule::find_live_job(change.tx(), &job).await? {
+        Some(id) => id,
         None => {
-            let enqueued = ledger::insert(&tx, now, &job).await?;
+            let id = change.enqueue(&job).await?;
             let text = "UPDATE schedules SET last_job_id = $2, last_run_at = $3 WHERE name = $1";
-            tx.execute_raw(sql(&tx, text, [schedule.name.into(), enqueued.id.into(), at(now)])).await?;
-            (enqueued.id, Some(enqueued))
+            let values = [schedule.name.into(), id.into(), at(now)];
+            change.tx().execute_raw(sql(change.tx(), text, values)).await?;
+            id
         }
     };
-    keep.answer(&tx, &id).await?;
-    tx.commit().await?;
+    change.commit_with_answer(&idempotency, id).await?;
     tracing::info!(by.id = operator, schedule = schedule.name, job.id = %id, "schedule run by hand");
-    transport::announce_soon(app, enqueued.into_iter().collect());
     Ok(id)
 }
 

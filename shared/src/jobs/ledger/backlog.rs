@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::{
     base::error::Result,
-    jobs::{
-        Queue,
-        policy::{MAX_CRASHES, POISON},
+    jobs::policy::{MAX_CRASHES, POISON},
+    platform::{
+        db::{Db, at, sql},
+        queue::Queue,
     },
-    platform::db::{Db, at, sql},
 };
 
 /// A job to run now.

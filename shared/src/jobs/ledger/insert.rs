@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     base::error::Result,
-    jobs::{Queue, job::NewJob},
+    jobs::job::NewJob,
     platform::{
         db::{at, sql},
+        queue::Queue,
         telemetry,
     },
 };
@@ -60,7 +61,7 @@ async fn try_to_insert(
                 job.owner_id.into(),
                 job.max_attempts.into(),
                 at(run_at),
-                telemetry::trace_id().unwrap_or_else(telemetry::new_trace).into(),
+                telemetry::trace_id().unwrap_or_else(telemetry::new_trace_id).into(),
                 at(now),
             ],
         ))

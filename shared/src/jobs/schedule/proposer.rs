@@ -8,7 +8,7 @@ use super::timetable::Timetable;
 use crate::{
     app::App,
     base::{error::Result, time::rfc3339},
-    jobs::{job::NewJob, ledger, transport},
+    jobs::{change::Change, job::NewJob},
     platform::db::{Transaction, at, row_lock, sql},
 };
 
@@ -103,22 +103,21 @@ pub async fn find_live_job(db: &impl ConnectionTrait, job: &NewJob) -> Result<Op
 async fn propose(app: &App, schedule: &Schedule, tick: DateTime<Utc>) -> Result<Option<Uuid>> {
     let now = app.clock.now();
     let job = (schedule.job)(tick)?.unique(rfc3339(tick));
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(app).await?;
+    let tx = change.tx();
     // This locks the row, so proposals are handled one at a time.
     let text = "UPDATE schedules SET settled_until = $3, last_job_id = $4, last_run_at = $5
         WHERE name = $1 AND timetable = $2 AND settled_until < $3 AND paused_at IS NULL";
     let values =
         [schedule.name.into(), schedule.timetable.to_string().into(), at(tick), job.id.into(), at(now)];
-    let settled = tx.execute_raw(sql(&tx, text, values)).await?;
+    let settled = tx.execute_raw(sql(tx, text, values)).await?;
     let text = "INSERT INTO cron_ticks (name, tick, job_id, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     let values = [schedule.name.into(), at(tick), job.id.into(), at(now)];
-    if settled.rows_affected() == 0 || tx.execute_raw(sql(&tx, text, values)).await?.rows_affected() == 0 {
-        tx.rollback().await?;
+    if settled.rows_affected() == 0 || tx.execute_raw(sql(tx, text, values)).await?.rows_affected() == 0 {
         return Ok(None);
     }
-    let job = ledger::insert(&tx, now, &job).await?;
-    tx.commit().await?;
-    tracing::info!(schedule = schedule.name, tick = rfc3339(tick), job.id = %job.id, "scheduled job enqueued");
-    transport::announce_soon(app, vec![job]);
-    Ok(Some(job.id))
+    let id = change.enqueue(&job).await?;
+    change.commit().await?;
+    tracing::info!(schedule = schedule.name, tick = rfc3339(tick), job.id = %id, "scheduled job enqueued");
+    Ok(Some(id))
 }

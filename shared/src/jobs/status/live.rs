@@ -172,7 +172,7 @@ async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
         .arg(serde_json::to_string(&message).unwrap_or_default())
         .arg(&fields);
     let published: RedisResult<()> =
-        app.redis.queue.ask(async |mut redis| publish.invoke_async(&mut redis).await).await;
+        app.redis.queue.query(async |mut redis| publish.invoke_async(&mut redis).await).await;
     if let Err(error) = published {
         tracing::debug!(job.id = %id, %error, "status not published");
     }
@@ -184,7 +184,7 @@ pub async fn delete(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
     if keys.is_empty() {
         return;
     }
-    let deleted: RedisResult<()> = redis.queue.ask(async |mut redis| redis.unlink(keys).await).await;
+    let deleted: RedisResult<()> = redis.queue.query(async |mut redis| redis.unlink(keys).await).await;
     if let Err(error) = deleted {
         tracing::debug!(%error, "the status of jobs is out of date until they run");
     }
@@ -193,7 +193,7 @@ pub async fn delete(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
 /// The status of a job; `None` if there is no such job. Fails only if neither Redis nor the database answers.
 pub async fn find(app: &App, id: Uuid) -> Result<Option<Status>> {
     let key = app.redis.keys().job(id);
-    let fields = app.redis.queue.ask(async |mut redis| redis.hgetall(key).await).await.unwrap_or_default();
+    let fields = app.redis.queue.query(async |mut redis| redis.hgetall(key).await).await.unwrap_or_default();
     if let Some(status) = parse_current(&fields, app.clock.now()) {
         return Ok(Some(status));
     }

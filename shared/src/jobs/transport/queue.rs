@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::error::{Error, Result},
-    jobs::{Queue, ledger::Enqueued},
-    platform::{metrics, redis::Redis},
+    jobs::ledger::Enqueued,
+    platform::{metrics, queue::Queue, redis::Redis},
 };
 
 /// A message in Redis.
@@ -68,7 +68,7 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
             continue;
         }
         let announced = async {
-            if redis.seen_waiting(queue) >= MAX_ANNOUNCED && waiting(redis, queue).await? >= MAX_ANNOUNCED {
+            if redis.last_backlog(queue) >= MAX_ANNOUNCED && waiting(redis, queue).await? >= MAX_ANNOUNCED {
                 return Ok(());
             }
             push(redis, queue, &ids[..ids.len().min(MAX_ANNOUNCED as usize)]).await
@@ -109,7 +109,7 @@ async fn count_waiting(redis: &Redis, queue: Queue, mut pipe: Pipeline) -> Resul
     let config = config(redis, queue);
     pipe.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
     let (scheduled, active): (u64, u64) = query(redis, pipe).await?;
-    redis.saw_waiting(queue, scheduled + active);
+    redis.set_last_backlog(queue, scheduled + active);
     Ok(scheduled + active)
 }
 
@@ -119,7 +119,7 @@ pub async fn expire_name(redis: &Redis, queue: Queue, consumer: &str) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let key = format!("{}:workers:metadata:{consumer}", redis.keys().queue(queue.name()));
     let expires: RedisResult<bool> =
-        redis.queue.ask(async |mut redis| redis.expire(&key, NAME_SECONDS).await).await;
+        redis.queue.query(async |mut redis| redis.expire(&key, NAME_SECONDS).await).await;
     if let Err(error) = expires {
         tracing::debug!(%error, "the name of a consumer stays in Redis");
     }
@@ -143,7 +143,7 @@ pub async fn count_alive(
 /// How many consumers of a queue, in all workers, have had a heartbeat since then.
 pub async fn count_all_alive(redis: &Redis, queue: Queue, since: DateTime<Utc>) -> Result<usize> {
     let workers = config(redis, queue).workers_set().to_owned();
-    Ok(redis.queue.ask(async |mut redis| redis.zcount(workers, since.timestamp(), "+inf").await).await?)
+    Ok(redis.queue.query(async |mut redis| redis.zcount(workers, since.timestamp(), "+inf").await).await?)
 }
 
 /// Deletes what apalis keeps about handled messages. Returns their number, at most twice `limit`.
@@ -164,5 +164,5 @@ pub async fn tidy(redis: &Redis, queue: Queue, limit: usize) -> Result<usize> {
 }
 
 async fn query<T: FromRedisValue>(redis: &Redis, pipe: Pipeline) -> RedisResult<T> {
-    redis.queue.ask(async |mut redis| pipe.query_async(&mut redis).await).await
+    redis.queue.query(async |mut redis| pipe.query_async(&mut redis).await).await
 }

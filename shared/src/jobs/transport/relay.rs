@@ -9,7 +9,8 @@ use super::{
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Queue, ledger, status},
+    jobs::{ledger, status},
+    platform::queue::Queue,
 };
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -42,7 +43,7 @@ impl Relay {
                 Err(error) => {
                     let queue = self.queue.name();
                     tracing::warn!(queue, error = error.chain(), "pushing due jobs failed; retrying");
-                    self.app.redis.queue.there().await;
+                    self.app.redis.queue.wait_until_available().await;
                     PAUSE
                 }
             };
@@ -71,7 +72,7 @@ impl Relay {
             let ids: Vec<_> = batch.iter().map(|job| job.id).collect();
             queue::push(&app.redis, queue, &ids).await?;
             self.selection.record(batch, self.started.elapsed());
-            if app.redis.seen_waiting(queue) >= queue::MAX_WAITING {
+            if app.redis.last_backlog(queue) >= queue::MAX_WAITING {
                 break;
             }
         }

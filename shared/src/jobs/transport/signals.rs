@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::{
     base::error::{Error, Result},
-    jobs::{Queue, outcome::Outcome},
-    platform::redis::Redis,
+    jobs::outcome::Outcome,
+    platform::{queue::Queue, redis::Redis},
 };
 
 /// After a signal, the queue is polled again after these pauses: a message may arrive between an empty fetch and the
@@ -72,7 +72,7 @@ impl Signals {
     /// Receives signals until the future is dropped. Reconnects when the connection is lost.
     pub async fn listen(&self, redis: &Redis) {
         loop {
-            let renewed = redis.queue.renewed();
+            let renewed = redis.queue.reconnected();
             tokio::select! {
                 Err(error) = self.listen_once(redis) => tracing::warn!(
                     error = error.chain(),
@@ -81,7 +81,7 @@ impl Signals {
                 () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
-            redis.queue.there().await;
+            redis.queue.wait_until_available().await;
         }
     }
 
@@ -113,7 +113,7 @@ impl Signals {
 pub async fn send_cancel(redis: &Redis, id: Uuid) {
     let channel = redis.keys().cancel_channel();
     let send = async |mut redis: ConnectionManager| redis.publish(channel, id.to_string()).await;
-    let sent: redis::RedisResult<()> = redis.queue.ask(send).await;
+    let sent: redis::RedisResult<()> = redis.queue.query(send).await;
     if let Err(error) = sent {
         tracing::debug!(job.id = %id, %error, "cancellation not signalled");
     }

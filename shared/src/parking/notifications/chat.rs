@@ -36,7 +36,7 @@ impl Job for PostToChat {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let Some(url) = context.app.config.notices.chat.clone() else {
+        let Some(url) = context.app.config.notifications.chat.clone() else {
             return Ok(Done::with(json!({ "skipped": "no chat is set" })));
         };
         let delivery = Delivery {
@@ -54,7 +54,7 @@ impl Job for PostToChat {
 
 async fn post(rules: &Rules, url: SecretString, text: &str) -> Result<(), SendError> {
     let post = Post { url, authorization: None, body: Body::Json(json!({ "text": text })) };
-    http::send(rules, post).await?.accepted()
+    http::send(rules, post).await?.into_result()
 }
 
 /// The notice as Google Chat shows it: the title in bold, and a line for each fact.

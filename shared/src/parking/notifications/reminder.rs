@@ -65,7 +65,7 @@ pub(super) fn values(figures: &Figures, config: &Config) -> Value {
         }
     };
     context! {
-        headline => headline(figures, config.schedules.reminded_without_login),
+        headline => headline(figures, config.schedules.login_reminder_after),
         bookings => figures.bookings,
         hours => shown_hours(figures.micros),
         spent => figures.spent.to_string(),

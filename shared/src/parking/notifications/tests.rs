@@ -1,8 +1,9 @@
 //! Mails against a database and a mailer in memory: each kind once, and every way in which sending can end.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeZone, Utc};
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -41,10 +42,11 @@ async fn world() -> World {
         ("REDIS_PORT", "1".into()),
         ("MAIL_DEFAULT_SENDER", "Parkade <no-reply@parkade.example>".into()),
     ]));
-    let mut app = App::start(config.unwrap()).await.unwrap();
     let outbox = Arc::<Mutex<Outbox>>::default();
-    app.mailer = Mailer::Memory(Arc::clone(&outbox));
-    app.clock = Clock::fixed(noon());
+    let app = App::start(config.unwrap()).await.unwrap().with(|app| {
+        app.mailer = Mailer::Memory(Arc::clone(&outbox));
+        app.clock = Clock::fixed(noon());
+    });
     let world = World { app, outbox, folder };
     for text in [
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
@@ -70,7 +72,7 @@ impl World {
     }
 
     fn script(&self, failures: impl IntoIterator<Item = SendError>) {
-        self.outbox.lock().unwrap().script.extend(failures.into_iter().map(Err));
+        self.outbox.lock().script.extend(failures.into_iter().map(Err));
     }
 
     fn run(&self, id: Uuid, attempt: i64) -> Context {
@@ -83,7 +85,7 @@ impl World {
     }
 
     fn sent(&self) -> usize {
-        self.outbox.lock().unwrap().sent.len()
+        self.outbox.lock().sent.len()
     }
 }
 
@@ -121,7 +123,7 @@ async fn every_kind_says_what_it_should() {
     SendExportReady { export_id: export }.run(&world.run(new_id(), 1)).await.unwrap();
     SendWelcome { user_id: 1 }.run(&world.run(new_id(), 1)).await.unwrap();
 
-    let sent = world.outbox.lock().unwrap().sent.clone();
+    let sent = world.outbox.lock().sent.clone();
     let subjects: Vec<_> = sent.iter().map(|mail| mail.subject.as_str()).collect();
     assert_eq!(
         subjects,
@@ -156,7 +158,7 @@ async fn the_confirmation_of_a_reservation_says_its_window() {
         .await;
     SendConfirmation { reservation_id: 3 }.run(&world.run(new_id(), 1)).await.unwrap();
     CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
-    let sent = world.outbox.lock().unwrap().sent.clone();
+    let sent = world.outbox.lock().sent.clone();
     let window = "From     21 Nov 2026, 00:00 IST\n  Until    21 Nov 2026, 01:30 IST\n  Rate";
     assert!(sent[0].text.contains(window), "{}", sent[0].text);
     assert!(sent[0].text.contains("an hour\n  Quote    INR 38.25\n  Booking  3\n"), "{}", sent[0].text);
@@ -207,7 +209,7 @@ async fn a_confirmation_that_may_have_gone_goes_once_more_with_the_same_id() {
     CONFIRM.run(&world.run(job, 2)).await.unwrap();
     let second = world.row().await;
     assert_eq!((second.state.as_str(), second.resent), ("sent", true));
-    assert_eq!(world.outbox.lock().unwrap().sent[0].message_id, first.message_id);
+    assert_eq!(world.outbox.lock().sent[0].message_id, first.message_id);
 }
 
 #[tokio::test]
@@ -251,7 +253,7 @@ async fn without_redis_a_process_limits_its_mails_by_itself() {
     let mut world = world().await;
     let mut config = (*world.app.config).clone();
     config.rate_limits[Action::Mail as usize] = "4/3600".parse().unwrap();
-    world.app.config = Arc::new(config);
+    world.app = world.app.with(|app| app.config = Arc::new(config));
     let send = async |user_id| SendWelcome { user_id }.run(&world.run(new_id(), 1)).await;
     for user_id in [1, 2, 3] {
         let text = "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)

@@ -8,11 +8,7 @@ use sha2::Sha256;
 use crate::{
     app::App,
     base::error::{Error, Result},
-    platform::{
-        cache::{self, Group},
-        config::Config,
-        db::sql,
-    },
+    platform::{cache::Group, config::Config, db::sql},
 };
 
 /// Mails that a user may do without.
@@ -93,7 +89,7 @@ impl Subscription {
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
         db.execute_raw(sql(db, &text, [user_id.into()])).await?;
-        cache::changed(app, &[Group::Users, Group::User(user_id)]).await;
+        app.cache.invalidate(&[Group::Users, Group::User(user_id)]).await;
         tracing::info!(user.id = user_id, subscription = self.name(), "unsubscribed");
         Ok(())
     }

@@ -1,13 +1,12 @@
-//! What it means that a step with a mail server failed, in words that say what to do and hold no address.
+//! What a failed step with a mail server means, with advice and without addresses.
 
 use std::{error::Error as _, io, time::Duration};
 
 use lettre::transport::smtp::Error as SmtpError;
 
-use super::SendError;
-use crate::platform::templates::one_line;
+use crate::{base::send_error::SendError, platform::templates::one_line};
 
-/// What was being done before the recipient was spoken of. All of that is about us, not about the mail.
+/// The steps before the recipient is named. Their failures concern the configuration, not the mail.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     Reach,
@@ -17,30 +16,30 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// A refusal for good is for an operator to see to; the mail waits for it.
-    pub(super) fn trouble(self, host: &str, port: u16, error: &SmtpError) -> SendError {
+    /// A permanent rejection is for an operator to fix; the mail waits until then.
+    pub(super) fn error(self, host: &str, port: u16, error: &SmtpError) -> SendError {
         let why = redacted(error);
         if is_about_tls(error) {
             return SendError::Setup(format!(
-                "no encryption that can be trusted ({why}); MAIL_SERVER, now {host}, must be a name in the server's \
-                 certificate, MAIL_CA_FILE its authority unless that is a public one, and MAIL_USE_SSL=true is for \
-                 servers that encrypt from the first byte"
+                "the connection cannot be encrypted securely ({why}); MAIL_SERVER, now {host}, must be a name in the \
+                 server's certificate, MAIL_CA_FILE its authority unless that is a public one, and MAIL_USE_SSL=true \
+                 is for servers that encrypt from the first byte"
             ));
         }
-        let for_good = error.is_permanent() || error.is_client();
+        let is_permanent = error.is_permanent() || error.is_client();
         let advice = match self {
             _ if error.is_transient() => return SendError::NotSent(why),
-            Self::Reach if !for_good => return unreachable(host, port, &why),
-            _ if !for_good => return SendError::NotSent(why),
-            Self::Reach => "the server takes no mail from here",
+            Self::Reach if !is_permanent => return unreachable(host, port, &why),
+            _ if !is_permanent => return SendError::NotSent(why),
+            Self::Reach => "the server does not accept mail from this machine",
             Self::Encrypt if error.is_client() => {
                 "nothing was sent; MAIL_USE_SSL=true is for servers that encrypt from the first byte, and \
-                 MAIL_USE_TLS=false sends in clear"
+                 MAIL_USE_TLS=false sends unencrypted"
             }
             Self::Encrypt => "the server refuses to encrypt",
-            Self::LogIn if error.is_client() => "the server must offer a login by PLAIN or LOGIN",
+            Self::LogIn if error.is_client() => "the server must support PLAIN or LOGIN authentication",
             Self::LogIn => "check MAIL_USERNAME and MAIL_PASSWORD",
-            Self::Sender => "check MAIL_DEFAULT_SENDER, and whether the server wants a login",
+            Self::Sender => "check MAIL_DEFAULT_SENDER, and whether the server requires a login",
         };
         SendError::Setup(format!("{why}; {advice}"))
     }
@@ -53,8 +52,8 @@ pub(super) fn unreachable(host: &str, port: u16, why: &str) -> SendError {
     ))
 }
 
-/// A refusal of the mail is an answer; `lost` is what anything else means here.
-pub(super) fn refusal(error: &SmtpError, lost: fn(String) -> SendError) -> SendError {
+/// A reply that rejects the mail, or `lost` if the connection failed instead.
+pub(super) fn rejection(error: &SmtpError, lost: fn(String) -> SendError) -> SendError {
     let meaning = if error.is_permanent() {
         SendError::Permanent
     } else if error.is_transient() {
@@ -65,11 +64,11 @@ pub(super) fn refusal(error: &SmtpError, lost: fn(String) -> SendError) -> SendE
     meaning(redacted(error))
 }
 
-pub(super) fn silence(limit: Duration) -> String {
-    format!("no answer within {} s", limit.as_secs())
+pub(super) fn timed_out(limit: Duration) -> String {
+    format!("no reply within {} s", limit.as_secs())
 }
 
-/// Whether the handshake failed, rather than the connection.
+/// Whether the TLS handshake failed, rather than the connection.
 fn is_about_tls(error: &SmtpError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -81,7 +80,7 @@ fn is_about_tls(error: &SmtpError) -> bool {
     false
 }
 
-/// The server's words, or those of the innermost cause, on one line and without the address that they often repeat.
+/// The server's reply, or the innermost cause, on one line and without the address that it often repeats.
 fn redacted(error: &SmtpError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
