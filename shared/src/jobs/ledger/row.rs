@@ -35,7 +35,6 @@ pub struct Model {
     pub finished_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: queries write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

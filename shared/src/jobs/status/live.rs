@@ -102,7 +102,12 @@ impl Status {
 /// The part of a recorded error that the owner may read: our own words, without the causes of an outage or a defect.
 #[must_use]
 pub fn error_for_owner(error: &str) -> &str {
-    const GENERAL: [&str; 2] = ["internal error", "a service that is needed is not available"];
+    // The last one is in rows that an earlier version wrote.
+    const GENERAL: [&str; 3] = [
+        "internal error",
+        "a required service is not available",
+        "a service that is needed is not available",
+    ];
     GENERAL.into_iter().find(|general| error.starts_with(general)).unwrap_or(error)
 }
 
