@@ -110,6 +110,8 @@ enum CacheCommand {
 enum ConfigCommand {
     /// Read every setting and report all problems.
     Check,
+    /// Print the settings as Markdown, the contents of docs/SETTINGS.md.
+    Docs,
 }
 
 #[derive(clap::Args)]
@@ -133,13 +135,15 @@ struct Seed {
 
 impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        if let Command::Openapi = self.command {
-            return print(&api::routes::document().to_pretty_json()?);
+        match self.command {
+            Command::Openapi => return print(&api::routes::document().to_pretty_json()?),
+            Command::Config(ConfigCommand::Docs) => return print(settings::markdown().trim_end()),
+            _ => {}
         }
         let config = Config::load(Sources::read(self.config.as_deref()))?;
         let _spans = telemetry::init(&config, "parkade-api")?;
         match self.command {
-            Command::Openapi => Ok(()),
+            Command::Openapi | Command::Config(ConfigCommand::Docs) => Ok(()),
             Command::Serve => serve(config).await,
             Command::Migrate(command) => migrate(config, command).await,
             Command::Admin(AdminCommand::Create { username, email }) => {
@@ -264,12 +268,7 @@ async fn seed(config: Config, seed: Seed) -> anyhow::Result<()> {
     app.cache.invalidate(&[Group::Everything]).await;
     app.db.close().await;
     print(&format!(
-        "{} lots, {} spots, {} users, {} reservations in {:.1} s; \
-         log in as admin@parkade.test or driver@parkade.test with the password {password}",
-        loaded.lots,
-        loaded.spots,
-        loaded.users,
-        loaded.reservations,
+        "{loaded} in {:.1} s; log in as admin@parkade.test or driver@parkade.test with the password {password}",
         loaded.elapsed.as_secs_f64()
     ))
 }

@@ -25,7 +25,9 @@ pub async fn run(worker: &Worker, stop: &CancellationToken) {
     let app = &worker.app;
     let mut redis = RedisCheck::default();
     loop {
-        for checked in [alert::of_dead_jobs(app).await, check_disks(app).await, redis.check(worker).await] {
+        for checked in
+            [alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
+        {
             if let Err(error) = checked {
                 tracing::warn!(error = error.chain(), "cannot check for alerts; retrying");
             }
@@ -93,8 +95,8 @@ impl RedisCheck {
         let jobs = alert::raise(app, Alert::RedisLost, "A worker does not reach Redis", facts).await?;
         self.is_alerted = true;
         // Without Redis nobody receives these jobs, so they are run here.
-        for job in jobs {
-            perform(worker, job.id).await;
+        for id in jobs {
+            perform(worker, id).await;
         }
         Ok(())
     }

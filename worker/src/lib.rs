@@ -17,7 +17,7 @@ use shared::{
         Outcome, Queue, schedule,
         transport::{Relay, Signals},
     },
-    parking::schedules,
+    operations::schedules,
     platform::mailer::Mailer,
 };
 use tokio::task::JoinSet;

@@ -42,7 +42,7 @@ impl Backup {
             (None, Some(folder)) => {
                 std::fs::create_dir_all(folder)
                     .with_context(|| format!("cannot create {}", folder.display()))?;
-                (folder.join(backup::name(Clock::System.now())), Some(folder))
+                (folder.join(backup::file_name(Clock::System.now())), Some(folder))
             }
             (None, None) => bail!("name a file, or set BACKUP_FOLDER"),
         };
@@ -69,7 +69,7 @@ impl Restore {
             return print(&format!(
                 "{} is whole: {}",
                 self.file.display(),
-                contents(&backup::look(&self.file)?)
+                contents(&backup::inspect(&self.file)?)
             ));
         }
         let manifest = backup::restore(&config, &self.file, self.confirm.as_deref()).await?;

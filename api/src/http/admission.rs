@@ -51,7 +51,7 @@ impl Gates {
             0 => (usize::MAX, Duration::MAX),
             most => (most, GOAL),
         };
-        let passwords = Gate::new(password::room().min(most), Duration::MAX);
+        let passwords = Gate::new(password::capacity().min(most), Duration::MAX);
         Arc::new(Self { passwords, others: Gate::new(most, goal) })
     }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_answers_let_fewer_in_and_quick_ones_more_within_bounds() {
+    fn slow_requests_lower_the_limit_and_fast_ones_raise_it() {
         let gate = Gate::new(64, GOAL);
         let limit = || gate.limit.load(Relaxed);
         look(&gate, GOAL * 2);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn one_slow_answer_among_ten_changes_nothing() {
+    fn one_slow_request_in_ten_changes_nothing() {
         let gate = Gate::new(64, GOAL);
         gate.limit.store(40, Relaxed);
         locked(&gate.lately).times = vec![GOAL * 9];
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_makes_room() {
+    fn leaving_frees_a_place() {
         let gate = Gate::new(2, GOAL);
         let (first, _second) = (gate.enter().unwrap(), gate.enter().unwrap());
         assert!(gate.is_full() && gate.enter().is_none());

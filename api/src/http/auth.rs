@@ -31,7 +31,7 @@ impl FromRequestParts<App> for CurrentUser {
         }
         let token = bearer(&parts.headers)
             .ok_or(Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN"))?;
-        Ok(Self(session::find(app, token).await?))
+        Ok(Self(session::authenticate(app, token).await?))
     }
 }
 

@@ -73,11 +73,11 @@ async fn caller(app: &App, action: Action, path: &str, request: &mut Request) ->
     match bearer(request.headers()).filter(|_| !is_anonymous) {
         None => {}
         Some(token) if is_public(request.method(), path) => {
-            if let Some(session) = session::named(app, token)? {
+            if let Some(session) = session::session_id(app, token)? {
                 return Ok(format!("session:{session}"));
             }
         }
-        Some(token) => match session::find(app, token).await {
+        Some(token) => match session::authenticate(app, token).await {
             Ok(identity) => {
                 request.extensions_mut().insert(identity);
                 return Ok(format!("user:{}", identity.user_id));

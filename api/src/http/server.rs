@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sends_a_head_slowly_or_nothing_at_all_is_cut_off() {
+    async fn slow_or_silent_clients_are_cut_off() {
         let patience = Duration::from_millis(300);
         let (address, _stop) = served(10, patience).await;
         let begun = Instant::now();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_beyond_the_most_are_closed_and_the_others_are_served() {
+    async fn connections_over_the_limit_are_closed() {
         let (address, _stop) = served(2, HEAD_PATIENCE).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();

@@ -161,7 +161,7 @@ impl Follower {
 
     /// A login may end while its holder listens, and an administrator may become a driver. When nobody can tell, it goes on.
     async fn may_go_on(&self) -> bool {
-        match session::find(&self.app, &self.token).await {
+        match session::authenticate(&self.app, &self.token).await {
             Ok(who) => who.is_admin || self.owner_id == Some(who.user_id),
             Err(Error::Unauthenticated(_)) => false,
             Err(_) => true,

@@ -16,7 +16,7 @@ use shared::{
         JobState,
         status::{self, Status},
     },
-    parking::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
+    operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -11,7 +11,7 @@ use shared::{
     Error,
     app::App,
     base::page::Page,
-    parking::accounts::{self, Changes, Registration, User, Wanted},
+    parking::accounts::{self, Changes, Filter, Registration, User},
     platform::cache::{Entry, Group, Recipe},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -116,7 +116,7 @@ pub(crate) struct LookUp {
 
 impl LookUp {
     /// No stored text is longer or has a NUL, and PostgreSQL refuses to be asked about that.
-    fn wanted(self) -> Result<Wanted, Error> {
+    fn wanted(self) -> Result<Filter, Error> {
         for (name, text, most) in [("email", &self.email, 120), ("username", &self.username, 80)] {
             let Some(text) = text else { continue };
             if text.contains('\0') {
@@ -126,7 +126,7 @@ impl LookUp {
                 return Err(Error::invalid(name, format!("must have at most {most} characters")));
             }
         }
-        Ok(Wanted { email: self.email, username: self.username })
+        Ok(Filter { email: self.email, username: self.username })
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) async fn list_users(
     cached::list(&app, &headers, &paging, recipe, load).await
 }
 
-async fn found(app: App, wanted: Wanted, page: Page) -> shared::Result<Entry> {
+async fn found(app: App, wanted: Filter, page: Page) -> shared::Result<Entry> {
     let users = accounts::list(&app, &wanted, &page).await?;
     let next = users.next(|user| user.id);
     let users = users.items.into_iter().map(UserView::from).collect();

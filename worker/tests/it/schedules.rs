@@ -19,8 +19,7 @@ use shared::{
         ledger::row,
         schedule::{Proposer, Schedule, Timetable},
     },
-    operations::cleanup::CleanUp,
-    parking::schedules,
+    operations::{cleanup::CleanUp, schedules},
     platform::{db::at, entities::cron_tick},
 };
 use testkit::{Engine, Processes, TestApp};

@@ -1,4 +1,4 @@
-//! The traps of apalis-redis 1.0 (`docs/ARCHITECTURE.md`), one guard a test, to be run again at every upgrade.
+//! The traps of apalis-redis 1.0 (`docs/decisions/0003-apalis-carries-job-ids.md`), one guard a test, to be run again at every upgrade.
 
 use std::{
     collections::BTreeSet,

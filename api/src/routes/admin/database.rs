@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::{
     Error,
     app::App,
-    operations::{self, integrity},
+    operations::{database_info, integrity},
     platform::{config::Environment, db::Engine},
 };
 use utoipa::ToSchema;
@@ -85,7 +85,7 @@ pub(crate) async fn read_database_info(State(app): State<App>, _: Admin) -> Answ
     if app.config.environment == Environment::Production {
         return Err(Error::NotFound("debug information").into());
     }
-    let info = operations::database_info(&app).await?;
+    let info = database_info::read(&app).await?;
     Ok(Json(DatabaseInfo {
         msg: "database",
         engine: match info.engine {

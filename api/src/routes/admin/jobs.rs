@@ -8,7 +8,7 @@ use shared::{
     app::App,
     base::time::wire,
     jobs::control::{self, Dead, DeadJob, JobDetails, QueueRow, RunningJob, ScheduleRow},
-    parking::schedules,
+    operations::schedules,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

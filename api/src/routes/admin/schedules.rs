@@ -7,7 +7,7 @@ use shared::{
     app::App,
     base::identity::Identity,
     jobs::{Queue, control},
-    parking::schedules,
+    operations::schedules,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;

@@ -1,16 +1,25 @@
-//! The shape of the simulated traffic, and that it gets into a database whole.
+//! The statistics of the simulated traffic, and loading it.
 
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
 };
 
 use chrono::{DateTime, Datelike, NaiveTime, TimeDelta, TimeZone, Utc, Weekday};
 use chrono_tz::{Asia::Kolkata, Europe::Berlin, Tz};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
-use super::{shape::*, *};
-use crate::{parking::bookings::state::State, platform::entities};
+use super::{
+    load::load,
+    plan::{DRIVER, Plan, Span},
+    rows::Reservation,
+};
+use crate::{
+    base::error::Error,
+    parking::bookings::state::State,
+    platform::{db::Db, entities},
+};
 
 fn plan(lots: usize, spots_per_lot: usize, span: Span, zone: Tz) -> Plan {
     let now = Utc.with_ymd_and_hms(2026, 11, 20, 9, 41, 7).unwrap();
@@ -27,7 +36,7 @@ fn hash(rows: impl Iterator<Item = impl Hash>) -> u64 {
     hasher.finish()
 }
 
-/// From when to when the row keeps others from its spot and its user from other spots.
+/// When the reservation occupies its spot and its user.
 fn held(row: &Reservation) -> (DateTime<Utc>, DateTime<Utc>) {
     let end = if row.state == State::Active { None } else { row.left_at.or(row.ends_at) };
     (row.starts_at, end.unwrap_or(DateTime::<Utc>::MAX_UTC))
@@ -44,7 +53,7 @@ fn assert_exclusive(rows: &[Reservation]) {
     assert_eq!(overlaps(rows, |row| row.user_id), 0, "users in two places");
 }
 
-/// The share of all reservations that `what` holds for, in percent.
+/// The percentage of reservations for which `what` holds.
 fn percent(rows: &[Reservation], what: impl Fn(&Reservation) -> bool) -> f64 {
     100.0 * rows.iter().filter(|row| what(row)).count() as f64 / rows.len() as f64
 }
@@ -75,14 +84,13 @@ fn no_spot_and_no_user_has_two_reservations_at_once() {
 }
 
 #[test]
-fn a_year_with_two_clock_changes_has_no_overlap_either() {
+fn a_year_with_two_clock_changes_has_no_overlaps() {
     let plan = plan(1, 50, Span::Year, Berlin);
     assert_eq!(plan.begin().with_timezone(&Berlin).time(), NaiveTime::MIN);
     assert_exclusive(&plan.reservations().collect::<Vec<_>>());
 }
 
-/// The share of spots that are taken at a local time of weekdays, in percent. Lots do not count while they feel
-/// the closure that they have once.
+/// The percentage of spots taken at a local time on weekdays. Lots do not count during their closure and 12 hours after.
 fn weekday_occupancy(plan: &Plan, rows: &[Reservation], hour: u32, minute: u32) -> f64 {
     let sites: Vec<_> = plan.sites().collect();
     let (mut spots, mut taken) = (0, 0);
@@ -107,18 +115,18 @@ fn weekday_occupancy(plan: &Plan, rows: &[Reservation], hour: u32, minute: u32) 
 }
 
 #[test]
-fn weekday_occupancy_is_that_of_real_car_parks() {
+fn weekday_occupancy_matches_real_car_parks() {
     let plan = month();
     let rows: Vec<_> = plan.reservations().collect();
     for (hour, minute, expected) in [(5, 0, 27.0), (11, 30, 61.0), (12, 0, 61.0)] {
         let occupied = weekday_occupancy(&plan, &rows, hour, minute);
-        println!("{occupied:.1} % are taken at {hour}:{minute:02}");
+        println!("{occupied:.1} % occupied at {hour}:{minute:02}");
         assert_near(occupied, expected, 4.0, &format!("{hour}:{minute:02}"));
     }
 }
 
 #[test]
-fn what_goes_wrong_and_how_people_pay_has_the_planned_shares() {
+fn cancellations_no_shows_and_payments_have_planned_shares() {
     let plan = month();
     let rows: Vec<_> = plan.reservations().filter(|row| row.starts_at >= plan.begin()).collect();
     assert_near(percent(&rows, |row| row.state == State::Cancelled), 9.0, 1.0, "cancelled");
@@ -136,7 +144,7 @@ fn what_goes_wrong_and_how_people_pay_has_the_planned_shares() {
 }
 
 #[test]
-fn every_row_is_what_its_state_says_at_this_instant() {
+fn every_row_is_consistent_with_its_state() {
     let plan = month();
     let users: HashMap<_, _> = plan.users().map(|user| (user.id, user.created_at)).collect();
     let mut states = HashSet::new();
@@ -174,7 +182,7 @@ fn every_lot_changes_its_price_and_closes_once() {
 }
 
 #[test]
-fn names_plates_and_addresses_are_unique_and_some_are_awkward() {
+fn names_plates_and_addresses_are_unique_some_awkward() {
     let plan = plan(200, 500, Span::Day, Kolkata);
     let names: HashSet<_> = plan.lots().map(|lot| lot.location_name).collect();
     assert_eq!(names.len(), 200);
@@ -197,7 +205,7 @@ fn the_driver_has_a_history_and_nothing_open() {
 }
 
 #[test]
-fn the_heavy_user_gets_as_many_rows_as_asked() {
+fn the_heavy_history_has_the_requested_length() {
     let plan = Plan { heavy: 5_000, ..plan(1, 20, Span::Day, Kolkata) };
     let rows: Vec<_> = plan.reservations().collect();
     let heavy: Vec<_> = rows.iter().filter(|row| row.lot_id == 2).collect();
@@ -212,7 +220,7 @@ async fn sqlite(folder: &tempfile::TempDir) -> Db {
     db
 }
 
-/// A user who was there before, such as the first administrator.
+/// Adds an existing user, such as the first administrator.
 async fn add_user(db: &Db, id: i64, name: &str) {
     let text = format!(
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
@@ -222,7 +230,7 @@ async fn add_user(db: &Db, id: i64, name: &str) {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_load_that_fails() {
+async fn a_failed_load_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let db = sqlite(&folder).await;
     add_user(&db, 1, "demo driver").await;
@@ -231,7 +239,7 @@ async fn nothing_is_left_of_a_load_that_fails() {
 }
 
 #[tokio::test]
-async fn loads_into_sqlite_beside_a_user_and_refuses_a_second_time() {
+async fn loads_next_to_an_existing_user_but_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let db = sqlite(&folder).await;
     add_user(&db, 3, "root").await;

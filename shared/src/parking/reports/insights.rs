@@ -1,20 +1,20 @@
-//! A driver's figures in a few sentences. Pure.
+//! A driver's figures summed up in a few sentences. Pure.
 
 use super::user::Report;
 use crate::base::money::Money;
 
-/// The weekdays as the report has them.
+/// The weekdays, in the order of [`Report::weekdays`].
 pub const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// How the hour of a day is called: `6 AM`, `12 PM`.
+/// An hour of the day on a 12-hour clock: `6 AM`, `12 PM`.
 #[must_use]
 pub fn hour_label(hour: usize) -> String {
     let half = if hour % 24 < 12 { "AM" } else { "PM" };
     format!("{} {half}", (hour + 11) % 12 + 1)
 }
 
-/// What the figures say about when, where, how long, and how the last two months compare; nothing without any.
+/// Sentences about the usual weekday, time, duration and lot, and about the last two months. Empty without bookings.
 #[must_use]
 pub fn insights(report: &Report) -> Vec<String> {
     [weekday(report), hours(report), stay(report), lot(report), change(report)]
@@ -28,7 +28,7 @@ fn weekday(report: &Report) -> Option<String> {
     Some(format!("You park most often on {}s: {n} of {} bookings.", WEEKDAYS[day], report.bookings))
 }
 
-/// The busiest three hours in a row, also around midnight.
+/// The busiest three consecutive hours, which may span midnight.
 fn hours(report: &Report) -> Option<String> {
     let band: [i64; 24] =
         std::array::from_fn(|hour| (hour..hour + 3).map(|one| report.hours[one % 24]).sum());
@@ -74,7 +74,7 @@ fn change(report: &Report) -> Option<String> {
     }
 }
 
-/// The place of the largest, the first of equal ones, if there is anything.
+/// The index and value of the first maximum, unless all are zero.
 fn peak(counts: &[i64]) -> Option<(usize, i64)> {
     let largest = *counts.iter().max().filter(|largest| **largest > 0)?;
     counts.iter().position(|count| *count == largest).map(|place| (place, largest))
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_become_sentences() {
+    fn figures_become_sentences() {
         assert_eq!(
             insights(&report(1_000, 2_550)),
             [
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn months_are_compared_in_money() {
+    fn months_are_compared_by_amount() {
         let last = |last, this| insights(&report(last, this)).pop().unwrap();
         assert_eq!(last(550, 50), "You have spent 5.00 less in November so far than in all of October.");
         assert_eq!(last(550, 550), "You have spent as much in November so far as in all of October.");
@@ -131,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn no_bookings_say_nothing() {
+    fn no_insights_without_bookings() {
         assert!(insights(&Report::default()).is_empty());
     }
 
     #[test]
-    fn hours_are_called_as_on_a_clock() {
+    fn hours_use_a_12_hour_clock() {
         let labels = [0, 6, 11, 12, 13, 23, 24].map(hour_label);
         assert_eq!(labels, ["12 AM", "6 AM", "11 AM", "12 PM", "1 PM", "11 PM", "12 AM"]);
     }
