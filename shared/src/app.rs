@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
     },
-    jobs::followers::Followers,
+    jobs::status::followers::Followers,
     platform::{
         cache::{Cache, Group},
         config::{Config, GOOGLE_CHAT_HOST},

@@ -15,8 +15,8 @@ use shared::{
     Error,
     app::App,
     jobs::{
-        followers::Following,
-        status::{State as JobState, Status, Version},
+        JobState,
+        status::{Status, Version, followers::Following},
     },
     parking::accounts::session,
 };
@@ -140,10 +140,10 @@ impl Follower {
         if !self.is_over && self.seen >= Some(version) {
             return Vec::new();
         }
-        let begins_again = status.state == JobState::Progress
+        let begins_again = status.state == JobState::Running
             && self.seen.is_some_and(|seen| seen.is_in_a_run() && seen.run != version.run);
         self.seen = Some(version);
-        let pending = Status { state: JobState::Pending, ..status.clone() };
+        let pending = Status { state: JobState::Queued, ..status.clone() };
         begins_again
             .then(|| self.event(version.before(), pending))
             .into_iter()

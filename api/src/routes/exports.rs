@@ -15,7 +15,7 @@ use shared::{
         identity::Identity,
         time::{self, wire},
     },
-    jobs::status::State as JobState,
+    jobs::JobState,
     parking::exports::{self, Export, Stage},
     platform::idempotency::StoredAnswer,
 };
@@ -140,7 +140,7 @@ impl ExportView {
             job_id: export.id,
             task_id: export.id,
             status: match stage {
-                Stage::Underway(JobState::Pending) => "pending",
+                Stage::Underway(JobState::Queued) => "pending",
                 Stage::Underway(_) => "processing",
                 Stage::Ready => "completed",
                 Stage::Expired => "expired",

@@ -12,7 +12,10 @@ use shared::{
     Error,
     app::App,
     base::identity::Identity,
-    jobs::status::{self, State as JobState, Status},
+    jobs::{
+        JobState,
+        status::{self, Status},
+    },
     operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
@@ -139,15 +142,15 @@ pub(crate) async fn find(app: &App, who: &Identity, id: Uuid) -> Result<Status, 
 
 impl TaskView {
     pub(crate) fn of(task_id: Uuid, status: Status) -> Self {
-        let running = status.state == JobState::Progress;
+        let running = status.state == JobState::Running;
         Self {
             msg: "task",
             task_id,
-            state: status.state.as_str(),
+            state: status.state.client_word(),
             status: in_words(status.state),
             current: running.then_some(status.current),
             total: running.then_some(status.total),
-            result: (status.state == JobState::Success).then_some(status.result),
+            result: (status.state == JobState::Succeeded).then_some(status.result),
             error: status.error,
         }
     }
@@ -155,10 +158,10 @@ impl TaskView {
 
 const fn in_words(state: JobState) -> &'static str {
     match state {
-        JobState::Pending => "the task waits for a worker",
-        JobState::Progress => "the task is running",
-        JobState::Success => "the task is done",
-        JobState::Failure => "the task failed",
+        JobState::Queued => "the task waits for a worker",
+        JobState::Running => "the task is running",
+        JobState::Succeeded => "the task is done",
+        JobState::Failed => "the task failed",
         JobState::Cancelled => "the task was cancelled",
     }
 }

@@ -7,10 +7,7 @@ use shared::{
     Error, Result,
     app::App,
     base::time::wire,
-    jobs::{
-        board::{self, DeadJob, QueueRow, RunningJob, ScheduleRow, WholeJob},
-        control::{self, Dead},
-    },
+    jobs::control::{self, Dead, DeadJob, JobDetails, QueueRow, RunningJob, ScheduleRow},
     operations::schedules,
 };
 use utoipa::ToSchema;
@@ -76,7 +73,7 @@ impl From<ScheduleRow> for ScheduleView {
             next_run: row.next_run,
             last_run: row.last_run,
             last_job_id: row.last_job_id,
-            last_state: row.last_state,
+            last_state: row.last_state.map(|state| state.to_string()),
         }
     }
 }
@@ -181,7 +178,7 @@ pub(crate) struct OneJob {
     msg: &'static str,
     /// All that the ledger knows of it.
     #[schema(value_type = Object)]
-    job: WholeJob,
+    job: JobDetails,
 }
 
 /// Which dead jobs.
@@ -218,13 +215,13 @@ pub(crate) async fn list_jobs(
     _: Admin,
     paging: Paging<Uuid>,
 ) -> Answer<Linked<Board>> {
-    let schedules = board::schedules(&app, &schedules::all(&app.config)?).await?;
-    let dead = board::dead(&app, &paging.page).await?;
+    let schedules = control::list_schedules(&app, &schedules::all(&app.config)?).await?;
+    let dead = control::list_dead(&app, &paging.page).await?;
     let board = Board {
         msg: "jobs",
         schedules: schedules.into_iter().map(Into::into).collect(),
-        queues: board::queues(&app).await?.into_iter().map(Into::into).collect(),
-        running: board::running(&app).await?.into_iter().map(Into::into).collect(),
+        queues: control::list_queues(&app).await?.into_iter().map(Into::into).collect(),
+        running: control::list_running(&app).await?.into_iter().map(Into::into).collect(),
         dead: dead.items.iter().cloned().map(Into::into).collect(),
     };
     Ok(paging.answer(dead.next(|job| job.id), board))
@@ -236,7 +233,7 @@ pub(crate) async fn list_jobs(
     (status = 404, description = "There is no such job"),
 ))]
 pub(crate) async fn read_job(State(app): State<App>, _: Admin, Path(id): Path<Uuid>) -> Answer<Json<OneJob>> {
-    Ok(Json(OneJob { msg: "job", job: board::whole(&app, id).await? }))
+    Ok(Json(OneJob { msg: "job", job: control::find_details(&app, id).await? }))
 }
 
 /// Remove a dead job for good.
@@ -280,7 +277,7 @@ pub(crate) async fn cancel_job(
     Admin(who): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::cancel(&app, Some(who.user_id), id).await?;
+    control::cancel_as_operator(&app, Some(who.user_id), id).await?;
     Ok(Json(Message { msg: "job cancelled" }))
 }
 

@@ -1,8 +1,11 @@
-//! A job of the ledger. Table `jobs`.
+//! The rows of the table `jobs`, as sea-orm model.
+
+#![expect(missing_docs, reason = "columns are documented where the tables are defined")]
 
 use sea_orm::entity::prelude::*;
 
-/// A job of the ledger.
+use crate::{base::error::Result, jobs::state::JobState, platform::db::Db};
+
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "jobs")]
 pub struct Model {
@@ -13,7 +16,7 @@ pub struct Model {
     pub payload: String,
     pub unique_key: Option<String>,
     pub owner_id: Option<i64>,
-    pub state: String,
+    pub state: JobState,
     pub attempt: i64,
     pub max_attempts: i64,
     pub crashes: i64,
@@ -36,3 +39,18 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The row of a job.
+pub async fn find(db: &Db, id: Uuid) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).one(db.read()).await?)
+}
+
+/// The rows of several jobs, in no particular order.
+pub async fn find_all(db: &Db, ids: &[Uuid]) -> Result<Vec<Model>> {
+    let mut rows = Vec::with_capacity(ids.len());
+    for some in ids.chunks(1_000) {
+        let query = Entity::find().filter(Column::Id.is_in(some.iter().copied()));
+        rows.extend(query.all(db.read()).await?);
+    }
+    Ok(rows)
+}

@@ -1,4 +1,4 @@
-//! What a worker keeps an eye on so that administrators hear of it: dead jobs, full disks, a Redis that is away.
+//! Alerts for administrators: dead jobs, full disks, an outage of Redis.
 
 use std::{
     path::PathBuf,
@@ -13,43 +13,43 @@ use shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Worker, perform::perform};
+use crate::{Worker, consume::perform};
 
-const PAUSE: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A Redis that is away for a shorter time is nobody's business.
-const REDIS_PATIENCE: Duration = Duration::from_secs(30);
+/// A shorter outage of Redis raises no alert.
+const REDIS_OUTAGE: Duration = Duration::from_secs(30);
 
-/// Looks around for as long as it is polled, until `stop`. Workers may do this side by side.
+/// Checks every two seconds until `stop`. Several workers may do so at once.
 pub async fn run(worker: &Worker, stop: &CancellationToken) {
-    let mut redis = RedisWatch::default();
+    let app = &worker.app;
+    let mut redis = RedisCheck::default();
     loop {
-        let app = &worker.app;
-        for looked in
-            [alert::check_failed_jobs(app).await, look_at_disks(app).await, redis.look(worker).await]
+        for checked in
+            [alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
         {
-            if let Err(error) = looked {
-                tracing::warn!(error = error.chain(), "cannot look after the installation; trying again");
+            if let Err(error) = checked {
+                tracing::warn!(error = error.chain(), "cannot check for alerts; retrying");
             }
         }
-        if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
+        if tokio::time::timeout(CHECK_INTERVAL, stop.cancelled()).await.is_ok() {
             return;
         }
     }
 }
 
-/// Raises an alert about the fullest disk that we write to, if it is too full.
-async fn look_at_disks(app: &App) -> shared::Result<()> {
+/// Raises an alert if the fullest disk that Parkade writes to is too full.
+async fn check_disks(app: &App) -> shared::Result<()> {
     if alert::due(app, Alert::DiskFull).await?.is_none() {
         return Ok(());
     }
-    // What grows: exports, and a database that is a file.
+    // Exports and a SQLite database grow.
     let folders = [Some(app.config.upload_folder.clone()), app.config.database_folder()];
-    let looking = tokio::task::spawn_blocking(move || {
+    let reading = tokio::task::spawn_blocking(move || {
         let used = |folder: PathBuf| Some((disk::used_percent(&folder).ok()?, folder));
         folders.into_iter().flatten().filter_map(used).max()
     });
-    let fullest = looking.await.context("looking at the disks")?;
+    let fullest = reading.await.context("reading how full the disks are")?;
     let limit = app.config.notifications.disk_alert_percent;
     if let Some((used, folder)) = fullest.filter(|(used, _)| *used >= limit) {
         let facts = vec![
@@ -62,27 +62,27 @@ async fn look_at_disks(app: &App) -> shared::Result<()> {
     Ok(())
 }
 
-/// Since when Redis has been away, and whether administrators have been told.
+/// Since when Redis has been away, and whether an alert was raised about it.
 #[derive(Debug, Default)]
-struct RedisWatch {
+struct RedisCheck {
     away_since: Option<Instant>,
-    told: bool,
+    is_alerted: bool,
 }
 
-impl RedisWatch {
-    async fn look(&mut self, worker: &Worker) -> shared::Result<()> {
+impl RedisCheck {
+    async fn check(&mut self, worker: &Worker) -> shared::Result<()> {
         let app = &worker.app;
         let Err(error) = app.redis.ping_all().await else {
             self.away_since = None;
-            if self.told {
+            if self.is_alerted {
                 alert::raise(app, Alert::RedisBack, "Redis answers again", Vec::new()).await?;
-                self.told = false;
+                self.is_alerted = false;
             }
             return Ok(());
         };
         let away = self.away_since.get_or_insert_with(Instant::now).elapsed();
-        // Told once, and again after an hour if it is still away.
-        if away < REDIS_PATIENCE || self.told && alert::due(app, Alert::RedisLost).await?.is_none() {
+        // One alert, and another one each hour of the outage.
+        if away < REDIS_OUTAGE || self.is_alerted && alert::due(app, Alert::RedisLost).await?.is_none() {
             return Ok(());
         }
         let facts = vec![
@@ -92,10 +92,10 @@ impl RedisWatch {
                 "jobs wait in the ledger, and requests are answered from the database".to_owned(),
             ),
         ];
-        let told = alert::raise(app, Alert::RedisLost, "A worker does not reach Redis", facts).await?;
-        self.told = true;
-        // Who else would run them: jobs are announced through Redis.
-        for id in told {
+        let jobs = alert::raise(app, Alert::RedisLost, "A worker does not reach Redis", facts).await?;
+        self.is_alerted = true;
+        // Without Redis nobody receives these jobs, so they are run here.
+        for id in jobs {
             perform(worker, id).await;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What has to happen as time goes by, without anybody asking for it.
+//! Upkeep that nobody asks for: expired reservations, spots to be retired, old idempotency keys.
 
 use std::time::Duration;
 
@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Gives up reservations for which nobody came, and takes spots out of service that wait for it, for as long as it is
-/// polled, until `stop`: never in the middle. Workers may do this side by side.
+/// Does the upkeep every ten seconds until `stop`. A round that has begun is finished. Several workers may do so at once.
 pub async fn run(app: &App, stop: &CancellationToken) {
     loop {
-        if let Err(error) = sweep(app).await {
-            tracing::warn!(error = error.chain(), "cannot do what is due; trying again");
+        if let Err(error) = do_upkeep(app).await {
+            tracing::warn!(error = error.chain(), "upkeep failed; retrying");
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
             return;
@@ -24,12 +23,12 @@ pub async fn run(app: &App, stop: &CancellationToken) {
     }
 }
 
-async fn sweep(app: &App) -> shared::Result<()> {
-    // There may be more than one call ends.
+async fn do_upkeep(app: &App) -> shared::Result<()> {
+    // Each call expires one batch.
     loop {
         match bookings::expire_no_shows(app).await? {
             0 => break,
-            ended => tracing::info!(ended, "reservations have expired"),
+            expired => tracing::info!(expired, "reservations expired"),
         }
     }
     lots::finish_retirements(app).await?;

@@ -1,4 +1,4 @@
-//! Which instants a cron expression means in a time zone, whatever the clocks do there. Pure.
+//! The instants that a cron expression names in a time zone, including around clock changes. Pure.
 
 use std::{fmt, iter};
 
@@ -6,17 +6,17 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc, offset
 use chrono_tz::Tz;
 use croner::{Cron, errors::CronError};
 
-/// A tick that was missed is still caught up for this long.
-pub const CAUGHT_UP_FOR: TimeDelta = TimeDelta::hours(26);
+/// A missed tick is caught up within this time.
+pub const CATCH_UP_WINDOW: TimeDelta = TimeDelta::hours(26);
 
-/// Longer than any two places of the world, or any two readings of a clock, are apart.
-const FAR: i64 = 36 * 3600;
+/// Seconds that exceed every UTC offset and every clock change.
+const MAX_SHIFT: i64 = 36 * 3600;
 
-/// A cron expression, read in a time zone.
+/// A cron expression in a time zone.
 ///
-/// It is read by the calendar, as if there were no clock changes, and each time that it names is one tick. A time that
-/// happens twice ticks at the first. One that is skipped ticks right after the gap; or right before, where the gap ends
-/// on another day. So what is daily ticks once on each day that there is, and what is monthly once a month.
+/// The expression names local times, as if clocks never changed, and each of them is one tick. A local time that occurs
+/// twice ticks at its first occurrence. A skipped one ticks right after the gap, or right before it if the gap ends on
+/// another day. So a daily expression ticks once on each existing day, and a monthly one once a month.
 #[derive(Debug, Clone)]
 pub struct Timetable {
     cron: Cron,
@@ -24,15 +24,12 @@ pub struct Timetable {
 }
 
 impl Timetable {
-    /// Reads an expression of five fields, such as `0 18 * * *`.
-    ///
-    /// # Errors
-    /// When it is none.
+    /// Parses an expression of five fields, such as `0 18 * * *`.
     pub fn new(expression: &str, zone: Tz) -> Result<Self, CronError> {
         Ok(Self { cron: expression.parse()?, zone })
     }
 
-    /// The zone in which it is read.
+    /// The time zone.
     #[must_use]
     pub const fn zone(&self) -> Tz {
         self.zone
@@ -42,20 +39,20 @@ impl Timetable {
     pub fn after(&self, instant: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + '_ {
         let begin = self.local(instant).with_nanosecond(0);
         let begin = begin.map(|local| local.and_utc() - TimeDelta::seconds(1));
-        iter::successors(begin, |last| self.following(*last))
+        iter::successors(begin, |last| self.next_local(*last))
             .skip(1)
             .filter_map(|local| self.tick(local.naive_utc()))
             .filter(move |tick| *tick > instant)
     }
 
-    /// The newest tick after `since` that is due at `now`, unless it is too old to be caught up.
+    /// The newest tick after `since` that is due at `now`, if it is within [`CATCH_UP_WINDOW`].
     #[must_use]
     pub fn newest_due(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.after(since.max(now - CAUGHT_UP_FOR)).take_while(|tick| *tick <= now).last()
+        self.after(since.max(now - CATCH_UP_WINDOW)).take_while(|tick| *tick <= now).last()
     }
 
     /// The next local time that the expression names. UTC stands for a calendar without clock changes.
-    fn following(&self, local: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn next_local(&self, local: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.cron.find_next_occurrence(&local, false).ok()
     }
 
@@ -63,7 +60,7 @@ impl Timetable {
         instant.with_timezone(&self.zone).naive_local()
     }
 
-    /// When a local time ticks.
+    /// The instant at which a local time ticks.
     fn tick(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         let (before, after) = match self.zone.from_local_datetime(&local) {
             LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => {
@@ -74,17 +71,17 @@ impl Timetable {
         let day = |instant| self.local(instant).date();
         let instants = [after, before];
         let on_its_day = instants.into_iter().find(|instant| day(*instant) == local.date());
-        // The whole day is skipped: so is its tick, unless it would not be made up for by that of the next day.
+        // The whole day is skipped, and its tick too, unless the next day has none to replace it.
         on_its_day.or_else(|| {
-            let next_day = self.following(local.and_utc())?.date_naive();
+            let next_day = self.next_local(local.and_utc())?.date_naive();
             (next_day != day(after)).then_some(after)
         })
     }
 
-    /// The last second before and the first after the gap in which a local time falls.
+    /// The last second before and the first second after the gap that contains a local time.
     fn around_gap(&self, local: NaiveDateTime) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let second = local.and_utc().timestamp();
-        let (mut before, mut after) = (second - FAR, second + FAR);
+        let (mut before, mut after) = (second - MAX_SHIFT, second + MAX_SHIFT);
         while after - before > 1 {
             let middle = before.midpoint(after);
             let is_before = self.local(DateTime::from_timestamp(middle, 0)?) < local;
@@ -154,7 +151,7 @@ mod tests {
             ticks("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
             ["25 02:30:00 = 2026-10-25T00:30:00Z", "26 02:30:00 = 2026-10-26T01:30:00Z"]
         );
-        // Asked between the two, and at the second one.
+        // From a moment between the two occurrences, and from the second one.
         for now in ["2026-10-25T00:45:00Z", "2026-10-25T01:15:00Z", "2026-10-25T01:30:00Z"] {
             assert_eq!(
                 ticks("30 2 * * *", "Europe/Berlin", now, 1),
@@ -192,7 +189,7 @@ mod tests {
         );
     }
 
-    /// The days of a year are those on which a clock that is looked at every half hour shows them.
+    /// The local days of a year are collected by reading a clock every half hour.
     #[test]
     fn each_local_day_and_each_month_has_one_tick() {
         let zones = [
@@ -241,7 +238,7 @@ mod tests {
         assert_eq!(due(tick, tick + TimeDelta::hours(23)), None, "it was before");
         let monthly = Timetable::new("0 9 1 * *", Tz::Asia__Kolkata).unwrap();
         let tick = at("2026-11-01T03:30:00Z");
-        assert_eq!(monthly.newest_due(long_ago, tick + CAUGHT_UP_FOR - TimeDelta::seconds(1)), Some(tick));
-        assert_eq!(monthly.newest_due(long_ago, tick + CAUGHT_UP_FOR), None);
+        assert_eq!(monthly.newest_due(long_ago, tick + CATCH_UP_WINDOW - TimeDelta::seconds(1)), Some(tick));
+        assert_eq!(monthly.newest_due(long_ago, tick + CATCH_UP_WINDOW), None);
     }
 }

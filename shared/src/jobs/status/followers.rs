@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::status::{self, Status};
+use super::live::{Status, find_in_ledger, parse_message};
 use crate::{
     app::App,
     base::error::{Error, Result},
@@ -138,7 +138,7 @@ impl Followers {
         subscriber.subscribe(redis.keys().status_channel()).await?;
         let mut messages = subscriber.on_message();
         while let Some(message) = messages.next().await {
-            if let Some((id, status)) = status::heard(&message.get_payload::<String>()?) {
+            if let Some((id, status)) = parse_message(&message.get_payload::<String>()?) {
                 self.tell(id, status);
             }
         }
@@ -149,7 +149,7 @@ impl Followers {
         loop {
             tokio::time::sleep(ASK_EVERY).await;
             let Some(silent) = self.silent() else { return };
-            match status::in_ledger(app, &silent).await {
+            match find_in_ledger(&app.db, &silent).await {
                 Ok(found) => found.into_iter().for_each(|(id, status)| self.tell(id, status)),
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "the ledger does not say where jobs stand")
