@@ -14,7 +14,6 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
     },
-    jobs::followers::Followers,
     platform::{
         cache::{self, Cache, Group},
         config::{Config, GOOGLE_CHAT_HOST},
@@ -55,8 +54,6 @@ pub struct Parts {
     pub counters: Counters,
     /// Who may call how often.
     pub limits: Limits,
-    /// Who follows jobs in this process.
-    pub followers: Followers,
     /// Where mails go.
     pub mailer: Mailer,
     /// Which server a webhook of a chat may be at.
@@ -135,7 +132,6 @@ impl App {
             cache: Cache::default(),
             counters: Counters::default(),
             limits: Limits::default(),
-            followers: Followers::default(),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,

@@ -1,9 +1,8 @@
 //! `Idempotency-Key`: a request that comes twice is done once and answered twice.
 
 use axum::{
-    body::Body,
-    extract::{FromRequest, Request},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -15,7 +14,7 @@ use shared::{
 use utoipa::IntoParams;
 
 use crate::http::{
-    extract::{OriginalPath, read_body},
+    body,
     problem::{Answer, Problem},
 };
 
@@ -44,24 +43,25 @@ struct Key {
     request_hash: String,
 }
 
-impl<E: FromRequest<App, Rejection = Problem>> FromRequest<App> for Once<E> {
+impl<E, S> FromRequestParts<S> for Once<E>
+where
+    E: FromRequestParts<S, Rejection = Problem>,
+    S: Send + Sync,
+    App: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Answer<Self> {
-        let Some(key) = request.headers().get(&KEY) else {
-            return Ok(Self { body: E::from_request(request, app).await?, key: None });
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let Some(key) = parts.headers.get(&KEY) else {
+            return Ok(Self { body: E::from_request_parts(parts, state).await?, key: None });
         };
         let text = key.to_str().unwrap_or_default().to_owned();
         if !(1..=255).contains(&text.len()) || text.contains('\t') {
             return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters").into());
         }
-        let path = OriginalPath::of(&request);
-        let what = format!("{} {}", request.method(), path.without_prefix());
-        let (parts, body) = request.into_parts();
-        let bytes = read_body(body).await?;
-        let request_hash = idempotency::hash(app, &what, &bytes)?;
-        let request = Request::from_parts(parts, Body::from(bytes));
-        Ok(Self { body: E::from_request(request, app).await?, key: Some(Key { text, request_hash }) })
+        let what = format!("{} {}", parts.method, parts.uri.path());
+        let request_hash = idempotency::hash(&App::from_ref(state), &what, body::bytes(parts))?;
+        Ok(Self { body: E::from_request_parts(parts, state).await?, key: Some(Key { text, request_hash }) })
     }
 }
 

@@ -5,12 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::json;
-use shared::{
-    app::App,
-    jobs::{
-        followers::Followers,
-        status::{self, State, Status},
-    },
+use shared::jobs::{
+    followers::{Bounds, Followers},
+    status::{self, State, Status},
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
 use uuid::Uuid;
@@ -31,12 +28,11 @@ fn told(driver: &Driver, since: DateTime<Utc>, state: State, current: i64) -> St
 }
 
 /// The same process with other bounds of following.
-async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::followers::Bounds)) -> TestApp {
-    t.with(|app: &mut App| {
-        app.followers = Followers::default();
-        change(&mut app.followers.bounds);
-    })
-    .await
+async fn bounded(t: &TestApp, change: impl FnOnce(&mut Bounds)) -> TestApp {
+    let mut bounds = Bounds::default();
+    change(&mut bounds);
+    let followers = Followers::new(t.app.clone(), bounds);
+    t.with_router(api::router(api::ApiState { app: t.app.clone(), followers })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
