@@ -6,5 +6,5 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    shared::base::error::exit(cli::Cli::parse().run().await)
+    shared::platform::telemetry::exit_code(cli::Cli::parse().run().await)
 }

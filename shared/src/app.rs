@@ -1,7 +1,7 @@
 //! Everything the application works with, built once by each binary.
 
 use std::{
-    ops::{Deref, DerefMut},
+    ops::Deref,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,56 +15,55 @@ use crate::{
         error::{Error, Result},
     },
     platform::{
-        cache::{self, Cache, Group},
+        cache::{Cache, Group},
         config::{Config, GOOGLE_CHAT_HOST},
-        counters::{self, Counters},
+        counters::Counters,
         db::Db,
         http,
         mailer::Mailer,
-        rate_limit::Limits,
+        rate_limit::RateLimiter,
         redis::Redis,
         templates::Templates,
     },
 };
 
-/// What goes on in the background may take so long at the end of the process.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long the end of the process waits for background tasks.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A database that is started later than this process is waited for. After that, whoever looks after the process should
-/// see it end.
-const STARTING_TOGETHER: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a start waits for a database that is not up yet. After that, the process ends, so that its supervisor sees it.
+const DATABASE_START_TIMEOUT: Duration = Duration::from_secs(60);
+const DATABASE_START_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The application. Cheap to clone, and it must be: around every request the router clones it some dozens of times.
+/// The application. Cheap to clone: the router clones it dozens of times for each request.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Parts>);
 
-/// What it is made of.
+/// The parts of an [`App`].
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// What the operator said.
+    /// The settings.
     pub config: Arc<Config>,
     /// The database.
     pub db: Db,
     /// Redis.
     pub redis: Redis,
-    /// Answers that are made again only when something has changed.
+    /// Cached answers.
     pub cache: Cache,
-    /// Counts that are still to be written.
+    /// Usage counters.
     pub counters: Counters,
-    /// Who may call how often.
-    pub limits: Limits,
-    /// Where mails go.
+    /// Rate limits.
+    pub limits: RateLimiter,
+    /// Sends mails.
     pub mailer: Mailer,
-    /// Which server a webhook of a chat may be at.
+    /// Which server a chat's webhook may be at.
     pub chat_rules: http::Rules,
-    /// How mails look.
+    /// The templates of mails.
     pub templates: Templates,
-    /// What goes on beside the requests and has to end before the process does.
+    /// Background tasks that have to end before the process does.
     pub tasks: TaskTracker,
-    /// Cancelled when the process is about to stop: it asks for no more requests.
+    /// Cancelled when the process is about to stop and wants no more requests.
     pub draining: CancellationToken,
-    /// What time it is.
+    /// The time.
     pub clock: Clock,
 }
 
@@ -76,49 +75,32 @@ impl Deref for App {
     }
 }
 
-/// A change is seen by this clone only, so it is for those who set an application up.
-impl DerefMut for App {
-    fn deref_mut(&mut self) -> &mut Parts {
-        Arc::make_mut(&mut self.0)
-    }
-}
-
 impl App {
-    /// Connects to everything and brings the schema up to date. Redis may be away.
+    /// Connects to everything and migrates the schema. Redis may be away.
     ///
     /// # Errors
-    /// When the database cannot be reached or migrated, or a template is broken.
+    /// When the database cannot be reached or migrated, or a template is malformed.
     pub async fn start(config: Config) -> Result<Self> {
         let app = Self::connect(config).await?;
         app.db.migrate().await?;
         Ok(app)
     }
 
-    /// As [`App::start`], but a database that is away is tried again for a minute: servers are started in any order.
+    /// As [`App::start`], but waits up to a minute for the database: servers start in any order.
     ///
     /// # Errors
     /// As [`App::start`].
     pub async fn start_together(config: Config) -> Result<Self> {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             match Self::start(config.clone()).await {
-                Err(error @ Error::Unavailable(_)) if begun.elapsed() < STARTING_TOGETHER => {
-                    tracing::warn!(error = error.chain(), "the database is not there yet; trying again");
-                    tokio::time::sleep(PAUSE).await;
+                Err(error @ Error::Unavailable(_)) if started.elapsed() < DATABASE_START_TIMEOUT => {
+                    tracing::warn!(error = error.chain(), "the database is not available yet; retrying");
+                    tokio::time::sleep(DATABASE_START_INTERVAL).await;
                 }
                 done => return done,
             }
         }
-    }
-
-    /// Waits for what goes on in the background, for as long as that is reasonable, and closes the database.
-    pub async fn finish(self) {
-        self.tasks.close();
-        if tokio::time::timeout(FAREWELL, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "left behind");
-        }
-        counters::flush(&self).await;
-        self.db.clone().close().await;
     }
 
     /// Connects to everything and leaves the schema as it is.
@@ -126,29 +108,57 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
+        let db = Db::connect(config.database_url.expose_secret(), config.database_connections).await?;
+        let (clock, redis) = (Clock::System, Redis::new(&config).await?);
+        let counters = Counters::new(redis.clone(), clock.clone(), config.zone, config.counters_enabled);
         let app = Self(Arc::new(Parts {
-            db: Db::connect(config.database_url.expose_secret(), config.database_connections).await?,
-            redis: Redis::new(&config).await?,
-            cache: Cache::default(),
-            counters: Counters::default(),
-            limits: Limits::default(),
+            cache: Cache::new(redis.clone(), counters.clone(), config.cache.is_enabled),
+            limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
-            clock: Clock::System,
             config: Arc::new(config),
+            db,
+            counters,
+            redis,
+            clock,
         }));
-        tokio::spawn(forget_what_may_be_stale(app.clone()));
+        tokio::spawn(invalidate_after_outages(app.db.clone(), app.cache.clone()));
         Ok(app)
+    }
+
+    /// The same application with some parts replaced, for tests. The other parts follow a new clock and new rate limits.
+    #[must_use]
+    pub fn with(&self, replace: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = Parts::clone(self);
+        replace(&mut parts);
+        parts.counters = parts.counters.with_clock(parts.clock.clone());
+        parts.limits = parts.limits.with_budgets(parts.config.rate_limits);
+        Self(Arc::new(parts))
+    }
+
+    /// The same application by another clock, for tests.
+    #[must_use]
+    pub fn with_clock(&self, clock: Clock) -> Self {
+        self.with(|parts| parts.clock = clock)
+    }
+
+    /// Waits for background tasks, writes what is pending and closes the database.
+    pub async fn finish(self) {
+        self.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "background tasks did not finish in time");
+        }
+        self.counters.flush().await;
+        self.db.close().await;
     }
 }
 
-/// A commit that was not answered because the database went away may have happened, and nobody has told the cache.
-async fn forget_what_may_be_stale(app: App) {
-    let mut db = app.db.clone();
-    while db.returned().await {
-        cache::changed(&app, &[Group::Everything]).await;
+/// A commit whose answer was lost with the database may have happened, and nobody has invalidated the cache for it.
+async fn invalidate_after_outages(mut db: Db, cache: Cache) {
+    while db.wait_for_recovery().await {
+        cache.invalidate(&[Group::Everything]).await;
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
 use shared::platform::db::{Db, Engine as Kind, at, sql};
-use testkit::{Engine, TestApp};
+use testkit::{Engine, TestApp, change};
 
 fn noon() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -14,11 +14,6 @@ fn noon() -> DateTime<Utc> {
 
 fn after(minutes: i64) -> DateTime<Utc> {
     noon() + TimeDelta::minutes(minutes)
-}
-
-async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
-    let db = t.app.db.write();
-    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
 }
 
 async fn inserted(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<i64, DbErr> {
@@ -98,7 +93,7 @@ async fn windows_on_one_spot_never_overlap(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn windows_that_are_over_for_good_hold_nothing(t: TestApp) {
+async fn closed_windows_hold_nothing(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spot = spots(&t, 1).await[0];
     for state in ["cancelled", "expired", "completed", "cancelled", "completed", "reserved"] {
@@ -108,7 +103,7 @@ async fn windows_that_are_over_for_good_hold_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_walk_in_holds_its_spot_without_end(t: TestApp) {
+async fn walk_in_holds_its_spot_open_ended(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spot = spots(&t, 1).await[0];
     reservation(&t, asha, spot, "active", after(0), None).await.unwrap();
@@ -119,7 +114,7 @@ async fn a_walk_in_holds_its_spot_without_end(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_change_cannot_make_windows_overlap_either(t: TestApp) {
+async fn updates_cannot_make_windows_overlap(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spots = spots(&t, 2).await;
     let first = reservation(&t, asha, spots[0], "reserved", after(0), Some(after(60))).await.unwrap();
@@ -144,7 +139,7 @@ async fn a_change_cannot_make_windows_overlap_either(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn no_spot_has_two_sessions(t: TestApp) {
+async fn a_spot_has_at_most_one_session(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spot = spots(&t, 1).await[0];
     reservation(&t, asha, spot, "active", after(0), Some(after(60))).await.unwrap();
@@ -156,7 +151,7 @@ async fn no_spot_has_two_sessions(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn no_user_has_two_sessions(t: TestApp) {
+async fn a_user_has_at_most_one_session(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spots = spots(&t, 2).await;
     reservation(&t, asha, spots[0], "active", after(0), None).await.unwrap();
@@ -167,7 +162,7 @@ async fn no_user_has_two_sessions(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn rows_that_make_no_sense_are_refused(t: TestApp) {
+async fn invalid_rows_are_rejected(t: TestApp) {
     let asha = user(&t, "Asha").await;
     let spot = spots(&t, 1).await[0];
     let check = ["check constraint", "CHECK constraint"];
@@ -203,7 +198,7 @@ async fn rows_that_make_no_sense_are_refused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn names_addresses_plates_and_phones_are_unique_and_several_may_have_none(t: TestApp) {
+async fn user_keys_are_unique_and_nullable(t: TestApp) {
     let (asha, ravi) = (user(&t, "asha").await, user(&t, "ravi").await);
     let unique = ["unique constraint", "UNIQUE constraint"];
     for column in ["username_key", "email_key", "vehicle_number", "phone_number"] {
@@ -219,7 +214,7 @@ async fn names_addresses_plates_and_phones_are_unique_and_several_may_have_none(
 }
 
 #[testkit::both_databases]
-async fn ids_are_never_used_again(t: TestApp) {
+async fn ids_are_never_reused(t: TestApp) {
     let (first, last) = (user(&t, "a").await, user(&t, "b").await);
     assert!(first < last);
     change(&t, "DELETE FROM users WHERE id = $1", [last.into()]).await.unwrap();
@@ -326,20 +321,20 @@ async fn migrations_go_down_and_up_again_to_the_same_schema(url: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrations_go_down_and_up_again_to_the_same_schema_on_sqlite() {
+async fn migrations_are_reversible_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     migrations_go_down_and_up_again_to_the_same_schema(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrations_go_down_and_up_again_to_the_same_schema_on_postgres() {
+async fn migrations_are_reversible_on_postgres() {
     let url = testkit::postgres().await.create_database("up_down_up").await.unwrap();
     migrations_go_down_and_up_again_to_the_same_schema(&url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrating_from_many_connections_at_once_happens_once() {
+async fn concurrent_migrations_run_once() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display());
     let postgres = testkit::postgres().await.create_database("many_at_once").await.unwrap();
@@ -364,7 +359,7 @@ async fn migrating_from_many_connections_at_once_happens_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_waits_for_the_disk_and_checks_references() {
+async fn sqlite_syncs_to_disk_and_checks_foreign_keys() {
     let t = TestApp::start(Engine::Sqlite).await;
     for db in [t.app.db.write(), t.app.db.read()] {
         for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1)] {

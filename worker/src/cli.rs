@@ -6,14 +6,14 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use shared::{
     app::App,
-    base::page::{LONGEST, Page},
+    base::page::{MAX_LIMIT, Page},
     jobs::{
         Queue, board,
         control::{self, Dead},
         schedule::Schedule,
     },
     parking::schedules,
-    platform::{config::Config, idempotency::Keep},
+    platform::{config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;
 
@@ -117,7 +117,7 @@ impl Command {
     async fn run(self, app: &App) -> anyhow::Result<Vec<Section>> {
         Ok(match self {
             Self::List { limit, after } => {
-                let dead = board::dead(app, &Page { limit: limit.clamp(1, LONGEST), after }).await?;
+                let dead = board::dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
                 vec![
                     section("queues", board::queues(app).await?)?,
                     section("running", board::running(app).await?)?,
@@ -154,7 +154,7 @@ impl Command {
                 let Named::Schedule(schedule) = named(app, &name)? else {
                     bail!("{name} is a queue, no schedule")
                 };
-                vec![section("job", control::run_now(app, None, &schedule, Keep::none()).await?)?]
+                vec![section("job", control::run_now(app, None, &schedule, Idempotency::none()).await?)?]
             }
         })
     }

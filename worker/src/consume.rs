@@ -39,7 +39,7 @@ pub async fn run(worker: &Worker, queue: Queue, concurrency: usize, stop: Cancel
                 );
                 let pause = async {
                     tokio::time::sleep(RESTART_PAUSE).await;
-                    worker.app.redis.queue.there().await;
+                    worker.app.redis.queue.wait_until_available().await;
                 };
                 tokio::select! {
                     () = pause => {}
@@ -58,7 +58,7 @@ async fn consume(
 ) -> anyhow::Result<()> {
     let redis = &worker.app.redis;
     let storage: RedisStorage<Message> =
-        RedisStorage::new(redis.consumer().await?).with_config(queue::config(redis, queue));
+        RedisStorage::new(redis.consumer_connection().await?).with_config(queue::config(redis, queue));
     let name = format!("{}-{}-{}", worker.name, queue.name(), Uuid::new_v4().simple());
     let _expected = worker.vitals.consumer(queue, &name);
     let consumer = WorkerBuilder::new(name.as_str())
@@ -82,7 +82,7 @@ async fn consume(
 async fn deaf(worker: &Worker, queue: Queue, name: &str) {
     let redis = &worker.app.redis;
     loop {
-        redis.queue.renewed().await;
+        redis.queue.reconnected().await;
         // Beats are noted by the second, so one of the second of the return may be from before.
         let since = worker.app.clock.now() + Duration::from_secs(1);
         tokio::time::sleep(SIGN_OF_LIFE).await;

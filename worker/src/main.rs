@@ -42,7 +42,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    shared::base::error::exit(run(Cli::parse()).await)
+    shared::platform::telemetry::exit_code(run(Cli::parse()).await)
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use shared::{
     Result,
     jobs::{Queue, backlog, policy::Verdict, queue},
-    platform::metrics::{self as names, Collected},
+    platform::metrics::{self as names, Exporter},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -129,7 +129,7 @@ impl Drop for Run {
 pub async fn start(worker: &Worker) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let Some(address) = worker.app.config.operations.worker_metrics_addr else { return Ok(tasks) };
-    let collected = Collected::begin(names::JOB_SECONDS, &BUCKETS)?;
+    let collected = Exporter::install(names::JOB_SECONDS, &BUCKETS)?;
     begin_at_nought(worker);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
@@ -170,11 +170,11 @@ fn begin_at_nought(worker: &Worker) {
     }
 }
 
-async fn metrics(State((collected, _)): State<(Collected, Vitals)>) -> impl IntoResponse {
+async fn metrics(State((collected, _)): State<(Exporter, Vitals)>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
 }
 
-async fn health(State((_, vitals)): State<(Collected, Vitals)>) -> (StatusCode, Json<Value>) {
+async fn health(State((_, vitals)): State<(Exporter, Vitals)>) -> (StatusCode, Json<Value>) {
     let silent = vitals.reached().map(|reached| reached.elapsed());
     let is_well = silent.iter().all(|silent| *silent <= PATIENCE);
     let (code, status) =

@@ -36,9 +36,9 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     let app = &worker.app;
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
-            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace);
+            let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace_id);
             let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace, job.outcome = Empty);
-            telemetry::traced(trace, run_claimed(worker, &claim).instrument(span)).await;
+            telemetry::in_trace(trace, run_claimed(worker, &claim).instrument(span)).await;
         }
         Ok(None) => tracing::debug!(job.id = %id, "job is taken, ended or not due"),
         Err(error) => {

@@ -33,6 +33,6 @@ async fn sweep(app: &App) -> shared::Result<()> {
         }
     }
     lots::finish_retirements(app).await?;
-    idempotency::forget_old(app).await?;
+    idempotency::delete_expired(&app.db, app.clock.now()).await?;
     Ok(())
 }

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_nothing_breaks_a_line() {
+    fn columns_are_aligned_and_a_row_is_one_line() {
         let rows = [
             json!({ "id": "1", "kind": "send-receipt", "attempt": 10, "finished_at": null, "error": "no\nroute" }),
             json!({ "id": "22", "kind": "é", "attempt": 1, "finished_at": "now", "error": "x" }),

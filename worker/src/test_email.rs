@@ -26,7 +26,7 @@ pub async fn run(config: &Config, address: &str) -> anyhow::Result<()> {
         };
         say(&format!("trying {server}:{port}, {encryption}"));
     }
-    mailer.try_out(&mail, &mut say).await?;
+    mailer.send_verbosely(&mail, &mut say).await?;
     if config.mail.server.is_some() {
         say("the test mail is on its way");
     }

@@ -48,7 +48,7 @@ async fn look_at_disks(app: &App) -> shared::Result<()> {
         folders.into_iter().flatten().filter_map(used).max()
     });
     let fullest = looking.await.context("looking at the disks")?;
-    let limit = app.config.notices.disk_full_percent;
+    let limit = app.config.notifications.disk_alert_percent;
     if let Some((used, folder)) = fullest.filter(|(used, _)| *used >= limit) {
         let facts = vec![
             ("Folder".to_owned(), folder.display().to_string()),
@@ -70,7 +70,7 @@ struct RedisWatch {
 impl RedisWatch {
     async fn look(&mut self, worker: &Worker) -> shared::Result<()> {
         let app = &worker.app;
-        let Err(error) = app.redis.answers().await else {
+        let Err(error) = app.redis.ping_all().await else {
             self.away_since = None;
             if self.told {
                 alert::raise(app, Alert::RedisBack, "Redis answers again", Vec::new()).await?;

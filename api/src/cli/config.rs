@@ -1,7 +1,7 @@
 //! `parkade-api config`.
 
 use clap::Subcommand;
-use shared::platform::config::Config;
+use shared::platform::{config::Config, settings};
 
 use super::output::print;
 
@@ -9,13 +9,16 @@ use super::output::print;
 pub(super) enum Command {
     /// Read every setting and report all problems.
     Check,
+    /// Print the settings as Markdown, the contents of docs/SETTINGS.md.
+    Docs,
 }
 
-impl Command {
-    /// Loading the settings has already checked all but the secret, which not every command needs.
-    pub(super) fn run(self, config: &Config) -> anyhow::Result<()> {
-        let Self::Check = self;
-        config.jwt_secret()?;
-        print("All settings are valid")
-    }
+/// Loading the settings has already checked all but the secret, which not every command needs.
+pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+    config.jwt_secret()?;
+    print("All settings are valid")
+}
+
+pub(super) fn docs() -> anyhow::Result<()> {
+    print(settings::markdown().trim_end())
 }

@@ -42,7 +42,7 @@ enum Command {
     /// Manage administrators.
     #[command(subcommand)]
     Admin(admin::Admin),
-    /// Check the settings.
+    /// Check or describe the settings.
     #[command(subcommand)]
     Config(config::Command),
     /// Check the integrity of the data; fails if a rule is violated.
@@ -71,17 +71,19 @@ impl Cli {
     }
 
     async fn execute(self) -> anyhow::Result<()> {
-        if let Command::Openapi = self.command {
-            return output::print(&api::routes::document().to_pretty_json()?);
+        match self.command {
+            Command::Openapi => return output::print(&api::routes::document().to_pretty_json()?),
+            Command::Config(config::Command::Docs) => return config::docs(),
+            _ => {}
         }
         let config = Config::load(Sources::read(self.config.as_deref()))?;
         let _spans = telemetry::init(&config, "parkade-api")?;
         match self.command {
-            Command::Openapi => Ok(()),
+            Command::Openapi | Command::Config(config::Command::Docs) => Ok(()),
             Command::Serve => serve::run(config).await,
             Command::Migrate(migrate) => migrate.run(config).await,
             Command::Admin(admin) => admin.run(config).await,
-            Command::Config(command) => command.run(&config),
+            Command::Config(config::Command::Check) => config::check(&config),
             Command::Integrity => integrity::run(config).await,
             Command::Cache(cache) => cache.run(config).await,
             Command::Reset(reset) => reset.run(config).await,

@@ -6,10 +6,7 @@ use clap::Args;
 use shared::{
     app::App,
     operations::backup,
-    platform::{
-        cache::{self, Group},
-        config::Config,
-    },
+    platform::{cache::Group, config::Config},
 };
 
 use super::{backup::contents, output::print};
@@ -36,7 +33,7 @@ impl Restore {
         print(&format!("Restored, and compared row by row: {}", contents(&manifest)))?;
         // Cached answers are from the database before.
         let app = App::connect(config).await?;
-        cache::changed(&app, &[Group::Everything]).await;
+        app.cache.invalidate(&[Group::Everything]).await;
         app.db.close().await;
         print("Export files are not part of a backup. Jobs that were waiting will run.")
     }

@@ -8,7 +8,7 @@ use shared::{
     operations::demo::{self, Plan, Size, Span},
     parking::accounts::password,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         config::{Config, Environment},
     },
 };
@@ -48,7 +48,7 @@ impl Seed {
         let loaded = demo::load(&app.db, &plan, &hash, |rows| bar.set_position(rows)).await?;
         bar.finish_and_clear();
         // An API that is already running may have cached the empty database.
-        cache::changed(&app, &[Group::Everything]).await;
+        app.cache.invalidate(&[Group::Everything]).await;
         app.db.close().await;
         print(&format!(
             "Created {} lots, {} spots, {} users and {} reservations in {:.1} s.\n\

@@ -1,13 +1,11 @@
 //! Admission: each gate lets in as many concurrent requests as finish quickly. The rest get 503 at once; nobody queues.
 
 use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use shared::{app::App, parking::accounts::password, platform::metrics::HTTP_SHED};
 
 use crate::http::{policy::Gate, problem::Problem};
@@ -128,7 +126,7 @@ impl Limit {
 
     fn count_refusal(&self) {
         metrics::counter!(HTTP_SHED).increment(1);
-        let mut refused = locked(&self.refused);
+        let mut refused = self.refused.lock();
         refused.count += 1;
         if refused.logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             let (inside, max) = (self.inside.load(Relaxed), self.max);
@@ -139,7 +137,7 @@ impl Limit {
 
     /// Lowers the limit by a quarter if the 90th percentile misses the target, otherwise raises it by an eighth.
     fn adjust(&self, took: Duration) {
-        let mut samples = locked(&self.samples);
+        let mut samples = self.samples.lock();
         samples.times.push(took);
         if samples.since.elapsed() < ADJUST_EVERY || samples.times.len() < MIN_SAMPLES {
             return;
@@ -161,16 +159,12 @@ impl Drop for Place<'_> {
     }
 }
 
-fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample(limit: &Limit, took: Duration) {
-        locked(&limit.samples).since -= ADJUST_EVERY;
+        limit.samples.lock().since -= ADJUST_EVERY;
         (0..MIN_SAMPLES).for_each(|_| limit.adjust(took));
     }
 
@@ -192,7 +186,7 @@ mod tests {
     fn one_slow_request_in_ten_changes_nothing() {
         let limit = Limit::new(64, TARGET);
         limit.current.store(40, Relaxed);
-        locked(&limit.samples).times = vec![TARGET * 9];
+        limit.samples.lock().times = vec![TARGET * 9];
         sample(&limit, TARGET);
         assert_eq!(limit.current.load(Relaxed), 45);
     }

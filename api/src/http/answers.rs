@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde::Serialize;
-use shared::{Result, platform::idempotency::Kept};
+use shared::{Result, platform::idempotency::StoredAnswer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -33,11 +33,11 @@ pub(crate) struct Accepted {
 }
 
 /// The answer to a request for background work: where to find the task, and when to look.
-pub(crate) fn accepted(task_id: Uuid, msg: &'static str) -> Result<Kept> {
+pub(crate) fn accepted(task_id: Uuid, msg: &'static str) -> Result<StoredAnswer> {
     let message = "the work is done in the background; poll the task";
     let body = Accepted { msg, message, task_id, job_id: task_id, status: "processing" };
-    let kept = reply(StatusCode::ACCEPTED, &body)?;
-    Ok(Kept { headers: Some(format!("/api/tasks/{task_id}")), ..kept })
+    let answer = reply(StatusCode::ACCEPTED, &body)?;
+    Ok(StoredAnswer { headers: Some(format!("/api/tasks/{task_id}")), ..answer })
 }
 
 /// A ratio, 0 if `whole` is 0.

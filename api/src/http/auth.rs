@@ -7,11 +7,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::{
-    Error, Result,
-    app::App,
-    parking::accounts::session::{self, Identity},
-};
+use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 
 use crate::http::{policy::Access, problem::Problem};
 

@@ -11,7 +11,7 @@ use shared::{
     Result,
     app::App,
     base::page::Page,
-    platform::cache::{self, Entry, Recipe},
+    platform::cache::{Entry, Recipe},
 };
 
 use crate::http::{etag::conditional, paging::Paging, problem::Answer};
@@ -27,7 +27,7 @@ where
     F: Future<Output = Result<Entry>> + Send + 'static,
 {
     let loader = app.clone();
-    let entry = cache::get(app, recipe, Box::new(move || Box::pin(load(loader.clone())))).await?;
+    let entry = app.cache.get(recipe, move || load(loader.clone())).await?;
     Ok(conditional(headers, entry))
 }
 
@@ -45,7 +45,7 @@ where
 {
     let (loader, page) = (app.clone(), paging.page.clone());
     let entry = if paging.is_whole_list() {
-        cache::get(app, recipe, Box::new(move || Box::pin(load(loader.clone(), page.clone())))).await?
+        app.cache.get(recipe, move || load(loader.clone(), page.clone())).await?
     } else {
         load(loader, page).await?
     };

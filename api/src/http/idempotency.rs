@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that comes twice is done once and answered twice.
+//! `Idempotency-Key`: a request that is repeated takes effect once and gets the same answer again.
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     app::App,
-    platform::idempotency::{self, Begun, Keep, Kept},
+    platform::idempotency::{self, Claimed, Idempotency, StoredAnswer},
 };
 use utoipa::IntoParams;
 
@@ -21,17 +21,17 @@ use crate::http::{
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The key, for the document.
+/// `Idempotency-Key`, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "for the document; the extractor reads the headers itself")]
+#[expect(dead_code, reason = "for the document; the extractor reads the header itself")]
 pub(crate) struct IdempotencyKey {
-    /// Names the request, so that it can be repeated without being done twice: 1 to 255 characters, new for each.
+    /// Identifies the request, so that a repetition takes effect only once: 1 to 255 characters, new for each request.
     #[param(rename = "Idempotency-Key", value_type = String, required = false, pattern = "^[!-~]([ -~]{0,253}[!-~])?$")]
     key: Option<String>,
 }
 
-/// A body (`E` is the extractor of it) and the key under which its answer is kept.
+/// A body, read by the extractor `E`, and the key of the request, if it has one.
 pub(crate) struct Once<E> {
     pub(crate) body: E,
     key: Option<Key>,
@@ -52,47 +52,50 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        let Some(key) = parts.headers.get(&KEY) else {
-            return Ok(Self { body: E::from_request_parts(parts, state).await?, key: None });
-        };
+        let key = Key::of(parts, &App::from_ref(state))?;
+        Ok(Self { body: E::from_request_parts(parts, state).await?, key })
+    }
+}
+
+impl Key {
+    fn of(parts: &Parts, app: &App) -> Result<Option<Self>> {
+        let Some(key) = parts.headers.get(&KEY) else { return Ok(None) };
         let text = key.to_str().unwrap_or_default().to_owned();
         if !(1..=255).contains(&text.len()) || text.contains('\t') {
-            return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters").into());
+            return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters"));
         }
-        let what = format!("{} {}", parts.method, parts.uri.path());
-        let request_hash = idempotency::hash(&App::from_ref(state), &what, body::bytes(parts))?;
-        Ok(Self { body: E::from_request_parts(parts, state).await?, key: Some(Key { text, request_hash }) })
+        let method_and_path = format!("{} {}", parts.method, parts.uri.path());
+        let request_hash = idempotency::hash(&app.config, &method_and_path, body::bytes(parts))?;
+        Ok(Some(Self { text, request_hash }))
     }
 }
 
 impl<E> Once<E> {
-    /// Does `act` unless it was done before, and answers as `render` says. An error is not kept: it had no effect.
+    /// Runs `act`, or repeats the stored answer. `act` stores the answer that `render` makes in the transaction of its effect.
+    /// An error had no effect, so it releases the key.
     pub(crate) async fn answer<T, F>(
         self,
         app: &App,
         user_id: i64,
-        render: impl Fn(&T) -> Result<Kept> + Clone + Send + Sync + 'static,
-        act: impl FnOnce(E, Keep<T>) -> F,
+        render: impl Fn(&T) -> Result<StoredAnswer> + Clone + Send + Sync + 'static,
+        act: impl FnOnce(E, Idempotency<T>) -> F,
     ) -> Answer<Response>
     where
         F: Future<Output = Result<T>>,
     {
         let Some(key) = self.key else {
-            let outcome = act(self.body, Keep::none()).await?;
-            return response(render(&outcome)?);
+            let outcome = act(self.body, Idempotency::none()).await?;
+            return Ok(response(render(&outcome)?));
         };
-        let claim = match idempotency::begin(app, user_id, &key.text, &key.request_hash).await? {
-            Begun::First(claim) => claim,
-            Begun::Again(kept) => {
-                let mut response = response(kept)?;
-                response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-                return Ok(response);
-            }
+        let now = app.clock.now();
+        let claim = match idempotency::claim(&app.db, now, user_id, &key.text, &key.request_hash).await? {
+            Claimed::First(claim) => claim,
+            Claimed::Answered(stored) => return Ok(replayed(stored)),
         };
-        match act(self.body, Keep::of(claim.clone(), render.clone())).await {
-            Ok(outcome) => response(render(&outcome)?),
+        match act(self.body, Idempotency::new(claim.clone(), render.clone())).await {
+            Ok(outcome) => Ok(response(render(&outcome)?)),
             Err(error) => {
-                idempotency::release(app, &claim).await;
+                idempotency::release(&app.db, claim).await;
                 Err(error.into())
             }
         }
@@ -100,22 +103,29 @@ impl<E> Once<E> {
 }
 
 /// An answer without headers of its own.
-pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<Kept> {
-    let body = serde_json::to_string(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
-    Ok(Kept { status: status.as_u16().into(), headers: None, body })
+pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer> {
+    let body =
+        serde_json::to_string(body).map_err(|e| anyhow::Error::new(e).context("serializing an answer"))?;
+    Ok(StoredAnswer { status: status.as_u16().into(), headers: None, body })
 }
 
-fn response(kept: Kept) -> Answer<Response> {
-    let status = u16::try_from(kept.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = (status.unwrap_or(StatusCode::OK), kept.body).into_response();
+fn replayed(stored: StoredAnswer) -> Response {
+    let mut response = response(stored);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn response(answer: StoredAnswer) -> Response {
+    let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = (status.unwrap_or(StatusCode::OK), answer.body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let lines = kept.headers.as_deref().unwrap_or_default().lines();
+    let lines = answer.headers.as_deref().unwrap_or_default().lines();
     for (name, value) in [header::LOCATION, header::ETAG].into_iter().zip(lines) {
         headers.extend(HeaderValue::from_str(value).map(|value| (name, value)));
     }
     if status == Some(StatusCode::ACCEPTED) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    Ok(response)
+    response
 }

@@ -15,8 +15,8 @@ use shared::{
     app::App,
     jobs::Queue,
     platform::{
-        counters::{self, Event},
-        metrics::{self as names, Collected},
+        counters::Event,
+        metrics::{self as names, Exporter},
         rate_limit::Action,
     },
 };
@@ -35,10 +35,10 @@ pub async fn start(app: &App) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let Some(address) = app.config.operations.metrics_addr else { return Ok(tasks) };
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let collected = Collected::begin(names::HTTP_SECONDS, &BUCKETS)?;
+    let exporter = Exporter::install(names::HTTP_SECONDS, &BUCKETS)?;
     start_at_zero();
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
-    let routes = Router::new().route("/metrics", get(metrics)).with_state((app.clone(), collected));
+    let routes = Router::new().route("/metrics", get(metrics)).with_state((app.clone(), exporter));
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
             tracing::error!(%error, "metrics are no longer served");
@@ -62,14 +62,14 @@ fn start_at_zero() {
     }
 }
 
-async fn metrics(State((app, collected)): State<(App, Collected)>) -> impl IntoResponse {
+async fn metrics(State((app, exporter)): State<(App, Exporter)>) -> impl IntoResponse {
     for (pool, all, idle) in app.db.pools() {
         let idle = u32::try_from(idle).unwrap_or(all).min(all);
         gauge!(names::CONNECTIONS, "pool" => pool, "state" => "idle").set(idle);
         gauge!(names::CONNECTIONS, "pool" => pool, "state" => "used").set(all - idle);
     }
-    gauge!(names::REDIS_AWAY).set(u8::from(app.redis.is_away()));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
+    gauge!(names::REDIS_AWAY).set(u8::from(app.redis.is_unavailable()));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exporter.text())
 }
 
 /// A request in progress; it counts as one until it is dropped.
@@ -83,7 +83,7 @@ pub(crate) struct Measured {
 impl Measured {
     pub(crate) fn begin(app: &App, method: &Method, policy: Policy) -> Self {
         gauge!(names::HTTP_RUNNING).increment(1);
-        counters::count(app, "total_api_calls");
+        app.counters.increment("total_api_calls");
         let route = if policy.is_known() { policy.path } else { "none" };
         Self { method: method_name(method), route, started: Instant::now() }
     }
@@ -91,8 +91,8 @@ impl Measured {
     /// Counts the response, and returns the header that says how long it took.
     pub(crate) fn end(self, app: &App, status: StatusCode) -> Option<(HeaderName, HeaderValue)> {
         let took = self.started.elapsed();
-        counters::count(app, format!("response_codes:{}", status.as_u16()));
-        if names::are_collected() {
+        app.counters.increment(format!("response_codes:{}", status.as_u16()));
+        if names::is_enabled() {
             histogram!(names::HTTP_SECONDS, "method" => self.method, "route" => self.route).record(took);
             let labels = [("method", self.method), ("route", self.route), ("status", class(status))];
             counter!(names::HTTP, &labels).increment(1);

@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use shared::{
     Error,
-    base::page::{LONGEST, Moment, Page},
+    base::page::{MAX_LIMIT, Page, TimeCursor},
 };
 use utoipa::{
     IntoParams,
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::http::{params::Query, problem::Problem};
 
 /// The largest `limit`.
-const MAX_LIMIT: i64 = 1000;
+const MAX_PAGE: i64 = 1000;
 
 /// Without either, the whole list, up to 10,000 rows.
 #[derive(Debug, Deserialize)]
@@ -52,7 +52,7 @@ impl Cursor for Uuid {
         ("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "0190a0a0-0000-7000-8000-000000000000");
 }
 
-impl Cursor for Moment {
+impl Cursor for TimeCursor {
     const FORM: (&str, &str) = (r"^[0-9]{1,16}\.[0-9]{1,18}$", "1795251600000000.7");
 }
 
@@ -62,7 +62,7 @@ impl<C: Cursor> IntoParams for PageQuery<C> {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
             parameter.description(Some(description)).schema(Some(schema)).build()
         };
-        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_LIMIT));
+        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE));
         let (pattern, example) = C::FORM;
         let cursor =
             ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples([example]);
@@ -95,8 +95,8 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
         let limit = match query.limit.map(|text| text.parse()) {
-            None => LONGEST,
-            Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => limit,
+            None => MAX_LIMIT,
+            Some(Ok(limit)) if (1..=MAX_PAGE).contains(&limit) => limit,
             Some(_) => return Err(Error::invalid("limit", "must be a whole number from 1 to 1000").into()),
         };
         let wrong = |_| Error::invalid("cursor", "must come from a Link header of this list");
@@ -108,7 +108,7 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
 impl<C> Paging<C> {
     /// Whether neither limit nor cursor were given.
     pub(crate) fn is_whole_list(&self) -> bool {
-        self.page.limit == LONGEST && self.page.after.is_none()
+        self.page.limit == MAX_LIMIT && self.page.after.is_none()
     }
 
     /// The response; `next` is the cursor of the next page, if there is one.

@@ -9,8 +9,8 @@ use shared::{
     Error,
     app::App,
     platform::{
-        counters, metrics as names,
-        rate_limit::{self, Action, Decision},
+        metrics as names,
+        rate_limit::{Action, Decision},
     },
 };
 
@@ -23,11 +23,11 @@ pub(crate) async fn limited(
     caller: &str,
     handling: impl Future<Output = Response>,
 ) -> Response {
-    let mut decision = rate_limit::take(app, action, caller).await;
+    let mut decision = app.limits.take(action, caller).await;
     let mut response = if decision.allowed {
         handling.await
     } else {
-        counters::count(app, "rate_limit_violations");
+        app.counters.increment("rate_limit_violations");
         counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };

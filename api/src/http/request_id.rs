@@ -39,12 +39,13 @@ where
     F: Future<Output = Response>,
 {
     let traceparent = text(request.headers(), &TRACEPARENT);
-    let trace =
-        traceparent.and_then(telemetry::trace_of).map_or_else(telemetry::new_trace, ToOwned::to_owned);
+    let trace = traceparent
+        .and_then(telemetry::parse_traceparent)
+        .map_or_else(telemetry::new_trace_id, ToOwned::to_owned);
     let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(),
         http.path = request.uri().path(), http.route = policy.path, http.status = Empty);
     if let Some(traceparent) = traceparent {
-        spans::goes_on(&span, traceparent);
+        spans::set_parent(&span, traceparent);
     }
     let running = run(request);
     let in_span = async {
@@ -53,12 +54,12 @@ where
         let span = Span::current();
         span.record("http.status", i64::from(status));
         tracing::debug!(http.status = status, "answered");
-        let parent = spans::id(&span).unwrap_or_else(|| telemetry::new_trace()[..16].to_owned());
+        let parent = spans::span_id(&span).unwrap_or_else(|| telemetry::new_trace_id()[..16].to_owned());
         let value = HeaderValue::try_from(format!("00-{trace}-{parent}-01"));
         response.headers_mut().extend(value.ok().map(|value| (TRACEPARENT, value)));
         response
     };
-    telemetry::traced(trace.clone(), in_span.instrument(span)).await
+    telemetry::in_trace(trace.clone(), in_span.instrument(span)).await
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

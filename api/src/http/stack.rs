@@ -11,10 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
-use shared::{
-    app::App,
-    platform::{counters, telemetry},
-};
+use shared::{app::App, platform::telemetry};
 use tower::ServiceBuilder;
 use tracing::Instrument;
 
@@ -90,7 +87,7 @@ async fn run_until_deadline(stack: Arc<Stack>, policy: Policy, request: Request,
     let running = AssertUnwindSafe(run_admitted(stack, policy, request, next)).catch_unwind();
     let done = if policy.writes {
         let trace = telemetry::trace_id().unwrap_or_default();
-        let task = tasks.spawn(telemetry::traced(trace, running).in_current_span());
+        let task = tasks.spawn(telemetry::in_trace(trace, running).in_current_span());
         tokio::time::timeout(DEADLINE, task)
             .await
             .map(|done| done.unwrap_or_else(|error| Err(Box::new(error))))
@@ -126,8 +123,8 @@ async fn run_admitted(stack: Arc<Stack>, policy: Policy, mut request: Request, n
 async fn run_within_limits(app: &App, policy: Policy, mut request: Request, next: Next) -> Response {
     if policy.is_known() {
         let method = policy::method_name(request.method());
-        counters::count(app, format!("endpoint_calls:{method} {}", policy.path));
-        policy.counter.into_iter().for_each(|counter| counters::count(app, counter));
+        app.counters.increment(format!("endpoint_calls:{method} {}", policy.path));
+        policy.counter.into_iter().for_each(|counter| app.counters.increment(counter));
         strip_prefix(&mut request);
     }
     let Some(action) = policy.rate_limit else { return next.run(request).await };

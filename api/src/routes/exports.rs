@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
     Error, Result,
     app::App,
-    base::time::{self, wire},
-    jobs::status::State as JobState,
-    parking::{
-        accounts::session::Identity,
-        exports::{self, Export, Stage},
+    base::{
+        identity::Identity,
+        time::{self, wire},
     },
+    jobs::status::State as JobState,
+    parking::exports::{self, Export, Stage},
 };
 use tower::ServiceExt;
 use tower_http::services::ServeFile;

@@ -4,10 +4,7 @@ use std::time::Instant;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use shared::{
-    app::App,
-    platform::counters::{self, Event},
-};
+use shared::{app::App, platform::counters::Event};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -121,8 +118,8 @@ pub(crate) async fn health(State(app): State<App>) -> Answer<Json<Health>> {
 ))]
 pub(crate) async fn redis_health(State(app): State<App>) -> Answer<Json<RedisHealth>> {
     app.redis.ping().await?;
-    let names = [Event::Login, Event::Registration].map(|event| counters::names(&app, event).0);
-    let (counts, active_users) = counters::read_with_active_users(&app, &names).await?;
+    let names = [Event::Login, Event::Registration].map(|event| app.counters.names(event).0);
+    let (counts, active_users) = app.counters.read_with_active_users(&names).await?;
     let stats = RedisStats {
         status: "connected",
         active_users,

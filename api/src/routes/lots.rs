@@ -13,8 +13,8 @@ use shared::{
     base::{money::Money, page::Page},
     parking::lots::{self, Lot, LotChange, NewLot},
     platform::{
-        cache::{self, Entry, Group, Load, Recipe},
-        idempotency::Kept,
+        cache::{Entry, Group, Recipe},
+        idempotency::StoredAnswer,
     },
 };
 use utoipa::{
@@ -200,8 +200,8 @@ async fn load_lots(app: App, page: Page) -> shared::Result<Entry> {
 /// Loads the list of lots into the cache before the first request. A failure is left to that request.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load: Load = Box::new(move || Box::pin(load_lots(loader.clone(), Page::default())));
-    if let Err(error) = cache::get(&app, recipe(&app, WHOLE_LIST.into()), load).await {
+    let load = move || load_lots(loader.clone(), Page::default());
+    if let Err(error) = app.cache.get(recipe(&app, WHOLE_LIST.into()), load).await {
         tracing::debug!(error = error.chain(), "the list of lots is not cached yet");
     }
 }
@@ -271,7 +271,7 @@ pub(crate) async fn create_lot(
     let created = |lot: &Lot| {
         let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
         let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
-        Ok(Kept { headers, ..reply(StatusCode::CREATED, &body)? })
+        Ok(StoredAnswer { headers, ..reply(StatusCode::CREATED, &body)? })
     };
     let create = async |body::Json(body): body::Json<CreateLot>, keep| {
         let new = NewLot {

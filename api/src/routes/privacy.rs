@@ -36,7 +36,7 @@ pub(crate) struct Topic {
 ))]
 pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice> {
     let config = &app.config;
-    let (hours, days) = (config.export_expiry.as_secs() / 3600, config.schedules.retention.num_days());
+    let (hours, days) = (config.export_lifetime.as_secs() / 3600, config.schedules.retention.num_days());
     let notice = [
         (
             "What is kept",

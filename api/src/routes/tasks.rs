@@ -11,11 +11,9 @@ use serde_json::Value;
 use shared::{
     Error,
     app::App,
+    base::identity::Identity,
     jobs::status::{self, State as JobState, Status},
-    parking::{
-        accounts::session::Identity,
-        schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
-    },
+    parking::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

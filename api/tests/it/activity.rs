@@ -14,7 +14,7 @@ fn kinds(answer: &Answer) -> Vec<&str> {
 }
 
 #[testkit::both_databases]
-async fn everything_that_a_user_does_is_listed_with_the_newest_first(t: TestApp) {
+async fn activity_lists_every_action_newest_first(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let lot = t.lot(2).await;
@@ -66,7 +66,7 @@ async fn everything_that_a_user_does_is_listed_with_the_newest_first(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn a_mail_that_was_sent_is_listed_too(t: TestApp) {
+async fn sent_mails_appear_in_activity(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     t.eventually("the welcome mail is noted", async || {
@@ -80,7 +80,7 @@ async fn a_mail_that_was_sent_is_listed_too(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn activity_comes_in_parts(t: TestApp) {
+async fn activity_is_paged(t: TestApp) {
     let asha = many_drivers(&t, "asha", 1).await.remove(0);
     for n in 0..7 {
         let insert =
@@ -111,7 +111,7 @@ async fn activity_comes_in_parts(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn only_administrators_see_what_others_did(t: TestApp) {
+async fn foreign_activity_is_admin_only(t: TestApp) {
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(1).await;
     t.book(&ravi, lot).await;

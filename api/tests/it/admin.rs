@@ -17,7 +17,7 @@ async fn broken(t: &TestApp, admin: &Driver) -> Vec<(String, Vec<Value>)> {
 }
 
 #[testkit::both_databases]
-async fn sound_data_breaks_no_rule(t: TestApp) {
+async fn integrity_passes_on_sound_data(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(3).await;
     let reservation = t.book(&asha, lot).await;
@@ -28,7 +28,7 @@ async fn sound_data_breaks_no_rule(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn every_kind_of_unsound_data_is_found_and_named(t: TestApp) {
+async fn integrity_finds_every_kind_of_unsound_data(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let (lot, other) = (t.lot(3).await, t.lot(1).await);
     let paid = t.book(&asha, lot).await;
@@ -80,7 +80,7 @@ async fn every_kind_of_unsound_data_is_found_and_named(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_database_says_what_it_is_and_holds(t: TestApp) {
+async fn database_info_shows_engine_and_row_counts(t: TestApp) {
     let admin = t.admin().await;
     let asha = t.driver("Asha").await;
     let body = t.get("/debug/database-info", Some(&admin)).await.expect(200).body;
@@ -93,14 +93,14 @@ async fn the_database_says_what_it_is_and_holds(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn production_tells_nothing_about_its_database() {
+async fn database_info_is_hidden_in_production() {
     let t = TestApp::start_with(Engine::Sqlite, &[("APP_ENV", "production")]).await;
     let admin = t.admin().await;
     t.get("/debug/database-info", Some(&admin)).await.problem(404, "not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_tells_of_the_database_and_of_redis() {
+async fn health_reports_database_and_redis() {
     let redis = devstack::Redis::start().await.unwrap();
     let t = TestApp::start_with(Engine::Sqlite, &[("CACHE_REDIS_URL", &redis.url(0))]).await;
     t.driver("Asha").await;
@@ -122,7 +122,7 @@ async fn health_tells_of_the_database_and_of_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documentation_loads_nothing_from_elsewhere() {
+async fn docs_page_loads_no_external_resources() {
     let t = TestApp::start(Engine::Sqlite).await;
     let page = t.get("//docs/", None).await.expect(200);
     assert!(page.text.contains("swagger-ui"), "{}", page.text);

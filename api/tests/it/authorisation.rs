@@ -169,7 +169,7 @@ const MORE: &[Row] = &[
 ];
 
 #[test]
-fn every_operation_of_the_document_has_a_row_that_agrees_with_its_security() {
+fn every_operation_has_an_authorization_row() {
     let document = serde_json::to_value(api::routes::document()).unwrap();
     let mut documented = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -319,19 +319,19 @@ async fn everybody_tries(t: &TestApp, rows: &[Row]) {
 }
 
 #[testkit::both_databases]
-async fn everybody_may_do_what_is_theirs_and_nothing_else(t: TestApp) {
+async fn each_role_may_do_exactly_its_operations(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     everybody_tries(&t, ROWS).await;
 }
 
 #[testkit::both_databases]
-async fn whose_it_is_counts_also_where_the_path_does_not_say_so(t: TestApp) {
+async fn ownership_is_checked_where_the_path_hides_it(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     everybody_tries(&t, MORE).await;
 }
 
 #[testkit::both_databases]
-async fn what_is_no_operation_needs_the_same_rights_as_its_neighbours(t: TestApp) {
+async fn undocumented_paths_need_the_same_rights(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     for place in ["", "/"] {
         let (export, action) = (format!("{place}/export/nothing"), format!("{place}/booking/nothing"));
@@ -344,7 +344,7 @@ async fn what_is_no_operation_needs_the_same_rights_as_its_neighbours(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn other_spellings_and_headers_open_no_door(t: TestApp) {
+async fn path_spellings_and_headers_bypass_nothing(t: TestApp) {
     let asha = t.driver("Asha").await;
     for path in [
         "//users/",
@@ -396,7 +396,7 @@ async fn other_spellings_and_headers_open_no_door(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_key_of_a_request_opens_no_answer_of_others(t: TestApp) {
+async fn idempotency_keys_do_not_leak_answers(t: TestApp) {
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(3).await;
     let book = async |who: Option<&Driver>| {

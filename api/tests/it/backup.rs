@@ -67,7 +67,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[testkit::both_databases]
-async fn a_backup_of_a_system_at_work_is_restored_elsewhere_row_by_row_and_its_jobs_go_on(t: TestApp) {
+async fn backup_of_a_live_system_restores_every_row(t: TestApp) {
     let lot = t.lot(30).await;
     let drivers = many_drivers(&t, "busy", 12).await;
     let (process, base) = Processes::of(&t, &[]).api().await;
@@ -124,7 +124,7 @@ async fn a_backup_of_a_system_at_work_is_restored_elsewhere_row_by_row_and_its_j
 }
 
 #[testkit::both_databases]
-async fn data_is_replaced_only_by_who_says_so_and_while_nobody_uses_it(t: TestApp) {
+async fn restore_needs_confirmation_and_stopped_processes(t: TestApp) {
     t.driver("Asha").await;
     let (file, manifest) = back_up(&t, "a.backup").await;
     let file = file.to_str().unwrap();
@@ -149,7 +149,7 @@ async fn data_is_replaced_only_by_who_says_so_and_while_nobody_uses_it(t: TestAp
 }
 
 #[testkit::both_databases]
-async fn a_damaged_a_later_and_a_strange_file_are_refused_and_change_nothing(t: TestApp) {
+async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
     t.driver("Asha").await;
     let (file, manifest) = back_up(&t, "a.backup").await;
     let bytes = std::fs::read(&file).unwrap();
@@ -212,7 +212,7 @@ async fn a_damaged_a_later_and_a_strange_file_are_refused_and_change_nothing(t: 
 }
 
 #[testkit::both_databases]
-async fn a_backup_of_an_older_schema_is_brought_up_to_date(t: TestApp) {
+async fn backup_of_an_older_schema_is_migrated(t: TestApp) {
     // The database as it was a migration ago.
     let place = elsewhere(&t).await;
     let old = Db::connect(&place, 2).await.unwrap();
@@ -233,7 +233,7 @@ async fn a_backup_of_an_older_schema_is_brought_up_to_date(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn backups_in_the_folder_have_their_time_for_a_name_and_old_ones_go() {
+async fn backup_folder_is_named_by_time_and_pruned() {
     let t = TestApp::start(Engine::Sqlite).await;
     let folder = t.folder().join("backups");
     std::fs::create_dir(&folder).unwrap();
@@ -258,7 +258,7 @@ async fn backups_in_the_folder_have_their_time_for_a_name_and_old_ones_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_of_postgresql_is_never_on_a_command_line() {
+async fn postgres_password_is_never_on_a_command_line() {
     let t = TestApp::start(Engine::Postgres).await;
     let url = t.settings().iter().find(|(name, _)| name == "DATABASE_URL").unwrap().1.clone();
     let url = url.replace("postgres@", "postgres:very-secret%21@");

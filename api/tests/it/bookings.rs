@@ -29,7 +29,7 @@ async fn free(t: &TestApp, lot: i64) -> i64 {
 }
 
 #[testkit::both_databases]
-async fn a_booking_answers_as_the_contract_says(t: TestApp) {
+async fn booking_matches_the_contract(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(2).await;
@@ -47,7 +47,7 @@ async fn a_booking_answers_as_the_contract_says(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_release_answers_as_the_contract_says(t: TestApp) {
+async fn release_matches_the_contract(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -77,7 +77,7 @@ async fn a_release_answers_as_the_contract_says(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn every_started_hour_is_billed_and_the_first_counts_whole(t: TestApp) {
+async fn each_started_hour_is_billed(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -103,7 +103,7 @@ async fn every_started_hour_is_billed_and_the_first_counts_whole(t: TestApp) {
 
 /// Defect 23.
 #[testkit::both_databases]
-async fn a_change_of_price_does_not_touch_who_is_parked(t: TestApp) {
+async fn price_changes_do_not_affect_running_sessions(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(2).await;
     let before = t.book(&asha, lot).await;
@@ -118,7 +118,7 @@ async fn a_change_of_price_does_not_touch_who_is_parked(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn nobody_parks_twice(t: TestApp) {
+async fn a_driver_has_at_most_one_session(t: TestApp) {
     let asha = t.driver("Asha").await;
     let (lot, other, full) = (t.lot(2).await, t.lot(1).await, t.lot(1).await);
     let ravi = t.driver("Ravi").await;
@@ -131,7 +131,7 @@ async fn nobody_parks_twice(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_full_lot_is_a_conflict_and_an_unknown_one_is_not_found(t: TestApp) {
+async fn full_lot_conflicts_and_unknown_lot_is_not_found(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(1).await;
     let id = t.book(&asha, lot).await;
@@ -146,7 +146,7 @@ async fn a_full_lot_is_a_conflict_and_an_unknown_one_is_not_found(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn releasing_twice_bills_once(t: TestApp) {
+async fn repeated_release_bills_once(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
@@ -173,7 +173,7 @@ async fn releasing_twice_bills_once(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_session_paid_without_a_transaction_cannot_get_one_later(t: TestApp) {
+async fn a_transaction_cannot_be_added_after_release(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     let id = t.book(&asha, lot).await;
@@ -184,7 +184,7 @@ async fn a_session_paid_without_a_transaction_cannot_get_one_later(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn payment_methods_get_their_names(t: TestApp) {
+async fn payment_methods_are_normalized(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     for (sent, stored) in [
@@ -204,7 +204,7 @@ async fn payment_methods_get_their_names(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_payment_that_cannot_be_stored_is_refused_and_the_session_goes_on(t: TestApp) {
+async fn invalid_payment_leaves_the_session_active(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     let id = t.book(&asha, lot).await;
@@ -229,7 +229,7 @@ async fn a_payment_that_cannot_be_stored_is_refused_and_the_session_goes_on(t: T
 }
 
 #[testkit::both_databases]
-async fn somebody_elses_reservation_does_not_exist(t: TestApp) {
+async fn foreign_reservations_are_not_found(t: TestApp) {
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(1).await;
     let id = t.book(&asha, lot).await;
@@ -247,7 +247,7 @@ async fn somebody_elses_reservation_does_not_exist(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn an_administrator_arrives_and_leaves_for_the_owner(t: TestApp) {
+async fn admins_occupy_and_release_for_the_owner(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, admin) = (t.driver("Asha").await, t.admin().await);
@@ -271,7 +271,7 @@ async fn an_administrator_arrives_and_leaves_for_the_owner(t: TestApp) {
 
 /// Defect 9.
 #[testkit::both_databases]
-async fn a_release_under_one_key_is_billed_once_and_answered_again(t: TestApp) {
+async fn release_is_idempotent(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -300,7 +300,7 @@ async fn a_release_under_one_key_is_billed_once_and_answered_again(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reserved_spot_is_occupied_when_its_time_has_come(t: TestApp) {
+async fn reserved_spot_can_be_occupied_from_its_start(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -336,7 +336,7 @@ async fn a_reserved_spot_is_occupied_when_its_time_has_come(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn what_was_cancelled_or_has_expired_cannot_begin_or_end(t: TestApp) {
+async fn cancelled_and_expired_reservations_stay_closed(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     let spot = spots(&t, lot).await[0];
@@ -352,7 +352,7 @@ async fn what_was_cancelled_or_has_expired_cannot_begin_or_end(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn who_finds_the_reserved_spot_overstayed_gets_another_one(t: TestApp) {
+async fn overstayed_spot_is_swapped_for_a_free_one(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
@@ -372,7 +372,7 @@ async fn who_finds_the_reserved_spot_overstayed_gets_another_one(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn with_no_other_spot_free_an_overstayed_one_is_a_conflict_that_says_so(t: TestApp) {
+async fn overstayed_spot_in_a_full_lot_is_a_conflict(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
@@ -390,7 +390,7 @@ async fn with_no_other_spot_free_an_overstayed_one_is_a_conflict_that_says_so(t:
 }
 
 #[testkit::both_databases]
-async fn who_is_parked_cannot_arrive_a_second_time(t: TestApp) {
+async fn parked_drivers_cannot_arrive_again(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(2).await;
@@ -403,7 +403,7 @@ async fn who_is_parked_cannot_arrive_a_second_time(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reserved_spot_is_not_given_to_a_walk_in(t: TestApp) {
+async fn walk_ins_do_not_get_reserved_spots(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(1).await;
     let spot = spots(&t, lot).await[0];
@@ -413,7 +413,7 @@ async fn a_reserved_spot_is_not_given_to_a_walk_in(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn reservations_are_for_their_owner_and_administrators(t: TestApp) {
+async fn only_the_owner_and_admins_act_on_a_reservation(t: TestApp) {
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(1).await;
     for _ in 0..2 {
@@ -450,7 +450,7 @@ async fn reservations_are_for_their_owner_and_administrators(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn other_actions_are_refused(t: TestApp) {
+async fn unknown_actions_are_rejected(t: TestApp) {
     let asha = t.driver("Asha").await;
     for action in ["book", "Book-Spot", "BOOK-SPOT", "cancel-spot", "%00", "book-spot%20"] {
         t.post(&format!("/booking/{action}"), Some(&asha), json!({})).await.problem(400, "unknown_action");
@@ -459,7 +459,7 @@ async fn other_actions_are_refused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn each_booking_and_release_is_noted_and_mailed_once(t: TestApp) {
+async fn each_booking_and_release_is_recorded_and_mailed_once(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;

@@ -6,20 +6,11 @@ use chrono::TimeDelta;
 use futures::StreamExt;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{
-        cache::{self, Group},
-        counters,
-    },
-};
+use shared::{base::clock::Clock, platform::cache::Group};
 use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{Client, at_once, change, noon, number},
-};
+use crate::support::{Client, at_once, change, noon, number};
 
 /// Transactions of this database so far, as PostgreSQL counts them: outside of one, each statement is one.
 async fn committed(t: &TestApp) -> i64 {
@@ -29,7 +20,7 @@ async fn committed(t: &TestApp) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cached_asks_the_database_nothing_not_even_who_is_asking() {
+async fn cached_reads_run_no_sql() {
     let t = TestApp::start_with(Engine::Postgres, &[("DATABASE_CONNECTIONS", "1")]).await;
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     for (path, who) in [
@@ -56,7 +47,7 @@ async fn what_is_cached_asks_the_database_nothing_not_even_who_is_asking() {
 }
 
 #[testkit::both_databases]
-async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) {
+async fn cached_session_holds_ids_and_role_and_expires(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -65,7 +56,7 @@ async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) 
     let key = t.app.redis.keys().session(id);
     let read =
         async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
-    let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
+    let (kept, seconds): (String, i64) = t.app.redis.query(read).await.unwrap();
     assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
     let kept: Value = serde_json::from_str(&kept).unwrap();
     let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
@@ -75,7 +66,7 @@ async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_are_kept_as_long_as_their_setting_says() {
+async fn cache_ttls_follow_their_settings() {
     let settings = [
         ("CACHE_PARKING_TTL", "100"),
         ("CACHE_USER_TTL", "200"),
@@ -122,11 +113,11 @@ pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
         }
         Ok(kept)
     };
-    t.app.redis.ask(look).await.unwrap()
+    t.app.redis.query(look).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_everything_that_is_cached_otherwise_comes_from_the_database() {
+async fn without_redis_reads_come_from_sql() {
     let redis = devstack::Redis::start().await.unwrap();
     let t = TestApp::start_with(Engine::Sqlite, &[("CACHE_REDIS_URL", &redis.url(0))]).await;
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
@@ -157,7 +148,7 @@ async fn without_redis_everything_that_is_cached_otherwise_comes_from_the_databa
 /// Under load nobody need warm what a write made stale: the first reader does, once in each process, and all others
 /// get what it has made. A lot that was just opened is in it.
 #[testkit::both_databases]
-async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: TestApp) {
+async fn concurrent_misses_load_once_per_process(t: TestApp) {
     let t = Arc::new(t);
     let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
     let rounds = 10;
@@ -174,9 +165,9 @@ async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: 
     }
     let misses = async || {
         for process in &processes {
-            counters::flush(&process.app).await;
+            process.app.counters.flush().await;
         }
-        counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+        t.app.counters.read(&["cache_misses:parking_lots"]).await.unwrap()[0]
     };
     // Counts may be on their way.
     t.eventually("the looks are counted", async || misses().await >= 10).await;
@@ -188,24 +179,24 @@ async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: 
 }
 
 #[testkit::both_databases]
-async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
+async fn lot_list_is_warmed_at_start(t: TestApp) {
     t.lot(3).await;
     let (_api, base) = Processes::of(&t, &[]).api().await;
     let key = t.app.redis.keys().cached("parking_lots:all");
     t.eventually("the list is kept", async || {
-        t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+        t.app.redis.query(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
     })
     .await;
     Client::of(&base).get("/parking-lots", "").await;
     let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
     t.eventually("the first reader is counted", async || {
-        counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+        t.app.counters.read(&counted).await.unwrap() == [1, 1]
     })
     .await;
 }
 
 #[testkit::both_databases]
-async fn without_a_cache_everything_is_read_and_others_hear_of_what_is_written(t: TestApp) {
+async fn disabled_cache_still_invalidates_other_processes(t: TestApp) {
     let without = t.second_process(&[("CACHE_ENABLED", "false")]).await;
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let price = async |t: &TestApp| {
@@ -224,8 +215,8 @@ async fn without_a_cache_everything_is_read_and_others_hear_of_what_is_written(t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hits_misses_and_the_absence_of_redis_are_logged_and_counted_by_kind() {
-    let (t, mut redis) = with_own_redis(Engine::Sqlite).await;
+async fn cache_hits_misses_and_errors_are_counted_by_kind() {
+    let (t, mut redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     t.lot(1).await;
     let (api, base) = Processes::of(&t, &[("LOG_LEVEL", "debug")]).api().await;
     let client = Client::of(&base);
@@ -245,13 +236,13 @@ async fn hits_misses_and_the_absence_of_redis_are_logged_and_counted_by_kind() {
     t.eventually("they are counted", async || {
         // Counts that waited for Redis go out with the next.
         client.get("/health/live", "").await;
-        counters::read(&t.app, &names).await.is_ok_and(|counts| counts == [1, 1, 1])
+        t.app.counters.read(&names).await.is_ok_and(|counts| counts == [1, 1, 1])
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dashboard_is_made_once_for_all_who_look_at_it() {
+async fn dashboard_is_cached() {
     let t = Arc::new(TestApp::start(Engine::Sqlite).await);
     let admin = t.admin().await;
     let readers = (0..50).map(|_| {
@@ -261,8 +252,8 @@ async fn a_dashboard_is_made_once_for_all_who_look_at_it() {
     let seen = at_once(readers.collect::<Vec<_>>()).await;
     assert!(seen.iter().all(|text| *text == seen[0]));
     let key = t.app.redis.keys().cached("dashboard:redis");
-    let lives: i64 = t.app.redis.ask(async |mut redis| redis.pttl(key).await).await.unwrap();
+    let lives: i64 = t.app.redis.query(async |mut redis| redis.pttl(key).await).await.unwrap();
     assert!((1..=2000).contains(&lives), "{lives}");
-    cache::changed(&t.app, &[Group::Everything]).await;
+    t.app.cache.invalidate(&[Group::Everything]).await;
     assert_ne!(t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).text, seen[0]);
 }

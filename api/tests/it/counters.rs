@@ -2,25 +2,24 @@
 
 use redis::Cmd;
 use serde_json::json;
-use shared::{base::clock::Clock, platform::counters};
+use shared::base::clock::Clock;
 use testkit::{PASSWORD, TestApp};
 
 use crate::{
     race::two_processes,
-    redis_away::with_own_redis,
     support::{ENGINES, at_once, noon, spots},
 };
 
 async fn counts<const N: usize>(t: &TestApp, names: [&str; N]) -> [i64; N] {
-    counters::read(&t.app, &names).await.unwrap().try_into().unwrap()
+    t.app.counters.read(&names).await.unwrap().try_into().unwrap()
 }
 
 async fn active_users(t: &TestApp) -> i64 {
-    counters::read_with_active_users(&t.app, &["total_logins"]).await.unwrap().1
+    t.app.counters.read_with_active_users(&["total_logins"]).await.unwrap().1
 }
 
 #[testkit::both_databases]
-async fn what_people_do_is_counted_in_total_and_by_local_day(t: TestApp) {
+async fn events_are_counted_in_total_and_by_local_day(t: TestApp) {
     // 20:00 UTC is the next day in Asia/Kolkata.
     let t = t.at(Clock::fixed("2026-11-20T20:00:00Z".parse().unwrap())).await;
     let asha = t.driver("Asha").await;
@@ -39,12 +38,12 @@ async fn what_people_do_is_counted_in_total_and_by_local_day(t: TestApp) {
     assert_eq!(counts(&t, days).await, [1, 1, 1, 0]);
     // Defect 34: daily counters end by themselves.
     let ttl = Cmd::ttl(t.app.redis.keys().counter("daily_logins:2026-11-21"));
-    let ttl: i64 = t.app.redis.ask(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
+    let ttl: i64 = t.app.redis.query(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
     assert!((39 * 86_400..=40 * 86_400).contains(&ttl), "{ttl}");
 }
 
 #[testkit::both_databases]
-async fn what_is_made_and_ended_is_counted_and_what_is_refused_is_not(t: TestApp) {
+async fn only_successful_events_are_counted(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let user = json!({ "username": "Ravi", "email": "ravi@example.com", "password": PASSWORD });
@@ -112,7 +111,7 @@ async fn requests_are_counted_by_endpoint_and_status(t: TestApp) {
 
 /// Defect 35: each user is active for 12 hours after they were last seen, whatever the others do.
 #[testkit::both_databases]
-async fn active_users_are_those_of_the_last_twelve_hours(t: TestApp) {
+async fn active_users_cover_the_last_twelve_hours(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, _) = (t.driver("Asha").await, t.driver("Ravi").await);
@@ -131,7 +130,7 @@ async fn active_users_are_those_of_the_last_twelve_hours(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn what_several_processes_count_at_once_adds_up(t: TestApp) {
+async fn counts_of_several_processes_add_up(t: TestApp) {
     let (processes, clients) = two_processes(&t).await;
     let lot = t.lot(1).await;
     let calls = (0..400).map(|i| {
@@ -149,7 +148,7 @@ async fn what_several_processes_count_at_once_adds_up(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn switched_off_nothing_is_counted(t: TestApp) {
+async fn disabled_counters_count_nothing(t: TestApp) {
     let t = t.second_process(&[("COUNTERS_ENABLED", "false")]).await;
     t.driver("Asha").await;
     t.get("/parking-lots", None).await.expect(200);
@@ -159,20 +158,20 @@ async fn switched_off_nothing_is_counted(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_counted_while_redis_was_away_is_counted_when_it_is_back() {
+async fn counts_survive_a_redis_outage() {
     for engine in ENGINES {
-        let (t, mut redis) = with_own_redis(engine).await;
+        let (t, mut redis) = TestApp::start_with_redis(engine).await;
         t.get("/parking-lots", None).await.expect(200);
         assert_eq!(counts(&t, ["cache_misses:parking_lots"]).await, [1]);
         redis.kill().await.unwrap();
         for _ in 0..3 {
             t.get("/parking-lots", None).await.expect(200);
             t.driver(&format!("Driver {}", uuid::Uuid::new_v4().simple())).await;
-            counters::flush(&t.app).await;
+            t.app.counters.flush().await;
         }
         redis.restart().await.unwrap();
         t.eventually("Redis is back", async || {
-            let errors = counters::read(&t.app, &["cache_errors:parking_lots"]).await;
+            let errors = t.app.counters.read(&["cache_errors:parking_lots"]).await;
             errors.is_ok_and(|errors| errors == [3])
         })
         .await;

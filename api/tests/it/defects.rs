@@ -6,21 +6,17 @@ use chrono::TimeDelta;
 use devstack::{Behaviour, MailSink, Redis};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    base::clock::Clock,
-    platform::{counters, mailer::Mailer},
-};
+use shared::{base::clock::Clock, platform::mailer::Mailer};
 use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::{
     exports::exported,
-    redis_away::with_own_redis,
     support::{ENGINES, noon, number, spots},
 };
 
 /// Defect 8.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_installation_has_no_account_and_no_debugger() {
+async fn new_installation_has_no_default_account() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (_process, base) = Processes::of(&t, &[]).api().await;
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 0);
@@ -36,7 +32,7 @@ async fn a_new_installation_has_no_account_and_no_debugger() {
 
 /// Defect 12.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_production_every_bad_token_is_unauthenticated() {
+async fn bad_tokens_are_unauthenticated_in_production() {
     for engine in ENGINES {
         let t = TestApp::start_with(engine, &[("APP_ENV", "production")]).await;
         let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
@@ -76,14 +72,14 @@ async fn in_production_every_bad_token_is_unauthenticated() {
 
 /// Defect 15: the mail server has the mail and says nothing, before and while people park.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_the_mail_server() {
+async fn requests_do_not_wait_for_the_mail_server() {
     for engine in ENGINES {
         let mut t = TestApp::start(engine).await;
         let sink = MailSink::start().await.unwrap();
         sink.set(Behaviour::Hang);
         let mut mail = t.app.config.mail.clone();
         (mail.server, mail.port, mail.use_tls) = (Some("127.0.0.1".into()), sink.addr().port(), false);
-        t.app.mailer = Mailer::from_config(&mail).unwrap();
+        t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
         let _worker = t.work();
         let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
         t.eventually("a mail hangs", async || sink.attempts() > 0).await;
@@ -99,7 +95,7 @@ async fn nobody_waits_for_the_mail_server() {
 
 /// Defect 24: anybody can compute the bill from what the answer says, and nobody else sets it.
 #[testkit::both_databases]
-async fn the_bill_is_whole_hours_times_the_rate_whatever_a_client_says(t: TestApp) {
+async fn bill_ignores_amounts_sent_by_clients(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
@@ -139,8 +135,8 @@ async fn commands(redis: &Redis) -> String {
 
 /// Defects 31 and 32: whatever is done, Redis is neither searched as a whole nor emptied.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_searches_or_empties_redis() {
-    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+async fn requests_never_scan_or_flush_redis() {
+    let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let _worker = t.work();
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     let reservation = t.book(&asha, lot).await;
@@ -173,9 +169,9 @@ async fn no_request_searches_or_empties_redis() {
 
 /// Defect 32: what Redis forgets is only what can be made again.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_redis_ends_no_session_and_loses_no_booking_export_or_key() {
+async fn emptied_redis_loses_nothing() {
     for engine in ENGINES {
-        let (t, redis) = with_own_redis(engine).await;
+        let (t, redis) = TestApp::start_with_redis(engine).await;
         let (asha, lot) = (t.driver("Asha").await, t.lot(2).await);
         let book = async || {
             let request =
@@ -205,7 +201,7 @@ async fn an_emptied_redis_ends_no_session_and_loses_no_booking_export_or_key() {
 
 /// Defect 52.
 #[tokio::test(flavor = "multi_thread")]
-async fn mails_link_to_where_the_operator_says() {
+async fn mail_links_use_the_public_url() {
     let t = TestApp::start_with(Engine::Sqlite, &[("PUBLIC_URL", "https://park.example")]).await;
     let _worker = t.work();
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
@@ -223,7 +219,7 @@ async fn mails_link_to_where_the_operator_says() {
 
 /// Defect 57: a counter that is shown counts, and one name has one meaning.
 #[testkit::both_databases]
-async fn every_counter_of_the_report_counts(t: TestApp) {
+async fn every_reported_counter_counts(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let _worker = t.work();
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
@@ -243,7 +239,7 @@ async fn every_counter_of_the_report_counts(t: TestApp) {
     t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
     t.log_in(&asha.email).await;
 
-    let calls = counters::read(&t.app, &["total_api_calls"]).await.unwrap()[0];
+    let calls = t.app.counters.read(&["total_api_calls"]).await.unwrap()[0];
     let analytics = t.get("/reports", Some(&admin)).await.expect(200).body["data"]["redis_analytics"].clone();
     assert_eq!(analytics["total_api_calls"], calls + 1);
     for (name, count) in analytics.as_object().unwrap() {
@@ -251,7 +247,7 @@ async fn every_counter_of_the_report_counts(t: TestApp) {
     }
     t.eventually("the mails are counted", async || {
         let sent = i64::try_from(t.mails().len()).unwrap();
-        sent > 0 && counters::read(&t.app, &["emails_sent_total"]).await.unwrap()[0] == sent
+        sent > 0 && t.app.counters.read(&["emails_sent_total"]).await.unwrap()[0] == sent
     })
     .await;
 }

@@ -18,7 +18,7 @@ async fn listed(t: &TestApp, query: &str, who: &Driver) -> (Vec<String>, Vec<usi
 }
 
 #[testkit::both_databases]
-async fn administrators_see_what_became_of_each_message_and_no_address(t: TestApp) {
+async fn admins_see_delivery_states_without_addresses(t: TestApp) {
     let admin = t.admin().await;
     assert_eq!(listed(&t, "", &admin).await, (vec![], vec![0]));
     let worker = t.work();
@@ -60,7 +60,7 @@ async fn administrators_see_what_became_of_each_message_and_no_address(t: TestAp
 }
 
 #[testkit::both_databases]
-async fn a_filter_that_is_none_is_named(t: TestApp) {
+async fn unknown_delivery_filter_is_named(t: TestApp) {
     let admin = t.admin().await;
     for wrong in ["state=lost", "state=", "kind=Receipt", "kind=", "kind=a%00", "limit=0", "cursor=7"] {
         t.get(&format!("/admin/deliveries?{wrong}"), Some(&admin)).await.problem(400, "invalid");

@@ -36,7 +36,7 @@ async fn finds(t: &TestApp, changed: &[(&str, &str)], level: &str, area: &str, w
 }
 
 #[testkit::both_databases]
-async fn the_doctor_finds_nothing_on_a_system_that_is_well(t: TestApp) {
+async fn doctor_reports_nothing_on_a_healthy_system(t: TestApp) {
     let worker = t.work();
     let backups = t.folder().join("backups");
     std::fs::create_dir_all(&backups).unwrap();
@@ -67,7 +67,7 @@ async fn the_doctor_finds_nothing_on_a_system_that_is_well(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_doctor_finds_a_database_that_is_away_behind_or_ahead(t: TestApp) {
+async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
     let closed = devstack::free_port().unwrap();
     let away = match t.engine {
         Engine::Sqlite => format!("sqlite://{}/a-file/parkade.db?mode=rwc", t.folder().display()),
@@ -101,7 +101,7 @@ async fn the_doctor_finds_a_database_that_is_away_behind_or_ahead(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_what_is_wrong_with_redis_and_workers() {
+async fn doctor_reports_redis_and_worker_problems() {
     let t = TestApp::start(Engine::Sqlite).await;
     finds(&t, &[], "problem", "worker", "no worker takes jobs of the queue mail").await;
     let closed = devstack::free_port().unwrap().to_string();
@@ -123,7 +123,7 @@ async fn the_doctor_finds_what_is_wrong_with_redis_and_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_what_is_wrong_with_settings_mail_files_and_backups() {
+async fn doctor_reports_settings_mail_file_and_backup_problems() {
     let t = TestApp::start(Engine::Sqlite).await;
     let sink = MailSink::start_with(
         "127.0.0.1:0".parse().unwrap(),

@@ -37,7 +37,7 @@ async fn ended_well(process: &Process) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_is_told_to_stop_says_so_first_and_then_answers_what_is_open() {
+async fn stopping_api_drains_before_it_closes() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (process, base) = Processes::of(&t, &[("DRAIN_SECONDS", "2")]).api().await;
     let (mut busy, mut idle) = (Kept::open(&base).await, Kept::open(&base).await);
@@ -62,7 +62,7 @@ async fn an_api_that_is_told_to_stop_says_so_first_and_then_answers_what_is_open
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_follow_a_job_do_not_hold_up_the_end() {
+async fn event_streams_do_not_delay_the_stop() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (process, base) = Processes::of(&t, &[("DRAIN_SECONDS", "0")]).api().await;
     let driver = t.driver("Asha").await;
@@ -78,7 +78,7 @@ async fn those_who_follow_a_job_do_not_hold_up_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_at_the_keyboard_does_not_wait_for_proxies() {
+async fn sigint_skips_the_drain_delay() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (process, _) = Processes::of(&t, &[("DRAIN_SECONDS", "60")]).api().await;
     let asked = Instant::now();

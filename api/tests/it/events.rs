@@ -36,7 +36,7 @@ async fn bounded(t: &TestApp, change: impl FnOnce(&mut Bounds)) -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_tells_the_state_at_once_and_each_later_one_until_the_end() {
+async fn stream_sends_current_state_then_changes_until_final() {
     let t = TestApp::start(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let id = task(&t, &asha).await;
@@ -80,7 +80,7 @@ async fn a_stream_tells_the_state_at_once_and_each_later_one_until_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_run_begins_with_pending_and_a_late_word_of_the_old_one_is_not_told() {
+async fn stale_progress_of_an_earlier_run_is_dropped() {
     let t = TestApp::start(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let id = task(&t, &asha).await;
@@ -108,7 +108,7 @@ async fn a_new_run_begins_with_pending_and_a_late_word_of_the_old_one_is_not_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_elses_task_is_not_to_be_followed_and_counts_for_nobody() {
+async fn foreign_tasks_cannot_be_followed() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let id = task(&t, &asha).await;
@@ -125,7 +125,7 @@ async fn somebody_elses_task_is_not_to_be_followed_and_counts_for_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_and_a_process_have_so_many_followers_and_a_place_is_free_again_when_one_leaves() {
+async fn follower_limits_per_user_and_process() {
     let t = TestApp::start(Engine::Sqlite).await;
     let drivers = many_drivers(&t, "d", 3).await;
     let t = bounded(&t, |bounds| {
@@ -159,7 +159,7 @@ async fn a_user_and_a_process_have_so_many_followers_and_a_place_is_free_again_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_the_login_and_after_its_time() {
+async fn stream_ends_with_the_session_and_after_its_limit() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let (one, other) = (task(&t, &asha).await, task(&t, &ravi).await);
@@ -188,7 +188,7 @@ async fn a_stream_ends_with_the_login_and_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_has_one_subscription_for_all_its_followers_and_none_without() {
+async fn one_redis_subscription_serves_all_followers() {
     let t = TestApp::start(Engine::Sqlite).await;
     let other = t.second_process(&[]).await;
     let drivers = many_drivers(&t, "d", 5).await;
@@ -220,7 +220,7 @@ async fn a_process_has_one_subscription_for_all_its_followers_and_none_without()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_ends_the_streams_and_is_not_held_up_by_them() {
+async fn shutdown_ends_streams_promptly() {
     let t = TestApp::start(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let id = task(&t, &asha).await;
@@ -236,7 +236,7 @@ async fn a_stop_ends_the_streams_and_is_not_held_up_by_them() {
 }
 
 #[testkit::both_databases]
-async fn what_redis_does_not_tell_the_ledger_does(t: TestApp) {
+async fn streams_fall_back_to_the_ledger(t: TestApp) {
     let asha = t.driver("Asha").await;
     let id = task(&t, &asha).await;
     let mut events = t.follow(id, &asha, None).await;

@@ -79,7 +79,7 @@ async fn listed(t: &TestApp, path: &str, who: &Driver) -> (Vec<Uuid>, Vec<usize>
 }
 
 #[testkit::both_databases]
-async fn administrators_see_everybodys_exports_with_the_newest_first(t: TestApp) {
+async fn admins_see_all_exports_newest_first(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (vec![], vec![0]));
     let mut ids = Vec::new();
@@ -106,7 +106,7 @@ async fn administrators_see_everybodys_exports_with_the_newest_first(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn the_history_comes_in_parts_and_has_nobody_elses_exports(t: TestApp) {
+async fn export_history_is_paged_and_private(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -119,7 +119,7 @@ async fn the_history_comes_in_parts_and_has_nobody_elses_exports(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn only_administrators_clean_up_and_one_clean_up_waits(t: TestApp) {
+async fn cleanup_is_admin_only_and_queued_once(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     t.post(CLEANUP, Some(&asha), json!({})).await.problem(403, "forbidden");
     t.post(CLEANUP, None, json!({})).await.problem(401, "unauthenticated");
@@ -164,7 +164,7 @@ async fn only_administrators_clean_up_and_one_clean_up_waits(t: TestApp) {
 
 /// Defect 38.
 #[testkit::both_databases]
-async fn files_that_nobody_can_download_any_more_go_and_all_others_stay(t: TestApp) {
+async fn cleanup_removes_only_expired_files(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
@@ -251,7 +251,7 @@ async fn files_that_nobody_can_download_any_more_go_and_all_others_stay(t: TestA
 }
 
 #[testkit::both_databases]
-async fn cleaning_up_takes_no_export_away_that_is_being_written(t: TestApp) {
+async fn cleanup_spares_exports_in_progress(t: TestApp) {
     let _worker = t.work();
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let mut ids = Vec::new();
@@ -266,7 +266,7 @@ async fn cleaning_up_takes_no_export_away_that_is_being_written(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn an_export_of_administrators_that_fails_says_so_to_the_log_and_not_to_them(t: TestApp) {
+async fn failed_global_export_is_logged_not_disclosed(t: TestApp) {
     let admin = t.admin().await;
     let (process, base) = Processes::of(&t, &[]).api().await;
     let get = async |path: &str| {

@@ -75,7 +75,7 @@ fn files(t: &TestApp) -> Vec<String> {
 }
 
 #[testkit::both_databases]
-async fn a_request_answers_where_to_look_and_when(t: TestApp) {
+async fn export_request_returns_location_and_retry_after(t: TestApp) {
     let asha = t.driver("Asha").await;
     for path in ["/export/csv/request", "/tasks/export-csv"] {
         let answer = t.send(t.request(Method::POST, path, Some(&asha))).await.expect(202);
@@ -91,7 +91,7 @@ async fn a_request_answers_where_to_look_and_when(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_file_holds_a_row_for_each_reservation_of_the_caller(t: TestApp) {
+async fn export_has_one_row_per_reservation_of_the_caller(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let _worker = t.work();
@@ -138,7 +138,7 @@ async fn the_file_holds_a_row_for_each_reservation_of_the_caller(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn somebody_without_reservations_gets_the_header(t: TestApp) {
+async fn export_without_reservations_has_only_the_header(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     assert_eq!(exported(&t, &asha, json!({})).await, format!("{HEADER}\n"));
@@ -146,7 +146,7 @@ async fn somebody_without_reservations_gets_the_header(t: TestApp) {
 
 /// Defect 38.
 #[testkit::both_databases]
-async fn cells_that_a_spreadsheet_would_run_become_text_and_the_rest_survives(t: TestApp) {
+async fn formula_cells_are_neutralized_and_others_kept(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let _worker = t.work();
@@ -171,7 +171,7 @@ async fn cells_that_a_spreadsheet_would_run_become_text_and_the_rest_survives(t:
 }
 
 #[testkit::both_databases]
-async fn a_span_and_a_lot_choose_the_rows(t: TestApp) {
+async fn export_filters_by_dates_and_lot(t: TestApp) {
     // Midnight in Kolkata is 18:30 UTC.
     let clock = Clock::fixed("2026-11-20T18:29:59Z".parse().unwrap());
     let t = t.at(clock.clone()).await;
@@ -208,7 +208,7 @@ async fn a_span_and_a_lot_choose_the_rows(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn wrong_options_are_named_and_nothing_is_started(t: TestApp) {
+async fn wrong_export_options_are_named(t: TestApp) {
     let (asha, admin) = (t.driver("Asha").await, t.admin().await);
     for (field, value) in [
         ("from", json!("yesterday")),
@@ -238,7 +238,7 @@ async fn wrong_options_are_named_and_nothing_is_started(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn an_administrator_may_export_everybody_with_names_or_without(t: TestApp) {
+async fn admins_export_everybody_with_or_without_names(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let _worker = t.work();
@@ -273,7 +273,7 @@ async fn an_administrator_may_export_everybody_with_names_or_without(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn parts_of_the_file_can_be_downloaded(t: TestApp) {
+async fn downloads_support_ranges(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -313,7 +313,7 @@ async fn parts_of_the_file_can_be_downloaded(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn before_it_is_written_there_is_no_file_and_after_a_day_no_more(t: TestApp) {
+async fn export_file_exists_from_success_until_expiry(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -340,7 +340,7 @@ async fn before_it_is_written_there_is_no_file_and_after_a_day_no_more(t: TestAp
 }
 
 #[testkit::both_databases]
-async fn a_file_that_was_removed_is_gone(t: TestApp) {
+async fn removed_export_file_is_gone(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     let id = request(&t, &asha, json!({})).await;
@@ -351,7 +351,7 @@ async fn a_file_that_was_removed_is_gone(t: TestApp) {
 
 /// Defects 37 and 39.
 #[testkit::both_databases]
-async fn a_failed_export_says_so_without_internals(t: TestApp) {
+async fn failed_export_hides_internals(t: TestApp) {
     let asha = t.driver("Asha").await;
     let id = request(&t, &asha, json!({})).await;
     let text = "UPDATE jobs SET state = 'failed', error = 'internal error: writing /srv/secret', finished_at = created_at WHERE kind = 'export-csv'";
@@ -365,7 +365,7 @@ async fn a_failed_export_says_so_without_internals(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_ways_to_ask_for_a_task_agree(t: TestApp) {
+async fn task_endpoints_agree(t: TestApp) {
     let (asha, admin) = (t.driver("Asha").await, t.admin().await);
     let id = t.post("/tasks/export-csv", Some(&asha), json!({})).await.expect(202).body["task_id"]
         .as_str()
@@ -397,7 +397,7 @@ async fn the_ways_to_ask_for_a_task_agree(t: TestApp) {
 
 /// Defect 37.
 #[testkit::both_databases]
-async fn tasks_that_are_unknown_or_anothers_do_not_exist(t: TestApp) {
+async fn unknown_and_foreign_tasks_are_not_found(t: TestApp) {
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let _worker = t.work();
     let id = request(&t, &asha, json!({})).await;
@@ -443,7 +443,7 @@ async fn tasks_that_are_unknown_or_anothers_do_not_exist(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_history_shows_the_newest_first(t: TestApp) {
+async fn export_history_is_newest_first(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -465,7 +465,7 @@ async fn the_history_shows_the_newest_first(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_cancelled_export_never_runs(t: TestApp) {
+async fn cancelled_export_never_runs(t: TestApp) {
     let asha = t.driver("Asha").await;
     let id = request(&t, &asha, json!({})).await;
     let answer = t.post(&format!("/export/csv/cancel/{id}"), Some(&asha), json!({})).await.expect(200);
@@ -488,7 +488,7 @@ async fn a_cancelled_export_never_runs(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn who_is_no_administrator_any_more_has_no_export_of_everybody(t: TestApp) {
+async fn demoted_admins_lose_global_exports(t: TestApp) {
     let admin = t.admin().await;
     let body = json!({ "username": "Boss", "email": "boss@example.com", "password": testkit::PASSWORD, "role": "admin" });
     t.post("/users", Some(&admin), body).await.expect(201);

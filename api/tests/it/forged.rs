@@ -69,7 +69,7 @@ async fn status(t: &TestApp, token: &str) -> u16 {
 
 /// Defect 12.
 #[testkit::both_databases]
-async fn forged_tokens_are_refused(t: TestApp) {
+async fn forged_tokens_are_rejected(t: TestApp) {
     let asha = t.driver("Asha").await;
     let ravi = t.driver("Ravi").await;
     let good = claims(&asha.token);
@@ -138,14 +138,14 @@ async fn forged_tokens_are_refused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_token_without_its_session_row_is_refused(t: TestApp) {
+async fn token_without_a_session_row_is_rejected(t: TestApp) {
     let asha = t.driver("Asha").await;
     change(&t, "DELETE FROM sessions WHERE user_id = $1", [asha.id.into()]).await.unwrap();
     assert_eq!(status(&t, &asha.token).await, 401);
 }
 
 #[testkit::both_databases]
-async fn an_administrators_claim_makes_no_administrator(t: TestApp) {
+async fn admin_claim_in_a_token_is_ignored(t: TestApp) {
     let asha = t.driver("Asha").await;
     let token = with(&claims(&asha.token), "role", json!("admin"));
     let asha = Driver { token, ..asha };
@@ -153,7 +153,7 @@ async fn an_administrators_claim_makes_no_administrator(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn tokens_of_what_is_over_are_refused(t: TestApp) {
+async fn tokens_of_ended_sessions_are_rejected(t: TestApp) {
     let (admin, asha, ravi, meera) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.driver("Meera").await);
     for who in [&asha, &ravi, &meera] {

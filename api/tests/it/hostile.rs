@@ -68,7 +68,7 @@ pub(crate) const HOSTILE: [&str; 48] = [
 ];
 
 #[test]
-fn the_texts_fit_into_the_shortest_field_and_differ() {
+fn hostile_texts_fit_the_shortest_field() {
     let keys: std::collections::BTreeSet<_> = HOSTILE.iter().map(|text| text.to_lowercase()).collect();
     assert_eq!(keys.len(), HOSTILE.len());
     for text in HOSTILE {
@@ -117,7 +117,7 @@ fn column(list: &Value, member: &str) -> Vec<String> {
 }
 
 #[testkit::both_databases]
-async fn hostile_texts_come_out_as_they_went_in_wherever_they_are_shown(t: TestApp) {
+async fn hostile_texts_round_trip_unchanged(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let drivers = stays(&t, &clock).await;
@@ -209,7 +209,7 @@ async fn hostile_texts_are_harmless_in_mails(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn texts_that_are_too_long_or_hold_a_nul_are_refused(t: TestApp) {
+async fn too_long_texts_and_nul_are_rejected(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let reservation = t.book(&asha, lot).await;
     let before = content(&t).await;
@@ -237,7 +237,7 @@ async fn texts_that_are_too_long_or_hold_a_nul_are_refused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn hostile_filters_are_refused(t: TestApp) {
+async fn hostile_filters_are_rejected(t: TestApp) {
     let asha = t.driver("Asha").await;
     for (text, field) in
         HOSTILE.iter().flat_map(|text| ["from", "to", "scope", "lot_id"].map(|field| (text, field)))
@@ -263,7 +263,7 @@ async fn hostile_filters_are_refused(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn hostile_headers_are_kept_as_they_are_or_refused(t: TestApp) {
+async fn hostile_headers_are_kept_or_rejected(t: TestApp) {
     let lot = t.lot(i64::try_from(HOSTILE.len()).unwrap()).await;
     let drivers = many_drivers(&t, "driver", HOSTILE.len()).await;
     let asha = t.driver("Asha").await;

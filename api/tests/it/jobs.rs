@@ -53,7 +53,7 @@ async fn fixed(t: &TestApp, now: DateTime<Utc>) -> TestApp {
 }
 
 #[testkit::both_databases]
-async fn the_board_shows_schedules_queues_running_and_dead_jobs(t: TestApp) {
+async fn operators_see_schedules_queues_and_jobs(t: TestApp) {
     let t = fixed(&t, noon()).await;
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let now = t.app.clock.now();
@@ -108,7 +108,7 @@ async fn the_board_shows_schedules_queues_running_and_dead_jobs(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_job_is_shown_whole_and_without_its_lease(t: TestApp) {
+async fn job_details_omit_the_lease_token(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let id = insert(&t, &notifications::export_ready(Uuid::nil(), asha.id).unwrap()).await;
     let claim = ledger::claim(&t.app.db, t.app.clock.now(), LEASE, "worker-7", id).await.unwrap().unwrap();
@@ -125,7 +125,7 @@ async fn a_job_is_shown_whole_and_without_its_lease(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_dead_job_that_is_requeued_begins_anew_and_its_owner_sees_it(t: TestApp) {
+async fn requeued_dead_job_restarts_for_its_owner(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let id = dead(&t, &NewJob::of(&CleanUpExports {}).unwrap().owner(asha.id)).await;
     shared::jobs::status::publish_from_ledger(&t.app, id).await;
@@ -146,7 +146,7 @@ async fn a_dead_job_that_is_requeued_begins_anew_and_its_owner_sees_it(t: TestAp
 }
 
 #[testkit::both_databases]
-async fn requeueing_all_makes_no_two_living_jobs_of_one_key(t: TestApp) {
+async fn requeue_all_respects_unique_keys(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     change(&t, "DELETE FROM jobs", []).await.unwrap();
     let keyed = |key: &str| clean_up(&t).unique(key);
@@ -183,7 +183,7 @@ async fn requeueing_all_makes_no_two_living_jobs_of_one_key(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn more_dead_jobs_than_a_batch_are_requeued_and_purged(t: TestApp) {
+async fn requeue_and_purge_handle_several_batches(t: TestApp) {
     let admin = t.admin().await;
     let tx = t.app.db.begin().await.unwrap();
     for _ in 0..1_201 {
@@ -200,7 +200,7 @@ async fn more_dead_jobs_than_a_batch_are_requeued_and_purged(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_purged_job_is_gone_with_what_hangs_on_it_and_only_dead_ones_are(t: TestApp) {
+async fn purge_removes_only_dead_jobs_and_their_rows(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let export = t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202).body["task_id"]
         .as_str()
@@ -219,7 +219,7 @@ async fn a_purged_job_is_gone_with_what_hangs_on_it_and_only_dead_ones_are(t: Te
 }
 
 #[testkit::both_databases]
-async fn a_job_that_waits_is_cancelled_and_one_that_has_ended_is_not(t: TestApp) {
+async fn only_live_jobs_can_be_cancelled(t: TestApp) {
     let admin = t.admin().await;
     let id = insert(&t, &clean_up(&t)).await;
     act(&t, &admin, &format!("/admin/jobs/{id}/cancel")).await.expect(200);
@@ -230,7 +230,7 @@ async fn a_job_that_waits_is_cancelled_and_one_that_has_ended_is_not(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn nothing_is_taken_from_a_paused_queue_until_it_is_resumed(t: TestApp) {
+async fn paused_queue_runs_nothing_until_resumed(t: TestApp) {
     let admin = t.admin().await;
     act(&t, &admin, "/admin/queues/mail/pause").await.expect(200);
     act(&t, &admin, "/admin/queues/mail/pause").await.expect(200);
@@ -264,7 +264,7 @@ async fn nothing_is_taken_from_a_paused_queue_until_it_is_resumed(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_ticks_of_a_paused_schedule_pass_and_are_not_made_up_for(t: TestApp) {
+async fn ticks_of_a_paused_schedule_are_skipped(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let admin = t.admin().await;
@@ -286,7 +286,7 @@ async fn the_ticks_of_a_paused_schedule_pass_and_are_not_made_up_for(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn a_schedule_is_run_by_hand_once_while_its_job_lives(t: TestApp) {
+async fn manual_run_reuses_the_live_job(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let path = "/admin/schedules/file-cleanup/run";
     let run = async || act(&t, &admin, path).await.expect(202);
@@ -306,7 +306,7 @@ async fn a_schedule_is_run_by_hand_once_while_its_job_lives(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_tick_that_lives_is_what_is_run_by_hand(t: TestApp) {
+async fn manual_run_reuses_a_live_tick(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let mut proposer = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
@@ -319,7 +319,7 @@ async fn a_tick_that_lives_is_what_is_run_by_hand(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn administrators_start_reminders_and_reports_as_tasks(t: TestApp) {
+async fn admins_start_reminders_and_reports_as_tasks(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     for (task, kind) in
         [("test-daily-reminder", "send-reminders"), ("test-monthly-report", "send-monthly-reports")]

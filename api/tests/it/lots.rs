@@ -27,7 +27,7 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 #[testkit::both_databases]
-async fn a_new_lot_is_read_back_as_it_was_created(t: TestApp) {
+async fn new_lot_reads_back_as_created(t: TestApp) {
     let admin = t.admin().await;
     let created = plain(&t.post("/parking-lots", Some(&admin), form()).await.expect(201));
     let id = created["lot"]["id"].as_i64().expect("a number");
@@ -49,7 +49,7 @@ async fn a_new_lot_is_read_back_as_it_was_created(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn lots_come_in_the_order_of_their_ids(t: TestApp) {
+async fn lots_are_sorted_by_id(t: TestApp) {
     let mut ids = Vec::new();
     for slots in [3, 1, 2] {
         ids.push(t.lot(slots).await);
@@ -62,7 +62,7 @@ async fn lots_come_in_the_order_of_their_ids(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn numbers_may_come_as_text_and_unknown_members_are_ignored(t: TestApp) {
+async fn numbers_as_text_are_accepted_unknown_fields_ignored(t: TestApp) {
     let admin = t.admin().await;
     let mut body = form();
     for (field, value) in [
@@ -85,7 +85,7 @@ async fn numbers_may_come_as_text_and_unknown_members_are_ignored(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_extremes_are_accepted(t: TestApp) {
+async fn lot_boundary_values_are_accepted(t: TestApp) {
     let admin = t.admin().await;
     for (field, value) in [
         ("price", json!(0)),
@@ -161,7 +161,7 @@ async fn every_wrong_field_of_a_lot_is_named(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn only_administrators_open_lots(t: TestApp) {
+async fn only_admins_create_lots(t: TestApp) {
     let asha = t.driver("Asha").await;
     t.post("/parking-lots", None, form()).await.problem(401, "unauthenticated");
     t.post("/parking-lots", Some(&asha), form()).await.problem(403, "forbidden");
@@ -169,7 +169,7 @@ async fn only_administrators_open_lots(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn what_is_no_lot_is_not_found(t: TestApp) {
+async fn unknown_lots_are_not_found(t: TestApp) {
     let lot = t.lot(1).await;
     for id in ["0", "-1", "999999", "abc", "1.5", "1e0", "99999999999999999999", "%00", "%FF", "%2F"] {
         t.get(&format!("/parking-lots/{id}"), None).await.problem(404, "not_found");
@@ -182,7 +182,7 @@ async fn what_is_no_lot_is_not_found(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_retiring_spot_is_neither_free_nor_counted(t: TestApp) {
+async fn retiring_spots_are_not_counted(t: TestApp) {
     let lot = t.lot(3).await;
     let ids = spots(&t, lot).await;
     change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [ids[0].into()]).await.unwrap();
@@ -229,7 +229,7 @@ async fn service(t: &TestApp, lot: i64) -> String {
 }
 
 #[testkit::both_databases]
-async fn a_lot_that_is_created_twice_under_one_key_is_one_lot(t: TestApp) {
+async fn creating_a_lot_is_idempotent(t: TestApp) {
     let admin = t.admin().await;
     let create = async |body: Value| {
         let request =
@@ -250,7 +250,7 @@ async fn a_lot_that_is_created_twice_under_one_key_is_one_lot(t: TestApp) {
 
 /// Defect 30.
 #[testkit::both_databases]
-async fn a_lot_without_all_its_spots_is_not_created(t: TestApp) {
+async fn lot_and_spots_are_created_atomically(t: TestApp) {
     let admin = t.admin().await;
     change(&t, "CREATE UNIQUE INDEX only_one_spot_a_lot ON spots (lot_id)", []).await.unwrap();
     t.post("/parking-lots", Some(&admin), form()).await.problem(500, "internal");
@@ -263,7 +263,7 @@ async fn a_lot_without_all_its_spots_is_not_created(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn each_field_of_a_lot_can_be_changed_by_itself(t: TestApp) {
+async fn each_lot_field_can_be_changed_alone(t: TestApp) {
     let (admin, lot) = (t.admin().await, t.lot(3).await);
     let mut expected = read(&t, lot).await;
     for (version, (field, sent, stored)) in [
@@ -292,7 +292,7 @@ async fn each_field_of_a_lot_can_be_changed_by_itself(t: TestApp) {
 
 /// Defects 29 and mass assignment: the old client sends the whole lot back, as it was when the form was opened.
 #[testkit::both_databases]
-async fn a_stale_form_overwrites_nothing_that_is_counted(t: TestApp) {
+async fn stale_form_does_not_overwrite_counts(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     let mut stale = read(&t, lot).await;
     t.book(&asha, lot).await;
@@ -325,7 +325,7 @@ async fn a_stale_form_overwrites_nothing_that_is_counted(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_change_may_ask_for_the_lot_as_it_was_read(t: TestApp) {
+async fn if_match_guards_lot_changes(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let (lot, other) = (t.lot(2).await, t.lot(2).await);
     let tag = async |lot: i64| {
@@ -370,7 +370,7 @@ async fn a_change_may_ask_for_the_lot_as_it_was_read(t: TestApp) {
 
 /// Defect 50, and the negative numbers of 30.
 #[testkit::both_databases]
-async fn a_change_with_a_wrong_field_changes_nothing(t: TestApp) {
+async fn rejected_lot_change_has_no_effect(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
     let before = content(&t).await;
     for (field, value) in [
@@ -421,7 +421,7 @@ async fn a_change_with_a_wrong_field_changes_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_new_price_is_for_those_who_come_later(t: TestApp) {
+async fn new_price_applies_to_new_sessions(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
@@ -433,7 +433,7 @@ async fn a_new_price_is_for_those_who_come_later(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn spots_leave_free_ones_first_and_come_back_before_new_ones_are_made(t: TestApp) {
+async fn shrinking_retires_free_spots_and_growing_revives(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(5).await);
     let ids = spots(&t, lot).await;
@@ -465,7 +465,7 @@ async fn spots_leave_free_ones_first_and_come_back_before_new_ones_are_made(t: T
 }
 
 #[testkit::both_databases]
-async fn a_spot_that_is_held_leaves_when_its_session_ends(t: TestApp) {
+async fn occupied_spot_retires_when_its_session_ends(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
     let (first, second) = (t.book(&asha, lot).await, t.book(&ravi, lot).await);
@@ -492,7 +492,7 @@ const LIVE: &str =
     "EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
 
 #[testkit::both_databases]
-async fn while_a_lot_shrinks_nobody_books_a_spot_that_leaves(t: TestApp) {
+async fn retiring_spots_are_not_booked(t: TestApp) {
     let (admin, client) = (t.admin().await, Client::of(&t.url("")));
     for (round, sizes) in [vec![10], vec![12, 30, 5], vec![1, 40, 20, 8]].into_iter().enumerate() {
         let lot = t.lot(25).await;
@@ -543,7 +543,7 @@ async fn while_a_lot_shrinks_nobody_books_a_spot_that_leaves(t: TestApp) {
 
 /// Defect 16: what is in use stays, and what was used keeps its name.
 #[testkit::both_databases]
-async fn a_lot_in_use_is_not_deleted_and_one_that_was_is_history(t: TestApp) {
+async fn lot_in_use_cannot_be_deleted_used_one_is_archived(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     let path = format!("/parking-lots/{lot}");
     let parked = t.book(&asha, lot).await;
@@ -580,7 +580,7 @@ async fn a_lot_in_use_is_not_deleted_and_one_that_was_is_history(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_lot_is_deleted_or_booked_but_not_both(t: TestApp) {
+async fn racing_delete_and_booking_has_one_winner(t: TestApp) {
     let (admin, client) = (t.admin().await, Client::of(&t.url("")));
     let drivers = many_drivers(&t, "driver", 20).await;
     for pair in drivers.chunks(2) {
@@ -611,7 +611,7 @@ async fn a_lot_is_deleted_or_booked_but_not_both(t: TestApp) {
 
 /// Defect 48.
 #[testkit::both_databases]
-async fn lots_come_in_parts(t: TestApp) {
+async fn lot_list_is_paged(t: TestApp) {
     let mut ids = Vec::new();
     for _ in 0..5 {
         ids.push(t.lot(1).await);
@@ -634,7 +634,7 @@ async fn lots_come_in_parts(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn texts_of_lots_are_stored_and_returned_as_they_are(t: TestApp) {
+async fn lot_texts_round_trip(t: TestApp) {
     let (admin, lot) = (t.admin().await, t.lot(1).await);
     for text in HOSTILE {
         let code: String = text.chars().take(10).collect();

@@ -9,6 +9,7 @@ mod authorisation;
 mod backup;
 mod bookings;
 mod cached;
+mod change;
 mod counters;
 mod defects;
 mod deliveries;

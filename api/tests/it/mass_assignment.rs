@@ -163,7 +163,7 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
 
 /// Defects 4 and 29.
 #[testkit::both_databases]
-async fn members_that_are_not_asked_for_change_nothing(t: TestApp) {
+async fn unexpected_fields_change_nothing(t: TestApp) {
     let other = TestApp::start(t.engine).await;
     let (modest, rows) = told(t, false).await;
     let (greedy, rows_of_greed) = told(other, true).await;

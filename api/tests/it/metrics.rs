@@ -19,7 +19,7 @@ async fn scrape(address: &str) -> BTreeMap<String, f64> {
 }
 
 #[testkit::both_databases]
-async fn what_an_api_counts_is_what_was_asked_and_strangers_add_no_series(t: TestApp) {
+async fn metrics_count_requests_without_new_series_for_strangers(t: TestApp) {
     let lot = t.lot(5).await;
     let address = format!("127.0.0.1:{}", devstack::free_port().unwrap());
     let limit = ("RATE_LIMIT_REGISTER", "2/3600");
@@ -111,7 +111,7 @@ async fn what_an_api_counts_is_what_was_asked_and_strangers_add_no_series(t: Tes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_without_redis_says_so_to_prometheus() {
+async fn metrics_report_a_missing_redis() {
     let mut redis = devstack::Redis::start().await.unwrap();
     let port = redis.port().to_string();
     let t = TestApp::start_with(Engine::Sqlite, &[("REDIS_PORT", &port)]).await;

@@ -296,11 +296,11 @@ async fn any_sequence(engine: Engine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_sequence_of_bookings_goes_as_the_model_says_on_sqlite() {
+async fn random_bookings_match_the_model_on_sqlite() {
     any_sequence(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_sequence_of_bookings_goes_as_the_model_says_on_postgres() {
+async fn random_bookings_match_the_model_on_postgres() {
     any_sequence(Engine::Postgres).await;
 }

@@ -70,7 +70,7 @@ const LOT: [(&str, Kind); 7] = [
 ];
 
 #[testkit::both_databases]
-async fn a_driver_of_the_old_client_finds_everything_that_it_reads(t: TestApp) {
+async fn old_client_driver_finds_every_field(t: TestApp) {
     let form = json!({ "username": "Asha", "email": "Asha@Example.com", "password": "Correct-horse-1", "role": "user",
         "vehicle_number": "MH12AB1234", "phone_number": "9876543210", "confirmPassword": "Correct-horse-1" });
     let registered = t.post("/auth/register", None, form).await.expect(201);
@@ -176,7 +176,7 @@ async fn a_driver_of_the_old_client_finds_everything_that_it_reads(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn an_administrator_of_the_old_client_finds_everything_that_it_reads(t: TestApp) {
+async fn old_client_admin_finds_every_field(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let lot = json!({ "location_name": "Main Street", "price": 25, "address": "1, Main Street", "pincode": "400001", "number_of_slots": 5 });
     let lot = t.post("/parking-lots", Some(&admin), lot).await.expect(201).body["lot"].clone();

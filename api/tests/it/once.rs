@@ -13,7 +13,7 @@ async fn keyed(t: &TestApp, who: &Driver, path: &str, key: &str, body: &Value) -
 }
 
 #[testkit::both_databases]
-async fn a_repeated_booking_gets_the_stored_answer_and_books_nothing(t: TestApp) {
+async fn repeated_booking_replays_the_stored_answer(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(3).await);
     let body = json!({ "lot_id": lot });
     let first = keyed(&t, &asha, "/booking/book-spot", "k1", &body).await.expect(201);
@@ -39,7 +39,7 @@ async fn a_repeated_booking_gets_the_stored_answer_and_books_nothing(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn a_refused_request_leaves_its_key_free(t: TestApp) {
+async fn rejected_request_frees_its_key(t: TestApp) {
     let (asha, ravi, lot) = (t.driver("Asha").await, t.driver("Ravi").await, t.lot(1).await);
     let reservation = t.book(&ravi, lot).await;
     let body = json!({ "lot_id": lot });
@@ -51,7 +51,7 @@ async fn a_refused_request_leaves_its_key_free(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn of_requests_that_come_together_one_has_the_effect(t: TestApp) {
+async fn concurrent_repeats_take_effect_once(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(50).await);
     let second = t.at(t.app.clock.clone()).await;
     let calls = (0..20).map(|call| {
@@ -76,7 +76,7 @@ async fn of_requests_that_come_together_one_has_the_effect(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_key_is_kept_for_a_day_and_a_vanished_owner_loses_it_after_a_minute(t: TestApp) {
+async fn keys_last_a_day_and_stale_claims_a_minute(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -86,7 +86,7 @@ async fn a_key_is_kept_for_a_day_and_a_vanished_owner_loses_it_after_a_minute(t:
     clock.advance(TimeDelta::hours(11));
     let again = ask().await.expect(202);
     assert_eq!((&again.text, &again.headers["location"]), (&first.text, &first.headers["location"]));
-    clock.advance(idempotency::KEPT_FOR - TimeDelta::hours(11));
+    clock.advance(idempotency::RETENTION - TimeDelta::hours(11));
     let asha = t.log_in(&asha.email).await;
     let next_day = keyed(&t, &asha, "/export/csv/request", "k", &json!({})).await.expect(202);
     assert_ne!(next_day.body["task_id"], first.body["task_id"]);
@@ -99,7 +99,7 @@ async fn a_key_is_kept_for_a_day_and_a_vanished_owner_loses_it_after_a_minute(t:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_must_be_a_text_of_sensible_length() {
+async fn idempotency_key_length_is_checked() {
     let t = TestApp::start(testkit::Engine::Sqlite).await;
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
     for key in ["", &"x".repeat(256)] {

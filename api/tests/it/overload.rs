@@ -24,7 +24,7 @@ async fn connection(t: &TestApp) -> TcpStream {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_there_is_no_room_for_is_told_to_come_again_and_orchestrators_are_answered() {
+async fn over_capacity_returns_503_except_health() {
     let t = with_room_for("2").await;
     let (drivers, lot) = ([t.driver("Asha").await, t.driver("Ravi").await], t.lot(2).await);
     // Both bookings wait for whoever writes, once they are let in.
@@ -68,7 +68,7 @@ async fn whom_there_is_no_room_for_is_told_to_come_again_and_orchestrators_are_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_a_body_slowly_takes_nobodys_place_and_is_cut_off() {
+async fn slow_bodies_hold_no_slot_and_time_out() {
     let t = with_room_for("1").await;
     let asha = t.driver("Asha").await;
     let mut slow = connection(&t).await;
@@ -99,7 +99,7 @@ async fn who_sends_a_body_slowly_takes_nobodys_place_and_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_events_takes_nobodys_place() {
+async fn event_streams_hold_no_request_slot() {
     let t = with_room_for("1").await;
     let asha = t.driver("Asha").await;
     let asked = t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
@@ -110,7 +110,7 @@ async fn a_stream_of_events_takes_nobodys_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_logins_leaves_the_places_of_the_others() {
+async fn login_flood_leaves_room_for_other_requests() {
     let t = with_room_for("1").await;
     let asha = t.driver("Asha").await;
     let body = json!({ "email": asha.email, "password": PASSWORD });

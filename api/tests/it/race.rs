@@ -46,7 +46,7 @@ pub(crate) fn tally(answers: &[(StatusCode, Value)]) -> BTreeMap<(u16, String), 
 }
 
 #[testkit::both_databases]
-async fn two_hundred_drivers_race_for_twenty_spots_and_twenty_get_one(t: TestApp) {
+async fn racing_drivers_get_exactly_the_available_spots(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(SPOTS).await;
     let drivers = many_drivers(&t, "driver", DRIVERS).await;
@@ -100,7 +100,7 @@ async fn two_hundred_drivers_race_for_twenty_spots_and_twenty_get_one(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn one_driver_who_books_everywhere_at_once_gets_one_spot(t: TestApp) {
+async fn a_driver_booking_in_parallel_gets_one_spot(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lots = [t.lot(10).await, t.lot(10).await];
     let asha = many_drivers(&t, "asha", 1).await.remove(0);
@@ -113,7 +113,7 @@ async fn one_driver_who_books_everywhere_at_once_gets_one_spot(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn of_releases_with_different_transactions_one_is_the_payment(t: TestApp) {
+async fn concurrent_releases_record_one_payment(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(1).await;
     let asha = many_drivers(&t, "asha", 1).await.remove(0);
@@ -127,7 +127,7 @@ async fn of_releases_with_different_transactions_one_is_the_payment(t: TestApp) 
 }
 
 #[testkit::both_databases]
-async fn arrivals_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
+async fn racing_arrivals_and_walk_ins_never_share_a_spot(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(10).await;
     let now = t.app.clock.now();
@@ -163,7 +163,7 @@ async fn arrivals_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
 
 /// Who takes a spot that is just being left begins after the other one has ended.
 #[testkit::both_databases]
-async fn sessions_that_follow_each_other_closely_never_overlap(t: TestApp) {
+async fn back_to_back_sessions_never_overlap(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(3).await;
     let drivers = many_drivers(&t, "driver", 16).await;

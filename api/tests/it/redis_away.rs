@@ -2,23 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use devstack::{ChaosProxy, Mode, Redis};
 use serde_json::json;
+use shared::base::clock::Clock;
 use testkit::TestApp;
 
-use crate::support::ENGINES;
-
-/// An application on a Redis of its own, which the test may take away.
-pub(crate) async fn with_own_redis(engine: testkit::Engine) -> (TestApp, Redis) {
-    let redis = Redis::start().await.unwrap();
-    let [cache, queue, notifications] = [0, 1, 2].map(|db| redis.url(db));
-    let settings = [
-        ("CACHE_REDIS_URL", cache.as_str()),
-        ("QUEUE_REDIS_URL", queue.as_str()),
-        ("NOTIFICATION_REDIS_URL", notifications.as_str()),
-    ];
-    (TestApp::start_with(engine, &settings).await, redis)
-}
+use crate::support::{ENGINES, noon};
 
 /// Registers, logs in, books, releases and logs out, each within the patience of the old client.
 async fn a_day_at_the_car_park(t: &TestApp, name: &str, patience: Duration) {
@@ -40,7 +30,7 @@ async fn a_day_at_the_car_park(t: &TestApp, name: &str, patience: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_works_while_redis_refuses_connections() {
     for engine in ENGINES {
-        let (t, redis) = with_own_redis(engine).await;
+        let (t, redis) = TestApp::start_with_redis(engine).await;
         let before = t.driver("Before").await;
         t.get("/auth/sessions", Some(&before)).await.expect(200);
         redis.kill().await.unwrap();
@@ -52,7 +42,7 @@ async fn everything_works_while_redis_refuses_connections() {
 /// Defect 21.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_works_while_redis_hangs() {
-    let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;
+    let (t, redis) = TestApp::start_with_redis(testkit::Engine::Sqlite).await;
     let before = t.driver("Before").await;
     t.get("/auth/sessions", Some(&before)).await.expect(200);
     redis.pause().unwrap();
@@ -69,9 +59,9 @@ async fn an_api_that_starts_without_redis_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
+async fn logout_during_redis_outage_stays_effective() {
     for engine in ENGINES {
-        let (t, mut redis) = with_own_redis(engine).await;
+        let (t, mut redis) = TestApp::start_with_redis(engine).await;
         let asha = t.driver("Asha").await;
         t.get("/auth/sessions", Some(&asha)).await.expect(200);
         redis.kill().await.unwrap();
@@ -86,24 +76,26 @@ async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
 }
 
 #[testkit::both_databases]
-async fn an_old_answer_that_reaches_redis_late_does_not_revive_a_session(t: TestApp) {
+async fn late_redis_write_does_not_revive_a_session(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
     let driver = t.driver("Asha").await;
     let answer = t.get("/auth/sessions", Some(&driver)).await.expect(200);
     let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
     let key = t.app.redis.keys().session(session);
     let read = redis::Cmd::get(&key);
-    let kept: String = t.app.redis.ask(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
+    let kept: String = t.app.redis.query(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
     t.post("/auth/logout", Some(&driver), serde_json::json!({})).await.expect(200);
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    clock.advance(TimeDelta::milliseconds(1_100));
     let write = redis::Cmd::set_ex(&key, kept, 60);
-    let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
+    let _: () = t.app.redis.query(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
     t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_full_everything_works_and_no_process_reads_a_stale_answer() {
+async fn full_redis_never_serves_stale_answers() {
     for engine in ENGINES {
-        let (t, redis) = with_own_redis(engine).await;
+        let (t, redis) = TestApp::start_with_redis(engine).await;
         let other = t.second_process(&[]).await;
         let asha = t.driver("Asha").await;
         let lot = t.lot(3).await;
@@ -126,8 +118,8 @@ async fn while_redis_is_full_everything_works_and_no_process_reads_a_stale_answe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_needs_two_databases_of_redis_waits_for_it_once() {
-    let (t, redis) = with_own_redis(testkit::Engine::Sqlite).await;
+async fn redis_outage_delays_a_call_only_once() {
+    let (t, redis) = TestApp::start_with_redis(testkit::Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let task =
         t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202).body["task_id"].clone();
@@ -145,18 +137,18 @@ async fn a_call_that_needs_two_databases_of_redis_waits_for_it_once() {
     assert!(begun.elapsed() < Duration::from_secs(2), "nobody waits any more: {:?}", begun.elapsed());
     redis.resume().unwrap();
     let back = Instant::now();
-    testkit::eventually("Redis is used again", || async { t.app.redis.answers().await.is_ok() }).await;
+    testkit::eventually("Redis is used again", || async { t.app.redis.ping_all().await.is_ok() }).await;
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_questions_were_lost_on_the_way_nobody_gets_the_answer_of_another() {
+async fn lost_redis_replies_never_mix_up_callers() {
     let redis = Redis::start().await.unwrap();
     let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
     let port = proxy.addr().port().to_string();
     let t = TestApp::start_with(testkit::Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
     let echo = async |text: String| -> redis::RedisResult<String> {
-        t.app.redis.ask(async |mut redis| redis::cmd("ECHO").arg(text).query_async(&mut redis).await).await
+        t.app.redis.query(async |mut redis| redis::cmd("ECHO").arg(text).query_async(&mut redis).await).await
     };
     assert_eq!(echo("before".into()).await.unwrap(), "before");
     proxy.set(Mode::BlackHole).await.unwrap();

@@ -4,14 +4,11 @@ use std::time::{Duration, Instant};
 
 use devstack::{ChaosProxy, Mode, Redis};
 use futures::future::join_all;
-use shared::platform::counters;
 use testkit::{Engine, TestApp};
 
-use crate::redis_away::with_own_redis;
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_requests_at_once_share_a_connection_for_each_database() {
-    let (t, redis) = with_own_redis(Engine::Sqlite).await;
+async fn concurrent_requests_share_redis_connections() {
+    let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(3).await;
     let path = format!("/parking-lots/{lot}");
@@ -29,7 +26,7 @@ async fn a_hundred_requests_at_once_share_a_connection_for_each_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_counters_are_one_round_trip() {
+async fn a_hundred_counters_take_one_round_trip() {
     let redis = Redis::start().await.unwrap();
     let proxy = ChaosProxy::start(([127, 0, 0, 1], redis.port()).into()).await.unwrap();
     let port = proxy.addr().port().to_string();
@@ -39,11 +36,11 @@ async fn a_hundred_counters_are_one_round_trip() {
     let delay = Duration::from_millis(100);
     proxy.set(Mode::Delay(delay)).await.unwrap();
     let names: Vec<String> = (0..100).map(|number| format!("name{number}")).collect();
-    names.iter().for_each(|name| counters::count(&t.app, name.as_str()));
+    names.iter().for_each(|name| t.app.counters.increment(name.as_str()));
     let begun = Instant::now();
-    counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     let took = begun.elapsed();
     assert!((2 * delay..4 * delay).contains(&took), "{took:?}");
     proxy.set(Mode::Pass).await.unwrap();
-    assert_eq!(counters::read(&t.app, &names).await.unwrap(), vec![1; 100]);
+    assert_eq!(t.app.counters.read(&names).await.unwrap(), vec![1; 100]);
 }

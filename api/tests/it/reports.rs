@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         db::{at, sql},
     },
 };
@@ -329,12 +329,12 @@ async fn figures_are_those_of_a_count_by_hand(engine: Engine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_are_those_of_a_count_by_hand_on_sqlite() {
+async fn figures_match_a_naive_count_on_sqlite() {
     figures_are_those_of_a_count_by_hand(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_are_those_of_a_count_by_hand_on_postgres() {
+async fn figures_match_a_naive_count_on_postgres() {
     figures_are_those_of_a_count_by_hand(Engine::Postgres).await;
 }
 
@@ -349,7 +349,7 @@ async fn parked(t: &TestApp, clock: &Clock, driver: &Driver, lot: i64, minutes: 
 
 /// Defects 54 and 56.
 #[testkit::both_databases]
-async fn erased_drivers_and_archived_lots_still_count_and_show(t: TestApp) {
+async fn reports_include_erased_drivers_and_archived_lots(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
@@ -404,7 +404,7 @@ async fn erased_drivers_and_archived_lots_still_count_and_show(t: TestApp) {
 
 /// Defect 56: an empty report has its entries, so that no client makes some up.
 #[testkit::both_databases]
-async fn before_the_first_reservation_everything_is_zero_and_complete(t: TestApp) {
+async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let report = t.get("/reports", Some(&admin)).await.expect(200).body["data"].clone();
@@ -445,7 +445,7 @@ async fn before_the_first_reservation_everything_is_zero_and_complete(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn a_report_has_insights_made_of_its_figures(t: TestApp) {
+async fn report_insights_match_its_figures(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -465,7 +465,7 @@ async fn a_report_has_insights_made_of_its_figures(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_history_has_the_latest_first_also_in_parts(t: TestApp) {
+async fn history_is_newest_first_across_pages(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = lot_named(&t, "Station").await;
@@ -560,7 +560,7 @@ async fn in_parts(t: &TestApp, path: &str, limit: usize, who: &Driver) -> Vec<Ve
 }
 
 #[testkit::both_databases]
-async fn reports_about_everybody_are_for_administrators(t: TestApp) {
+async fn global_reports_are_admin_only(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     for path in
         ["/reports", "/export/parking-details", "/export/monthly-report", "/export/anything", "/export/csv"]
@@ -593,7 +593,7 @@ async fn statements(t: &TestApp, path: &str, who: &Driver) -> i64 {
         let before = committed().await;
         without = without.min(committed().await - before);
         let before = committed().await;
-        cache::changed(&t.app, &[Group::Catalog]).await;
+        t.app.cache.invalidate(&[Group::Catalog]).await;
         t.get(path, Some(who)).await.expect(200);
         with = with.min(committed().await - before);
     }
@@ -602,7 +602,7 @@ async fn statements(t: &TestApp, path: &str, who: &Driver) -> i64 {
 
 /// Defect 47.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_takes_the_same_few_statements_whatever_its_size() {
+async fn report_statement_count_does_not_grow_with_data() {
     let t = TestApp::start_with(Engine::Postgres, &[("DATABASE_CONNECTIONS", "1")])
         .await
         .at(Clock::fixed(noon()))

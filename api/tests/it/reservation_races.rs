@@ -55,7 +55,7 @@ async fn race(calls: Vec<Call>) -> Vec<(StatusCode, Value)> {
 
 /// Defect 6.
 #[testkit::both_databases]
-async fn of_all_who_want_one_window_through_two_processes_one_gets_it(t: TestApp) {
+async fn racing_for_a_window_has_one_winner(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(2).await;
     let spots = spots(&t, lot).await;
@@ -75,7 +75,7 @@ async fn of_all_who_want_one_window_through_two_processes_one_gets_it(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn windows_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
+async fn racing_windows_and_walk_ins_never_share_a_spot(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(8).await;
     let spots = spots(&t, lot).await;
@@ -97,7 +97,7 @@ async fn windows_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reservation_is_cancelled_or_occupied_and_never_both(t: TestApp) {
+async fn racing_cancel_and_arrival_has_one_winner(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let client = Client::of(&t.url(""));
     let lot = t.lot(15).await;
@@ -134,7 +134,7 @@ async fn a_reservation_is_cancelled_or_occupied_and_never_both(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_driver_who_comes_in_the_last_moment_arrives_or_is_too_late_and_never_both(t: TestApp) {
+async fn racing_arrival_and_expiry_has_one_winner(t: TestApp) {
     let last = noon() + TimeDelta::minutes(30);
     let (t, late) =
         (t.at(Clock::fixed(last)).await, t.at(Clock::fixed(last + TimeDelta::microseconds(1))).await);
@@ -175,7 +175,7 @@ async fn a_driver_who_comes_in_the_last_moment_arrives_or_is_too_late_and_never_
 }
 
 #[testkit::both_databases]
-async fn the_spots_of_those_who_never_came_go_to_as_many_others_at_once(t: TestApp) {
+async fn spots_of_no_shows_go_to_as_many_others(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let client = Client::of(&t.url(""));
@@ -194,7 +194,7 @@ async fn the_spots_of_those_who_never_came_go_to_as_many_others_at_once(t: TestA
 }
 
 #[testkit::both_databases]
-async fn everything_at_once_on_few_spots_is_never_our_fault(t: TestApp) {
+async fn mixed_load_on_few_spots_never_returns_5xx(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let late = t.at(Clock::fixed(noon() + TimeDelta::minutes(31))).await;
     let clients = [Client::of(&t.url("")), Client::of(&late.url(""))];
@@ -226,7 +226,7 @@ async fn everything_at_once_on_few_spots_is_never_our_fault(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_postgres_gives_up_in_a_deadlock_is_tried_again() {
+async fn deadlocked_release_is_retried() {
     let t = TestApp::start(Engine::Postgres).await;
     let lot = t.lot(1).await;
     let asha = many_drivers(&t, "asha", 1).await.remove(0);

@@ -58,7 +58,7 @@ fn micro() -> TimeDelta {
 }
 
 #[testkit::both_databases]
-async fn a_reservation_answers_as_the_contract_says(t: TestApp) {
+async fn reservation_matches_the_contract(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, admin) = (t.driver("Asha").await, t.admin().await);
     let lot = t.lot(2).await;
@@ -86,7 +86,7 @@ async fn a_reservation_answers_as_the_contract_says(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_confirmation_mail_says_the_window(t: TestApp) {
+async fn confirmation_mail_names_the_window(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -102,7 +102,7 @@ async fn the_confirmation_mail_says_the_window(t: TestApp) {
 
 /// Defects 22 and 23: the quote is exact, in minor units, and of the price at that moment.
 #[testkit::both_databases]
-async fn the_quote_is_exact_and_the_bill_goes_by_the_hours_from_arrival(t: TestApp) {
+async fn quote_covers_the_window_and_bill_starts_at_arrival(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -136,7 +136,7 @@ async fn the_quote_is_exact_and_the_bill_goes_by_the_hours_from_arrival(t: TestA
 
 /// Defect 28: negative, empty, past and endless windows.
 #[testkit::both_databases]
-async fn windows_that_cannot_be_are_refused_and_change_nothing(t: TestApp) {
+async fn impossible_windows_are_rejected(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -175,7 +175,7 @@ async fn windows_that_cannot_be_are_refused_and_change_nothing(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_longest_window_is_a_setting() {
+async fn longest_window_is_configurable() {
     let t = TestApp::start_with(Engine::Sqlite, &[("RESERVATION_MAX_HOURS", "2")]).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -190,7 +190,7 @@ async fn the_longest_window_is_a_setting() {
 /// Defect 25: a local time is one of the application's zone, an offset is kept, and what a clock change skips or
 /// repeats is refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn times_are_read_in_the_zone_of_the_application_and_offsets_count() {
+async fn times_without_offset_are_in_the_app_timezone() {
     for engine in ENGINES {
         let t = TestApp::start_with(engine, &[("APP_TIMEZONE", "Europe/Berlin")]).await;
         let t = t.at(Clock::fixed("2026-10-20T12:00:00Z".parse().unwrap())).await;
@@ -230,7 +230,7 @@ async fn times_are_read_in_the_zone_of_the_application_and_offsets_count() {
 }
 
 #[testkit::both_databases]
-async fn only_an_administrator_reserves_for_others(t: TestApp) {
+async fn only_admins_reserve_for_others(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(1).await;
@@ -275,7 +275,7 @@ async fn only_an_administrator_reserves_for_others(t: TestApp) {
 
 /// Defect 16.
 #[testkit::both_databases]
-async fn spots_that_are_not_in_service_cannot_be_reserved(t: TestApp) {
+async fn spots_out_of_service_cannot_be_reserved(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let asha = t.driver("Asha").await;
     let (lot, archived) = (t.lot(3).await, t.lot(1).await);
@@ -304,7 +304,7 @@ async fn spots_that_are_not_in_service_cannot_be_reserved(t: TestApp) {
 
 /// Defects 6 and 28: windows on one spot never overlap.
 #[testkit::both_databases]
-async fn a_window_that_overlaps_another_is_refused_and_one_that_touches_it_is_not(t: TestApp) {
+async fn overlapping_windows_conflict_adjacent_ones_do_not(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(2).await;
@@ -330,7 +330,7 @@ async fn a_window_that_overlaps_another_is_refused_and_one_that_touches_it_is_no
 }
 
 #[testkit::both_databases]
-async fn a_walk_in_blocks_its_spot_without_end(t: TestApp) {
+async fn walk_in_blocks_later_windows(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(1).await;
@@ -346,7 +346,7 @@ async fn a_walk_in_blocks_its_spot_without_end(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reservation_under_one_key_is_made_once(t: TestApp) {
+async fn reserving_is_idempotent(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -370,7 +370,7 @@ async fn a_reservation_under_one_key_is_made_once(t: TestApp) {
 
 /// Defect 10.
 #[testkit::both_databases]
-async fn only_a_coming_reservation_can_be_cancelled(t: TestApp) {
+async fn only_upcoming_reservations_can_be_cancelled(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
@@ -415,7 +415,7 @@ async fn only_a_coming_reservation_can_be_cancelled(t: TestApp) {
 
 /// Defect 14.
 #[testkit::both_databases]
-async fn reservations_are_seen_by_their_owner_and_administrators_only(t: TestApp) {
+async fn only_the_owner_and_admins_see_a_reservation(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
     let lot = t.lot(1).await;
@@ -433,7 +433,7 @@ async fn reservations_are_seen_by_their_owner_and_administrators_only(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn the_list_of_all_reservations_comes_in_parts(t: TestApp) {
+async fn reservation_list_is_paged(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (asha, admin) = (t.driver("Asha").await, t.admin().await);
     let lot = t.lot(1).await;
@@ -467,7 +467,7 @@ async fn the_list_of_all_reservations_comes_in_parts(t: TestApp) {
 
 /// Defects 11 and 28: who comes too late does not get a session, whether or not the sweep has been there.
 #[testkit::both_databases]
-async fn a_reservation_for_which_nobody_came_has_expired(t: TestApp) {
+async fn unused_reservations_expire(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
@@ -504,7 +504,7 @@ async fn a_reservation_for_which_nobody_came_has_expired(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_call_ends_at_most_a_thousand_reservations_and_the_worker_ends_them_all(t: TestApp) {
+async fn expiry_runs_in_batches_until_nothing_is_left(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     let spot = spots(&t, lot).await[0];
@@ -533,7 +533,7 @@ async fn a_call_ends_at_most_a_thousand_reservations_and_the_worker_ends_them_al
 }
 
 #[testkit::both_databases]
-async fn the_sweep_outlives_a_database_that_fails(t: TestApp) {
+async fn expiry_sweep_survives_database_errors(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
     let long_ago = t.app.clock.now() - hours(5);
@@ -548,7 +548,7 @@ async fn the_sweep_outlives_a_database_that_fails(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_grace_for_late_drivers_is_a_setting() {
+async fn no_show_grace_is_configurable() {
     let t = TestApp::start_with(Engine::Sqlite, &[("RESERVATION_NO_SHOW_MINUTES", "5")]).await;
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
@@ -560,7 +560,7 @@ async fn the_grace_for_late_drivers_is_a_setting() {
 }
 
 #[testkit::both_databases]
-async fn a_driver_who_never_came_keeps_nobody_out_although_no_worker_runs(t: TestApp) {
+async fn no_shows_free_their_spot_without_a_worker(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (asha, ravi, mira) = (t.driver("Asha").await, t.driver("Ravi").await, t.driver("Mira").await);

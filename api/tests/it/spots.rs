@@ -23,7 +23,7 @@ async fn available(t: &TestApp, lot: i64) -> Value {
 }
 
 #[testkit::both_databases]
-async fn spots_tell_who_is_there_or_comes_next(t: TestApp) {
+async fn spots_show_current_and_next_driver(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(4).await);
@@ -74,7 +74,7 @@ async fn spots_tell_who_is_there_or_comes_next(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn spots_come_in_parts_by_id_and_without_those_of_closed_lots(t: TestApp) {
+async fn spot_list_is_paged_and_skips_closed_lots(t: TestApp) {
     let admin = t.admin().await;
     let lots = [t.lot(3).await, t.lot(2).await, t.lot(3).await];
     t.delete(&format!("/parking-lots/{}", lots[1]), Some(&admin)).await.expect(200);
@@ -93,7 +93,7 @@ async fn spots_come_in_parts_by_id_and_without_those_of_closed_lots(t: TestApp) 
 
 /// Defects 5 and 14.
 #[testkit::both_databases]
-async fn only_administrators_see_and_set_spots(t: TestApp) {
+async fn spot_administration_is_admin_only(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
     let path = format!("/parking-spots/{}", spots(&t, lot).await[0]);
     let before = content(&t).await;
@@ -109,7 +109,7 @@ async fn only_administrators_see_and_set_spots(t: TestApp) {
 
 /// Defect 5: to say that a spot is occupied is to begin a session, with everything that belongs to one.
 #[testkit::both_databases]
-async fn an_attendant_puts_a_driver_onto_a_spot_and_ends_the_session(t: TestApp) {
+async fn attendant_starts_and_ends_a_session_for_a_driver(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
@@ -154,7 +154,7 @@ async fn an_attendant_puts_a_driver_onto_a_spot_and_ends_the_session(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn what_a_spot_is_already_changes_nothing(t: TestApp) {
+async fn setting_a_spot_to_its_own_state_is_a_no_op(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(3).await);
     let ids = spots(&t, lot).await;
@@ -182,7 +182,7 @@ async fn what_a_spot_is_already_changes_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn what_an_attendant_cannot_do_changes_nothing(t: TestApp) {
+async fn rejected_spot_changes_have_no_effect(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(4).await);
     let (mina, gone) = (t.driver("Mina").await, t.driver("Gone").await);
@@ -225,7 +225,7 @@ async fn what_an_attendant_cannot_do_changes_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_last_session_of_a_spot_that_leaves_can_be_ended(t: TestApp) {
+async fn session_on_a_retiring_spot_can_be_ended(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
     let ids = spots(&t, lot).await;
     put(&t, &admin, ids[1], json!({ "status": "occupied", "user_id": asha.id })).await.expect(200);
@@ -240,7 +240,7 @@ async fn the_last_session_of_a_spot_that_leaves_can_be_ended(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn attendants_and_drivers_at_once_never_share_a_spot(t: TestApp) {
+async fn racing_attendants_and_drivers_never_share_a_spot(t: TestApp) {
     let (admin, lot, client) = (t.admin().await, t.lot(4).await, Client::of(&t.url("")));
     let drivers = many_drivers(&t, "driver", 24).await;
     let ids = spots(&t, lot).await;
@@ -293,7 +293,7 @@ async fn attendants_and_drivers_at_once_never_share_a_spot(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn who_never_came_is_in_the_way_of_no_administrator(t: TestApp) {
+async fn no_shows_do_not_block_admins(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);

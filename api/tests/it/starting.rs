@@ -11,7 +11,7 @@ use testkit::{Engine, Processes, TestApp};
 use crate::support::{Client, number};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_processes_that_start_at_once_on_an_empty_postgresql_migrate_it_once() {
+async fn concurrent_starts_migrate_postgres_once() {
     let t = TestApp::start(Engine::Postgres).await;
     let server = testkit::postgres().await;
     let url = server.create_database("never_migrated").await.unwrap();
@@ -47,7 +47,7 @@ async fn three_processes_that_start_at_once_on_an_empty_postgresql_migrate_it_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_that_start_at_once_on_a_new_sqlite_file_migrate_it_once() {
+async fn concurrent_starts_migrate_sqlite_once() {
     let t = TestApp::start(Engine::Sqlite).await;
     let url = format!("sqlite://{}?mode=rwc", t.folder().join("never/migrated.db").display());
     let processes = Processes::of(&t, &[("DATABASE_URL", &url)]);
@@ -58,7 +58,7 @@ async fn two_processes_that_start_at_once_on_a_new_sqlite_file_migrate_it_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_and_a_worker_that_are_started_first_wait_for_their_servers() {
+async fn api_and_worker_wait_for_their_servers() {
     let mut redis = Redis::start().await.unwrap();
     let mut postgres = Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
     let url = postgres.create_database("parkade").await.unwrap();
@@ -95,7 +95,7 @@ async fn an_api_and_a_worker_that_are_started_first_wait_for_their_servers() {
 
 /// `sslmode=verify-full` of `DATABASE_URL`, against a real server.
 #[tokio::test(flavor = "multi_thread")]
-async fn postgresql_with_tls_is_believed_only_with_its_authority() {
+async fn postgres_tls_needs_a_trusted_certificate() {
     let server = Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
     let url = server.create_database("parkade").await.unwrap();
     let [ours, other] = [(), ()].map(|()| Authority::new().unwrap());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value as SqlValue};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue};
 use serde_json::Value;
 use shared::{
     operations,
@@ -13,6 +13,7 @@ use shared::{
     platform::db::{at, sql},
 };
 use testkit::{Answer, Driver, Engine, TestApp};
+pub(crate) use testkit::{change, number};
 
 /// An instant of the fixed clocks in tests.
 pub(crate) fn noon() -> DateTime<Utc> {
@@ -22,23 +23,6 @@ pub(crate) fn noon() -> DateTime<Utc> {
 /// Seconds as a difference of times.
 pub(crate) fn seconds(seconds: i64) -> TimeDelta {
     TimeDelta::seconds(seconds)
-}
-
-/// Changes rows; the number of them, or why the database refused.
-pub(crate) async fn change(
-    t: &TestApp,
-    text: &str,
-    values: impl IntoIterator<Item = SqlValue>,
-) -> Result<u64, DbErr> {
-    let db = t.app.db.write();
-    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
-}
-
-/// The one number that a query gives in its column `n`.
-pub(crate) async fn number(t: &TestApp, text: &str) -> i64 {
-    let db = t.app.db.read();
-    let row = db.query_one_raw(sql(db, text, [])).await.unwrap().expect("a row");
-    row.try_get("", "n").unwrap()
 }
 
 /// The one text that a query gives in its column `t`.

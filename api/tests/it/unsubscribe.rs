@@ -21,7 +21,7 @@ async fn click(t: &TestApp, link: &str) -> Answer {
 }
 
 #[testkit::both_databases]
-async fn one_click_ends_mails_of_one_kind_and_a_look_at_the_page_ends_nothing(t: TestApp) {
+async fn only_post_unsubscribes_and_only_one_kind(t: TestApp) {
     let (asha, _ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let off = async || {
         (
@@ -57,7 +57,7 @@ async fn one_click_ends_mails_of_one_kind_and_a_look_at_the_page_ends_nothing(t:
 }
 
 #[testkit::both_databases]
-async fn a_forged_link_ends_nothing(t: TestApp) {
+async fn forged_unsubscribe_links_do_nothing(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let before = content(&t).await;
     let good = link(&t, Subscription::Reminders, asha.id);
@@ -85,7 +85,7 @@ async fn a_forged_link_ends_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_link_of_somebody_who_is_gone_works_and_does_nothing(t: TestApp) {
+async fn unsubscribe_link_of_a_deleted_user_is_harmless(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let link = link(&t, Subscription::Reminders, asha.id);
     t.delete(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);
@@ -94,7 +94,7 @@ async fn the_link_of_somebody_who_is_gone_works_and_does_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_notice_on_data_names_the_periods_of_the_settings(t: TestApp) {
+async fn privacy_notice_shows_configured_retention(t: TestApp) {
     let changed = [("CSV_EXPORT_EXPIRY_HOURS", "7"), ("JOB_RETENTION_DAYS", "11")];
     let other = t.second_process(&changed).await;
     let notice = other.get("/privacy", None).await.expect(200).body["notice"].clone();

@@ -8,10 +8,7 @@ use shared::operations::{TABLES, reset::PHRASE};
 use testkit::{Driver, Engine, TestApp, binary};
 use tokio::process::Command;
 
-use crate::{
-    redis_away::with_own_redis,
-    support::{change, number},
-};
+use crate::support::{change, number};
 
 /// Every key of a database, whoever it belongs to.
 async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
@@ -29,7 +26,7 @@ async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
 
 /// Those of database 0 that begin so.
 async fn beginning(t: &TestApp, start: &str) -> BTreeSet<String> {
-    let all = t.app.redis.ask(keys).await.unwrap();
+    let all = t.app.redis.query(keys).await.unwrap();
     all.into_iter().filter(|key| key.starts_with(start)).collect()
 }
 
@@ -40,11 +37,11 @@ async fn fill(t: &TestApp) -> (Driver, Driver) {
     t.get("/parking-lots", None).await.expect(200);
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    shared::platform::counters::flush(&t.app).await;
+    t.app.counters.flush().await;
     // The budgets of tests are whole again at once, so this one is written by hand.
     let (limit, mut set) = (t.app.redis.keys().rate_limit("login", "someone"), redis::cmd("SET"));
     set.arg(limit).arg(1).arg("EX").arg(60);
-    t.app.redis.ask(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
+    t.app.redis.query(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
     (admin, asha)
 }
 
@@ -55,7 +52,7 @@ async fn operate(t: &TestApp, arguments: &[&str], more: &[(&str, &str)]) -> Outp
 }
 
 #[testkit::both_databases]
-async fn clearing_removes_what_was_named_and_nothing_else(t: TestApp) {
+async fn clearing_removes_only_the_named_scope(t: TestApp) {
     let (admin, asha) = fill(&t).await;
     let prefix = t.app.redis.keys().prefix();
     let family = async |name: &str| beginning(&t, &format!("{prefix}{name}:")).await.len();
@@ -64,7 +61,7 @@ async fn clearing_removes_what_was_named_and_nothing_else(t: TestApp) {
     let write = neighbour.clone();
     t.app
         .redis
-        .ask(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
+        .query(async |mut redis| redis::cmd("SET").arg(write).arg(1).exec_async(&mut redis).await)
         .await
         .unwrap();
     let waiting = async || {
@@ -88,7 +85,7 @@ async fn clearing_removes_what_was_named_and_nothing_else(t: TestApp) {
 
     let both = json!({ "scope": ["counters", "rate_limits"] });
     t.post("/admin/cache/clear", Some(&admin), both).await.expect(200);
-    assert_eq!(shared::platform::counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
+    assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
     assert!(beginning(&t, &neighbour).await.len() == 1 && waiting().await == jobs);
 
     let activities = t.get("/user/activity", Some(&admin)).await.expect(200).body["activities"].clone();
@@ -106,7 +103,7 @@ async fn clearing_removes_what_was_named_and_nothing_else(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reset_leaves_the_administrators_and_nothing_else(t: TestApp) {
+async fn reset_keeps_only_admins(t: TestApp) {
     let t = t.second_process(&[("ALLOW_RESET", "true")]).await;
     let (admin, asha) = fill(&t).await;
     let lot = t.lot(1).await;
@@ -151,7 +148,7 @@ async fn a_reset_leaves_the_administrators_and_nothing_else(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reset_is_refused_where_it_was_not_allowed_and_in_production(t: TestApp) {
+async fn reset_is_rejected_unless_allowed_and_in_production(t: TestApp) {
     let admin = t.admin().await;
     t.lot(1).await;
     let words = json!({ "confirm": PHRASE });
@@ -167,7 +164,7 @@ async fn a_reset_is_refused_where_it_was_not_allowed_and_in_production(t: TestAp
 }
 
 #[testkit::both_databases]
-async fn operators_clear_and_reset_from_the_command_line(t: TestApp) {
+async fn clear_and_reset_work_from_the_command_line(t: TestApp) {
     fill(&t).await;
     let cleared = operate(&t, &["cache", "clear"], &[]).await;
     assert!(
@@ -184,7 +181,7 @@ async fn operators_clear_and_reset_from_the_command_line(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_dashboard_shows_the_server_the_counters_and_the_keys(t: TestApp) {
+async fn dashboard_shows_server_counters_and_keys(t: TestApp) {
     let (admin, _) = fill(&t).await;
     t.get("/parking-lots", None).await.expect(200);
     t.get("/no-such-place", None).await.expect(404);
@@ -223,7 +220,7 @@ async fn the_dashboard_shows_the_server_the_counters_and_the_keys(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_the_dashboard_and_clearing_say_so() {
+async fn dashboard_and_clear_report_a_missing_redis() {
     let port = devstack::free_port().unwrap().to_string();
     let t = TestApp::start_with(Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
     let admin = t.admin().await;
@@ -233,15 +230,15 @@ async fn without_redis_the_dashboard_and_clearing_say_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_large_redis_the_dashboard_counts_a_part_and_says_so() {
-    let (t, _redis) = with_own_redis(Engine::Sqlite).await;
+async fn dashboard_samples_a_large_redis() {
+    let (t, _redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let admin = t.admin().await;
     // A few at a time: nobody waits for Redis longer than half a second.
     for start in (0..150_000).step_by(5_000) {
         let mut fill = redis::cmd("EVAL");
         fill.arg("for i = 1, 5000 do redis.call('SET', KEYS[1] .. (ARGV[1] + i), 1) end").arg(1);
         fill.arg(t.app.redis.keys().cached("parking_lot:")).arg(start);
-        t.app.redis.ask(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
+        t.app.redis.query(async |mut redis| fill.exec_async(&mut redis).await).await.unwrap();
     }
     let stored =
         t.get("/admin/redis-dashboard", Some(&admin)).await.expect(200).body["data"]["cache_info"].clone();

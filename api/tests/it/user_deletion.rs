@@ -22,7 +22,7 @@ async fn of_reservation(t: &TestApp, id: i64) -> String {
 
 /// Defects 22 and 54: the bill follows the rule of a release, and it stays.
 #[testkit::both_databases]
-async fn a_deleted_users_session_is_billed_and_what_they_reserved_is_given_up(t: TestApp) {
+async fn deleting_a_user_bills_and_frees_their_spots(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha, ravi, lot) =
@@ -66,7 +66,7 @@ async fn a_deleted_users_session_is_billed_and_what_they_reserved_is_given_up(t:
 }
 
 #[testkit::both_databases]
-async fn nothing_that_identifies_a_deleted_user_is_left(t: TestApp) {
+async fn deletion_erases_personal_data(t: TestApp) {
     let admin = t.admin().await;
     let form = json!({
         "username": "Asha Identity", "email": "asha.identity@example.com", "password": PASSWORD,
@@ -123,7 +123,7 @@ async fn nothing_that_identifies_a_deleted_user_is_left(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_living_user_may_have_the_name_that_the_deleted_get(t: TestApp) {
+async fn pseudonyms_do_not_block_real_names(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let name = format!("deleted-{}", asha.id);
     let body = json!({ "username": name, "email": format!("{name}@deleted.invalid"), "password": PASSWORD });
@@ -134,7 +134,7 @@ async fn a_living_user_may_have_the_name_that_the_deleted_get(t: TestApp) {
 
 /// Defect 7.
 #[testkit::both_databases]
-async fn the_token_of_a_deleted_user_is_nobodys_and_the_id_is_never_used_again(t: TestApp) {
+async fn deleted_user_tokens_and_ids_are_never_reused(t: TestApp) {
     let (other, admin, asha) = (t.at(Clock::System).await, t.admin().await, t.driver("Asha").await);
     assert_eq!(t.get("/auth/sessions", Some(&asha)).await.status, 200);
     assert_eq!(other.get("/auth/sessions", Some(&asha)).await.status, 200);
@@ -152,7 +152,7 @@ async fn the_token_of_a_deleted_user_is_nobodys_and_the_id_is_never_used_again(t
 }
 
 #[testkit::both_databases]
-async fn a_deletion_counts_in_another_process_within_a_second(t: TestApp) {
+async fn deletion_reaches_other_processes_in_a_second(t: TestApp) {
     let processes = Processes::of(&t, &[]);
     let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
     let (one, two) = (Client::of(&one), Client::of(&two));
@@ -169,7 +169,7 @@ async fn a_deletion_counts_in_another_process_within_a_second(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn administrators_are_not_deleted(t: TestApp) {
+async fn admins_cannot_be_deleted(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     t.send(
         t.request(Method::PUT, &format!("/users/{}", asha.id), Some(&admin))
@@ -185,7 +185,7 @@ async fn administrators_are_not_deleted(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn exports_of_a_deleted_user_cannot_be_had_any_more(t: TestApp) {
+async fn exports_of_deleted_users_are_gone(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let request = async |who| {
         let answer = t.post("/export/csv/request", Some(who), json!({})).await.expect(202);
@@ -210,7 +210,7 @@ async fn exports_of_a_deleted_user_cannot_be_had_any_more(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn mails_to_a_deleted_user_that_wait_end_well_and_are_not_sent(t: TestApp) {
+async fn pending_mails_to_deleted_users_are_skipped(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let id = t.book(&asha, lot).await;
     t.release(&asha, id).await.expect(200);
@@ -229,7 +229,7 @@ async fn mails_to_a_deleted_user_that_wait_end_well_and_are_not_sent(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn of_many_deletions_at_once_one_deletes(t: TestApp) {
+async fn concurrent_deletions_delete_once(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     t.book(&asha, lot).await;
     let call = |_| {
@@ -249,7 +249,7 @@ async fn of_many_deletions_at_once_one_deletes(t: TestApp) {
 
 /// Bookings, releases, logins and changes of twenty users, while these are deleted, through two processes.
 #[testkit::both_databases]
-async fn a_booking_on_its_way_leaves_no_session_of_a_deleted_user(t: TestApp) {
+async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
     let processes = Processes::of(&t, &[]);
     let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
     let clients = [Client::of(&one), Client::of(&two)];
@@ -313,14 +313,14 @@ async fn a_booking_on_its_way_leaves_no_session_of_a_deleted_user(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_deleted_user_whose_token_is_still_believed_books_nothing(t: TestApp) {
+async fn cached_session_of_a_deleted_user_books_nothing(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(2).await);
     shared::parking::accounts::delete(&t.app, asha.id).await.unwrap();
     let refused = shared::parking::bookings::book_spot(
         &t.app,
         asha.id,
         lot,
-        shared::platform::idempotency::Keep::none(),
+        shared::platform::idempotency::Idempotency::none(),
     )
     .await;
     assert!(matches!(refused, Err(shared::Error::Unauthenticated(_))), "{refused:?}");
@@ -328,7 +328,7 @@ async fn a_deleted_user_whose_token_is_still_believed_books_nothing(t: TestApp) 
 }
 
 #[testkit::both_databases]
-async fn the_kept_answer_about_a_deleted_user_is_forgotten(t: TestApp) {
+async fn stored_answers_about_deleted_users_are_removed(t: TestApp) {
     let admin = t.admin().await;
     let create = async |key: &str, name: &str| {
         let body = json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });

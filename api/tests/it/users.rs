@@ -40,7 +40,7 @@ async fn second_admin(t: &TestApp, admin: &Driver, name: &str) -> Driver {
 
 /// Defect 13.
 #[testkit::both_databases]
-async fn a_user_reads_themselves_and_nobody_else_and_an_administrator_everybody(t: TestApp) {
+async fn users_read_themselves_and_admins_everybody(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let me = json!({ "user": {
         "id": asha.id, "username": "Asha", "email": "asha@example.com", "role": "user",
@@ -68,7 +68,7 @@ async fn a_user_reads_themselves_and_nobody_else_and_an_administrator_everybody(
 }
 
 #[testkit::both_databases]
-async fn only_an_administrator_lists_creates_and_deletes_users(t: TestApp) {
+async fn user_administration_is_admin_only(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let before = content(&t).await;
     t.get("/users", Some(&asha)).await.problem(403, "forbidden");
@@ -83,7 +83,7 @@ async fn only_an_administrator_lists_creates_and_deletes_users(t: TestApp) {
 
 /// Defect 48.
 #[testkit::both_databases]
-async fn the_list_has_every_user_by_id_whole_or_in_parts(t: TestApp) {
+async fn user_list_is_sorted_by_id_and_paged(t: TestApp) {
     let admin = t.admin().await;
     let drivers = many_drivers(&t, "driver", 7).await;
     let ids = |answer: &Answer| -> Vec<i64> {
@@ -115,7 +115,7 @@ async fn the_list_has_every_user_by_id_whole_or_in_parts(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn an_administrator_opens_an_account_that_works_and_is_welcomed_but_has_not_logged_in(t: TestApp) {
+async fn admin_created_account_works_and_is_welcomed(t: TestApp) {
     let admin = t.admin().await;
     let sessions = number(&t, "SELECT COUNT(*) AS n FROM sessions").await;
     let mut body = form(" Asha ", " Asha@Example.COM ");
@@ -150,7 +150,7 @@ async fn an_administrator_opens_an_account_that_works_and_is_welcomed_but_has_no
 }
 
 #[testkit::both_databases]
-async fn a_repeated_key_opens_one_account(t: TestApp) {
+async fn creating_a_user_is_idempotent(t: TestApp) {
     let admin = t.admin().await;
     let send = |key: &'static str, name: &'static str| {
         let request = t.request(Method::POST, "/users", Some(&admin)).header("idempotency-key", key);
@@ -167,7 +167,7 @@ async fn a_repeated_key_opens_one_account(t: TestApp) {
 
 /// Defects 40, 41, 42 and 43.
 #[testkit::both_databases]
-async fn whatever_is_taken_is_a_conflict_for_who_creates_and_for_who_changes(t: TestApp) {
+async fn taken_values_conflict_on_create_and_update(t: TestApp) {
     let (admin, ravi) = (t.admin().await, t.driver("Ravi").await);
     let mut first = form("Asha", "asha@example.com");
     first["vehicle_number"] = json!("MH12AB1234");
@@ -203,7 +203,7 @@ async fn whatever_is_taken_is_a_conflict_for_who_creates_and_for_who_changes(t: 
 }
 
 #[testkit::both_databases]
-async fn of_many_who_want_the_same_plate_at_once_one_gets_it(t: TestApp) {
+async fn racing_for_a_plate_has_one_winner(t: TestApp) {
     let drivers = many_drivers(&t, "driver", 8).await;
     let call = |driver: &Driver| {
         let request = t.request(Method::PUT, &format!("/users/{}", driver.id), Some(driver));
@@ -216,7 +216,7 @@ async fn of_many_who_want_the_same_plate_at_once_one_gets_it(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn only_what_is_named_changes(t: TestApp) {
+async fn update_changes_only_named_fields(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let mut user = json!({
         "id": asha.id, "username": "Asha", "email": "asha@example.com", "role": "user",
@@ -246,7 +246,7 @@ async fn only_what_is_named_changes(t: TestApp) {
 
 /// Defects 39, 40 and 58.
 #[testkit::both_databases]
-async fn every_wrong_field_is_named_and_nothing_changes(t: TestApp) {
+async fn every_wrong_field_is_named(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let before = content(&t).await;
     let wrong = json!({
@@ -302,7 +302,7 @@ async fn every_wrong_field_is_named_and_nothing_changes(t: TestApp) {
 
 /// Defect 4.
 #[testkit::both_databases]
-async fn nobody_gains_anything_by_naming_more_than_is_theirs(t: TestApp) {
+async fn users_cannot_grant_themselves_rights(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let before = content(&t).await;
     let greedy = json!({
@@ -338,7 +338,7 @@ async fn nobody_gains_anything_by_naming_more_than_is_theirs(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn hostile_texts_are_kept_and_returned_as_they_are(t: TestApp) {
+async fn hostile_user_texts_round_trip(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     for (i, hostile) in HOSTILE.into_iter().enumerate() {
         let texts = json!({ "username": hostile, "vehicle_number": hostile, "phone_number": hostile });
@@ -382,7 +382,7 @@ async fn hostile_texts_are_kept_and_returned_as_they_are(t: TestApp) {
 
 /// Defects 36 and 45.
 #[testkit::both_databases]
-async fn another_password_ends_every_session_and_the_same_one_none(t: TestApp) {
+async fn new_password_ends_every_session_same_one_none(t: TestApp) {
     let (other, admin) = (t.at(Clock::System).await, t.admin().await);
     let asha = t.driver("Asha").await;
     let laptop = t.log_in(&asha.email).await;
@@ -408,7 +408,7 @@ async fn another_password_ends_every_session_and_the_same_one_none(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_login_with_the_old_password_does_not_outlive_its_change(t: TestApp) {
+async fn login_with_the_old_password_does_not_survive(t: TestApp) {
     for round in 0..3 {
         let (asha, admin) = (t.driver(&format!("Asha{round}")).await, t.admin().await);
         let login = json!({ "email": asha.email, "password": PASSWORD });
@@ -427,7 +427,7 @@ async fn a_login_with_the_old_password_does_not_outlive_its_change(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn another_role_ends_every_session_and_counts_at_the_next_login(t: TestApp) {
+async fn role_change_ends_every_session(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     put(&t, &admin, asha.id, json!({ "role": "user" })).await.expect(200);
     assert!(is_logged_in(&t, &asha).await, "the same role is no change");
@@ -445,7 +445,7 @@ async fn another_role_ends_every_session_and_counts_at_the_next_login(t: TestApp
 }
 
 #[testkit::both_databases]
-async fn a_change_of_password_counts_in_another_process_within_a_second(t: TestApp) {
+async fn password_change_reaches_other_processes_in_a_second(t: TestApp) {
     let processes = Processes::of(&t, &[]);
     let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
     let (one, two) = (Client::of(&one), Client::of(&two));
@@ -464,7 +464,7 @@ async fn a_change_of_password_counts_in_another_process_within_a_second(t: TestA
 }
 
 #[testkit::both_databases]
-async fn the_last_administrator_stays_one(t: TestApp) {
+async fn last_admin_cannot_be_demoted(t: TestApp) {
     let admin = t.admin().await;
     put(&t, &admin, admin.id, json!({ "role": "user" })).await.problem(409, "last_admin");
     put(&t, &admin, admin.id, json!({ "role": "user", "username": "x" })).await.problem(409, "last_admin");
@@ -481,7 +481,7 @@ async fn the_last_administrator_stays_one(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn of_administrators_who_depose_each_other_at_once_one_is_left(t: TestApp) {
+async fn concurrent_demotions_leave_one_admin(t: TestApp) {
     let first = t.admin().await;
     let mut admins = vec![first.clone()];
     for name in ["b", "c", "d"] {
@@ -500,7 +500,7 @@ async fn of_administrators_who_depose_each_other_at_once_one_is_left(t: TestApp)
 
 /// Defect 41.
 #[testkit::both_databases]
-async fn a_changed_address_is_the_login_however_it_is_written(t: TestApp) {
+async fn changed_email_is_the_login_in_any_case(t: TestApp) {
     let t = t.at(Clock::fixed(noon() + seconds(1))).await;
     let asha = t.driver("Asha").await;
     put(&t, &asha, asha.id, json!({ "email": "NEW.Address@Example.COM " })).await.expect(200);
@@ -520,7 +520,7 @@ fn encoded(text: &str) -> String {
 }
 
 #[testkit::both_databases]
-async fn administrators_look_users_up_by_address_and_by_name(t: TestApp) {
+async fn admins_find_users_by_email_and_name(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha R").await, t.driver("Ravi").await);
     let found = async |query: &[(&str, &str)]| {
         let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();

@@ -25,7 +25,7 @@ async fn app() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sensible_request_id_comes_back_and_any_other_is_replaced() {
+async fn valid_request_ids_are_echoed_others_replaced() {
     let t = app().await;
     let call = async |id: &str| {
         let answer = t.send(t.request(Method::GET, "/nowhere", None).header("x-request-id", id)).await;
@@ -51,7 +51,7 @@ async fn a_sensible_request_id_comes_back_and_any_other_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_resource_is_at_both_places_and_the_greeting_at_the_root() {
+async fn routes_answer_with_and_without_the_api_prefix() {
     let t = app().await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;
@@ -101,7 +101,7 @@ fn cors(headers: &HeaderMap) -> Vec<&str> {
 
 /// Defect 17.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_origins_of_the_list_are_allowed() {
+async fn only_listed_cors_origins_are_allowed() {
     let origins = [("CORS_ORIGINS", "http://localhost:5173, https://park.example")];
     let t = TestApp::start_with(Engine::Sqlite, &origins).await;
     let from = async |method: Method, origin: &str| {
@@ -159,7 +159,7 @@ async fn body(response: Response<Body>) -> Value {
 
 /// Defects 8 and 39.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
+async fn panic_is_a_500_without_internals() {
     let t = app().await;
     let routes = api::Router::new()
         .route(
@@ -191,7 +191,7 @@ async fn a_panic_is_a_problem_without_internals_and_the_server_goes_on() {
 
 /// Defect 39.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_error_is_a_problem_without_internals() {
+async fn database_error_is_a_problem_without_internals() {
     let t = app().await;
     let asha = t.driver("Asha").await;
     change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_database_error_is_a_problem_without_internals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_database_away_the_answer_is_503_and_says_when_to_try_again() {
+async fn database_outage_returns_503_with_retry_after() {
     let mut server = devstack::Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
     let url = server.create_database("parkade").await.unwrap();
     let t = TestApp::start_with(Engine::Postgres, &[("DATABASE_URL", &url)]).await;
@@ -241,7 +241,7 @@ fn took(headers: &HeaderMap) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_protects_the_browser_that_gets_it() {
+async fn every_response_has_security_headers() {
     let t = TestApp::start_with(Engine::Sqlite, &[("PUBLIC_URL", "https://parkade.example.com")]).await;
     let asha = t.driver("Asha").await;
     let value =
@@ -279,7 +279,7 @@ async fn every_answer_protects_the_browser_that_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_says_how_long_it_took() {
+async fn every_response_reports_its_duration() {
     let t = app().await;
     let asha = t.driver("Asha").await;
     for (method, path, status) in [
@@ -311,7 +311,7 @@ async fn every_answer_says_how_long_it_took() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_goes_away_in_the_middle_of_a_booking_leaves_it_whole_and_no_stale_answers() {
+async fn disconnecting_mid_booking_leaves_consistent_state() {
     for engine in ENGINES {
         // So long that no answer is fresh only because an older one has ended.
         let settings = [("CACHE_PARKING_TTL", "3600"), ("CACHE_RESERVATIONS_TTL", "3600")];
@@ -367,7 +367,7 @@ fn lines(log: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_carry_the_id_of_the_request_also_in_the_jobs_that_it_causes_and_no_secrets() {
+async fn logs_carry_request_ids_into_jobs_and_no_secrets() {
     let t = app().await;
     let processes = Processes::of(&t, &[("LOG_FORMAT", "json"), ("LOG_LEVEL", "debug")]);
     let (api, base) = processes.api().await;
@@ -404,7 +404,7 @@ async fn logs_carry_the_id_of_the_request_also_in_the_jobs_that_it_causes_and_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_tell_that_redis_or_the_mail_server_is_away_and_why_but_not_whose_mail_waits() {
+async fn outage_logs_name_the_cause_and_no_recipients() {
     let mut redis = Redis::start().await.unwrap();
     let (port, nobody) = (redis.port().to_string(), devstack::free_port().unwrap().to_string());
     let settings = [
@@ -446,14 +446,14 @@ async fn logs_tell_that_redis_or_the_mail_server_is_away_and_why_but_not_whose_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_trace_of_a_caller_is_carried_on_and_anything_else_is_replaced() {
+async fn valid_traceparent_is_continued_others_replaced() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let t = app().await;
     let call = async |traceparent: &str| {
         let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
         let answer = t.send(request).await.expect(200);
         let told = answer.headers["traceparent"].to_str().unwrap().to_owned();
-        shared::platform::telemetry::trace_of(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
+        shared::platform::telemetry::parse_traceparent(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
     };
     assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
     let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];
@@ -462,7 +462,7 @@ async fn the_trace_of_a_caller_is_carried_on_and_anything_else_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_trace_leads_from_a_request_over_its_jobs_to_their_mails() {
+async fn one_trace_spans_request_job_and_mail() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     let t = app().await;
     let asha = t.driver("Asha").await;

@@ -147,7 +147,7 @@ impl World {
 }
 
 #[test]
-fn the_table_covers_the_document() {
+fn table_covers_every_documented_operation() {
     let operations = operations();
     assert!(operations.iter().filter(|operation| operation.body.is_some()).count() >= 7);
     assert!(operations.iter().filter(|operation| operation.secured).count() >= 13);
@@ -156,7 +156,7 @@ fn the_table_covers_the_document() {
 
 /// Defect 50.
 #[testkit::both_databases]
-async fn bodies_that_are_not_what_is_asked_for_change_nothing(t: TestApp) {
+async fn malformed_bodies_change_nothing(t: TestApp) {
     let world = World::new(t).await;
     let before = content(&world.t).await;
     let json = Some("application/json");
@@ -251,7 +251,7 @@ async fn bodies_that_are_not_what_is_asked_for_change_nothing(t: TestApp) {
 
 /// They may be refused for the state of things, but not for what they are.
 #[testkit::both_databases]
-async fn bodies_that_the_document_shows_are_what_is_asked_for(t: TestApp) {
+async fn documented_example_bodies_are_accepted(t: TestApp) {
     let world = World::new(t).await;
     for operation in operations().iter().filter(|operation| operation.body.is_some()) {
         let answer = world.send(operation, Some("application/json"), operation.example.to_string()).await;
@@ -268,7 +268,7 @@ async fn bodies_that_the_document_shows_are_what_is_asked_for(t: TestApp) {
 
 /// Defect 50.
 #[testkit::both_databases]
-async fn members_of_the_wrong_type_are_pointed_at_and_change_nothing(t: TestApp) {
+async fn fields_of_the_wrong_type_are_pointed_at(t: TestApp) {
     let world = World::new(t).await;
     let before = content(&world.t).await;
     for operation in operations() {
@@ -324,7 +324,7 @@ async fn members_of_the_wrong_type_are_pointed_at_and_change_nothing(t: TestApp)
 }
 
 #[testkit::both_databases]
-async fn without_a_good_token_nothing_protected_answers_or_changes(t: TestApp) {
+async fn protected_routes_reject_bad_tokens(t: TestApp) {
     let world = World::new(t).await;
     let before = content(&world.t).await;
     let secured: Vec<_> = operations().into_iter().filter(|operation| operation.secured).collect();
@@ -363,7 +363,7 @@ async fn without_a_good_token_nothing_protected_answers_or_changes(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn ids_of_nothing_and_of_others_change_nothing(t: TestApp) {
+async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
     let world = World::new(t).await;
     let before = content(&world.t).await;
     for operation in operations() {
@@ -433,7 +433,7 @@ async fn ids_of_nothing_and_of_others_change_nothing(t: TestApp) {
 
 /// Defect 49.
 #[testkit::both_databases]
-async fn addresses_and_methods_that_do_not_exist_say_so_and_change_nothing(t: TestApp) {
+async fn unknown_paths_and_methods_change_nothing(t: TestApp) {
     let world = World::new(t).await;
     let before = content(&world.t).await;
     let operations = operations();
@@ -484,7 +484,7 @@ async fn addresses_and_methods_that_do_not_exist_say_so_and_change_nothing(t: Te
 }
 
 #[testkit::both_databases]
-async fn the_world_can_change_so_the_comparison_is_worth_something(t: TestApp) {
+async fn state_comparison_detects_a_change(t: TestApp) {
     let world = World::new(t).await;
     for (path, body) in [
         ("/booking/book-spot", json!({ "lot_id": world.lot })),

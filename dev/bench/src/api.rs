@@ -13,7 +13,7 @@ use shared::{
     operations::demo::{self, ADMIN, DRIVER, Plan, Size, Span},
     parking::accounts::{self, password, session},
     platform::{
-        cache::{self, Group},
+        cache::Group,
         db::{Engine, sql},
     },
 };
@@ -199,7 +199,7 @@ async fn reports(
         let mut connection = Connection::open(address).await?;
         let (begun, mut times) = (Instant::now(), Vec::new());
         while times.len() < 10 || begun.elapsed() < time {
-            cache::changed(app, &[Group::Occupancy, Group::User(user)]).await;
+            app.cache.invalidate(&[Group::Occupancy, Group::User(user)]).await;
             let asked = Instant::now();
             let (status, body) = connection.send(&request).await?;
             times.push(asked.elapsed().as_secs_f64() * 1000.0);

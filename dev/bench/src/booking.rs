@@ -15,7 +15,7 @@ use shared::{
     },
     platform::{
         db::{Engine, sql},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 use tokio::{process::Command, task::JoinSet};
@@ -92,7 +92,7 @@ async fn prepare(stage: &Stage) -> Result<Vec<String>> {
         let price = Money::from_minor(2500);
         let lot =
             NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
-        lots::create(app, lot, Keep::none()).await?;
+        lots::create(app, lot, Idempotency::none()).await?;
     }
     let mut tokens = Vec::new();
     let tx = app.db.begin().await?;

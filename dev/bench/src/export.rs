@@ -4,13 +4,14 @@ use std::{process::Stdio, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use shared::{
+    base::identity::Identity,
     operations::demo::{self, Plan, Size, Span},
     parking::{
-        accounts::{self, session::Identity},
+        accounts,
         bookings::history::Filter,
         exports::{self, Stage as ExportStage},
     },
-    platform::{db::Engine, idempotency::Keep},
+    platform::{db::Engine, idempotency::Idempotency},
 };
 use tokio::process::Command;
 
@@ -47,7 +48,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     for _ in 0..options.runs {
         bare.push(bare_copy(&stage, &query).await?);
         let begun = Instant::now();
-        let id = exports::request(app, &who, exports::Request::default(), Keep::none()).await?;
+        let id = exports::request(app, &who, exports::Request::default(), Idempotency::none()).await?;
         rows = loop {
             let export = exports::find(app, &who, id).await?;
             match export.stage(app.clock.now()) {

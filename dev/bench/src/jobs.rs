@@ -236,7 +236,7 @@ async fn calls(redis: &Redis, call: impl AsyncFn(&Redis) -> Result<()>) -> Resul
 
 /// A list as a queue.
 async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
-    let mut consumer = redis.consumer().await?;
+    let mut consumer = redis.consumer_connection().await?;
     let begun = Instant::now();
     let popping = tokio::spawn(async move {
         for _ in 0..CALLS {

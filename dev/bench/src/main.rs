@@ -68,7 +68,7 @@ enum Bench {
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    shared::base::error::exit(run().await)
+    shared::platform::telemetry::exit_code(run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use shared::{
     parking::lots::{self, NewLot},
     platform::{
         db::{Engine, at, sql},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 use uuid::Uuid;
@@ -112,5 +112,5 @@ pub async fn lot(app: &App, spots: i64) -> Result<i64> {
         pincode: "400001".into(),
         number_of_slots: spots,
     };
-    Ok(lots::create(app, lot, Keep::none()).await?.id)
+    Ok(lots::create(app, lot, Idempotency::none()).await?.id)
 }

@@ -86,7 +86,7 @@ fn shell(script: &str, environment: &[(&str, &str)], dir: &Path) -> Result<Proce
 }
 
 #[tokio::test]
-async fn an_app_sees_the_given_environment_only() -> Result<()> {
+async fn an_app_sees_only_the_given_environment() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let app = App::spawn(
         Path::new("/usr/bin/env"),
@@ -105,7 +105,7 @@ async fn an_app_sees_the_given_environment_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_app_can_be_asked_to_end_and_says_how_it_did() -> Result<()> {
+async fn an_app_handles_sigterm_and_returns_its_exit_code() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let polite = "trap 'echo bye; exit 7' TERM; pwd; echo ready >&2; while :; do sleep 0.05; done";
     let app = shell(polite, NO_ENVIRONMENT, dir.path())?;

@@ -78,7 +78,7 @@ async fn a_mail_is_kept_as_it_was_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_script_is_followed_and_then_the_usual_behaviour() -> Result<()> {
+async fn the_default_behaviour_applies_after_the_script() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Temporary);
     sink.script(vec![Behaviour::Accept, Behaviour::Temporary, Behaviour::Permanent, Behaviour::Accept]);
@@ -98,7 +98,7 @@ async fn a_script_is_followed_and_then_the_usual_behaviour() -> Result<()> {
 }
 
 #[tokio::test]
-async fn connections_are_dropped_with_and_without_the_mail() -> Result<()> {
+async fn connections_are_dropped_before_or_after_acceptance() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Drop);
     assert_eq!(Client::connect(&sink).await?.send("lost").await?, "");
@@ -110,7 +110,7 @@ async fn connections_are_dropped_with_and_without_the_mail() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hanging_sink_neither_answers_nor_closes() -> Result<()> {
+async fn a_hanging_sink_neither_replies_nor_closes() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Hang);
     let mut client = Client::connect(&sink).await?;
@@ -129,7 +129,7 @@ async fn a_hanging_sink_neither_answers_nor_closes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn waiting_ends_with_the_mail_or_the_time() -> Result<()> {
+async fn waiting_ends_with_the_mail_or_the_timeout() -> Result<()> {
     let sink = MailSink::start().await?;
     let mut client = Client::connect(&sink).await?;
     let send = async {

@@ -40,7 +40,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn it_passes_everything_and_counts_connections() -> Result<()> {
+async fn traffic_passes_and_connections_are_counted() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     assert_eq!(proxy.connections(), 0);
     let mut first = TcpStream::connect(proxy.addr()).await?;
@@ -64,7 +64,7 @@ async fn it_passes_everything_and_counts_connections() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_delay_applies_to_a_live_connection_both_ways() -> Result<()> {
+async fn a_delay_applies_to_both_directions_at_once() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut stream = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut stream, "fast").await?;
@@ -80,7 +80,7 @@ async fn a_delay_applies_to_a_live_connection_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_closes_live_connections_and_refuses_new_ones() -> Result<()> {
+async fn a_cut_closes_and_refuses_connections() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut stream = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut stream, "alive").await?;
@@ -96,7 +96,7 @@ async fn a_cut_closes_live_connections_and_refuses_new_ones() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_black_hole_swallows_and_stays_silent() -> Result<()> {
+async fn a_black_hole_swallows_everything() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut live = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut live, "alive").await?;
@@ -117,7 +117,7 @@ async fn a_black_hole_swallows_and_stays_silent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_dead_target_closes_the_client_unless_it_fell_into_a_black_hole() -> Result<()> {
+async fn a_dead_target_closes_clients_except_in_a_black_hole() -> Result<()> {
     let dead = SocketAddr::from(([127, 0, 0, 1], devstack::free_port()?));
     let proxy = ChaosProxy::start(dead).await?;
     assert!(is_closed(&mut TcpStream::connect(proxy.addr()).await?).await);

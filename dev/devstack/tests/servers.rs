@@ -20,7 +20,7 @@ async fn redis(server: &Redis, commands: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_killed_redis_comes_back_with_its_data() -> Result<()> {
+async fn a_killed_redis_restarts_with_its_data() -> Result<()> {
     let mut server = Redis::start().await?;
     let (port, pid) = (server.port(), server.pid());
     assert_eq!(server.url(3), format!("redis://127.0.0.1:{port}/3"));
@@ -43,7 +43,7 @@ async fn a_killed_redis_comes_back_with_its_data() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_paused_redis_keeps_silent_until_it_is_resumed() -> Result<()> {
+async fn a_paused_redis_does_not_reply_until_resumed() -> Result<()> {
     let server = Redis::start().await?;
     server.pause()?;
     assert!(timeout(SHORT, redis(&server, "PING")).await.is_err(), "a paused server answers");
@@ -53,7 +53,7 @@ async fn a_paused_redis_keeps_silent_until_it_is_resumed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_directory_of_the_callers_keeps_its_data() -> Result<()> {
+async fn a_given_directory_keeps_its_data() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().join("data");
     let first = Redis::start_in(&data).await?;
@@ -81,7 +81,7 @@ async fn dropping_a_server_ends_it_and_removes_its_files() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_says_why() -> Result<()> {
+async fn a_failed_start_reports_the_reason() -> Result<()> {
     let error = Postgres::start_with(&["-c", "max_connections=lots"]).await.err();
     let error = format!("{:#}", error.ok_or_else(|| anyhow::anyhow!("it started"))?);
     assert!(error.contains("invalid value for parameter \"max_connections\""), "{error}");
@@ -89,7 +89,7 @@ async fn a_server_that_does_not_start_says_why() -> Result<()> {
 }
 
 #[tokio::test]
-async fn postgres_makes_databases_and_survives_a_crash() -> Result<()> {
+async fn a_killed_postgres_restarts_with_its_data() -> Result<()> {
     let mut server = Postgres::start().await?;
     let url = server.create_database("parkade \"x\"").await?;
     assert!(url.starts_with("postgres://postgres@127.0.0.1:"), "{url}");

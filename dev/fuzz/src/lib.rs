@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_must_hold_for_any_bytes_holds_for_the_seeds_and_for_parts_of_them() {
+    fn targets_hold_for_seeds_and_their_parts() {
         for (name, target) in TARGETS {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
             let seeds: Vec<_> = std::fs::read_dir(&folder).expect("a folder of seeds").collect();

@@ -141,7 +141,7 @@ impl TestApp {
             pincode: "400001".into(),
             number_of_slots: slots,
         };
-        shared::parking::lots::create(&self.app, lot, shared::platform::idempotency::Keep::none())
+        shared::parking::lots::create(&self.app, lot, shared::platform::idempotency::Idempotency::none())
             .await
             .expect("a lot")
             .id

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_log_must_not_tell_is_found_in_it() {
+    fn leaked_secrets_in_logs_are_detected() {
         let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.c2lnbmF0dXJl";
         for line in [
             format!("authorization: Bearer {token}"),

@@ -15,6 +15,7 @@ mod events;
 mod leaks;
 mod processes;
 mod servers;
+mod sql;
 
 use std::{
     net::SocketAddr,
@@ -29,7 +30,7 @@ use futures::FutureExt;
 pub use processes::{Processes, binary};
 pub use servers::{Engine, postgres, redis};
 use shared::{
-    app::App,
+    app::{App, Parts},
     base::clock::Clock,
     operations::integrity,
     platform::{
@@ -38,6 +39,7 @@ use shared::{
         rate_limit::Action,
     },
 };
+pub use sql::{change, execute, number};
 use tempfile::TempDir;
 pub use testkit_macros::both_databases;
 use tokio::net::TcpListener;
@@ -75,8 +77,8 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let settings = settings(engine, &folder, changed).await;
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
-        let mut app = App::start(config).await.expect("the application starts");
-        app.mailer = Mailer::memory();
+        let app = App::start(config).await.expect("the application starts");
+        let app = app.with(|app| app.mailer = Mailer::memory());
         Self::serve(app, engine, settings, folder).await
     }
 
@@ -114,10 +116,8 @@ impl TestApp {
     }
 
     /// The same application with something else changed.
-    pub async fn with(&self, change: impl FnOnce(&mut App)) -> Self {
-        let mut app = self.app.clone();
-        change(&mut app);
-        Self::serve(app, self.engine, self.settings.clone(), self.folder.clone()).await
+    pub async fn with(&self, change: impl FnOnce(&mut Parts)) -> Self {
+        Self::serve(self.app.with(change), self.engine, self.settings.clone(), self.folder.clone()).await
     }
 
     /// The same application behind a router of the test's own.
@@ -130,11 +130,13 @@ impl TestApp {
     /// settings changed. Clock and mails are the same.
     pub async fn second_process(&self, changed: &[(&str, &str)]) -> Self {
         let mut settings = self.settings.clone();
-        change(&mut settings, changed);
+        override_settings(&mut settings, changed);
         let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
-        let mut app = App::start(config).await.expect("the application starts");
-        app.clock = self.app.clock.clone();
-        app.mailer = self.app.mailer.clone();
+        let app = App::start(config).await.expect("the application starts");
+        let app = app.with(|app| {
+            app.clock = self.app.clock.clone();
+            app.mailer = self.app.mailer.clone();
+        });
         Self::serve(app, self.engine, settings, self.folder.clone()).await
     }
 
@@ -218,14 +220,19 @@ impl Drop for Working {
     }
 }
 
-/// Waits until `done` says so, and panics after 20 s.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+/// Waits until `done` returns true, and fails the test after 20 s.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, done: impl FnMut() -> F) {
+    within(Duration::from_secs(20), what, done).await;
+}
+
+/// Waits until `done` returns true, and fails the test after `limit`.
+pub async fn within<F: Future<Output = bool>>(limit: Duration, what: &str, mut done: impl FnMut() -> F) {
     let waiting = async {
         while !done().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "not within 20 s: {what}");
+    assert!(tokio::time::timeout(limit, waiting).await.is_ok(), "not within {limit:?}: {what}");
 }
 
 /// Runs a test on both databases at the same time and prints which one failed.
@@ -263,11 +270,11 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("ALERT_DISK_PERCENT".to_owned(), "100".to_owned()),
     ];
     settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "1000000/60".to_owned())));
-    change(&mut settings, changed);
+    override_settings(&mut settings, changed);
     settings
 }
 
-fn change(settings: &mut Vec<(String, String)>, changed: &[(&str, &str)]) {
+fn override_settings(settings: &mut Vec<(String, String)>, changed: &[(&str, &str)]) {
     for (name, value) in changed {
         settings.retain(|(known, _)| known != name);
         settings.push(((*name).to_owned(), (*value).to_owned()));

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_whole_words() {
+    fn impure_and_missing_pure_files_are_found() {
         assert!(has_word("use sea_orm::Value;", "sea_orm"));
         assert!(has_word("Utc::now()", "Utc::now"));
         assert!(!has_word("use sea_orm_migration::x;", "sea_orm"));
@@ -185,7 +185,7 @@ mod tests {
 
     /// Defects 31 and 32.
     #[test]
-    fn what_is_forbidden_is_found() {
+    fn redis_commands_on_all_keys_are_found() {
         assert_eq!(
             pure(&one("shared/src/jobs/policy.rs", "use tokio::time;")),
             ["shared/src/jobs/policy.rs names tokio"]

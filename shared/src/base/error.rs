@@ -95,7 +95,7 @@ impl Error {
 
     /// The same error for another caller who waited for the same thing.
     #[must_use]
-    pub fn again(&self) -> Self {
+    pub fn duplicate(&self) -> Self {
         match self {
             Self::NotFound(what) => Self::NotFound(what),
             Self::Conflict { code, message } => Self::Conflict { code, message: message.clone() },
@@ -120,8 +120,8 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. } | Self::Overloaded)
     }
 
-    /// Whether PostgreSQL gave the transaction up for the sake of another one; tried again, it may well succeed.
-    pub(crate) fn is_of_a_victim(&self) -> bool {
+    /// Whether PostgreSQL aborted the transaction in favour of another one, so that a retry may succeed.
+    pub(crate) fn is_deadlock_or_serialization_failure(&self) -> bool {
         let Self::Unavailable(cause) = self else { return false };
         let code = cause.downcast_ref::<DbErr>().and_then(code);
         code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
@@ -187,17 +187,6 @@ fn is_passing(code: &str) -> bool {
     let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
     let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
     if code.len() == 5 { postgres } else { sqlite }
-}
-
-/// How a program ends: errors of a command line are told to people, as their causes and without a stack.
-pub fn exit(done: anyhow::Result<()>) -> std::process::ExitCode {
-    match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("Error: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
 }
 
 impl From<redis::RedisError> for Error {

@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod coalesce;
 pub mod error;
+pub mod identity;
 pub mod money;
 pub mod page;
+pub mod send_error;
 pub mod time;

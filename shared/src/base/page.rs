@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 /// Lists without a limit stop here.
-pub const LONGEST: i64 = 10_000;
+pub const MAX_LIMIT: i64 = 10_000;
 
 /// Which part of a list. `C` is what its rows are sorted by.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Page<C = i64> {
 
 impl<C> Default for Page<C> {
     fn default() -> Self {
-        Self { limit: LONGEST, after: None }
+        Self { limit: MAX_LIMIT, after: None }
     }
 }
 
@@ -32,13 +32,13 @@ pub struct Paged<T> {
 impl<C> Page<C> {
     /// How many rows to ask the database for: one more tells whether there are more.
     #[must_use]
-    pub const fn rows(&self) -> i64 {
+    pub const fn fetch_limit(&self) -> i64 {
         self.limit + 1
     }
 
-    /// The part, of rows that were asked for by [`Page::rows`].
+    /// The part, of rows that were asked for by [`Page::fetch_limit`].
     #[must_use]
-    pub fn cut<T>(&self, mut rows: Vec<T>) -> Paged<T> {
+    pub fn trim<T>(&self, mut rows: Vec<T>) -> Paged<T> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -60,20 +60,20 @@ impl<T> Paged<T> {
 
 /// A place in a list that is sorted by an instant, the latest first, and by id where instants are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct TimeCursor {
     /// The instant.
     pub at: chrono::DateTime<chrono::Utc>,
     /// The row.
     pub id: i64,
 }
 
-impl std::fmt::Display for Moment {
+impl std::fmt::Display for TimeCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.at.timestamp_micros(), self.id)
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for TimeCursor {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -95,18 +95,18 @@ mod tests {
     #[test]
     fn one_row_too_many_means_more() {
         let page: Page = Page { limit: 2, after: None };
-        assert_eq!(page.rows(), 3);
-        let (cut, whole) = (page.cut(vec![1, 2, 3]), page.cut(vec![1, 2]));
+        assert_eq!(page.fetch_limit(), 3);
+        let (cut, whole) = (page.trim(vec![1, 2, 3]), page.trim(vec![1, 2]));
         assert_eq!((cut.items, cut.more), (vec![1, 2], true));
         assert_eq!((whole.items, whole.more), (vec![1, 2], false));
     }
 
     #[test]
     fn a_moment_is_read_as_it_was_written_and_nonsense_is_none() {
-        let moment = Moment { at: "2026-11-20T12:00:00.000001Z".parse().unwrap(), id: 7 };
+        let moment = TimeCursor { at: "2026-11-20T12:00:00.000001Z".parse().unwrap(), id: 7 };
         assert_eq!(moment.to_string().parse(), Ok(moment));
         for text in ["", "1", "1.", ".1", "x.1", "1.x", "9223372036854775807.1", "-99999999999999999.1"] {
-            assert_eq!(text.parse::<Moment>(), Err(()), "{text}");
+            assert_eq!(text.parse::<TimeCursor>(), Err(()), "{text}");
         }
     }
 }

@@ -221,8 +221,8 @@ pub async fn dead(app: &App, page: &Page<Uuid>) -> Result<Paged<DeadJob>> {
     let db = app.db.read();
     let text = "SELECT id, kind, queue, owner_id, unique_key, attempt, error, created_at, finished_at
         FROM jobs WHERE state = 'failed' AND ($1 IS NULL OR id < $1) ORDER BY id DESC LIMIT $2";
-    let statement = sql(db, text, [page.after.into(), page.rows().into()]);
-    Ok(page.cut(DeadJob::find_by_statement(statement).all(db).await?))
+    let statement = sql(db, text, [page.after.into(), page.fetch_limit().into()]);
+    Ok(page.trim(DeadJob::find_by_statement(statement).all(db).await?))
 }
 
 /// A job with all that is known about it.

@@ -16,7 +16,7 @@ use crate::{
     base::error::{Error, Result},
     platform::{
         db::{at, sql, violates},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -33,7 +33,7 @@ const TRIES: usize = 5;
 ///
 /// # Errors
 /// Those of the database.
-pub async fn run_now(app: &App, by: By, schedule: &Schedule, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn run_now(app: &App, by: By, schedule: &Schedule, keep: Idempotency<Uuid>) -> Result<Uuid> {
     let now = app.clock.now();
     let mut job = (schedule.job)(now)?.unique("by hand");
     if let Some(user_id) = by {
@@ -50,7 +50,7 @@ pub async fn run_now(app: &App, by: By, schedule: &Schedule, keep: Keep<Uuid>) -
             (fresh.id, Some(fresh))
         }
     };
-    keep.answer(&tx, &id).await?;
+    keep.store(&tx, &id).await?;
     tx.commit().await?;
     tracing::info!(by.id = by, schedule = schedule.name, job.id = %id, "schedule run by hand");
     queue::announce_soon(app, fresh.into_iter().collect());

@@ -127,7 +127,7 @@ impl Followers {
 
     async fn hear(&self, redis: &Redis) {
         loop {
-            let renewed = redis.queue.renewed();
+            let renewed = redis.queue.reconnected();
             tokio::select! {
                 Err(error) = self.hear_once(redis) => {
                     tracing::warn!(error = error.chain(), "not hearing of jobs; asking the ledger meanwhile");
@@ -135,7 +135,7 @@ impl Followers {
                 () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
-            redis.queue.there().await;
+            redis.queue.wait_until_available().await;
         }
     }
 

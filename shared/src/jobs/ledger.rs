@@ -147,7 +147,7 @@ async fn try_to_insert(
                 job.owner_id.into(),
                 job.max_attempts.into(),
                 at(run_at),
-                telemetry::trace_id().unwrap_or_else(telemetry::new_trace).into(),
+                telemetry::trace_id().unwrap_or_else(telemetry::new_trace_id).into(),
                 at(now),
             ],
         ))

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub mod backlog;
 pub mod board;
+pub mod change;
 pub mod context;
 pub mod control;
 pub mod followers;
@@ -21,42 +22,12 @@ pub mod signals;
 pub mod status;
 pub mod timetable;
 
+pub use change::Change;
 pub use context::{Context, Interruption, Interrupts};
 pub use ledger::{Enqueued, NewJob};
 
+pub use crate::platform::queue::Queue;
 use crate::{app::App, base::error::Result};
-
-/// A lane of its own, so that a big export never delays a mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Queue {
-    /// Mails: short and many.
-    Mail,
-    /// Exports: long and few.
-    Exports,
-    /// Upkeep: one at a time.
-    Maintenance,
-}
-
-impl Queue {
-    /// Every queue.
-    pub const ALL: [Self; 3] = [Self::Mail, Self::Exports, Self::Maintenance];
-
-    /// As stored and shown.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Exports => "exports",
-            Self::Maintenance => "maintenance",
-        }
-    }
-
-    /// The queue called `name`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|queue| queue.name() == name)
-    }
-}
 
 /// A kind of job: its payload (ids, never rows), how it is run and what running it means.
 ///

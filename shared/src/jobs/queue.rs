@@ -71,7 +71,7 @@ pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
             continue;
         }
         let announced = async {
-            if redis.seen_waiting(queue) >= MOST_ANNOUNCED && waiting(redis, queue).await? >= MOST_ANNOUNCED {
+            if redis.last_backlog(queue) >= MOST_ANNOUNCED && waiting(redis, queue).await? >= MOST_ANNOUNCED {
                 return Ok(());
             }
             push(redis, queue, &ids[..ids.len().min(MOST_ANNOUNCED as usize)]).await
@@ -110,7 +110,7 @@ async fn wake(redis: &Redis, queue: Queue) -> Result<()> {
     pipe.publish(redis.keys().wake_channel(), queue.name()).ignore();
     pipe.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
     let (scheduled, active): (u64, u64) = ask(redis, pipe).await?;
-    redis.saw_waiting(queue, scheduled + active);
+    redis.set_last_backlog(queue, scheduled + active);
     Ok(())
 }
 
@@ -123,7 +123,7 @@ pub async fn waiting(redis: &Redis, queue: Queue) -> Result<u64> {
     let mut pipe = redis::pipe();
     pipe.zcard(config.scheduled_jobs_set()).llen(config.active_jobs_list());
     let (scheduled, active): (u64, u64) = ask(redis, pipe).await?;
-    redis.saw_waiting(queue, scheduled + active);
+    redis.set_last_backlog(queue, scheduled + active);
     Ok(scheduled + active)
 }
 
@@ -132,7 +132,7 @@ pub async fn expire_name(redis: &Redis, queue: Queue, consumer: &str) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let key = format!("{}:workers:metadata:{consumer}", redis.keys().queue(queue.name()));
     let kept: RedisResult<bool> =
-        redis.queue.ask(async |mut redis| redis.expire(&key, NAME_SECONDS).await).await;
+        redis.queue.query(async |mut redis| redis.expire(&key, NAME_SECONDS).await).await;
     if let Err(error) = kept {
         tracing::debug!(%error, "the name of a consumer stays in Redis");
     }
@@ -157,7 +157,7 @@ pub async fn alive(redis: &Redis, queue: Queue, names: &[String], since: DateTim
 /// [`crate::Error::Unavailable`] when Redis is away.
 pub async fn alive_since(redis: &Redis, queue: Queue, since: DateTime<Utc>) -> Result<usize> {
     let workers = config(redis, queue).workers_set().to_owned();
-    Ok(redis.queue.ask(async |mut redis| redis.zcount(workers, since.timestamp(), "+inf").await).await?)
+    Ok(redis.queue.query(async |mut redis| redis.zcount(workers, since.timestamp(), "+inf").await).await?)
 }
 
 /// Removes what apalis keeps of handled messages. Returns how many there were, at most twice `limit`.
@@ -181,5 +181,5 @@ pub async fn tidy(redis: &Redis, queue: Queue, limit: usize) -> Result<usize> {
 }
 
 async fn ask<T: FromRedisValue>(redis: &Redis, pipe: Pipeline) -> RedisResult<T> {
-    redis.queue.ask(async |mut redis| pipe.query_async(&mut redis).await).await
+    redis.queue.query(async |mut redis| pipe.query_async(&mut redis).await).await
 }

@@ -57,7 +57,7 @@ impl Relay {
                         error = error.chain(),
                         "sweep failed; trying again"
                     );
-                    self.app.redis.queue.there().await;
+                    self.app.redis.queue.wait_until_available().await;
                     PAUSE
                 }
             };
@@ -98,7 +98,7 @@ impl Relay {
             let ids: Vec<_> = chunk.iter().map(|job| job.id).collect();
             queue::push(&app.redis, queue, &ids).await?;
             self.pushed.extend(chunk.iter().map(|job| (*job, Instant::now())));
-            if app.redis.seen_waiting(queue) >= queue::MOST_WAITING {
+            if app.redis.last_backlog(queue) >= queue::MOST_WAITING {
                 break;
             }
         }

@@ -71,7 +71,7 @@ impl Signals {
     /// Listens until the future is dropped, and reconnects when the connection is lost.
     pub async fn listen(&self, redis: &Redis) {
         loop {
-            let renewed = redis.queue.renewed();
+            let renewed = redis.queue.reconnected();
             tokio::select! {
                 Err(error) = self.listen_once(redis) => tracing::warn!(
                     error = error.chain(),
@@ -80,7 +80,7 @@ impl Signals {
                 () = renewed => {}
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
-            redis.queue.there().await;
+            redis.queue.wait_until_available().await;
         }
     }
 
@@ -112,7 +112,7 @@ impl Signals {
 pub async fn send_cancel(redis: &Redis, id: Uuid) {
     let channel = redis.keys().cancel_channel();
     let send = async |mut redis: ConnectionManager| redis.publish(channel, id.to_string()).await;
-    let sent: redis::RedisResult<()> = redis.queue.ask(send).await;
+    let sent: redis::RedisResult<()> = redis.queue.query(send).await;
     if let Err(error) = sent {
         tracing::debug!(job.id = %id, %error, "cancellation not signalled");
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_an_old_run_does_not_make_the_new_one_unstoppable() {
+    fn the_end_of_an_old_run_leaves_the_new_run_stoppable() {
         let (signals, id) = (Signals::default(), Uuid::new_v4());
         let (old, new) = (Interrupts::default(), Interrupts::default());
         let ended = signals.register(id, old.clone());

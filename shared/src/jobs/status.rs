@@ -208,7 +208,7 @@ async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
         .arg(serde_json::to_string(&message).unwrap_or_default())
         .arg(&fields);
     let told: redis::RedisResult<()> =
-        app.redis.queue.ask(async |mut redis| publish.invoke_async(&mut redis).await).await;
+        app.redis.queue.query(async |mut redis| publish.invoke_async(&mut redis).await).await;
     if let Err(error) = told {
         tracing::debug!(job.id = %id, %error, "status not published");
     }
@@ -229,7 +229,8 @@ pub(super) async fn forget(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
     if keys.is_empty() {
         return;
     }
-    let forgotten: redis::RedisResult<()> = redis.queue.ask(async |mut redis| redis.unlink(keys).await).await;
+    let forgotten: redis::RedisResult<()> =
+        redis.queue.query(async |mut redis| redis.unlink(keys).await).await;
     if let Err(error) = forgotten {
         tracing::debug!(%error, "the status of jobs is out of date until they run");
     }
@@ -241,7 +242,7 @@ pub(super) async fn forget(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
 /// Those of the database, when Redis cannot answer either.
 pub async fn find(app: &App, id: Uuid) -> Result<Option<Status>> {
     let key = app.redis.keys().job(id);
-    let kept = app.redis.queue.ask(async |mut redis| redis.hgetall(key).await).await;
+    let kept = app.redis.queue.query(async |mut redis| redis.hgetall(key).await).await;
     let kept: HashMap<String, String> = kept.unwrap_or_default();
     if let Some(status) = read(&kept, app.clock.now()) {
         return Ok(Some(status));

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_skipped_ticks_after_the_gap() {
+    fn a_skipped_local_time_ticks_after_the_gap() {
         assert_eq!(
             ticks("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00:00Z", 3),
             [
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_happens_twice_ticks_the_first_time() {
+    fn a_repeated_local_time_ticks_at_its_first_occurrence() {
         assert_eq!(
             ticks("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
             ["25 02:30:00 = 2026-10-25T00:30:00Z", "26 02:30:00 = 2026-10-26T01:30:00Z"]
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_that_ends_on_the_next_day_ticks_on_the_day_itself() {
+    fn a_gap_across_midnight_ticks_before_midnight() {
         assert_eq!(
             ticks("30 23 * * *", "America/Nuuk", "2026-03-27T12:00:00Z", 3),
             [
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_is_skipped_has_no_daily_tick_and_yet_its_monthly_one() {
+    fn a_skipped_day_keeps_its_monthly_but_not_its_daily_tick() {
         assert_eq!(
             ticks("0 2 * * *", "Pacific/Apia", "2011-12-29T00:00:00Z", 3),
             [
@@ -194,7 +194,7 @@ mod tests {
 
     /// The days of a year are those on which a clock that is looked at every half hour shows them.
     #[test]
-    fn each_local_day_has_one_tick_and_each_month() {
+    fn each_local_day_and_each_month_has_one_tick() {
         let zones = [
             ("Europe/Berlin", 2026),
             ("Asia/Kolkata", 2026),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_tick_is_due_and_none_that_is_too_old() {
+    fn only_the_newest_tick_within_26_hours_is_due() {
         let timetable = Timetable::new("0 2 * * *", Tz::Asia__Kolkata).unwrap();
         let (long_ago, tick) = (at("2026-01-01T00:00:00Z"), at("2026-11-23T20:30:00Z"));
         let due = |since, now| timetable.newest_due(since, now);

@@ -74,7 +74,7 @@ impl Job for CleanUp {
         for (what, text, age) in old {
             facts.push((what, delete(app, text, now - age).await?));
         }
-        facts.push(("kept answers", idempotency::forget_old(app).await?));
+        facts.push(("kept answers", idempotency::delete_expired(&app.db, app.clock.now()).await?));
         let notice = Notice {
             key: format!("clean-up:{}", rfc3339(self.due)),
             title: "What the clean-up has removed".into(),

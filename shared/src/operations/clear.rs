@@ -64,7 +64,7 @@ async fn clear_families(app: &App, scopes: &[Scope]) -> Result<u64> {
     let mut removed = 0;
     for scope in scopes {
         let pattern = app.redis.keys().pattern(scope.keys());
-        removed += app.redis.ask(|redis| unlink(redis, pattern)).await?;
+        removed += app.redis.query(|redis| unlink(redis, pattern)).await?;
     }
     Ok(removed)
 }
@@ -78,10 +78,10 @@ pub(super) async fn clear_all(app: &App) -> Result<u64> {
     let mut removed = clear_families(app, &Scope::ALL).await?;
     for rest in ["user_session:*", "active_users"] {
         let pattern = keys.pattern(rest);
-        removed += app.redis.ask(|redis| unlink(redis, pattern)).await?;
+        removed += app.redis.query(|redis| unlink(redis, pattern)).await?;
     }
-    removed += app.redis.queue.ask(|redis| unlink(redis, keys.pattern("job:*"))).await?;
-    removed += app.redis.notifications.ask(|redis| unlink(redis, keys.pattern("mail:*"))).await?;
+    removed += app.redis.queue.query(|redis| unlink(redis, keys.pattern("job:*"))).await?;
+    removed += app.redis.notifications.query(|redis| unlink(redis, keys.pattern("mail:*"))).await?;
     Ok(removed)
 }
 

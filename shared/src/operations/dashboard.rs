@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{Days, NaiveDate};
 use redis::{InfoDict, RedisResult, aio::ConnectionManager};
 
-use crate::{app::App, base::error::Result, platform::counters};
+use crate::{app::App, base::error::Result};
 
 /// Statuses that are listed although nothing may have answered so yet.
 const STATUSES: [u16; 17] =
@@ -153,7 +153,7 @@ pub async fn read(app: &App) -> Result<Dashboard> {
         reservations: count(format!("daily_reservations:{date}")),
     };
     Ok(Dashboard {
-        server: app.redis.ask(server).await?,
+        server: app.redis.query(server).await?,
         totals: TOTALS.map(|name| (name, count(name.to_owned()))).to_vec(),
         days: dates.iter().copied().map(day).collect(),
         statuses: STATUSES.map(|status| (status, count(format!("response_codes:{status}")))).to_vec(),
@@ -173,7 +173,7 @@ async fn counts(app: &App, dates: &[NaiveDate]) -> Result<(HashMap<String, i64>,
         .chain(daily.iter().flat_map(|name| dates.iter().map(move |date| format!("{name}:{date}"))))
         .chain(cache.iter().flat_map(|name| GROUPS.iter().map(move |group| format!("{name}:{group}"))))
         .collect();
-    let (counts, active_users) = counters::read_with_active_users(app, &names).await?;
+    let (counts, active_users) = app.counters.read_with_active_users(&names).await?;
     Ok((names.into_iter().zip(counts).collect(), active_users))
 }
 
@@ -192,7 +192,7 @@ async fn server(mut redis: ConnectionManager) -> RedisResult<Server> {
 
 async fn key_counts(app: &App) -> Result<KeyCounts> {
     let (prefix, pattern) = (app.redis.keys().prefix(), app.redis.keys().pattern("*"));
-    Ok(app.redis.ask(|redis| scan(redis, prefix, pattern)).await?)
+    Ok(app.redis.query(|redis| scan(redis, prefix, pattern)).await?)
 }
 
 /// Counts our keys by their families, and stops when it has looked at enough.

@@ -10,11 +10,7 @@ use crate::{
     app::App,
     base::error::{Error, Result},
     parking::{activity, exports::file::Name},
-    platform::{
-        cache::{self, Group},
-        config::Environment,
-        db::sql,
-    },
+    platform::{cache::Group, config::Environment, db::sql},
 };
 
 /// What has to be typed to confirm it.
@@ -68,7 +64,7 @@ pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed>
         return Err(Error::invalid("/confirm", format!("must be the words: {PHRASE}")));
     }
     let rows = empty_tables(app, who).await?;
-    cache::changed(app, &[Group::Everything]).await;
+    app.cache.invalidate(&[Group::Everything]).await;
     let keys = clear::clear_all(app).await;
     if let Err(error) = &keys {
         tracing::warn!(error = error.chain(), "Redis was not cleared by the reset");

@@ -30,17 +30,17 @@ pub fn all(config: &Config) -> Result<[Schedule; 3]> {
     Ok([
         Schedule {
             name: DAILY_REMINDERS,
-            timetable: timetable(when.reminders_at, "*")?,
+            timetable: timetable(when.reminder_time, "*")?,
             job: |due| NewJob::of(&SendReminders { due }),
         },
         Schedule {
             name: MONTHLY_REPORTS,
-            timetable: timetable(when.reports_at, &when.reports_on.to_string())?,
+            timetable: timetable(when.report_time, &when.report_day.to_string())?,
             job: |due| NewJob::of(&SendMonthlyReports { due }),
         },
         Schedule {
             name: FILE_CLEANUP,
-            timetable: timetable(when.clean_up_at, "*")?,
+            timetable: timetable(when.cleanup_time, "*")?,
             job: |due| NewJob::of(&CleanUp { due }),
         },
     ])

@@ -17,7 +17,7 @@ use sea_orm::{
 
 pub use self::{
     engine::Engine,
-    guarded::{Guarded, Transaction},
+    guarded::{Pool, Transaction},
 };
 use crate::base::error::{Error, Result};
 
@@ -31,9 +31,9 @@ use crate::base::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
-    write: Guarded,
-    read: Guarded,
-    relaxed: Guarded,
+    write: Pool,
+    read: Pool,
+    relaxed: Pool,
     returns: tokio::sync::watch::Receiver<u64>,
 }
 
@@ -67,20 +67,20 @@ impl Db {
 
     /// The connection for statements that change something.
     #[must_use]
-    pub const fn write(&self) -> &Guarded {
+    pub const fn write(&self) -> &Pool {
         &self.write
     }
 
     /// The connection for statements that only read.
     #[must_use]
-    pub const fn read(&self) -> &Guarded {
+    pub const fn read(&self) -> &Pool {
         &self.read
     }
 
     /// The connection for single statements that may be lost, with their effects, when the database server crashes:
     /// claims and ends of jobs, which are then run again.
     #[must_use]
-    pub const fn relaxed(&self) -> &Guarded {
+    pub const fn relaxed(&self) -> &Pool {
         &self.relaxed
     }
 
@@ -183,7 +183,7 @@ impl Db {
     }
 
     /// Waits until the database answers again, after it was away. `false` when that will not be any more.
-    pub async fn returned(&mut self) -> bool {
+    pub async fn wait_for_recovery(&mut self) -> bool {
         self.returns.changed().await.is_ok()
     }
 
@@ -198,17 +198,16 @@ impl Db {
     }
 }
 
-/// How often a transaction is begun anew that PostgreSQL gave up for the sake of another one.
-const MOST_VICTIMS: usize = 5;
+/// How often a transaction is tried before its conflict with others is reported.
+const CONFLICT_ATTEMPTS: usize = 5;
 
-/// Runs a whole transaction, and again while PostgreSQL ends it because of a deadlock or a conflict of snapshots.
-///
-/// # Errors
-/// Any other error, and that of the fifth try.
-pub(crate) async fn unless_a_victim<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
-    for _ in 1..MOST_VICTIMS {
+/// Runs a whole transaction, and runs it again if PostgreSQL aborts it because of a deadlock or a serialization failure.
+pub(crate) async fn retry_on_conflict<T, F: Future<Output = Result<T>>>(run: impl Fn() -> F) -> Result<T> {
+    for _ in 1..CONFLICT_ATTEMPTS {
         match run().await {
-            Err(error) if error.is_of_a_victim() => tracing::info!(error = error.chain(), "trying again"),
+            Err(error) if error.is_deadlock_or_serialization_failure() => {
+                tracing::info!(error = error.chain(), "transaction aborted by a conflict; retrying")
+            }
             done => return done,
         }
     }
@@ -261,7 +260,7 @@ mod tests {
     const LONG: Duration = Duration::from_millis(3_000);
 
     #[tokio::test]
-    async fn who_held_a_sqlite_file_for_long_writes_on_and_another_process_waits_to_migrate_it() {
+    async fn a_long_writer_of_a_sqlite_file_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("parkade.db").display());
         let (db, other) = (Db::connect(&url, 1).await.unwrap(), Db::connect(&url, 1).await.unwrap());

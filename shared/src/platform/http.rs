@@ -14,7 +14,7 @@ use ureq::{
     },
 };
 
-use crate::platform::mailer::SendError;
+use crate::base::send_error::SendError;
 
 pub mod address;
 
@@ -31,18 +31,23 @@ pub struct Rules {
     /// The only host, and port where that is not the usual one, which a URL may name.
     pub authority: String,
     /// Whether an address that the host's name stands for may be connected to.
-    pub reachable: fn(IpAddr) -> bool,
+    pub is_address_allowed: fn(IpAddr) -> bool,
     /// Whether a call may go unencrypted.
-    pub clear: bool,
+    pub allow_http: bool,
     /// PEM of the one authority that is trusted; the public ones without.
-    pub trusted: Option<Arc<str>>,
+    pub root_certificate: Option<Arc<str>>,
 }
 
 impl Rules {
     /// One host in the public internet, encrypted.
     #[must_use]
     pub fn public(authority: &str) -> Self {
-        Self { authority: authority.to_owned(), reachable: address::is_public, clear: false, trusted: None }
+        Self {
+            authority: authority.to_owned(),
+            is_address_allowed: address::is_public,
+            allow_http: false,
+            root_certificate: None,
+        }
     }
 }
 
@@ -109,17 +114,17 @@ fn agent(rules: &Rules, post: &Post) -> Result<Agent, SendError> {
     if !uri.authority().is_some_and(|found| found.as_str().eq_ignore_ascii_case(&rules.authority)) {
         return Err(refused("its host is not the one that is allowed"));
     }
-    if uri.scheme_str() != Some("https") && !(rules.clear && uri.scheme_str() == Some("http")) {
+    if uri.scheme_str() != Some("https") && !(rules.allow_http && uri.scheme_str() == Some("http")) {
         return Err(refused("it does not begin with https"));
     }
     let mut tls = TlsConfig::builder();
-    if let Some(pem) = &rules.trusted {
+    if let Some(pem) = &rules.root_certificate {
         let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|_| refused("no trust"))?;
         tls = tls.root_certs(RootCerts::new_with_certs(&[certificate]));
     }
     let config = Config::builder()
         .tls_config(tls.build())
-        .https_only(!rules.clear)
+        .https_only(!rules.allow_http)
         .proxy(None)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -130,7 +135,7 @@ fn agent(rules: &Rules, post: &Post) -> Result<Agent, SendError> {
         .max_idle_connections(0)
         .user_agent("Parkade")
         .build();
-    let resolver = Checked { reachable: rules.reachable, names: DefaultResolver::default() };
+    let resolver = Checked { reachable: rules.is_address_allowed, names: DefaultResolver::default() };
     Ok(Agent::with_parts(config, DefaultConnector::default(), resolver))
 }
 

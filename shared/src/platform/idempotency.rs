@@ -1,4 +1,5 @@
-//! Repeated requests: the answer to the first is kept, in the transaction of its effect, for the others.
+//! Idempotency keys. The first request under a key claims it and stores its answer in the transaction of its effect;
+//! repetitions get that answer. A request that fails releases its key.
 
 use std::sync::Arc;
 
@@ -8,29 +9,31 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use sha2::Sha256;
 
 use crate::{
-    app::App,
     base::error::{Error, Result},
-    platform::db::{at, sql},
+    platform::{
+        config::Config,
+        db::{Db, at, sql},
+    },
 };
 
-/// Answers are kept for this long.
-pub const KEPT_FOR: TimeDelta = TimeDelta::hours(24);
+/// How long answers are stored.
+pub const RETENTION: TimeDelta = TimeDelta::hours(24);
 
-/// Who has not answered by then never will: requests end after 30 seconds.
-const GIVEN_UP_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// After this, a claim without an answer is free again: its process has died, since requests end after 30 seconds.
+const CLAIM_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
 
-/// An answer as it goes over the wire.
+/// An answer as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct Kept {
+pub struct StoredAnswer {
     /// HTTP status.
     pub status: i64,
-    /// Value of `Location` and, on a second line, of `ETag`, where there are such.
+    /// The values of `Location` and, on a second line, `ETag`, if the answer has them.
     pub headers: Option<String>,
     /// JSON.
     pub body: String,
 }
 
-/// The right to answer a request that has a key.
+/// The right to answer the request under a key.
 #[derive(Debug, Clone)]
 pub struct Claim {
     user_id: i64,
@@ -38,41 +41,38 @@ pub struct Claim {
     claimed_at: DateTime<Utc>,
 }
 
-/// What to do with a request that has a key.
+/// The outcome of [`claim`].
 #[derive(Debug)]
-pub enum Begun {
-    /// It is the first: answer it.
+pub enum Claimed {
+    /// This is the first request under the key.
     First(Claim),
-    /// It was answered before.
-    Again(Kept),
+    /// This is a repetition.
+    Answered(StoredAnswer),
 }
 
-/// How the answer to `T` looks.
-type Render<T> = Arc<dyn Fn(&T) -> Result<Kept> + Send + Sync>;
+type Render<T> = Arc<dyn Fn(&T) -> Result<StoredAnswer> + Send + Sync>;
 
-/// Given to whatever has an effect, to be called with the outcome before the commit.
-pub struct Keep<T>(Option<(Claim, Render<T>)>);
+/// Stores the answer to a request whose outcome is `T`, if the request has a key.
+pub struct Idempotency<T>(Option<(Claim, Render<T>)>);
 
-impl<T> Keep<T> {
-    /// Keeps nothing: the request has no key.
+impl<T> Idempotency<T> {
+    /// For a request without a key: stores nothing.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// Keeps the answer that `render` makes.
-    pub fn of(claim: Claim, render: impl Fn(&T) -> Result<Kept> + Send + Sync + 'static) -> Self {
+    /// Stores what `render` makes of the outcome.
+    pub fn new(claim: Claim, render: impl Fn(&T) -> Result<StoredAnswer> + Send + Sync + 'static) -> Self {
         Self(Some((claim, Arc::new(render))))
     }
 
-    /// Writes the answer, in the transaction of the effect.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] when another request has taken over; then nothing may be committed.
-    pub async fn answer(&self, tx: &impl ConnectionTrait, outcome: &T) -> Result<()> {
+    /// Stores the answer in the transaction of the effect. Fails, so that nothing is committed, if the claim has timed
+    /// out and another request has taken the key.
+    pub async fn store(&self, tx: &impl ConnectionTrait, outcome: &T) -> Result<()> {
         let Some((claim, render)) = &self.0 else { return Ok(()) };
-        let kept = render(outcome)?;
-        let written = tx
+        let answer = render(outcome)?;
+        let stored = tx
             .execute_raw(sql(
                 tx,
                 "UPDATE idempotency_keys SET status = $4, headers = $5, body = $6
@@ -81,42 +81,43 @@ impl<T> Keep<T> {
                     claim.user_id.into(),
                     claim.key.clone().into(),
                     at(claim.claimed_at),
-                    kept.status.into(),
-                    kept.headers.into(),
-                    kept.body.into(),
+                    answer.status.into(),
+                    answer.headers.into(),
+                    answer.body.into(),
                 ],
             ))
             .await?;
-        if written.rows_affected() == 1 { Ok(()) } else { Err(in_flight()) }
+        if stored.rows_affected() == 1 { Ok(()) } else { Err(in_flight()) }
     }
 }
 
 fn in_flight() -> Error {
-    Error::conflict("request_in_flight", "a request with this Idempotency-Key is being answered; try again")
+    Error::conflict("request_in_flight", "a request with this Idempotency-Key is in progress; try again")
 }
 
-/// By this, two requests under one key are compared. Keyed, because a body may hold a password.
-///
-/// # Errors
-/// [`Error::Internal`] without a `JWT_SECRET_KEY`.
-pub fn hash(app: &App, what: &str, body: &[u8]) -> Result<String> {
-    let key = app.config.jwt_secret().map_err(anyhow::Error::new)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| anyhow::Error::new(e).context("a key"))?;
-    mac.update(what.as_bytes());
+/// A digest to compare requests under one key. Keyed with the JWT secret, because a body may contain a password.
+pub fn hash(config: &Config, method_and_path: &str, body: &[u8]) -> Result<String> {
+    let secret = config.jwt_secret().map_err(anyhow::Error::new)?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(anyhow::Error::new)?;
+    mac.update(method_and_path.as_bytes());
     mac.update(b"\n");
     mac.update(body);
     Ok(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Looks the key up, and takes it if nobody has.
+/// Claims the key, or finds the answer that is stored under it.
 ///
 /// # Errors
-/// [`Error::KeyReused`] for another request under the same key; [`Error::Conflict`] while the first is being answered.
-pub async fn begin(app: &App, user_id: i64, key: &str, request_hash: &str) -> Result<Begun> {
-    let now = app.clock.now();
-    let db = app.db.write();
-    // A key that is too old, or whose owner has vanished without an answer, is free.
-    let taken = db
+/// [`Error::KeyReused`] if the key belongs to a different request; [`Error::Conflict`] while the first is in progress.
+pub async fn claim(
+    db: &Db,
+    now: DateTime<Utc>,
+    user_id: i64,
+    key: &str,
+    request_hash: &str,
+) -> Result<Claimed> {
+    let db = db.write();
+    let claimed = db
         .execute_raw(sql(
             db,
             "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES ($1, $2, $3, $4)
@@ -129,13 +130,13 @@ pub async fn begin(app: &App, user_id: i64, key: &str, request_hash: &str) -> Re
                 key.into(),
                 request_hash.into(),
                 at(now),
-                at(now - KEPT_FOR),
-                at(now - GIVEN_UP_AFTER),
+                at(now - RETENTION),
+                at(now - CLAIM_TIMEOUT),
             ],
         ))
         .await?;
-    if taken.rows_affected() == 1 {
-        return Ok(Begun::First(Claim { user_id, key: key.to_owned(), claimed_at: now }));
+    if claimed.rows_affected() == 1 {
+        return Ok(Claimed::First(Claim { user_id, key: key.to_owned(), claimed_at: now }));
     }
     let row = db
         .query_one_raw(sql(
@@ -144,38 +145,34 @@ pub async fn begin(app: &App, user_id: i64, key: &str, request_hash: &str) -> Re
             [user_id.into(), key.into()],
         ))
         .await?;
-    // Its owner may have failed, and let go of it, in between.
+    // Gone if the first request has failed and released it between the two statements.
     let row = row.ok_or_else(in_flight)?;
     if row.try_get::<String>("", "request_hash")? != request_hash {
         return Err(Error::KeyReused);
     }
     match row.try_get::<Option<i64>>("", "status")? {
-        Some(_) => Ok(Begun::Again(Kept::from_query_result(&row, "")?)),
+        Some(_) => Ok(Claimed::Answered(StoredAnswer::from_query_result(&row, "")?)),
         None => Err(in_flight()),
     }
 }
 
-/// Deletes answers that have been kept for long enough; how many.
-///
-/// # Errors
-/// Those of the database.
-pub async fn forget_old(app: &App) -> Result<u64> {
-    let db = app.db.write();
-    let text = "DELETE FROM idempotency_keys WHERE created_at <= $1";
-    Ok(db.execute_raw(sql(db, text, [at(app.clock.now() - KEPT_FOR)])).await?.rows_affected())
-}
-
-/// Lets go of a key whose request had no effect, so that it can be tried again.
-pub async fn release(app: &App, claim: &Claim) {
-    let db = app.db.write();
+/// Releases the key of a request that failed, so that it can be tried again.
+pub async fn release(db: &Db, claim: Claim) {
+    let db = db.write();
     let released = db
         .execute_raw(sql(
             db,
             "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND created_at = $3 AND status IS NULL",
-            [claim.user_id.into(), claim.key.clone().into(), at(claim.claimed_at)],
+            [claim.user_id.into(), claim.key.into(), at(claim.claimed_at)],
         ))
         .await;
     if let Err(error) = released {
-        tracing::warn!(%error, "an Idempotency-Key is taken for another minute");
+        tracing::warn!(%error, "an Idempotency-Key was not released; it is free again in a minute");
     }
+}
+
+/// Deletes expired answers. Returns how many there were.
+pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<u64> {
+    let text = "DELETE FROM idempotency_keys WHERE created_at <= $1";
+    Ok(db.write().execute_raw(sql(db.write(), text, [at(now - RETENTION)])).await?.rows_affected())
 }

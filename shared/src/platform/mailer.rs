@@ -19,6 +19,7 @@ use lettre::{
     },
 };
 
+pub use crate::base::send_error::SendError;
 use crate::{
     base::error::Result,
     platform::{config, templates::one_line},
@@ -108,26 +109,6 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// Why a message is not known to have been taken. The texts never hold an address.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// It was refused for good, or its address can never work.
-    #[error("refused for good: {0}")]
-    Permanent(String),
-    /// It was refused for now.
-    #[error("refused for now: {0}")]
-    Temporary(String),
-    /// It never came to be handed over.
-    #[error("not sent: {0}")]
-    NotSent(String),
-    /// It never came to be handed over, and will not before an operator has changed something.
-    #[error("not sent, and something has to be set right: {0}")]
-    Setup(String),
-    /// The server had all of it and gave no answer: it may have taken it.
-    #[error("it may have been sent: {0}")]
-    Unknown(String),
-}
-
 impl Mailer {
     /// The way that the settings name: a server, or a folder when there is none.
     ///
@@ -178,7 +159,11 @@ impl Mailer {
     ///
     /// # Errors
     /// As [`Mailer::send`].
-    pub async fn try_out(&self, mail: &Mail, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
+    pub async fn send_verbosely(
+        &self,
+        mail: &Mail,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), SendError> {
         let Self::Smtp(smtp) = self else {
             if let Self::File { folder, .. } = self {
                 say(&format!("no MAIL_SERVER is set: the mail becomes a file in {}", folder.display()));
@@ -289,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_makes_a_header_of_its_own() {
+    fn no_field_can_inject_a_header() {
         let text = String::from_utf8(message(&sender(), &mail()).unwrap().formatted()).unwrap();
         assert!(text.is_ascii());
         for line in text.split("\r\n") {
@@ -315,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_none_is_refused_for_good() {
+    async fn invalid_addresses_are_rejected_permanently() {
         for address in ["", "ann", "ann@", "ann@example.com\r\nRCPT TO:<x@example.com>", "ann@example.com>"] {
             let failed =
                 Mailer::memory().send(&Mail { to_address: address.into(), ..mail() }).await.unwrap_err();
@@ -324,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_appear_whole_and_inside_their_folder() {
+    async fn a_mail_becomes_one_file_inside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let mailer = Mailer::File { folder: folder.path().join("mails"), sender: sender() };
         mailer.send(&mail()).await.unwrap();
@@ -337,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_follows_its_script() {
+    async fn a_mailer_in_memory_follows_its_script() {
         let mailer = Mailer::memory();
         let Mailer::Memory(outbox) = &mailer else { unreachable!() };
         let lost = SendError::Unknown("lost".into());

@@ -58,20 +58,20 @@ static COLLECTING: AtomicBool = AtomicBool::new(false);
 
 /// Whether somebody collects.
 #[must_use]
-pub fn are_collected() -> bool {
+pub fn is_enabled() -> bool {
     COLLECTING.load(Ordering::Relaxed)
 }
 
 /// Collects all metrics of this process, to be served.
 #[derive(Debug, Clone)]
-pub struct Collected(PrometheusHandle);
+pub struct Exporter(PrometheusHandle);
 
-impl Collected {
+impl Exporter {
     /// Begins to collect; `histogram` has these buckets, in seconds.
     ///
     /// # Errors
     /// When this process collects already.
-    pub fn begin(histogram: &str, buckets: &[f64]) -> anyhow::Result<Self> {
+    pub fn install(histogram: &str, buckets: &[f64]) -> anyhow::Result<Self> {
         let matcher = Matcher::Full(histogram.to_owned());
         let handle = PrometheusBuilder::new().set_buckets_for_metric(matcher, buckets)?.install_recorder()?;
         COLLECTING.store(true, Ordering::Relaxed);
@@ -101,19 +101,19 @@ fn resident_bytes() -> Option<f64> {
 }
 
 /// Counts a look into the cache; `group` comes from our own code, so there are few.
-pub fn cache(group: &str, outcome: &'static str) {
-    if are_collected() {
+pub fn record_lookup(group: &str, outcome: &'static str) {
+    if is_enabled() {
         counter!(CACHE, "group" => group.to_owned(), "outcome" => outcome).increment(1);
     }
 }
 
 /// Counts that something happened.
-pub fn happened(event: &'static str) {
+pub fn record_event(event: &'static str) {
     counter!(EVENTS, "event" => event).increment(1);
 }
 
 /// Counts a mail.
-pub fn mail(outcome: &'static str) {
+pub fn record_mail(outcome: &'static str) {
     counter!(MAILS, "outcome" => outcome).increment(1);
 }
 

@@ -10,6 +10,7 @@ pub mod http;
 pub mod idempotency;
 pub mod mailer;
 pub mod metrics;
+pub mod queue;
 pub mod rate_limit;
 pub mod redis;
 pub mod settings;

@@ -2,95 +2,21 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
-use redis::Script;
+use parking_lot::Mutex;
+use redis::{RedisResult, Script};
 
+pub use crate::platform::config::{Action, Budget};
 use crate::{
-    app::App,
     base::{
         coalesce::Coalesce,
         error::{Error, Result},
     },
-    platform::counters,
+    platform::{counters::Counters, redis::Redis},
 };
-
-/// What is limited. The table of budgets is [`Action::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Reading users.
-    UserReads,
-    /// Logging in.
-    Login,
-    /// Opening accounts.
-    Register,
-    /// Asking for exports.
-    Export,
-    /// Sending a mail; the one caller is all workers together.
-    Mail,
-    /// Everything else.
-    Default,
-}
-
-/// So many calls in so much time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Calls, at least one.
-    pub calls: u32,
-    /// At least a second.
-    pub window: Duration,
-}
-
-impl Action {
-    /// Every action with the setting that overrides its budget.
-    pub const ALL: [(Self, &'static str); 6] = [
-        (Self::UserReads, "RATE_LIMIT_USER_READS"),
-        (Self::Login, "RATE_LIMIT_LOGIN"),
-        (Self::Register, "RATE_LIMIT_REGISTER"),
-        (Self::Export, "RATE_LIMIT_EXPORT"),
-        (Self::Mail, "MAIL_RATE_LIMIT"),
-        (Self::Default, "RATE_LIMIT_DEFAULT"),
-    ];
-
-    /// As in keys and headers.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UserReads => "user_reads",
-            Self::Login => "login",
-            Self::Register => "register",
-            Self::Export => "export",
-            Self::Mail => "mail",
-            Self::Default => "default",
-        }
-    }
-
-    /// Whether it is limited although Redis is away.
-    const fn is_guarded_without_redis(self) -> bool {
-        matches!(self, Self::Login | Self::Register | Self::Export | Self::Mail)
-    }
-
-    /// Its budget.
-    #[must_use]
-    pub fn budget(self, app: &App) -> Budget {
-        app.config.rate_limits[self as usize]
-    }
-}
-
-impl std::str::FromStr for Budget {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let budget = text.split_once('/').and_then(|(calls, seconds)| {
-            let (calls, seconds) = (calls.parse::<u32>().ok()?, seconds.parse::<u64>().ok()?);
-            let fits = (1..=10_000_000).contains(&calls) && (1..=86_400).contains(&seconds);
-            fits.then_some(Self { calls, window: Duration::from_secs(seconds) })
-        });
-        budget.ok_or("must be CALLS/SECONDS such as 10/60, with 1 to 10000000 calls and 1 to 86400 seconds")
-    }
-}
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,22 +65,29 @@ impl Budget {
     }
 }
 
-/// What this process knows about limits. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Limits {
-    callers: Arc<Coalesce<Decision>>,
-    /// For when Redis is away: by key, when the window is free again.
-    own: Arc<Mutex<HashMap<String, Instant>>>,
+/// Limits how often callers may do something. Cheap to clone.
+#[derive(Clone)]
+pub struct RateLimiter {
+    shared: Arc<Shared>,
+    counters: Counters,
+    budgets: [Budget; Action::ALL.len()],
 }
 
-impl std::fmt::Debug for Limits {
+struct Shared {
+    redis: Redis,
+    calls: Coalesce<Decision>,
+    /// Used while Redis is away: by key, when the caller's budget is whole again.
+    in_process: Mutex<HashMap<String, Instant>>,
+}
+
+impl std::fmt::Debug for RateLimiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("budgets", &self.budgets).finish_non_exhaustive()
     }
 }
 
-/// Callers that are limited in the process at once; beyond, the oldest are forgotten all together.
-const MOST_CALLERS: usize = 10_000;
+/// Callers that are limited in the process at once. When there are more, all of them start again.
+const MAX_CALLERS_IN_PROCESS: usize = 10_000;
 
 /// The window of a caller is stored as the time at which it will be free. Returns how much was used up before.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
@@ -172,73 +105,90 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Takes one call out of the caller's budget. Calls of one caller that come together are asked for together.
-pub async fn take(app: &App, action: Action, caller: &str) -> Decision {
-    let budget = action.budget(app);
-    let key = app.redis.keys().rate_limit(action.name(), caller);
-    let (asking, asked) = (app.clone(), key.clone());
-    let decided = app.limits.callers.join(&key, move |callers| {
-        let (app, key) = (asking.clone(), asked.clone());
-        async move {
-            let calls = u32::try_from(callers).unwrap_or(u32::MAX);
-            match used_in_redis(&app, &key, budget, calls).await {
-                Ok(used) => budget.decide(used, calls),
-                Err(error) => {
-                    tracing::debug!(%error, "rate limits without Redis");
-                    app.limits.without_redis(action, &key, budget, calls)
-                }
+impl RateLimiter {
+    /// A limiter with these budgets, in the order of [`Action::ALL`].
+    #[must_use]
+    pub fn new(redis: Redis, counters: Counters, budgets: [Budget; Action::ALL.len()]) -> Self {
+        let shared = Shared { redis, calls: Coalesce::default(), in_process: Mutex::default() };
+        Self { shared: Arc::new(shared), counters, budgets }
+    }
+
+    /// The same limiter with other budgets.
+    #[must_use]
+    pub fn with_budgets(&self, budgets: [Budget; Action::ALL.len()]) -> Self {
+        Self { budgets, ..self.clone() }
+    }
+
+    /// Takes one call out of the caller's budget. Concurrent calls of one caller share a round trip to Redis.
+    pub async fn take(&self, action: Action, caller: &str) -> Decision {
+        let budget = self.budgets[action as usize];
+        let key: Arc<str> = self.shared.redis.keys().rate_limit(action.name(), caller).into();
+        let (shared, decided_key) = (self.shared.clone(), key.clone());
+        let decided = self.shared.calls.join(&key, move |callers| {
+            let (shared, key) = (shared.clone(), decided_key.clone());
+            async move { shared.decide(action, &key, budget, callers).await }
+        });
+        let unlimited = Decision {
+            budget,
+            allowed: true,
+            remaining: budget.calls,
+            reset: Duration::ZERO,
+            retry_after: Duration::ZERO,
+        };
+        decided.await.unwrap_or(unlimited)
+    }
+
+    /// As [`RateLimiter::take`], for limits beside the one of the request.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`].
+    pub async fn check(&self, action: Action, caller: &str) -> Result<()> {
+        let decision = self.take(action, caller).await;
+        if decision.allowed {
+            return Ok(());
+        }
+        self.counters.increment("rate_limit_violations");
+        Err(Error::RateLimited { retry_after: decision.retry_after })
+    }
+}
+
+impl Shared {
+    async fn decide(&self, action: Action, key: &str, budget: Budget, calls: usize) -> Vec<Decision> {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        match self.used_in_redis(key, budget, calls).await {
+            Ok(used) => budget.decide(used, calls),
+            Err(error) => {
+                tracing::debug!(%error, "rate limits without Redis");
+                self.decide_in_process(action, key, budget, calls)
             }
         }
-    });
-    let unlimited = Decision {
-        budget,
-        allowed: true,
-        remaining: budget.calls,
-        reset: Duration::ZERO,
-        retry_after: Duration::ZERO,
-    };
-    decided.await.unwrap_or(unlimited)
-}
-
-/// The same as an error, for limits beside that of the request.
-///
-/// # Errors
-/// [`Error::RateLimited`].
-pub async fn check(app: &App, action: Action, caller: &str) -> Result<()> {
-    let decision = take(app, action, caller).await;
-    if decision.allowed {
-        return Ok(());
     }
-    counters::count(app, "rate_limit_violations");
-    Err(Error::RateLimited { retry_after: decision.retry_after })
-}
 
-async fn used_in_redis(app: &App, key: &str, budget: Budget, calls: u32) -> redis::RedisResult<Duration> {
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let mut take = TAKE.key(key);
-    take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls);
-    let used: u64 = app.redis.ask(async |mut redis| take.invoke_async(&mut redis).await).await?;
-    Ok(Duration::from_micros(used))
-}
+    async fn used_in_redis(&self, key: &str, budget: Budget, calls: u32) -> RedisResult<Duration> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut take = TAKE.key(key);
+        take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls);
+        let used: u64 = self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
+        Ok(Duration::from_micros(used))
+    }
 
-impl Limits {
-    /// Half the budget for what attackers are after, no limit for the rest.
-    fn without_redis(&self, action: Action, key: &str, budget: Budget, calls: u32) -> Vec<Decision> {
-        if !action.is_guarded_without_redis() {
+    /// Half the budget for actions that attackers abuse, no limit for the others.
+    fn decide_in_process(&self, action: Action, key: &str, budget: Budget, calls: u32) -> Vec<Decision> {
+        if matches!(action, Action::UserReads | Action::Default) {
             return budget.decide(Duration::ZERO, 1).repeat(calls as usize);
         }
         let budget = Budget { calls: budget.calls.div_ceil(2), ..budget };
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = self.in_process.lock();
         let now = Instant::now();
-        if own.len() >= MOST_CALLERS {
-            own.retain(|_, free| *free > now);
+        if callers.len() >= MAX_CALLERS_IN_PROCESS {
+            callers.retain(|_, free| *free > now);
         }
-        if own.len() >= MOST_CALLERS {
-            own.clear();
+        if callers.len() >= MAX_CALLERS_IN_PROCESS {
+            callers.clear();
         }
-        let used = own.get(key).map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
+        let used = callers.get(key).map_or(Duration::ZERO, |free| free.saturating_duration_since(now));
         let granted = budget.fitting(used, calls);
-        own.insert(key.to_owned(), now + used + budget.interval() * granted);
+        callers.insert(key.to_owned(), now + used + budget.interval() * granted);
         budget.decide(used, calls)
     }
 }

@@ -16,13 +16,12 @@ use redis::{RedisResult, aio::ConnectionManager};
 
 use self::source::Source;
 pub use self::{
-    keys::{FAMILIES, Family, Keys, family, rows},
+    keys::{FAMILIES, Family, Keys, family_of, table_rows},
     link::Link,
 };
 use crate::{
     base::error::{Error, Result},
-    jobs::Queue,
-    platform::config::Config,
+    platform::{config::Config, queue::Queue},
 };
 
 /// The three logical databases. Cheap to clone; connections are made on first use and again after a loss.
@@ -34,7 +33,7 @@ pub struct Redis {
     pub queue: Link,
     /// Database 2: notification status.
     pub notifications: Link,
-    prefix: String,
+    prefix: Arc<str>,
     /// How many messages of each queue were waiting when last looked at.
     waiting: Arc<[AtomicU64; Queue::ALL.len()]>,
 }
@@ -64,24 +63,24 @@ impl Redis {
             source(&config.notification_redis_url)?,
         ])
         .await?;
-        let prefix = config.redis_prefix.clone();
+        let prefix = config.redis_prefix.as_str().into();
         Ok(Self { cache, queue, notifications, prefix, waiting: Arc::default() })
     }
 
     /// Asks database 0, unless it is away.
     ///
     /// # Errors
-    /// As [`Link::ask`].
-    pub async fn ask<T, F: Future<Output = RedisResult<T>>>(
+    /// As [`Link::query`].
+    pub async fn query<T, F: Future<Output = RedisResult<T>>>(
         &self,
         question: impl FnOnce(ConnectionManager) -> F,
     ) -> RedisResult<T> {
-        self.cache.ask(question).await
+        self.cache.query(question).await
     }
 
     /// Whether database 0 did not answer when it was last asked, so that everybody does without.
     #[must_use]
-    pub fn is_away(&self) -> bool {
+    pub fn is_unavailable(&self) -> bool {
         self.cache.is_away()
     }
 
@@ -95,7 +94,7 @@ impl Redis {
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
-        Ok(self.cache.ask(ping).await?)
+        Ok(self.cache.query(ping).await?)
     }
 
     /// Answers when database 1 does.
@@ -103,14 +102,14 @@ impl Redis {
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping_queue(&self) -> Result<()> {
-        Ok(self.queue.ask(ping).await?)
+        Ok(self.queue.query(ping).await?)
     }
 
     /// Answers when the databases of caches and of queues do.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when one of them does not.
-    pub async fn answers(&self) -> Result<()> {
+    pub async fn ping_all(&self) -> Result<()> {
         self.ping().await?;
         self.ping_queue().await
     }
@@ -119,11 +118,11 @@ impl Redis {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when nobody knows where the server is.
-    pub async fn consumer(&self) -> Result<ConnectionManager> {
+    pub async fn consumer_connection(&self) -> Result<ConnectionManager> {
         Ok(self.queue.own(CONSUMER_TIMEOUT).await?)
     }
 
-    /// A subscriber on database 1. It is of no use any more once the link to it is [renewed](Link::renewed).
+    /// A subscriber on database 1. It is of no use any more once the link to it is [reconnected](Link::reconnected).
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the server is away.
@@ -134,11 +133,11 @@ impl Redis {
         Ok(subscribing.await.map_err(late)??)
     }
 
-    pub(crate) fn seen_waiting(&self, queue: Queue) -> u64 {
+    pub(crate) fn last_backlog(&self, queue: Queue) -> u64 {
         self.waiting[queue as usize].load(Ordering::Relaxed)
     }
 
-    pub(crate) fn saw_waiting(&self, queue: Queue, count: u64) {
+    pub(crate) fn set_last_backlog(&self, queue: Queue, count: u64) {
         self.waiting[queue as usize].store(count, Ordering::Relaxed);
     }
 

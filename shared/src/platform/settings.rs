@@ -1,195 +1,279 @@
-//! The table of settings: the help of the binaries, `.env.example` and the README are made from it.
+//! The table of settings. `--help`, `.env.example` and `docs/SETTINGS.md` are made from it.
 
-/// One setting.
+/// A setting: an environment variable, or a line of a settings file.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// The environment variable.
+    /// The name of the variable.
     pub name: &'static str,
-    /// The value when none is given; `None` where there is none.
+    /// The value when the operator gives none.
     pub default: Option<&'static str>,
-    /// What it is for.
+    /// The smallest and the largest number, of settings that are whole numbers.
+    pub range: Option<(u64, u64)>,
+    /// What the setting does, in one line of plain text.
     pub help: &'static str,
 }
 
-const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: Some(default), help }
+const fn text(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: Some(default), range: None, help }
+}
+
+const fn number(name: &'static str, default: &'static str, range: (u64, u64), help: &'static str) -> Setting {
+    Setting { name, default: Some(default), range: Some(range), help }
 }
 
 const fn unset(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: None, help }
+    Setting { name, default: None, range: None, help }
 }
 
-/// Every setting, in the order in which a newcomer meets them.
+/// The headings of the documents, each with the first setting below it.
+const GROUPS: &[(&str, &str)] = &[
+    ("Required", "JWT_SECRET_KEY"),
+    ("Database", "DATABASE_URL"),
+    ("Redis", "REDIS_HOST"),
+    ("API", "HTTP_ADDR"),
+    ("General", "APP_ENV"),
+    ("Accounts and bookings", "SESSION_HOURS"),
+    ("Cache and counters", "CACHE_ENABLED"),
+    ("Rate limits", "RATE_LIMIT_USER_READS"),
+    ("Mail", "MAIL_SERVER"),
+    ("Chat, SMS and alerts", "GOOGLE_CHAT_WEBHOOK_URL"),
+    ("Exports, schedules and retention", "UPLOAD_FOLDER"),
+    ("Workers", "WORKER_MAIL"),
+    ("Monitoring, backups and logs", "METRICS_ADDR"),
+];
+
+/// Every setting, in the order of the documents.
 pub const SETTINGS: &[Setting] = &[
     unset(
         "JWT_SECRET_KEY",
-        "Signs the login tokens: at least 32 bytes, the same for every process. Required to serve and to work",
+        "Secret that signs login tokens and links in mails: at least 32 bytes, the same for every process",
     ),
-    setting(
+    text(
         "DATABASE_URL",
         "sqlite://data/parkade.db?mode=rwc",
-        "The database: sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
+        "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
     ),
-    setting(
+    number(
         "DATABASE_CONNECTIONS",
         "16",
-        "Most connections of a process to the database; on PostgreSQL half as many more keep the books of jobs",
+        (1, 1000),
+        "Maximum database connections per process; on PostgreSQL, half as many again are opened for job bookkeeping",
     ),
-    setting(
-        "REDIS_HOST",
-        "127.0.0.1",
-        "Redis server, for the three databases below where they are not given",
-    ),
-    setting("REDIS_PORT", "6379", "Port of the Redis server"),
+    text("REDIS_HOST", "127.0.0.1", "Redis server; used for each of the three URLs below that is not set"),
+    number("REDIS_PORT", "6379", (1, 65535), "Port of the Redis server"),
     unset("REDIS_PASSWORD", "Password of the Redis server"),
     unset(
         "CACHE_REDIS_URL",
-        "Redis database of caches and sessions; redis://REDIS_HOST:REDIS_PORT/0 when unset",
+        "Redis database for caches, sessions, counters and rate limits; redis://REDIS_HOST:REDIS_PORT/0 if unset",
     ),
-    unset("QUEUE_REDIS_URL", "Redis database of the job queues; …/1 when unset"),
-    unset("CELERY_BROKER_URL", "The old name of QUEUE_REDIS_URL"),
-    unset("NOTIFICATION_REDIS_URL", "Redis database of notification status; …/2 when unset"),
+    unset(
+        "QUEUE_REDIS_URL",
+        "Redis database for job queues and job status; redis://REDIS_HOST:REDIS_PORT/1 if unset",
+    ),
+    unset(
+        "CELERY_BROKER_URL",
+        "Name that QUEUE_REDIS_URL had in the system that Parkade replaces; used if that is unset",
+    ),
+    unset(
+        "NOTIFICATION_REDIS_URL",
+        "Redis database for delivery status; redis://REDIS_HOST:REDIS_PORT/2 if unset",
+    ),
     unset(
         "REDIS_CA_FILE",
-        "Authority of Redis servers with TLS, as PEM; the three databases have TLS then, or by rediss:// in their URLs",
+        "PEM file of the authority that signed the Redis server's certificate; turns TLS on for URLs made from REDIS_HOST",
     ),
     unset(
         "REDIS_SENTINELS",
-        "Redis Sentinels, HOST:PORT separated by commas: they say where the server is, user and password come from above",
+        "Redis Sentinels as HOST:PORT, separated by commas; they supply the server's address, and the settings above its user, password and database",
     ),
-    setting("REDIS_SENTINEL_SERVICE", "mymaster", "What the Sentinels call the server"),
-    unset("REDIS_SENTINEL_PASSWORD", "Password of the Sentinels themselves"),
-    setting(
+    text("REDIS_SENTINEL_SERVICE", "mymaster", "Name under which the Sentinels monitor the server"),
+    unset("REDIS_SENTINEL_PASSWORD", "Password of the Sentinels"),
+    text(
         "REDIS_SENTINEL_TLS",
         "false",
-        "Whether the Sentinels themselves have TLS, under REDIS_CA_FILE if it is set",
+        "Connect to the Sentinels over TLS; REDIS_CA_FILE applies to them, too",
     ),
-    setting("REDIS_PREFIX", "parkade", "Begins every Redis key, so that installations can share a server"),
-    setting("HTTP_ADDR", "127.0.0.1:5000", "Address and port of the API"),
-    setting(
+    text(
+        "REDIS_PREFIX",
+        "parkade",
+        "Prefix of every Redis key, so that several installations can share a server",
+    ),
+    text("HTTP_ADDR", "127.0.0.1:5000", "Address and port that the API listens on"),
+    number(
         "MAX_REQUESTS",
         "64",
-        "Requests that an API process works on at once, fewer while they take long; more are told to come again. 0: no limit",
+        (0, 100000),
+        "Maximum concurrent requests per API process; the limit adapts downwards while requests are slow, and excess requests get 503 with Retry-After. 0 means no limit",
     ),
-    setting(
+    number(
         "DRAIN_SECONDS",
         "2",
-        "At SIGTERM the API says for so long that it is not ready, and answers still, so that proxies notice",
+        (0, 60),
+        "Seconds after SIGTERM during which the API reports that it is not ready but still accepts requests",
     ),
-    setting("PUBLIC_URL", "http://127.0.0.1:5000", "Where users reach the API: the links in mails"),
-    setting(
+    text("PUBLIC_URL", "http://127.0.0.1:5000", "URL at which users reach the API; used for links in mails"),
+    text(
         "CORS_ORIGINS",
         "http://localhost:5173,http://127.0.0.1:5173",
         "Web origins that may call the API, separated by commas",
     ),
-    setting("APP_ENV", "development", "development, testing or production"),
-    setting("APP_TIMEZONE", "Asia/Kolkata", "IANA time zone of times without offset, of days and of months"),
-    setting("CURRENCY", "INR", "Currency code; prices have two decimal places"),
-    setting("SESSION_HOURS", "12", "How long a login lasts"),
-    setting("RESERVATION_MAX_HOURS", "720", "The longest window for which a spot can be reserved"),
-    setting(
-        "RESERVATION_NO_SHOW_MINUTES",
-        "30",
-        "A reserved spot is given up when nobody has come so long after the begin",
-    ),
-    setting(
-        "CACHE_ENABLED",
-        "true",
-        "Keep answers and sessions in Redis; false reads all of it from the database",
-    ),
-    setting("CACHE_USER_TTL", "10", "Seconds that answers about users are cached at most"),
-    setting("CACHE_PARKING_TTL", "10", "Seconds that answers about lots are cached at most"),
-    setting("CACHE_RESERVATIONS_TTL", "120", "Seconds that a user's reservations are cached at most"),
-    setting("CACHE_DEFAULT_TTL", "300", "Seconds that reports are cached at most"),
-    setting("COUNTERS_ENABLED", "true", "Count calls, logins and the like in Redis"),
-    setting("RATE_LIMIT_USER_READS", "50/3600", "Calls by seconds: reading users, for each user"),
-    setting("RATE_LIMIT_LOGIN", "10/60", "Logins, for each address and for each account"),
-    setting("RATE_LIMIT_REGISTER", "5/60", "Registrations, for each address"),
-    setting("RATE_LIMIT_EXPORT", "10/3600", "Export requests, for each user"),
-    setting("RATE_LIMIT_DEFAULT", "600/60", "Everything else, for each user or address"),
     unset(
         "TRUSTED_PROXIES",
-        "Addresses of reverse proxies, separated by commas, whose X-Forwarded-For tells a caller's address",
+        "IP addresses of reverse proxies whose X-Forwarded-For header is trusted, separated by commas",
     ),
-    setting("ALLOW_RESET", "false", "Let administrators delete all data; never possible in production"),
-    unset("ADMIN_EMAIL", "Mail address of the first administrator, made at start when absent"),
+    text("APP_ENV", "development", "development, testing or production"),
+    text(
+        "APP_TIMEZONE",
+        "Asia/Kolkata",
+        "IANA time zone for times without an offset, for calendar days and for schedules",
+    ),
+    text("CURRENCY", "INR", "Currency code of three letters (ISO 4217); amounts have two decimal places"),
+    number("SESSION_HOURS", "12", (1, 8760), "Hours that a login lasts"),
+    unset(
+        "ADMIN_EMAIL",
+        "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",
+    ),
     unset("ADMIN_PASSWORD", "Password of the first administrator"),
-    unset("MAIL_SERVER", "SMTP server; without one, mails are written to MAIL_FOLDER"),
-    setting("MAIL_PORT", "587", "Port of the SMTP server"),
-    setting("MAIL_USE_TLS", "true", "Require STARTTLS (true) or talk in clear (false)"),
-    setting("MAIL_USE_SSL", "false", "Encrypt from the first byte instead, as port 465 always does"),
-    unset("MAIL_CA_FILE", "PEM file of an authority to trust beside the public ones"),
-    unset("MAIL_USERNAME", "Login at the SMTP server"),
+    number("RESERVATION_MAX_HOURS", "720", (1, 8760), "Maximum length of a reservation in hours"),
+    number(
+        "RESERVATION_NO_SHOW_MINUTES",
+        "30",
+        (1, 1440),
+        "Minutes after the start of a reservation until it expires if the driver has not arrived",
+    ),
+    text("ALLOW_RESET", "false", "Allow administrators to delete all data; always refused in production"),
+    text(
+        "CACHE_ENABLED",
+        "true",
+        "Cache responses and sessions in Redis; if false, everything is read from the database",
+    ),
+    number("CACHE_USER_TTL", "10", (1, 3600), "Maximum age in seconds of cached responses about users"),
+    number("CACHE_PARKING_TTL", "10", (1, 3600), "Maximum age in seconds of cached responses about lots"),
+    number("CACHE_RESERVATIONS_TTL", "120", (1, 3600), "Maximum age in seconds of cached reservation lists"),
+    number("CACHE_DEFAULT_TTL", "300", (1, 3600), "Maximum age in seconds of cached reports"),
+    text("COUNTERS_ENABLED", "true", "Count API calls, logins and other events in Redis"),
+    text("RATE_LIMIT_USER_READS", "50/3600", "Reads of user accounts, per user"),
+    text("RATE_LIMIT_LOGIN", "10/60", "Logins, per address and per account"),
+    text("RATE_LIMIT_REGISTER", "5/60", "Registrations, per address"),
+    text("RATE_LIMIT_EXPORT", "10/3600", "Export requests, per user"),
+    text("RATE_LIMIT_DEFAULT", "600/60", "All other calls, per user or per address"),
+    unset("MAIL_SERVER", "SMTP server; if unset, mails are written to MAIL_FOLDER as files"),
+    number("MAIL_PORT", "587", (1, 65535), "Port of the SMTP server"),
+    text("MAIL_USE_TLS", "true", "Require STARTTLS; false sends in clear text"),
+    text("MAIL_USE_SSL", "false", "Use TLS from the first byte instead of STARTTLS; always on for port 465"),
+    unset("MAIL_CA_FILE", "PEM file of a certificate authority to trust in addition to the public ones"),
+    unset("MAIL_USERNAME", "User name at the SMTP server; needs MAIL_PASSWORD"),
     unset("MAIL_PASSWORD", "Password at the SMTP server"),
-    setting("MAIL_DEFAULT_SENDER", "Parkade <parkade@localhost>", "Sender of the mails"),
-    setting("MAIL_FOLDER", "data/mails", "Where mails go when there is no SMTP server"),
-    setting("MAIL_RATE_LIMIT", "600/60", "Mails by seconds, of all workers together; more of them wait"),
+    text("MAIL_DEFAULT_SENDER", "Parkade <parkade@localhost>", "Sender of all mails"),
+    text("MAIL_FOLDER", "data/mails", "Folder for mails when there is no SMTP server"),
+    text("MAIL_RATE_LIMIT", "600/60", "Mails sent by all workers together; more of them wait"),
     unset(
         "GOOGLE_CHAT_WEBHOOK_URL",
-        "Webhook of a Google Chat space where administrators are told of things, too",
+        "Google Chat webhook for messages to administrators; must start with https://chat.googleapis.com/",
     ),
-    unset("TWILIO_ACCOUNT_SID", "Account at Twilio; with one, bookings are confirmed by SMS, too"),
-    unset("TWILIO_AUTH_TOKEN", "Its token"),
-    unset("TWILIO_FROM", "The number that SMS come from"),
-    setting("TWILIO_API_URL", "https://api.twilio.com", "Where Twilio answers"),
-    setting("ALERT_DISK_PERCENT", "90", "Administrators are told when so much of a disk is used"),
-    setting("UPLOAD_FOLDER", "temp_files", "Where export files are kept; API and worker share it"),
-    setting("CSV_EXPORT_EXPIRY_HOURS", "24", "How long an export can be downloaded"),
-    setting("DAILY_REMINDER_TIME", "18:00", "When reminders go out, in local time"),
-    setting("REMINDER_LOGIN_DAYS", "7", "Who has not logged in for so many days is reminded"),
-    setting("REMINDER_BOOKING_DAYS", "14", "Who has not booked for so many days is reminded"),
-    setting("MONTHLY_REPORT_DAY", "1", "Day of the month on which the reports about the month before go out"),
-    setting("MONTHLY_REPORT_TIME", "09:00", "When on that day, in local time"),
-    setting("CLEANUP_TIME", "02:00", "When what nobody needs any more is removed, in local time"),
-    setting("JOB_RETENTION_DAYS", "30", "How long ended jobs, and what they leave behind, are kept"),
-    setting("WORKER_MAIL", "8", "Mails that a worker sends at once"),
-    setting("WORKER_EXPORTS", "2", "Exports that a worker runs at once"),
-    setting("WORKER_MAINTENANCE", "1", "Maintenance jobs that a worker runs at once"),
-    unset("WORKER_METRICS_ADDR", "Address and port where a worker serves metrics for Prometheus"),
-    unset("METRICS_ADDR", "Address and port where the API serves metrics for Prometheus"),
+    unset(
+        "TWILIO_ACCOUNT_SID",
+        "Twilio account; if set, bookings are also confirmed by SMS. The three TWILIO_ settings go together",
+    ),
+    unset("TWILIO_AUTH_TOKEN", "Auth token of the Twilio account"),
+    unset("TWILIO_FROM", "Phone number that SMS are sent from"),
+    text(
+        "TWILIO_API_URL",
+        "https://api.twilio.com",
+        "URL of the Twilio API; must be https unless it is on this machine",
+    ),
+    number("ALERT_DISK_PERCENT", "90", (1, 100), "Disk usage in percent at which administrators are alerted"),
+    text("UPLOAD_FOLDER", "temp_files", "Folder for export files, shared by the API and all workers"),
+    number("CSV_EXPORT_EXPIRY_HOURS", "24", (1, 8760), "Hours for which an export can be downloaded"),
+    text("DAILY_REMINDER_TIME", "18:00", "Local time at which reminders are sent"),
+    number("REMINDER_LOGIN_DAYS", "7", (1, 3650), "Days without a login after which a user is reminded"),
+    number("REMINDER_BOOKING_DAYS", "14", (1, 3650), "Days without a booking after which a user is reminded"),
+    number(
+        "MONTHLY_REPORT_DAY",
+        "1",
+        (1, 28),
+        "Day of the month on which reports about the previous month are sent",
+    ),
+    text("MONTHLY_REPORT_TIME", "09:00", "Local time at which monthly reports are sent"),
+    text("CLEANUP_TIME", "02:00", "Local time at which expired data is removed"),
+    number("JOB_RETENTION_DAYS", "30", (1, 3650), "Days for which finished jobs and their records are kept"),
+    number("WORKER_MAIL", "8", (1, 64), "Mail jobs that a worker runs at the same time"),
+    number("WORKER_EXPORTS", "2", (1, 16), "Export jobs that a worker runs at the same time"),
+    number("WORKER_MAINTENANCE", "1", (1, 16), "Maintenance jobs that a worker runs at the same time"),
+    unset("METRICS_ADDR", "Address and port where the API serves Prometheus metrics"),
+    unset("WORKER_METRICS_ADDR", "Address and port where a worker serves Prometheus metrics and its health"),
     unset(
         "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "Collector of OpenTelemetry that gets spans by OTLP over HTTP, such as http://127.0.0.1:4318",
+        "OpenTelemetry collector that receives spans by OTLP over HTTP, such as http://127.0.0.1:4318",
     ),
     unset(
         "BACKUP_FOLDER",
-        "Where parkade-api backup puts its files, and parkade-api doctor looks for the last one",
+        "Folder where parkade-api backup writes its files and parkade-api doctor looks for the latest one",
     ),
-    setting("LOG_FORMAT", "text", "text, or json for one object a line"),
-    setting(
-        "LOG_LEVEL",
-        "info",
-        "What is logged: error, warn, info, debug, trace, or a filter such as shared=debug,info",
-    ),
+    text("LOG_FORMAT", "text", "text, or json for one object per line"),
+    text("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as shared=debug,info"),
 ];
+
+impl Setting {
+    /// The heading that stands in front of this setting.
+    fn heading(&self) -> Option<&'static str> {
+        GROUPS.iter().find(|(_, first)| *first == self.name).map(|(heading, _)| *heading)
+    }
+
+    /// What it does and, for a number, its range.
+    fn full_help(&self) -> String {
+        match self.range {
+            Some((least, most)) => format!("{} ({least} to {most})", self.help),
+            None => self.help.to_owned(),
+        }
+    }
+}
 
 /// The settings as the last part of `--help`.
 #[must_use]
 pub fn help() -> String {
-    SETTINGS.iter().fold(
-        "Settings (environment, then .env in the working directory, then the file of --config):\n".to_owned(),
-        |text, s| format!("{text}  {:<24}{} [{}]\n", s.name, s.help, s.default.unwrap_or("unset")),
-    )
+    let intro =
+        "Settings, from the environment, then .env in the working directory, then the file of --config:\n";
+    SETTINGS.iter().fold(intro.to_owned(), |text, setting| {
+        let (name, help) = (setting.name, setting.full_help());
+        format!("{text}  {name:<28} {help} [{}]\n", setting.default.unwrap_or("unset"))
+    })
 }
 
-/// The settings as rows of a table, as the README has them.
+/// The settings as `docs/SETTINGS.md`.
 #[must_use]
-pub fn rows() -> Vec<String> {
-    let row = |s: &Setting| {
-        let default = s.default.map(|default| format!("`{default}`")).unwrap_or_default();
-        format!("| `{}` | {default} | {} |", s.name, s.help)
-    };
-    SETTINGS.iter().map(row).collect()
+pub fn markdown() -> String {
+    SETTINGS.iter().fold(INTRODUCTION.to_owned(), |text, setting| {
+        let heading = setting
+            .heading()
+            .map(|heading| format!("\n## {heading}\n\n| Setting | Default | Meaning |\n|---|---|---|\n"));
+        let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        let heading = heading.unwrap_or_default();
+        format!("{text}{heading}| `{}` | {default} | {} |\n", setting.name, setting.full_help())
+    })
 }
 
-/// The settings as `.env.example`, which the repository keeps and a test compares.
+const INTRODUCTION: &str = "# Settings
+
+<!-- Generated by `parkade-api config docs` from the table in `shared/src/platform/settings.rs`. -->
+
+Settings are read from the environment, then from `.env` in the working directory, then from the file named by `--config`. The
+first source that has a non-empty value wins. Files have one `NAME=VALUE` per line; `.env.example` lists every setting with its
+default. A value that cannot be used, or an unknown name in a file, stops the program at start, and all problems are reported
+at once with their source. `parkade-api config check` does only that.
+
+A rate limit is `CALLS/SECONDS`, such as `10/60`: 1 to 10,000,000 calls in 1 to 86,400 seconds. A switch is `true` or `false`.
+Relative paths start at the working directory. `JWT_SECRET_KEY` is required by `parkade-api serve`, `parkade-worker run` and
+`parkade-api config check`.
+";
+
+/// The settings as `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
-    SETTINGS.iter().fold(
-        "# Every setting with its default. Copy to .env and change what you need.\n".to_owned(),
-        |text, s| match s.default {
-            Some(default) => format!("{text}\n# {}\n# {}={default:?}\n", s.help, s.name),
-            None => format!("{text}\n# {}\n# {}=\n", s.help, s.name),
-        },
-    )
+    let intro = "# Every setting with its default. Copy this file to .env and change what you need.\n";
+    SETTINGS.iter().fold(intro.to_owned(), |text, setting| {
+        let heading = setting.heading().map(|heading| format!("\n# --- {heading} ---\n")).unwrap_or_default();
+        let default = setting.default.map(|default| format!("{default:?}")).unwrap_or_default();
+        format!("{text}{heading}\n# {}\n# {}={default}\n", setting.full_help(), setting.name)
+    })
 }

@@ -34,7 +34,7 @@ pub fn init(config: &Config, service: &'static str) -> anyhow::Result<Spans> {
 }
 
 /// Runs `work` as part of a trace: jobs that it enqueues carry the id.
-pub async fn traced<F: Future>(trace: String, work: F) -> F::Output {
+pub async fn in_trace<F: Future>(trace: String, work: F) -> F::Output {
     TRACE.scope(trace, work).await
 }
 
@@ -46,7 +46,7 @@ pub fn trace_id() -> Option<String> {
 
 /// The id of a new trace, as in [W3C Trace Context](https://www.w3.org/TR/trace-context/): 32 hexadecimal digits.
 #[must_use]
-pub fn new_trace() -> String {
+pub fn new_trace_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
@@ -54,7 +54,7 @@ pub fn new_trace() -> String {
 ///
 /// Versions to come may say more after the flags; `ff`, and ids of nothing but zeros, are forbidden.
 #[must_use]
-pub fn trace_of(traceparent: &str) -> Option<&str> {
+pub fn parse_traceparent(traceparent: &str) -> Option<&str> {
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -66,6 +66,17 @@ pub fn trace_of(traceparent: &str) -> Option<&str> {
     (is_good && is_hex(flags, 2) && is_whole).then_some(trace)
 }
 
+/// The exit code of a program, after its error has been printed with its causes.
+pub fn exit_code(result: anyhow::Result<()>) -> std::process::ExitCode {
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,11 +84,11 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn a_traceparent_is_believed_only_when_it_is_well_formed() {
+    fn only_well_formed_traceparents_are_accepted() {
         let good = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        assert_eq!(trace_of(&good), Some(TRACE));
+        assert_eq!(parse_traceparent(&good), Some(TRACE));
         assert_eq!(
-            trace_of(&format!("01-{TRACE}-00f067aa0ba902b7-01-more")),
+            parse_traceparent(&format!("01-{TRACE}-00f067aa0ba902b7-01-more")),
             Some(TRACE),
             "a version to come"
         );
@@ -94,8 +105,11 @@ mod tests {
             good.replace("4bf9", "4bf"),
         ];
         for text in bad {
-            assert_eq!(trace_of(&text), None, "{text:?}");
+            assert_eq!(parse_traceparent(&text), None, "{text:?}");
         }
-        assert_eq!(trace_of(&format!("00-{}-00f067aa0ba902b7-00", new_trace())).map(str::len), Some(32));
+        assert_eq!(
+            parse_traceparent(&format!("00-{}-00f067aa0ba902b7-00", new_trace_id())).map(str::len),
+            Some(32)
+        );
     }
 }

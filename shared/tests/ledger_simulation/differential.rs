@@ -52,7 +52,7 @@ struct Pair<'a> {
 }
 
 #[testkit::both_databases]
-async fn the_simulated_ledger_and_the_statements_agree_on_every_field_after_every_step(t: TestApp) {
+async fn simulated_ledger_and_sql_agree_on_every_field(t: TestApp) {
     let seeds = crate::told("SEED").map_or(0..SEQUENCES, |seed| seed..seed + 1);
     for seed in seeds {
         let mut pair = Pair::new(&t, seed).await;

@@ -30,7 +30,7 @@ fn play(seed: u64, loud: bool) -> world::Counts {
 }
 
 #[test]
-fn simulation_of_ten_thousand_seeds_breaks_no_rule_of_the_ledger() {
+fn ten_thousand_seeds_keep_every_ledger_rule() {
     if let Some(seed) = told("SEED") {
         println!("{:#?}", play(seed, true));
         return;

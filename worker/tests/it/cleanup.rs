@@ -59,7 +59,7 @@ fn days(days: i64) -> TimeDelta {
 }
 
 #[testkit::both_databases]
-async fn what_nobody_needs_any_more_goes_and_all_else_stays(t: TestApp) {
+async fn cleanup_removes_only_expired_data(t: TestApp) {
     let (driver, now) = (t.driver("Asha").await, t.app.clock.now());
     let worker = t.work();
     let downloads = [request_export(&t, &driver).await, request_export(&t, &driver).await];
@@ -133,7 +133,7 @@ async fn what_nobody_needs_any_more_goes_and_all_else_stays(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn administrators_are_told_of_each_run_once(t: TestApp) {
+async fn cleanup_is_reported_to_admins_once(t: TestApp) {
     accounts::create_admin(&t.app, "boss", "boss@example.com", PASSWORD).await.unwrap();
     people(&t, 2).await;
     ended(&t, &some_job(), "succeeded", days(31)).await;
@@ -178,7 +178,7 @@ async fn long_history(t: &TestApp, count: i64) {
 const OLD: &str = "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'old'";
 
 #[testkit::both_databases(together)]
-async fn a_clean_up_whose_worker_is_killed_is_finished_by_the_next(t: TestApp) {
+async fn killed_cleanup_is_finished_by_the_next_run(t: TestApp) {
     const JOBS: i64 = 60_000;
     long_history(&t, JOBS).await;
     let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;
@@ -194,7 +194,7 @@ async fn a_clean_up_whose_worker_is_killed_is_finished_by_the_next(t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_it_cleans_up_others_write() {
+async fn cleanup_does_not_block_writers() {
     let t = TestApp::start(Engine::Sqlite).await;
     long_history(&t, 50_000).await;
     let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;

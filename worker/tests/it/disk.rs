@@ -2,7 +2,6 @@
 
 use std::{path::Path, process::Command};
 
-use reqwest::StatusCode;
 use tempfile::TempDir;
 use testkit::{Driver, TestApp};
 use uuid::Uuid;
@@ -47,12 +46,11 @@ async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
     let task = t.get(&format!("/tasks/{id}"), Some(driver)).await.expect(200).body;
     assert_eq!((&task["state"], &task["error"]), (&"FAILURE".into(), &"storage full".into()));
     assert_eq!(files_of(t, id), Vec::<String>::new());
-    let file = t.get(&format!("/export/csv/{id}/download"), Some(driver)).await;
-    assert_ne!(file.status, StatusCode::OK);
+    t.get(&format!("/export/download/{id}"), Some(driver)).await.problem(409, "export_failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_that_finds_no_room_fails_and_leaves_nothing_and_others_go_on() {
+async fn export_on_a_full_disk_fails_cleanly() {
     testkit::together(async |engine| {
         let disk = Disk::mount();
         let folder = disk.0.path().display().to_string();

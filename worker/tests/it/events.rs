@@ -74,7 +74,7 @@ fn states(events: &[Event]) -> Vec<&str> {
 }
 
 #[testkit::both_databases(together)]
-async fn a_job_is_followed_from_its_wait_over_a_failed_run_to_its_end(t: TestApp) {
+async fn stream_follows_a_job_across_a_retry(t: TestApp) {
     let asha = t.driver("Asha").await;
     let worker = t.work_with(with_steps());
     let job = NewJob::of(&Steps { pause_millis: 5, fails: 1 }).unwrap().owner(asha.id);
@@ -91,7 +91,7 @@ async fn a_job_is_followed_from_its_wait_over_a_failed_run_to_its_end(t: TestApp
 }
 
 #[testkit::both_databases(together)]
-async fn the_end_arrives_soon_although_redis_is_away(t: TestApp, mut redis: Redis) {
+async fn final_state_arrives_during_a_redis_outage(t: TestApp, mut redis: Redis) {
     let asha = t.driver("Asha").await;
     let worker = t.work_with(with_steps());
     let id = enqueue_for(&t, asha.id, &Steps { pause_millis: 40, fails: 0 }).await;
@@ -119,7 +119,7 @@ async fn the_end_arrives_soon_although_redis_is_away(t: TestApp, mut redis: Redi
 
 /// Two API processes by turns, and connections that break at any moment.
 #[testkit::both_databases(together)]
-async fn no_end_is_missed_by_who_comes_back_again_and_again(t: TestApp) {
+async fn reconnecting_followers_never_miss_the_end(t: TestApp) {
     let asha = t.driver("Asha").await;
     let other = t.second_process(&[]).await;
     let worker = t.work_with(with_steps());
@@ -148,7 +148,7 @@ async fn no_end_is_missed_by_who_comes_back_again_and_again(t: TestApp) {
 
 /// Cancelled at about the moment at which it ends.
 #[testkit::both_databases(together)]
-async fn cancel_and_end_race_and_one_of_them_wins_for_good(t: TestApp) {
+async fn racing_cancel_and_completion_has_one_winner(t: TestApp) {
     const RACES: usize = 120;
     let asha = t.driver("Asha").await;
     let worker = t.work_with(with_steps());
@@ -206,7 +206,7 @@ impl Job for Holds {
 }
 
 #[testkit::both_databases(together)]
-async fn a_cancelled_job_lets_go_of_what_it_holds_within_a_quarter_of_a_second(t: TestApp) {
+async fn cancelled_job_releases_resources_promptly(t: TestApp) {
     let asha = t.driver("Asha").await;
     let worker = t.work_with(registry().with::<Holds>());
     let mut took = Vec::new();

@@ -72,7 +72,7 @@ impl<'a> Ledger<'a> {
 const LEASE_MILLIS: i64 = LEASE.as_millis() as i64;
 
 #[testkit::both_databases]
-async fn a_job_is_claimed_once_and_not_before_it_is_due(t: TestApp) {
+async fn job_is_claimed_once_and_only_when_due(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job().run_at(l.now + TimeDelta::seconds(60))).await;
     assert!(l.due().await.is_empty());
@@ -92,7 +92,7 @@ async fn a_job_is_claimed_once_and_not_before_it_is_due(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_stale_token_changes_nothing(t: TestApp) {
+async fn stale_lease_token_changes_nothing(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let stale = l.claim(id).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_stale_token_changes_nothing(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_lease_that_is_renewed_keeps_others_away(t: TestApp) {
+async fn renewed_lease_keeps_other_workers_away(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_lease_that_is_renewed_keeps_others_away(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_retry_waits_for_its_time_and_keeps_the_reason(t: TestApp) {
+async fn retry_waits_and_keeps_the_error(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_retry_waits_for_its_time_and_keeps_the_reason(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_released_job_has_its_attempt_back_and_is_free_at_once(t: TestApp) {
+async fn released_job_regains_its_attempt(t: TestApp) {
     let l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     for _ in 0..5 {
@@ -170,7 +170,7 @@ async fn a_released_job_has_its_attempt_back_and_is_free_at_once(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_unique_key_leads_to_the_living_job_and_is_free_after_its_end(t: TestApp) {
+async fn unique_key_returns_the_live_job_until_it_ends(t: TestApp) {
     let l = Ledger::of(&t);
     let keyed = || Ledger::job().unique("17");
     let first = l.add(&keyed()).await;
@@ -187,7 +187,7 @@ async fn a_unique_key_leads_to_the_living_job_and_is_free_after_its_end(t: TestA
 
 /// Between "there is one already" and "here is its id" that one may end; then the new one must be written.
 #[testkit::both_databases]
-async fn an_id_that_is_handed_out_is_in_the_ledger_even_when_the_living_job_ends_just_then(t: TestApp) {
+async fn enqueued_id_exists_even_if_the_live_job_just_ended(t: TestApp) {
     let l = Ledger::of(&t);
     let ending = async {
         for _ in 0..150 {
@@ -207,7 +207,7 @@ async fn an_id_that_is_handed_out_is_in_the_ledger_even_when_the_living_job_ends
 }
 
 #[testkit::both_databases]
-async fn a_job_whose_workers_vanish_three_times_is_buried(t: TestApp) {
+async fn three_crashes_make_a_job_dead(t: TestApp) {
     let mut l = Ledger::of(&t);
     let (id, other) = (l.add(&Ledger::job()).await, l.add(&Ledger::job()).await);
     for attempt in 1..=MAX_CRASHES {
@@ -224,7 +224,7 @@ async fn a_job_whose_workers_vanish_three_times_is_buried(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn only_crashes_in_a_row_make_a_poison_job(t: TestApp) {
+async fn only_consecutive_crashes_count(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     for _ in 0..3 {
@@ -237,7 +237,7 @@ async fn only_crashes_in_a_row_make_a_poison_job(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_waiting_job_is_cancelled_at_once(t: TestApp) {
+async fn queued_job_is_cancelled_immediately(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     assert_eq!(l.cancel(id).await, "cancelled");
@@ -250,7 +250,7 @@ async fn a_waiting_job_is_cancelled_at_once(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_running_job_is_asked_to_stop(t: TestApp) {
+async fn running_job_is_asked_to_stop(t: TestApp) {
     let l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
@@ -261,7 +261,7 @@ async fn a_running_job_is_asked_to_stop(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn one_end_wins_when_success_and_cancel_race(t: TestApp) {
+async fn racing_success_and_cancel_has_one_winner(t: TestApp) {
     let l = Ledger::of(&t);
     for _ in 0..40 {
         let id = l.add(&Ledger::job()).await;
@@ -279,7 +279,7 @@ async fn one_end_wins_when_success_and_cancel_race(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn nothing_is_taken_from_a_paused_queue(t: TestApp) {
+async fn paused_queue_hands_out_nothing(t: TestApp) {
     let mut l = Ledger::of(&t);
     let (waiting, running) = (l.add(&Ledger::job()).await, l.add(&Ledger::job()).await);
     let claim = l.claim(running).await.unwrap();
@@ -296,7 +296,7 @@ async fn nothing_is_taken_from_a_paused_queue(t: TestApp) {
 
 /// Runs that end in every way, and those that never do, in an order that a seed decides.
 #[testkit::both_databases]
-async fn starts_are_bounded_however_runs_end(t: TestApp) {
+async fn number_of_starts_is_bounded(t: TestApp) {
     for seed in 0..12 {
         let (mut l, mut rng) = (Ledger::of(&t), ChaCha8Rng::seed_from_u64(seed));
         let id = l.add(&Ledger::job()).await;
@@ -325,7 +325,7 @@ async fn starts_are_bounded_however_runs_end(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_rolled_back_change_leaves_no_job(t: TestApp) {
+async fn rollback_leaves_no_job(t: TestApp) {
     let worker = t.work_with(registry());
     let (undone, probe) = (Ledger::job().unique("undone"), Probe::<MAIL>::new(&[Act::Succeed]));
     let tx = t.app.db.begin().await.unwrap();
@@ -344,7 +344,7 @@ async fn a_rolled_back_change_leaves_no_job(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_job_that_is_given_up_while_it_fails_is_not_tried_again(t: TestApp) {
+async fn job_cancelled_while_failing_is_not_retried(t: TestApp) {
     let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
     let now = t.app.clock.now();
     let claim = ledger::claim(&t.app.db, now, LEASE, "w", job.id).await.unwrap().unwrap();

@@ -36,7 +36,7 @@ async fn health(base: &str) -> (u16, Value) {
 }
 
 #[testkit::both_databases]
-async fn what_a_worker_counts_is_what_has_happened(t: TestApp) {
+async fn worker_metrics_match_what_happened(t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     let mail = mail_settings(sink.addr().port());
     let driver = driver_with(&t, 10).await;
@@ -121,7 +121,7 @@ async fn what_a_worker_counts_is_what_has_happened(t: TestApp) {
 
 /// It takes as long as the worker's patience.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_reaches_redis_no_more_says_that_it_is_not_well_until_it_does() {
+async fn worker_health_follows_redis() {
     let mut redis = devstack::Redis::start().await.unwrap();
     let port = redis.port().to_string();
     let t = TestApp::start_with(Engine::Sqlite, &[("REDIS_PORT", &port)]).await;

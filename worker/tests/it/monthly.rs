@@ -71,7 +71,7 @@ async fn history(t: &TestApp) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_month_is_what_a_count_by_hand_says() {
+async fn monthly_figures_match_a_naive_count() {
     testkit::together(async |engine| {
         let t = berlin(engine).await;
         let user = history(&t).await;
@@ -109,7 +109,7 @@ async fn a_month_is_what_a_count_by_hand_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_arrives_with_its_charts_and_a_page_to_print() {
+async fn monthly_report_has_charts_and_a_printable_page() {
     testkit::together(async |engine| {
         let mut t = berlin(engine).await;
         let sink = MailSink::start().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_report_arrives_with_its_charts_and_a_page_to_print() {
 }
 
 #[testkit::both_databases]
-async fn a_month_without_parking_is_a_short_mail(t: TestApp) {
+async fn month_without_parking_is_a_short_mail(t: TestApp) {
     let user_id = people(&t, 1).await[0];
     SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
     let mail = t.mails().pop().unwrap();
@@ -163,7 +163,7 @@ async fn a_month_without_parking_is_a_short_mail(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn every_driver_gets_one_a_month_however_often_it_is_asked_for(mut t: TestApp) {
+async fn one_report_per_driver_and_month(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     let admin = t.admin().await;
@@ -208,7 +208,7 @@ async fn every_driver_gets_one_a_month_however_often_it_is_asked_for(mut t: Test
 }
 
 #[testkit::both_databases]
-async fn who_unsubscribed_after_it_was_asked_for_gets_none(t: TestApp) {
+async fn late_unsubscribe_stops_the_report(t: TestApp) {
     let user_id = people(&t, 1).await[0];
     execute(&t, "UPDATE users SET reports_off = TRUE", []).await;
     let done = SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
@@ -217,7 +217,7 @@ async fn who_unsubscribed_after_it_was_asked_for_gets_none(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_report_on_a_thousand_bookings_is_made_in_no_time(t: TestApp) {
+async fn report_on_a_thousand_bookings_is_fast(t: TestApp) {
     const REPORTS: u32 = 10;
     let user_id = crate::support::driver_with(&t, 1_000).await.id;
     // The stays of the driver begin a minute after each other, on 14 and 15 November 2023.

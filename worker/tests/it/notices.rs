@@ -30,20 +30,21 @@ async fn chat_for(t: &mut TestApp) -> HttpSink {
     let authority = Authority::new().unwrap();
     let chat = HttpSink::start(Some(authority.acceptor(&["localhost"]).unwrap())).await.unwrap();
     let host = format!("localhost:{}", chat.addr().port());
-    change(t, |config| config.notices.chat = Some(format!("https://{host}{KEY}").into()));
-    t.app.chat_rules = Rules {
+    change(t, |config| config.notifications.chat = Some(format!("https://{host}{KEY}").into()));
+    let rules = Rules {
         authority: host,
-        reachable: |address| address.is_loopback(),
-        clear: false,
-        trusted: Some(authority.pem().into()),
+        is_address_allowed: |address| address.is_loopback(),
+        allow_http: false,
+        root_certificate: Some(authority.pem().into()),
     };
+    t.app = t.app.with(|app| app.chat_rules = rules);
     chat
 }
 
 fn change(t: &mut TestApp, change: impl FnOnce(&mut Config)) {
     let mut config = (*t.app.config).clone();
     change(&mut config);
-    t.app.config = Arc::new(config);
+    t.app = t.app.with(|app| app.config = Arc::new(config));
 }
 
 /// Tells administrators of something; returns the jobs that do.
@@ -67,7 +68,7 @@ fn posted(chat: &HttpSink) -> Vec<String> {
 }
 
 #[testkit::both_databases]
-async fn administrators_are_told_by_mail_and_in_the_chat_once(mut t: TestApp) {
+async fn alert_goes_once_by_mail_and_chat(mut t: TestApp) {
     let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
     t.driver("Asha").await;
     let worker = t.work();
@@ -95,7 +96,7 @@ async fn administrators_are_told_by_mail_and_in_the_chat_once(mut t: TestApp) {
 }
 
 #[testkit::both_databases(together)]
-async fn a_chat_that_is_busy_is_asked_again_and_one_that_refuses_is_not(mut t: TestApp) {
+async fn busy_chat_is_retried_and_refusals_are_final(mut t: TestApp) {
     let chat = chat_for(&mut t).await;
     let elsewhere = HttpSink::start(None).await.unwrap();
     let worker = t.work();
@@ -122,7 +123,7 @@ async fn a_chat_that_is_busy_is_asked_again_and_one_that_refuses_is_not(mut t: T
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_that_does_not_answer_is_given_up_after_five_seconds_and_posted_to_again() {
+async fn silent_chat_times_out_and_is_retried() {
     let mut t = TestApp::start(Engine::Sqlite).await;
     let chat = chat_for(&mut t).await;
     chat.answer("");
@@ -140,14 +141,14 @@ async fn a_chat_that_does_not_answer_is_given_up_after_five_seconds_and_posted_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_allowed_host_at_an_allowed_address_is_called_and_only_encrypted() {
+async fn webhooks_call_only_allowed_https_hosts() {
     let mut t = TestApp::start(Engine::Sqlite).await;
     let chat = chat_for(&mut t).await;
     let port = chat.addr().port();
     let good = t.app.chat_rules.clone();
-    let public = Rules { reachable: shared::platform::http::address::is_public, ..good.clone() };
+    let public = Rules { is_address_allowed: shared::platform::http::address::is_public, ..good.clone() };
     let elsewhere = Rules::public("chat.googleapis.com");
-    let distrusting = Rules { trusted: None, ..good.clone() };
+    let distrusting = Rules { root_certificate: None, ..good.clone() };
     let secret = "key=a-secret-key";
     for (rules, url, says) in [
         (&public, format!("https://localhost:{port}/?{secret}"), "an address that may not be called"),
@@ -219,7 +220,7 @@ async fn booking(t: &TestApp, name: &str, phone: &str) -> (i64, Uuid) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_booking_is_confirmed_by_sms_once() {
+async fn booking_is_confirmed_by_sms_once() {
     testkit::together(async |engine| {
         let (t, twilio) = with_sms(engine).await;
         twilio.answer("201 Created\r\nContent-Type: application/json\r\n\r\n{\"sid\": \"SM1\"}");
@@ -251,7 +252,7 @@ async fn a_booking_is_confirmed_by_sms_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_sms_is_tried_again_refused_or_held_by_what_twilio_says() {
+async fn sms_outcome_follows_the_twilio_reply() {
     let (t, twilio) = with_sms(Engine::Sqlite).await;
     let worker = t.work();
     twilio.answer("429 Too Many Requests\r\n\r\n");
@@ -284,7 +285,7 @@ async fn an_sms_is_tried_again_refused_or_held_by_what_twilio_says() {
 
 /// By a real process, which finds a proxy in its environment, and logs all it can.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_and_no_number_is_in_the_log_and_no_proxy_is_used() {
+async fn webhooks_log_no_secrets_and_use_no_proxy() {
     let (t, twilio) = with_sms(Engine::Sqlite).await;
     let (_, job) = booking(&t, "Asha", "+919876543210").await;
     let proxy = "http://127.0.0.1:1";
@@ -301,7 +302,7 @@ async fn no_token_and_no_number_is_in_the_log_and_no_proxy_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_account_nobody_gets_an_sms() {
+async fn no_sms_without_a_twilio_account() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (driver, lot) = (t.driver("Asha").await, t.lot(1).await);
     t.book(&driver, lot).await;
@@ -325,15 +326,14 @@ async fn notices(t: &TestApp) -> Vec<String> {
 }
 
 #[testkit::both_databases(together)]
-async fn dead_jobs_are_told_of_once_an_hour_by_whatever_number_of_workers(t: TestApp) {
+async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
     t.admin().await;
     let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
     let after = |minutes| start + TimeDelta::minutes(minutes);
     let look = async |now: DateTime<Utc>| {
         let mut looking = Vec::new();
         for _ in 0..5 {
-            let mut app = t.app.clone();
-            app.clock = Clock::fixed(now);
+            let app = t.app.with_clock(Clock::fixed(now));
             looking.push(tokio::spawn(async move { alert::of_dead_jobs(&app).await.unwrap() }));
         }
         for one in looking {
@@ -368,12 +368,11 @@ async fn dead_jobs_are_told_of_once_an_hour_by_whatever_number_of_workers(t: Tes
 }
 
 #[testkit::both_databases(together)]
-async fn an_alert_says_how_many_were_held_back_before_it(t: TestApp) {
+async fn alert_counts_suppressed_occurrences(t: TestApp) {
     t.admin().await;
     let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
     let raise = async |minutes| {
-        let mut app = t.app.clone();
-        app.clock = Clock::fixed(start + TimeDelta::minutes(minutes));
+        let app = t.app.with_clock(Clock::fixed(start + TimeDelta::minutes(minutes)));
         alert::raise(&app, Alert::RedisLost, "A worker does not reach Redis", Vec::new()).await.unwrap().len()
     };
     let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
@@ -388,7 +387,7 @@ async fn an_alert_says_how_many_were_held_back_before_it(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_job_that_dies_is_told_of_by_mail_and_in_the_chat(mut t: TestApp) {
+async fn dead_job_alert_goes_by_mail_and_chat(mut t: TestApp) {
     let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
     let worker = t.work_with(registry());
     let probe = Probe::<MAINTENANCE>::new(&[Act::FailForGood]);
@@ -406,7 +405,7 @@ async fn a_job_that_dies_is_told_of_by_mail_and_in_the_chat(mut t: TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_nearly_full_is_told_of_once_by_two_workers() {
+async fn full_disk_alert_is_raised_once_across_workers() {
     testkit::together(async |engine| {
         let t = TestApp::start_with(engine, &[("ALERT_DISK_PERCENT", "1")]).await;
         t.admin().await;
@@ -425,10 +424,7 @@ async fn a_disk_that_is_nearly_full_is_told_of_once_by_two_workers() {
 }
 
 #[testkit::both_databases(together)]
-async fn a_lost_redis_is_told_of_while_it_is_away_and_again_when_it_is_back(
-    mut t: TestApp,
-    mut redis: Redis,
-) {
+async fn redis_outage_raises_alert_and_all_clear(mut t: TestApp, mut redis: Redis) {
     let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
     let worker = t.work();
     t.driver("Asha").await;
@@ -453,7 +449,7 @@ async fn a_lost_redis_is_told_of_while_it_is_away_and_again_when_it_is_back(
 }
 
 #[testkit::both_databases(together)]
-async fn a_refused_login_fails_no_mail_and_is_told_in_the_chat(mut t: TestApp) {
+async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
     let (_admin, chat) = (t.admin().await, chat_for(&mut t).await);
     let options = Options { login: Some(("parkade".into(), "right".into())), ..Options::default() };
     let sink = MailSink::start_with("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
@@ -462,7 +458,7 @@ async fn a_refused_login_fails_no_mail_and_is_told_in_the_chat(mut t: TestApp) {
     mail.port = sink.addr().port();
     mail.use_tls = false;
     mail.credentials = Some(("parkade".into(), "wrong".to_owned().into()));
-    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
     let asha = t.driver("Asha").await;
     let worker = t.work_with(Registry::default());
     within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;

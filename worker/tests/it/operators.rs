@@ -71,7 +71,7 @@ async fn state(t: &TestApp, id: Uuid) -> String {
 }
 
 #[testkit::both_databases]
-async fn the_command_line_lists_shows_requeues_cancels_and_purges(t: TestApp) {
+async fn cli_lists_shows_requeues_cancels_and_purges_jobs(t: TestApp) {
     let user = people(&t, 1).await[0];
     let (first, second, third) = (
         dead(&t, &clean_up(&t)).await,
@@ -118,7 +118,7 @@ async fn the_command_line_lists_shows_requeues_cancels_and_purges(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_command_line_pauses_resumes_and_runs(t: TestApp) {
+async fn cli_pauses_resumes_and_runs_schedules(t: TestApp) {
     assert_eq!(succeeds(&t, &["pause", "mail"]), "paused: mail\n");
     assert_eq!(succeeds(&t, &["pause", "file-cleanup"]), "paused: file-cleanup\n");
     let queues = as_json(&t, &["list"])["queues"].clone();

@@ -20,7 +20,7 @@ async fn welcome(t: &TestApp, count: i64) -> Vec<Uuid> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_keep_to_fifty_mails_a_second_and_lose_none() {
+async fn mail_rate_limit_holds_across_workers() {
     testkit::together(async |engine| {
         let mut t = TestApp::start_with(engine, &[("MAIL_RATE_LIMIT", "50/1")]).await;
         let sink = MailSink::start().await.unwrap();
@@ -49,7 +49,7 @@ async fn two_workers_keep_to_fifty_mails_a_second_and_lose_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_that_is_far_off_is_waited_for_in_the_ledger_without_an_attempt() {
+async fn distant_mail_slot_is_awaited_in_the_ledger() {
     testkit::together(async |engine| {
         let mut t = TestApp::start_with(engine, &[("MAIL_RATE_LIMIT", "1/3")]).await;
         let sink = MailSink::start().await.unwrap();

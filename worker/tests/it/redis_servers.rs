@@ -12,7 +12,7 @@ use crate::support::{driver_with, reaches, request_export, within};
 async fn a_job_is_done(t: &TestApp, driver: &Driver) {
     let id = request_export(t, driver).await;
     reaches(t, id, "succeeded").await;
-    t.app.redis.answers().await.unwrap();
+    t.app.redis.ping_all().await.unwrap();
 }
 
 /// What a server needs to have TLS at a port.
@@ -50,7 +50,7 @@ impl Tls {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
+async fn redis_tls_needs_a_trusted_certificate() {
     let tls = Tls::new();
     let (port, ca) = (tls.port.as_str(), tls.ca.as_str());
     let options = tls.options().map(|(name, value)| [format!("--{name}"), value]);
@@ -78,7 +78,7 @@ async fn redis_behind_tls_with_a_password_is_used_if_its_authority_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
+async fn sentinel_failover_keeps_bookings_and_jobs_going() {
     let master = Redis::start().await.unwrap();
     let replica = Redis::start_with(&["--replicaof", &format!("127.0.0.1 {}", master.port())]).await.unwrap();
     let sentinel = Sentinel::of(&master, "parking").await.unwrap();
@@ -100,7 +100,7 @@ async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
     let waiting = request_export(&t, &courier).await;
     t.release(&asha, booked).await.expect(200);
     within(Duration::from_secs(30), "the replica is the master", || async {
-        t.app.redis.answers().await.is_ok()
+        t.app.redis.ping_all().await.is_ok()
     })
     .await;
     assert!(port_of(&t).await == replica.port());
@@ -109,7 +109,7 @@ async fn when_sentinels_choose_another_master_bookings_and_jobs_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinels_behind_tls_with_a_password_are_asked_if_both_are_known() {
+async fn sentinel_tls_needs_password_and_trusted_certificate() {
     let (tls, master) = (Tls::new(), Redis::start().await.unwrap());
     let lines = tls.options().map(|(name, value)| format!("{name} {value}"));
     let lines: Vec<String> = lines.into_iter().chain(["requirepass secret".to_owned()]).collect();
@@ -127,7 +127,7 @@ async fn sentinels_behind_tls_with_a_password_are_asked_if_both_are_known() {
         ("NOTIFICATION_REDIS_URL", "redis://nowhere/2"),
     ];
     let t = TestApp::start_with(Engine::Sqlite, &right).await;
-    t.app.redis.answers().await.unwrap();
+    t.app.redis.ping_all().await.unwrap();
     for wrong in [
         ("REDIS_SENTINEL_PASSWORD", "another"),
         ("REDIS_SENTINEL_TLS", "false"),
@@ -143,6 +143,6 @@ async fn port_of(t: &TestApp) -> u16 {
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg("port");
     let ask = async |mut redis| ask.query_async(&mut redis).await;
-    let (_, port): (String, u16) = t.app.redis.ask(ask).await.unwrap();
+    let (_, port): (String, u16) = t.app.redis.query(ask).await.unwrap();
     port
 }

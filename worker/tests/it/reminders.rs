@@ -73,7 +73,7 @@ async fn somebody(
 }
 
 #[testkit::both_databases]
-async fn who_has_been_away_for_long_enough_is_reminded_to_the_microsecond(t: TestApp) {
+async fn reminder_threshold_is_exact_to_the_microsecond(t: TestApp) {
     let t = in_the_evening(&t).await;
     t.lot(20).await;
     let (days, moment) = (TimeDelta::days, TimeDelta::microseconds(1));
@@ -115,10 +115,10 @@ async fn who_has_been_away_for_long_enough_is_reminded_to_the_microsecond(t: Tes
 }
 
 #[testkit::both_databases]
-async fn the_days_are_settings(t: TestApp) {
+async fn reminder_days_are_configurable(t: TestApp) {
     let changed = [("REMINDER_LOGIN_DAYS", "3"), ("REMINDER_BOOKING_DAYS", "5")];
     let mut t = t.second_process(&changed).await;
-    t.app.clock = Clock::fixed(evening());
+    t.app = t.app.with_clock(Clock::fixed(evening()));
     t.lot(2).await;
     let days = TimeDelta::days;
     let away = somebody(&t, days(9), Some(days(3)), Some((days(1), "completed"))).await;
@@ -129,7 +129,7 @@ async fn the_days_are_settings(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reminder_is_not_sent_when_its_reason_is_gone(t: TestApp) {
+async fn outdated_reminder_is_not_sent(t: TestApp) {
     let t = in_the_evening(&t).await;
     let lot = t.lot(5).await;
     let now = t.app.clock.now();
@@ -158,7 +158,7 @@ async fn a_reminder_is_not_sent_when_its_reason_is_gone(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_user_gets_one_a_local_day_whoever_asks_how_often(t: TestApp) {
+async fn one_reminder_per_user_and_local_day(t: TestApp) {
     let clock = Clock::fixed("2026-11-24T18:29:59Z".parse().unwrap());
     let t = t.at(clock.clone()).await;
     let user_id = somebody(&t, TimeDelta::days(30), None, None).await;
@@ -177,7 +177,7 @@ async fn a_user_gets_one_a_local_day_whoever_asks_how_often(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_reminder_names_the_lots_that_were_used_most_and_then_the_emptiest(t: TestApp) {
+async fn reminder_names_most_used_then_emptiest_lots(t: TestApp) {
     let t = in_the_evening(&t).await;
     let (rare, often, full, closed) = (t.lot(4).await, t.lot(4).await, t.lot(1).await, t.lot(1).await);
     let (half, empty) = (t.lot(2).await, t.lot(9).await);
@@ -235,7 +235,7 @@ async fn a_reminder_names_the_lots_that_were_used_most_and_then_the_emptiest(t: 
 }
 
 #[testkit::both_databases]
-async fn a_run_that_is_killed_goes_on_where_it_stood(t: TestApp) {
+async fn killed_reminder_run_resumes(t: TestApp) {
     const COUNT: i64 = 3_000;
     let t = in_the_evening(&t).await;
     crowd(&t, COUNT, evening() - TimeDelta::days(30)).await;
@@ -261,7 +261,7 @@ async fn a_run_that_is_killed_goes_on_where_it_stood(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_summary_that_waited_long_enough_says_what_still_waits(t: TestApp) {
+async fn summary_timeout_reports_what_is_pending(t: TestApp) {
     let clock = Clock::fixed(evening());
     let t = t.at(clock.clone()).await;
     t.admin().await;
@@ -280,7 +280,7 @@ async fn a_summary_that_waited_long_enough_says_what_still_waits(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn administrators_hear_what_became_of_every_reminder(mut t: TestApp) {
+async fn reminder_summary_accounts_for_every_mail(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     let (admin, lot) = (t.admin().await, t.lot(5).await);
@@ -321,7 +321,7 @@ async fn administrators_hear_what_became_of_every_reminder(mut t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn the_link_in_a_reminder_ends_them(mut t: TestApp) {
+async fn reminder_link_unsubscribes(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     t.lot(3).await;

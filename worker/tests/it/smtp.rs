@@ -97,7 +97,7 @@ fn mail(nth: u32) -> Mail {
 }
 
 #[tokio::test]
-async fn mails_go_in_clear_by_starttls_and_by_tls_from_the_first_byte() {
+async fn smtp_works_plain_with_starttls_and_with_tls() {
     for (kind, encrypted) in
         [(Kind::Clear, false), (Kind::StartTls("localhost"), true), (Kind::FromStart("localhost"), true)]
     {
@@ -114,7 +114,7 @@ async fn mails_go_in_clear_by_starttls_and_by_tls_from_the_first_byte() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_only_the_old_login_is_logged_in_to() {
+async fn smtp_auth_login_is_supported() {
     let sink =
         MailSink::start_with("127.0.0.1:0".parse().unwrap(), Options { mechanisms: "AUTH LOGIN", ..login() });
     let (sink, mut server) = (sink.await.unwrap(), Server::start(Kind::Clear).await);
@@ -125,7 +125,7 @@ async fn a_server_that_knows_only_the_old_login_is_logged_in_to() {
 }
 
 #[tokio::test]
-async fn a_server_without_starttls_hears_nothing_but_hello() {
+async fn missing_starttls_stops_before_login() {
     let server = Server::start(Kind::Clear).await.with("MAIL_USE_TLS", "true");
     let refused = server.send().await.unwrap_err();
     assert!(matches!(&refused, SendError::Setup(why) if why.contains("STARTTLS")), "{refused}");
@@ -133,7 +133,7 @@ async fn a_server_without_starttls_hears_nothing_but_hello() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_prove_its_name_hears_nothing_that_matters() {
+async fn untrusted_smtp_certificate_gets_no_data() {
     let stranger = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stranger.path(), Authority::new().unwrap().pem()).unwrap();
     let stranger = stranger.path().display().to_string();
@@ -158,7 +158,7 @@ async fn a_server_that_cannot_prove_its_name_hears_nothing_that_matters() {
 }
 
 #[tokio::test]
-async fn a_wrong_authority_file_stops_the_start_and_is_named() {
+async fn invalid_ca_file_stops_the_start() {
     let server = Server::start(Kind::StartTls("localhost")).await;
     let empty = tempfile::NamedTempFile::new().unwrap();
     for file in ["/no/such/file.pem", &empty.path().display().to_string()] {
@@ -218,7 +218,7 @@ const REPLIES: &[(&str, &[&str], Means)] = &[
 ];
 
 #[tokio::test]
-async fn each_reply_at_each_step_means_what_it_should() {
+async fn smtp_replies_are_classified_by_step() {
     let server = Server::start(Kind::StartTls("localhost")).await;
     for (step, replies, expected) in REPLIES {
         for reply in *replies {
@@ -240,7 +240,7 @@ async fn each_reply_at_each_step_means_what_it_should() {
 }
 
 #[tokio::test]
-async fn a_refused_login_says_which_settings_to_check() {
+async fn refused_smtp_login_names_the_settings() {
     let server = Server::start(Kind::FromStart("localhost")).await.with("MAIL_PASSWORD", "a-wrong-password");
     let refused = server.send().await.unwrap_err();
     let text = refused.to_string();
@@ -250,7 +250,7 @@ async fn a_refused_login_says_which_settings_to_check() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again_and_dead_ones_are_not() {
+async fn smtp_connections_are_pooled_and_dead_ones_dropped() {
     let server = Server::start(Kind::StartTls("localhost")).await;
     let mailer = server.mailer();
     for nth in 0..5 {
@@ -268,7 +268,7 @@ async fn connections_are_used_again_and_dead_ones_are_not() {
 }
 
 #[tokio::test]
-async fn a_connection_to_a_server_that_has_ended_is_left() {
+async fn closed_smtp_connections_are_replaced() {
     let Server { sink, settings, _folder } = Server::start(Kind::Clear).await;
     let config = Config::load(Sources::of(settings)).unwrap();
     let mailer = Mailer::from_config(&config.mail).unwrap();
@@ -302,7 +302,7 @@ async fn test_email(settings: &BTreeMap<&'static str, String>, folder: &Path) ->
 }
 
 #[tokio::test]
-async fn the_test_mail_says_step_by_step_what_works_and_never_the_password() {
+async fn test_email_reports_each_step_without_the_password() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(Kind::StartTls("localhost")).await;
     let (code, good) = test_email(&server.settings, folder.path()).await;

@@ -56,7 +56,7 @@ async fn register(base: &str, name: &str, traceparent: &str) -> reqwest::Respons
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_sees_one_trace_from_the_caller_to_the_mail_and_nothing_private() {
+async fn otlp_trace_spans_caller_to_mail_without_private_data() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const CALLER: &str = "00f067aa0ba902b7";
     let t = TestApp::start(Engine::Sqlite).await;
@@ -113,7 +113,7 @@ async fn a_collector_sees_one_trace_from_the_caller_to_the_mail_and_nothing_priv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_never_answers_or_is_away_delays_nobody_and_costs_no_memory() {
+async fn unreachable_collector_costs_no_time_or_memory() {
     let t = TestApp::start(Engine::Sqlite).await;
     let silent = HttpSink::start(None).await.unwrap();
     for _ in 0..1_000 {

@@ -25,7 +25,7 @@ async fn find(app: &App, id: Uuid) -> Status {
 }
 
 #[testkit::both_databases(together)]
-async fn an_export_is_pending_then_in_progress_then_a_success(t: TestApp) {
+async fn export_goes_from_pending_to_progress_to_success(t: TestApp) {
     let driver = driver_with(&t, 120_000).await;
     let id = request_export(&t, &driver).await;
     let pending = find(&t.app, id).await;
@@ -57,7 +57,7 @@ async fn an_export_is_pending_then_in_progress_then_a_success(t: TestApp) {
 }
 
 #[testkit::both_databases(together)]
-async fn without_redis_the_ledger_answers(t: TestApp, mut redis: Redis) {
+async fn status_comes_from_the_ledger_without_redis(t: TestApp, mut redis: Redis) {
     let worker = t.work_with(registry());
     let done = enqueue(&t, &Probe::<MAIL>::new(&[Act::Succeed])).await;
     let busy = enqueue(&t, &Probe::<MAIL>::new(&[Act::SleepMillis(4_000)])).await;
@@ -83,11 +83,10 @@ async fn without_redis_the_ledger_answers(t: TestApp, mut redis: Redis) {
 }
 
 #[testkit::both_databases]
-async fn a_status_that_nobody_refreshes_is_not_believed(t: TestApp) {
+async fn stale_redis_status_is_not_trusted(t: TestApp) {
     let owner = people(&t, 1).await[0];
     let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap().owner(owner)).await;
-    let mut then = t.app.clone();
-    then.clock = Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5));
+    let then = t.app.with_clock(Clock::fixed(t.app.clock.now() - TimeDelta::seconds(5)));
     let running = Status {
         kind: "probe-mail".into(),
         owner_id: Some(owner),

@@ -35,7 +35,7 @@ async fn export_of(t: &TestApp, id: Uuid) -> export::Model {
 }
 
 #[testkit::both_databases(together)]
-async fn a_running_export_stops_soon_after_it_is_cancelled_and_leaves_no_file(t: TestApp) {
+async fn cancelled_running_export_leaves_no_file(t: TestApp) {
     let driver = driver_with(&t, STAYS).await;
     let worker = t.work();
     let id = request_export(&t, &driver).await;
@@ -56,7 +56,7 @@ async fn a_running_export_stops_soon_after_it_is_cancelled_and_leaves_no_file(t:
 }
 
 #[testkit::both_databases]
-async fn an_export_cancelled_while_it_waits_never_starts(t: TestApp) {
+async fn export_cancelled_while_queued_never_starts(t: TestApp) {
     let driver = driver_with(&t, 10).await;
     let (id, kept) = (request_export(&t, &driver).await, request_export(&t, &driver).await);
     t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), serde_json::json!({})).await.expect(200);
@@ -69,7 +69,7 @@ async fn an_export_cancelled_while_it_waits_never_starts(t: TestApp) {
 }
 
 #[testkit::both_databases(together)]
-async fn a_worker_told_to_stop_finishes_what_it_runs_and_begins_nothing_new(t: TestApp) {
+async fn stopping_worker_finishes_running_jobs_only(t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     let driver = driver_with(&t, STAYS).await;
     let mail = mail_settings(sink.addr().port());
@@ -95,7 +95,7 @@ async fn a_worker_told_to_stop_finishes_what_it_runs_and_begins_nothing_new(t: T
 
 /// It takes the whole grace of 20 s.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_longer_than_the_grace_goes_back_without_costing_an_attempt() {
+async fn job_beyond_the_grace_is_returned_uncounted() {
     let t = TestApp::start(Engine::Sqlite).await;
     let worker = t.work_with(registry());
     let long = Probe::<MAINTENANCE>::new(&[Act::SleepMillis(120_000), Act::Succeed]);
@@ -117,7 +117,7 @@ async fn a_job_longer_than_the_grace_goes_back_without_costing_an_attempt() {
 }
 
 #[testkit::both_databases(together)]
-async fn a_worker_that_wakes_up_late_writes_nothing_stale(t: TestApp) {
+async fn frozen_worker_writes_nothing_stale(t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     let driver = driver_with(&t, STAYS).await;
     let mail = mail_settings(sink.addr().port());
@@ -127,16 +127,15 @@ async fn a_worker_that_wakes_up_late_writes_nothing_stale(t: TestApp) {
     is_underway(&t, id).await;
     frozen.pause().unwrap();
     assert_eq!(row(&t, id).await.state, "running", "frozen in the middle");
-    let asleep = Instant::now();
     let awake = processes.worker();
     let before = reaches(&t, id, "succeeded").await;
     assert_eq!(before.attempt, 2);
     let export_before = export_of(&t, id).await;
     let (file, made) =
         (sha256(&file_of(&t, id)), std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap());
-    tokio::time::sleep(Duration::from_secs(5).saturating_sub(asleep.elapsed())).await;
     frozen.resume().unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    within(Duration::from_secs(20), "the late worker notices", || async { frozen.log().contains("lease") })
+        .await;
     assert_eq!(row(&t, id).await, before);
     assert_eq!(export_of(&t, id).await, export_before);
     assert_eq!(
@@ -159,7 +158,7 @@ async fn a_worker_that_wakes_up_late_writes_nothing_stale(t: TestApp) {
 
 /// Frozen after its last row and woken when another has finished: it must touch neither the row nor the file.
 #[testkit::both_databases]
-async fn a_late_run_of_an_export_records_nothing(t: TestApp) {
+async fn late_export_run_records_nothing(t: TestApp) {
     let driver = driver_with(&t, 10).await;
     let id = request_export(&t, &driver).await;
     let worker = t.work();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use devstack::MailSink;
-use sea_orm::{ConnectionTrait, Value};
+use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ use shared::{
     },
 };
 use testkit::{Driver, Engine, TestApp};
+pub(crate) use testkit::{execute, number, within};
 use uuid::Uuid;
 use worker::registry::Registry;
 
@@ -150,35 +151,17 @@ pub(crate) async fn hurry(t: &TestApp, id: Uuid, attempt: i64) {
     execute(t, "UPDATE jobs SET run_at = created_at WHERE id = $1", [id.into()]).await;
 }
 
-pub(crate) async fn execute<const N: usize>(t: &TestApp, text: &str, values: [Value; N]) -> u64 {
-    let db = t.app.db.write();
-    db.execute_raw(sql(db, text, values)).await.unwrap().rows_affected()
-}
-
-/// The one number that a query `SELECT … AS n` answers.
-pub(crate) async fn number(t: &TestApp, text: &str) -> i64 {
-    let db = t.app.db.read();
-    db.query_one_raw(sql(db, text, [])).await.unwrap().unwrap().try_get("", "n").unwrap()
+/// The keys in the queue's Redis that match a pattern.
+pub(crate) async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
+    let mut redis = t.app.redis.queue.connection().unwrap();
+    let found = redis::AsyncCommands::scan_match::<_, String>(&mut redis, pattern).await.unwrap();
+    futures::StreamExt::collect::<Vec<_>>(found).await.into_iter().map(|key| key.unwrap()).collect()
 }
 
 /// The row of a mail.
 pub(crate) async fn delivery(t: &TestApp, key: &str) -> email_delivery::Model {
     use sea_orm::EntityTrait;
     email_delivery::Entity::find_by_id(key).one(t.app.db.read()).await.unwrap().expect("a claimed mail")
-}
-
-/// Waits until `done` says so, and fails the test after `limit`.
-pub(crate) async fn within<F: Future<Output = bool>>(
-    limit: Duration,
-    what: &str,
-    mut done: impl FnMut() -> F,
-) {
-    let waiting = async {
-        while !done().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(limit, waiting).await.is_ok(), "not within {limit:?}: {what}");
 }
 
 /// A driver with so many stays, all at one spot.
@@ -259,7 +242,7 @@ pub(crate) fn send_to(t: &mut TestApp, sink: &MailSink) {
     mail.server = Some("127.0.0.1".into());
     mail.port = sink.addr().port();
     mail.use_tls = false;
-    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
 }
 
 /// Fails the test when two of the mails are one.

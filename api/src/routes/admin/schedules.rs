@@ -2,11 +2,7 @@
 
 use axum::{Json, extract::State, response::Response};
 use serde::de::IgnoredAny;
-use shared::{
-    app::App,
-    jobs::control,
-    parking::{accounts::session::Identity, schedules},
-};
+use shared::{app::App, base::identity::Identity, jobs::control, parking::schedules};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 

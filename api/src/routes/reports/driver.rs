@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{
     app::App,
-    base::{money::Money, page::Moment, time::wire},
+    base::{money::Money, page::TimeCursor, time::wire},
     parking::{
         bookings::state,
         reports::{
@@ -260,14 +260,14 @@ pub(super) const fn status(state: state::State) -> &'static str {
 }
 
 /// List your reservations, except cancelled and expired ones.
-#[utoipa::path(get, path = "/user-booking-history", tag = "reports", params(PageQuery<Moment>, IfNoneMatch), responses(
+#[utoipa::path(get, path = "/user-booking-history", tag = "reports", params(PageQuery<TimeCursor>, IfNoneMatch), responses(
     (status = 200, description = "By start, latest first", body = SuccessData<Vec<PastBooking>>),
 ))]
 pub(crate) async fn list_booking_history(
     State(app): State<App>,
     CurrentUser(user): CurrentUser,
     headers: HeaderMap,
-    paging: Paging<Moment>,
+    paging: Paging<TimeCursor>,
 ) -> Answer<Response> {
     let recipe = recipe(&app, "booking_history", &user.user_id.to_string(), user.user_id);
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {

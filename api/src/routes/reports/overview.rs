@@ -10,8 +10,8 @@ use shared::{
     base::money::Money,
     parking::reports::admin::{self, LotFigures},
     platform::{
-        cache::{self, Group, Recipe},
-        counters::{self, Event},
+        cache::{Group, Recipe},
+        counters::Event,
     },
 };
 use utoipa::ToSchema;
@@ -184,15 +184,15 @@ impl RedisAnalytics {
             Cancellation, Login, Logout, LotCreated, LotDeleted, Registration, Reservation, UserCreated,
             UserDeleted,
         };
-        let total = |event| counters::names(app, event).0;
-        let today = |event| counters::names(app, event).1.unwrap_or_default();
+        let total = |event| app.counters.names(event).0.to_owned();
+        let today = |event| app.counters.names(event).1.unwrap_or_default();
         let events =
             [Login, Logout, Registration, UserCreated, UserDeleted, LotCreated, LotDeleted, Cancellation];
         let names: Vec<String> = std::iter::once("total_api_calls".to_owned())
             .chain(events.map(total))
             .chain([Login, Registration, Reservation].map(today))
             .collect();
-        let (counts, active_users_count) = counters::read_with_active_users(app, &names).await?;
+        let (counts, active_users_count) = app.counters.read_with_active_users(&names).await?;
         Ok(Self::Counted {
             total_api_calls: counts[0],
             total_logins: counts[1],
@@ -263,7 +263,7 @@ pub(crate) async fn read_reports(State(app): State<App>, _: Admin, headers: Head
     };
     let load = |app: App| async move { cached::entry(&Report::from(admin::report(&app).await?)) };
     let loader = app.clone();
-    let entry = cache::get(&app, recipe, Box::new(move || Box::pin(load(loader.clone())))).await?;
+    let entry = app.cache.get(recipe, move || load(loader.clone())).await?;
     // Counters change with every request, so they are not cached.
     let report = serde_json::from_slice(&entry.body).map_err(|e| Error::from(anyhow::Error::new(e)))?;
     let data = ReportAndCounters { report, redis_analytics: RedisAnalytics::load(&app).await };

@@ -114,14 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_plan_and_another_seed_is_another() {
+    fn a_plan_depends_on_the_seed_only() {
         let plan = |seed| Plan::new(seed, Duration::from_secs(60)).processes;
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
     }
 
     #[test]
-    fn a_quarter_of_an_hour_has_what_the_goals_ask_for() {
+    fn fifteen_minutes_have_the_promised_faults() {
         let plan = Plan::new(7, Duration::from_mins(15));
         assert!(plan.count(|fault| *fault == Fault::KillWorker) >= 200);
         assert!(plan.count(|fault| matches!(fault, Fault::KillRedis(_))) >= 50);

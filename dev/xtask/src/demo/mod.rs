@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_sqlite_file_is_one_of_this_folder() {
+    fn a_relative_sqlite_path_becomes_absolute() {
         assert_eq!(from_here("postgres://localhost/x").unwrap(), "postgres://localhost/x");
         assert_eq!(from_here("sqlite:///a.db").unwrap(), "sqlite:///a.db");
         let found = from_here("sqlite://a.db?mode=rwc").unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_refused_with_a_way_out() {
+    fn a_port_in_use_is_an_error_with_advice() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let error = port(taken.local_addr().unwrap().port()).unwrap_err().to_string();
         assert!(error.contains("--port"), "{error}");

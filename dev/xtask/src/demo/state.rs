@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_run_finds_the_secrets_and_the_loaded_databases() {
+    fn a_second_run_reads_the_state_of_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = State::open(folder.path(), None).unwrap();
         assert!(!first.is_seeded());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_one_demo() {
+    fn two_demos_cannot_share_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let held = lock(folder.path()).unwrap();
         assert!(lock(folder.path()).unwrap_err().to_string().contains("another demo"));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_and_any_other_byte_is_noticed() {
+    fn a_written_backup_is_read_back_and_any_change_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write(&path, &manifest(), |out| Ok(out.write_all(b"rows\nand more\n")?)).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_that_fails_leaves_the_one_of_before_and_nothing_else() {
+    fn a_failed_backup_leaves_the_previous_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write(&path, &manifest(), |out| Ok(out.write_all(b"first")?)).unwrap();

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_taken_out_of_a_url_wherever_it_stands() {
+    fn a_password_is_removed_from_any_url() {
         for (url, shown, password) in [
             ("postgres://u:p@h:5432/db?sslmode=require", "postgres://u@h:5432/db?sslmode=require", Some("p")),
             ("postgres://u:a%40b%3a%25c@h/db", "postgres://u@h/db", Some("a@b:%c")),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_missing_is_named_with_its_package() {
+    fn a_missing_program_is_named_with_its_package() {
         let error = find("pg_dump_that_nobody_has").unwrap_err().to_string();
         assert!(error.contains("pg_dump_that_nobody_has") && error.contains("postgresql-client"), "{error}");
     }

@@ -75,7 +75,7 @@ fn no_spot_and_no_user_has_two_reservations_at_once() {
 }
 
 #[test]
-fn a_year_with_two_clock_changes_has_no_overlap_either() {
+fn a_year_with_two_clock_changes_has_no_overlaps() {
     let plan = plan(1, 50, Span::Year, Berlin);
     assert_eq!(plan.begin().with_timezone(&Berlin).time(), NaiveTime::MIN);
     assert_exclusive(&plan.reservations().collect::<Vec<_>>());
@@ -107,7 +107,7 @@ fn weekday_occupancy(plan: &Plan, rows: &[Reservation], hour: u32, minute: u32) 
 }
 
 #[test]
-fn weekday_occupancy_is_that_of_real_car_parks() {
+fn weekday_occupancy_matches_real_car_parks() {
     let plan = month();
     let rows: Vec<_> = plan.reservations().collect();
     for (hour, minute, expected) in [(5, 0, 27.0), (11, 30, 61.0), (12, 0, 61.0)] {
@@ -118,7 +118,7 @@ fn weekday_occupancy_is_that_of_real_car_parks() {
 }
 
 #[test]
-fn what_goes_wrong_and_how_people_pay_has_the_planned_shares() {
+fn cancellations_no_shows_and_payments_have_planned_shares() {
     let plan = month();
     let rows: Vec<_> = plan.reservations().filter(|row| row.starts_at >= plan.begin()).collect();
     assert_near(percent(&rows, |row| row.state == State::Cancelled), 9.0, 1.0, "cancelled");
@@ -136,7 +136,7 @@ fn what_goes_wrong_and_how_people_pay_has_the_planned_shares() {
 }
 
 #[test]
-fn every_row_is_what_its_state_says_at_this_instant() {
+fn every_row_is_consistent_with_its_state() {
     let plan = month();
     let users: HashMap<_, _> = plan.users().map(|user| (user.id, user.created_at)).collect();
     let mut states = HashSet::new();
@@ -174,7 +174,7 @@ fn every_lot_changes_its_price_and_closes_once() {
 }
 
 #[test]
-fn names_plates_and_addresses_are_unique_and_some_are_awkward() {
+fn names_plates_and_addresses_are_unique_some_awkward() {
     let plan = plan(200, 500, Span::Day, Kolkata);
     let names: HashSet<_> = plan.lots().map(|lot| lot.location_name).collect();
     assert_eq!(names.len(), 200);
@@ -197,7 +197,7 @@ fn the_driver_has_a_history_and_nothing_open() {
 }
 
 #[test]
-fn the_heavy_user_gets_as_many_rows_as_asked() {
+fn the_heavy_history_has_the_requested_length() {
     let plan = Plan { heavy: 5_000, ..plan(1, 20, Span::Day, Kolkata) };
     let rows: Vec<_> = plan.reservations().collect();
     let heavy: Vec<_> = rows.iter().filter(|row| row.lot_id == 2).collect();
@@ -222,7 +222,7 @@ async fn add_user(db: &Db, id: i64, name: &str) {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_load_that_fails() {
+async fn a_failed_load_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let db = sqlite(&folder).await;
     add_user(&db, 1, "demo driver").await;
@@ -231,7 +231,7 @@ async fn nothing_is_left_of_a_load_that_fails() {
 }
 
 #[tokio::test]
-async fn loads_into_sqlite_beside_a_user_and_refuses_a_second_time() {
+async fn loads_next_to_an_existing_user_but_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let db = sqlite(&folder).await;
     add_user(&db, 3, "root").await;

@@ -75,7 +75,7 @@ fn settings(config: &Config, clock: &Clock) -> Vec<Finding> {
 fn files(config: &Config) -> Vec<Verdict> {
     let folder = &config.upload_folder;
     let mut found = vec![writable("UPLOAD_FOLDER", folder)];
-    let limit = config.notices.disk_full_percent;
+    let limit = config.notifications.disk_alert_percent;
     let folders = [("UPLOAD_FOLDER", Some(folder.clone())), ("the database", config.database_folder())];
     for (name, folder) in folders.into_iter().filter_map(|(name, folder)| Some((name, folder?))) {
         found.push(match disk::used_percent(&folder) {

@@ -10,9 +10,9 @@ use crate::{
     base::error::{Error, Result},
     parking::{bookings, exports},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, at, sql, unless_a_victim},
+        cache::Group,
+        counters::Event,
+        db::{Transaction, at, retry_on_conflict, sql},
     },
 };
 
@@ -22,11 +22,11 @@ use crate::{
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
 pub async fn delete(app: &App, id: i64) -> Result<()> {
-    let ended = unless_a_victim(|| try_to_delete(app, id)).await?;
+    let ended = retry_on_conflict(|| try_to_delete(app, id)).await?;
     session::forget(app, &ended).await;
-    counters::happened(app, Event::UserDeleted);
-    counters::left(app, id);
-    cache::changed(app, &[Group::Users, Group::User(id), Group::Occupancy]).await;
+    app.counters.record(Event::UserDeleted);
+    app.counters.mark_inactive(id);
+    app.cache.invalidate(&[Group::Users, Group::User(id), Group::Occupancy]).await;
     Ok(())
 }
 

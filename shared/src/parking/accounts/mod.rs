@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use secrecy::ExposeSecret;
 
-use self::{checks::Account, session::Identity};
+use self::checks::Account;
 pub use self::{
     checks::text_problem,
     deletion::delete,
@@ -22,17 +22,20 @@ pub use self::{
 pub use crate::platform::entities::user::Model as User;
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::{ledger, queue},
     parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
+        cache::Group,
         config::Admin,
-        counters::{self, Event},
+        counters::Event,
         db::{Transaction, at, sql, violates},
         entities::user,
         metrics,
-        rate_limit::{self, Action},
+        rate_limit::Action,
     },
 };
 use sha2::{Digest, Sha256};
@@ -102,9 +105,9 @@ pub async fn register(app: &App, registration: Registration, user_agent: Option<
     let welcome = ledger::insert(&tx, now, &notifications::welcome(user.id)?).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
-    counters::happened(app, Event::Registration);
-    counters::seen(app, user.id);
-    cache::changed(app, &[Group::Users]).await;
+    app.counters.record(Event::Registration);
+    app.counters.mark_active(user.id);
+    app.cache.invalidate(&[Group::Users]).await;
     Ok(LoggedIn { user, token })
 }
 
@@ -119,10 +122,10 @@ pub async fn log_in(
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
     let refused = || {
-        metrics::happened(metrics::LOGIN_REFUSED);
+        metrics::record_event(metrics::LOGIN_REFUSED);
         Error::Unauthenticated("the mail address or the password is wrong")
     };
-    rate_limit::check(app, Action::Login, &format!("account:{}", hashed(&key(email)))).await?;
+    app.limits.check(Action::Login, &format!("account:{}", hashed(&key(email)))).await?;
     let user = by_email(app, email).await?;
     let right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
     let user = user.filter(|_| right).ok_or_else(refused)?;
@@ -142,8 +145,8 @@ pub async fn log_in(
     let token = session::open(app, &tx, user.id, user_agent).await?;
     activity::record(&tx, now, user.id, activity::Kind::Login, None).await?;
     tx.commit().await?;
-    counters::happened(app, Event::Login);
-    counters::seen(app, user.id);
+    app.counters.record(Event::Login);
+    app.counters.mark_active(user.id);
     Ok(LoggedIn { user, token })
 }
 
@@ -153,8 +156,8 @@ pub async fn log_in(
 /// [`Error::NotFound`] when it has ended meanwhile.
 pub async fn log_out(app: &App, who: &Identity) -> Result<()> {
     session::end(app, who.user_id, who.session_id).await?;
-    counters::happened(app, Event::Logout);
-    counters::left(app, who.user_id);
+    app.counters.record(Event::Logout);
+    app.counters.mark_inactive(who.user_id);
     Ok(())
 }
 
@@ -221,7 +224,7 @@ pub async fn create_admin(app: &App, username: &str, email: &str, password: &str
     let account = Account::checked(registration, Some(Role::Admin.as_str()))?;
     let hash = password::hash(account.password.clone()).await?;
     let user = insert(app, app.db.write(), account, hash, None).await?;
-    cache::changed(app, &[Group::Users]).await;
+    app.cache.invalidate(&[Group::Users]).await;
     Ok(user)
 }
 

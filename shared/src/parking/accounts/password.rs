@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_are_made_by_as_many_threads_as_there_are_cores_also_after_a_panic() {
+    async fn a_thread_per_core_hashes_even_after_a_panic() {
         let hashers = Hashers::start();
         let panics = || -> Result<()> { panic!("on purpose") };
         assert!(hashers.run(panics).await.is_err());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_can_wait_are_refused_at_once() {
+    async fn passwords_beyond_the_queue_are_rejected_at_once() {
         let hashers = Hashers::start();
         let threads = available_parallelism().unwrap().get();
         let (go_on, wait) = mpsc::channel::<()>();

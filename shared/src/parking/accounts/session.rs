@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     platform::{
         counters,
         db::{at, sql},
@@ -24,17 +27,6 @@ const AUDIENCE: &str = "parkade-api";
 /// also when Redis was away while it was ended.
 const BELIEVED_SECONDS: u64 = 1;
 const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(1);
-
-/// Who is asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The user.
-    pub user_id: i64,
-    /// Whether the user is an administrator.
-    pub is_admin: bool,
-    /// The login by which they come.
-    pub session_id: Uuid,
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
@@ -136,7 +128,7 @@ async fn believed(app: &App, id: Uuid) -> Option<Identity> {
         return None;
     }
     let key = app.redis.keys().session(id);
-    let cached: Option<String> = app.redis.ask(async |mut redis| redis.get(key).await).await.ok()?;
+    let cached: Option<String> = app.redis.query(async |mut redis| redis.get(key).await).await.ok()?;
     let cached: Cached = serde_json::from_str(&cached?).ok()?;
     let age = app.clock.now() - cached.seen_at;
     (age <= BELIEVED_FOR).then_some(cached.identity)
@@ -155,7 +147,7 @@ async fn look_up(app: &App, id: Uuid) -> Result<Option<Identity>> {
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
-    counters::seen(app, row.try_get("", "id")?);
+    app.counters.mark_active(row.try_get("", "id")?);
     let identity = Identity {
         user_id: row.try_get("", "id")?,
         is_admin: row.try_get::<String>("", "role")? == "admin",
@@ -180,7 +172,7 @@ async fn keep(app: &App, cached: &Cached) {
     pipe.set_ex(keys.session(id), json, BELIEVED_SECONDS).ignore();
     pipe.cmd("EVAL").arg(NOTE).arg(1).arg(keys.user_session(id)).arg(cached.seen_at.timestamp());
     pipe.arg(counters::ACTIVE_FOR.num_seconds()).ignore();
-    if let Err(error) = app.redis.ask(async |mut redis| pipe.exec_async(&mut redis).await).await {
+    if let Err(error) = app.redis.query(async |mut redis| pipe.exec_async(&mut redis).await).await {
         tracing::debug!(%error, "session not cached");
     }
 }
@@ -241,7 +233,7 @@ async fn last_seen(app: &App, rows: &[session::Model]) -> Vec<Option<i64>> {
     if keys.is_empty() {
         return Vec::new();
     }
-    let seen = app.redis.ask(async |mut redis| redis.mget(keys).await).await;
+    let seen = app.redis.query(async |mut redis| redis.mget(keys).await).await;
     seen.unwrap_or_else(|_| vec![None; rows.len()])
 }
 
@@ -281,7 +273,7 @@ pub(super) async fn forget(app: &App, ids: &[Uuid]) {
     }
     let keys = app.redis.keys();
     let keys: Vec<String> = ids.iter().flat_map(|id| [keys.session(*id), keys.user_session(*id)]).collect();
-    let forgotten: redis::RedisResult<()> = app.redis.ask(async |mut redis| redis.del(keys).await).await;
+    let forgotten: redis::RedisResult<()> = app.redis.query(async |mut redis| redis.del(keys).await).await;
     if let Err(error) = forgotten {
         tracing::debug!(%error, "sessions not dropped from Redis; they end there within a second");
     }

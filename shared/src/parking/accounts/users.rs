@@ -9,24 +9,23 @@ use uuid::Uuid;
 use super::{
     Registration, Role, User, by_id,
     checks::{Account, Checks},
-    hashed, insert, key, lock, password,
-    session::{self, Identity},
-    taken,
+    hashed, insert, key, lock, password, session, taken,
 };
 use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
     jobs::{ledger, queue},
     parking::{exports, notifications},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, unless_a_victim},
+        cache::Group,
+        counters::Event,
+        db::{Transaction, retry_on_conflict},
         entities::user,
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -80,10 +79,10 @@ pub async fn list(app: &App, wanted: &Wanted, page: &Page) -> Result<Paged<User>
         )
         .filter(user::Column::Id.gt(page.after.unwrap_or(0)))
         .order_by_asc(user::Column::Id)
-        .limit(page.rows().unsigned_abs())
+        .limit(page.fetch_limit().unsigned_abs())
         .all(app.db.read())
         .await?;
-    Ok(page.cut(rows))
+    Ok(page.trim(rows))
 }
 
 /// Opens an account for somebody else, with any role, and sends them a welcome mail.
@@ -94,18 +93,18 @@ pub async fn create(
     app: &App,
     registration: Registration,
     role: Option<String>,
-    keep: Keep<User>,
+    keep: Idempotency<User>,
 ) -> Result<User> {
     let account = Account::checked(registration, role.as_deref())?;
     let hash = password::hash(account.password.clone()).await?;
     let tx = app.db.begin().await?;
     let user = insert(app, &tx, account, hash, None).await?;
     let welcome = ledger::insert(&tx, app.clock.now(), &notifications::welcome(user.id)?).await?;
-    keep.answer(&tx, &user).await?;
+    keep.store(&tx, &user).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![welcome]);
-    counters::happened(app, Event::UserCreated);
-    cache::changed(app, &[Group::Users]).await;
+    app.counters.record(Event::UserCreated);
+    app.cache.invalidate(&[Group::Users]).await;
     Ok(user)
 }
 
@@ -121,9 +120,9 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         Some(password) => new_hash(app, id, password.clone()).await?,
         None => None,
     };
-    let (user, ended) = unless_a_victim(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
+    let (user, ended) = retry_on_conflict(|| try_to_update(app, id, &changes, hash.as_deref())).await?;
     session::forget(app, &ended).await;
-    cache::changed(app, &[Group::Users, Group::User(id)]).await;
+    app.cache.invalidate(&[Group::Users, Group::User(id)]).await;
     Ok(user)
 }
 

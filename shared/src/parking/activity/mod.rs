@@ -7,9 +7,10 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
-    parking::accounts::{self, session::Identity},
+    parking::accounts,
     platform::db::{at, sql},
 };
 
@@ -124,12 +125,12 @@ pub async fn history(app: &App, who: &Identity, user_id: Option<i64>, page: &Pag
         db,
         "SELECT id, kind, subject, created_at FROM user_activity
          WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-        [user_id.into(), page.after.unwrap_or(i64::MAX).into(), page.rows().into()],
+        [user_id.into(), page.after.unwrap_or(i64::MAX).into(), page.fetch_limit().into()],
     ));
     let last = "SELECT created_at FROM reservations WHERE user_id = $1 ORDER BY id DESC LIMIT 1";
     let last = db.query_one_raw(sql(db, last, [user_id.into()])).await?;
     Ok(History {
-        activities: page.cut(rows.all(db).await?),
+        activities: page.trim(rows.all(db).await?),
         last_login: user.last_login_at,
         last_booking: last.map(|row| row.try_get("", "created_at")).transpose()?,
     })

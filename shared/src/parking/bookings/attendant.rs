@@ -11,17 +11,20 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::queue,
     parking::{
-        accounts::{self, session::Identity},
+        accounts,
         lots::spots::{self, Holder, Spot, Status},
     },
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{row_lock, sql, unless_a_victim},
-        idempotency::Keep,
+        cache::Group,
+        counters::Event,
+        db::{retry_on_conflict, row_lock, sql},
+        idempotency::Idempotency,
     },
 };
 
@@ -60,7 +63,7 @@ async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
     if spot.status == Status::Reserved {
         return Err(reserved());
     }
-    release_spot(app, who, reservation_id, Payment::default(), Keep::none()).await?;
+    release_spot(app, who, reservation_id, Payment::default(), Idempotency::none()).await?;
     match spots::find(app, spot.id).await {
         // It was on its way out of service, and this was its last session.
         Err(Error::NotFound(_)) => Ok(Spot { status: Status::Available, holder: None, ..spot }),
@@ -75,7 +78,7 @@ fn reserved() -> Error {
 async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     accounts::by_id(app, user_id).await?;
     expiry::expire(app, Among::Spot(id)).await?;
-    unless_a_victim(|| try_to_occupy(app, id, user_id)).await
+    retry_on_conflict(|| try_to_occupy(app, id, user_id)).await
 }
 
 async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
@@ -96,8 +99,8 @@ async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
     let now = app.clock.now();
     let (reservation, told) = begin(app, &tx, now, user_id, chosen).await?.ok_or_else(taken)?;
     tx.commit().await?;
-    counters::happened(app, Event::Reservation);
-    cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+    app.counters.record(Event::Reservation);
+    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
     queue::announce_soon(app, told);
     let holder = Holder { reservation_id: reservation.id, user_id, from: now };
     Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })

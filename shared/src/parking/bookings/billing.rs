@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_with_25_hours_is_billed_by_the_hours_that_passed() {
+    fn the_day_with_25_hours_is_billed_by_elapsed_time() {
         let zone = chrono_tz::Europe::Berlin;
         let midnight = |day| zone.with_ymd_and_hms(2026, 10, day, 0, 0, 0).unwrap().with_timezone(&Utc);
         assert_eq!(charged_hours(midnight(25), midnight(26)), 25);

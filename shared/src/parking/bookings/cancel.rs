@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::Result,
-    parking::{accounts::session::Identity, activity},
+    base::{error::Result, identity::Identity},
+    parking::activity,
     platform::{
-        cache::{self, Group},
+        cache::Group,
         counters,
-        db::{sql, unless_a_victim},
+        db::{retry_on_conflict, sql},
     },
 };
 
@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// [`NotFound`](crate::Error::NotFound) for a reservation of somebody else; [`Conflict`](crate::Error::Conflict) for one that has begun, or ended otherwise.
 pub async fn cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
-    unless_a_victim(|| try_to_cancel(app, who, id)).await
+    retry_on_conflict(|| try_to_cancel(app, who, id)).await
 }
 
 async fn try_to_cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
@@ -42,7 +42,7 @@ async fn try_to_cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
     .await?;
     activity::record(&tx, now, owner, activity::Kind::Cancellation, Some(id.to_string())).await?;
     tx.commit().await?;
-    counters::happened(app, counters::Event::Cancellation);
-    cache::changed(app, &[Group::Occupancy, Group::User(owner)]).await;
+    app.counters.record(counters::Event::Cancellation);
+    app.cache.invalidate(&[Group::Occupancy, Group::User(owner)]).await;
     Ok(())
 }

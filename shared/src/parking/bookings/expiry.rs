@@ -9,8 +9,8 @@ use crate::{
     base::error::Result,
     parking::lots::FREE_SPOTS,
     platform::{
-        cache::{self, Group},
-        db::{at, row_lock, sql, unless_a_victim},
+        cache::Group,
+        db::{at, retry_on_conflict, row_lock, sql},
     },
 };
 
@@ -67,14 +67,14 @@ pub(super) async fn expire(app: &App, among: Among) -> Result<usize> {
     if db.query_one_raw(sql(db, &look, values.clone())).await?.is_none() {
         return Ok(0);
     }
-    let users = unless_a_victim(|| end(app, &condition, values.clone())).await?;
+    let users = retry_on_conflict(|| end(app, &condition, values.clone())).await?;
     if users.is_empty() {
         return Ok(0);
     }
     let distinct: BTreeSet<i64> = users.iter().copied().collect();
     let groups: Vec<Group> =
         [Group::Occupancy].into_iter().chain(distinct.into_iter().map(Group::User)).collect();
-    cache::changed(app, &groups).await;
+    app.cache.invalidate(&groups).await;
     Ok(users.len())
 }
 

@@ -7,9 +7,9 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
-    parking::accounts::session::Identity,
     platform::db::sql,
 };
 
@@ -34,7 +34,7 @@ pub async fn find(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Reservation>> {
     let db = app.db.read();
     let text = format!("{SELECT} WHERE r.id > $1 ORDER BY r.id LIMIT $2");
-    let rows = sql(db, &text, [page.after.unwrap_or(i64::MIN).into(), page.rows().into()]);
+    let rows = sql(db, &text, [page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()]);
     cut(page, Row::find_by_statement(rows).all(db).await?)
 }
 
@@ -45,10 +45,11 @@ pub async fn list(app: &App, page: &Page) -> Result<Paged<Reservation>> {
 pub async fn of_user(app: &App, user_id: i64, page: &Page) -> Result<Paged<Reservation>> {
     let db = app.db.read();
     let text = format!("{SELECT} WHERE r.user_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3");
-    let rows = sql(db, &text, [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.rows().into()]);
+    let rows =
+        sql(db, &text, [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()]);
     cut(page, Row::find_by_statement(rows).all(db).await?)
 }
 
 fn cut(page: &Page, rows: Vec<Row>) -> Result<Paged<Reservation>> {
-    Ok(page.cut(rows.into_iter().map(Reservation::try_from).collect::<Result<_>>()?))
+    Ok(page.trim(rows.into_iter().map(Reservation::try_from).collect::<Result<_>>()?))
 }

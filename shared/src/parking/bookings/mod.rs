@@ -31,20 +31,20 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::{Enqueued, queue},
     parking::{
-        accounts::{self, session::Identity},
-        activity,
+        accounts, activity,
         lots::{self, FREE_SPOTS},
         notifications,
     },
     platform::{
-        cache::{self, Group},
+        cache::Group,
         counters,
-        db::{Transaction, at, row_lock, sql, unless_a_victim},
-        idempotency::Keep,
+        db::{Transaction, at, retry_on_conflict, row_lock, sql},
+        idempotency::Idempotency,
     },
 };
 
@@ -152,7 +152,12 @@ const MOST_TRIES: usize = 20;
 ///
 /// # Errors
 /// [`Error::NotFound`] without such a lot; [`Error::Conflict`] when it is full or the driver is parked already.
-pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservation>) -> Result<Reservation> {
+pub async fn book_spot(
+    app: &App,
+    user_id: i64,
+    lot_id: i64,
+    keep: Idempotency<Reservation>,
+) -> Result<Reservation> {
     match book(app, user_id, lot_id, &keep).await {
         Err(Error::Conflict { code: "lot_full", .. }) if expiry::makes_room(app, lot_id).await? => {
             book(app, user_id, lot_id, &keep).await
@@ -161,11 +166,11 @@ pub async fn book_spot(app: &App, user_id: i64, lot_id: i64, keep: Keep<Reservat
     }
 }
 
-async fn book(app: &App, user_id: i64, lot_id: i64, keep: &Keep<Reservation>) -> Result<Reservation> {
+async fn book(app: &App, user_id: i64, lot_id: i64, keep: &Idempotency<Reservation>) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(booked) = unless_a_victim(|| try_to_book(app, user_id, lot_id, keep)).await? {
-            counters::happened(app, counters::Event::Reservation);
-            cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+        if let Some(booked) = retry_on_conflict(|| try_to_book(app, user_id, lot_id, keep)).await? {
+            app.counters.record(counters::Event::Reservation);
+            app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
             return Ok(booked);
         }
     }
@@ -180,7 +185,7 @@ async fn try_to_book(
     app: &App,
     user_id: i64,
     lot_id: i64,
-    keep: &Keep<Reservation>,
+    keep: &Idempotency<Reservation>,
 ) -> Result<Option<Reservation>> {
     let tx = app.db.begin().await?;
     let Some(spot) = choose_spot(&tx, lot_id).await? else {
@@ -192,7 +197,7 @@ async fn try_to_book(
     // Not before: while this waited, another session may have ended there.
     let now = app.clock.now();
     let Some((reservation, told)) = begin(app, &tx, now, user_id, spot).await? else { return Ok(None) };
-    keep.answer(&tx, &reservation).await?;
+    keep.store(&tx, &reservation).await?;
     tx.commit().await?;
     queue::announce_soon(app, told);
     Ok(Some(reservation))

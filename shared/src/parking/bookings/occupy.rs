@@ -10,12 +10,12 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         time::rfc3339,
     },
-    parking::accounts::session::Identity,
     platform::{
-        cache::{self, Group},
-        db::{at, sql, unless_a_victim, violates},
+        cache::Group,
+        db::{at, retry_on_conflict, sql, violates},
     },
 };
 
@@ -38,8 +38,8 @@ const OVERSTAYED: &str = "spot_overstayed";
 
 async fn occupy(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
     for _ in 0..MOST_TRIES {
-        if let Some(occupied) = unless_a_victim(|| try_to_occupy(app, who, id)).await? {
-            cache::changed(app, &[Group::Occupancy, Group::User(occupied.user_id)]).await;
+        if let Some(occupied) = retry_on_conflict(|| try_to_occupy(app, who, id)).await? {
+            app.cache.invalidate(&[Group::Occupancy, Group::User(occupied.user_id)]).await;
             return Ok(occupied);
         }
     }

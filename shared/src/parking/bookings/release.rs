@@ -9,13 +9,16 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
-    jobs::{ledger, queue},
-    parking::{accounts::session::Identity, activity, notifications},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
+    jobs::Change,
+    parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
-        db::{Transaction, at, sql, unless_a_victim},
-        idempotency::Keep,
+        cache::Group,
+        db::{Transaction, at, retry_on_conflict, sql},
+        idempotency::Idempotency,
     },
 };
 
@@ -29,51 +32,42 @@ pub async fn release_spot(
     who: &Identity,
     id: i64,
     payment: Payment,
-    keep: Keep<Release>,
+    idempotency: Idempotency<Release>,
 ) -> Result<Release> {
     let payment = payment.checked()?;
-    unless_a_victim(|| try_to_release(app, who, id, &payment, &keep)).await
+    retry_on_conflict(async || {
+        let mut change = Change::begin(app).await?;
+        let now = app.clock.now();
+        let stored = lock(change.tx(), who, id).await?;
+        if stored.state == State::Completed {
+            return repeat(change, stored, &payment, &idempotency).await;
+        }
+        let state = after(app, &stored, Event::Release)?;
+        let release = released(billed(Reservation { state, ..stored }, now, &payment));
+        let owner = release.reservation.user_id;
+        store(change.tx(), &release.reservation).await?;
+        activity::record(change.tx(), now, owner, activity::Kind::Release, Some(id.to_string())).await?;
+        change.enqueue(&notifications::receipt(id, owner)?).await?;
+        change.invalidates([Group::Occupancy, Group::User(owner)]);
+        change.commit_with_answer(&idempotency, release).await
+    })
+    .await
 }
 
-async fn try_to_release(
-    app: &App,
-    who: &Identity,
-    id: i64,
+/// The same bill again, unless another transaction has paid for it.
+async fn repeat(
+    change: Change,
+    stored: Reservation,
     payment: &Payment,
-    keep: &Keep<Release>,
+    idempotency: &Idempotency<Release>,
 ) -> Result<Release> {
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let stored = lock(&tx, who, id).await?;
-    let is_repeated = stored.state == State::Completed;
-    if is_repeated && !is_paid_by(&stored, payment) {
+    if payment.transaction_id.is_some() && payment.transaction_id != stored.transaction_id {
         return Err(Error::conflict(
             "paid_otherwise",
             "the session has ended and was paid by another transaction",
         ));
     }
-    if is_repeated {
-        let release = released(stored);
-        keep.answer(&tx, &release).await?;
-        tx.commit().await?;
-        return Ok(release);
-    }
-    let state = after(app, &stored, Event::Release)?;
-    let release = released(billed(Reservation { state, ..stored }, now, payment));
-    let owner = release.reservation.user_id;
-    store(&tx, &release.reservation).await?;
-    activity::record(&tx, now, owner, activity::Kind::Release, Some(id.to_string())).await?;
-    let receipt = ledger::insert(&tx, now, &notifications::receipt(id, owner)?).await?;
-    keep.answer(&tx, &release).await?;
-    tx.commit().await?;
-    cache::changed(app, &[Group::Occupancy, Group::User(owner)]).await;
-    queue::announce_soon(app, vec![receipt]);
-    Ok(release)
-}
-
-/// A repetition that names no transaction, or the same one.
-fn is_paid_by(reservation: &Reservation, payment: &Payment) -> bool {
-    payment.transaction_id.is_none() || payment.transaction_id == reservation.transaction_id
+    change.commit_with_answer(idempotency, released(stored)).await
 }
 
 fn billed(reservation: Reservation, now: DateTime<Utc>, payment: &Payment) -> Reservation {

@@ -12,15 +12,16 @@ use crate::{
     app::App,
     base::{
         error::{Error, FieldError, Result},
+        identity::Identity,
         money::Money,
     },
     jobs::queue,
-    parking::{accounts::session::Identity, activity, notifications},
+    parking::{activity, notifications},
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, at, row_lock, sql, unless_a_victim, violates},
-        idempotency::Keep,
+        cache::Group,
+        counters::Event,
+        db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
+        idempotency::Idempotency,
     },
 };
 
@@ -49,14 +50,14 @@ pub async fn reserve(
     app: &App,
     who: &Identity,
     new: NewReservation,
-    keep: Keep<Reservation>,
+    keep: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let user_id = new.user_id.unwrap_or(who.user_id);
     if user_id != who.user_id && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may reserve for somebody else"));
     }
     check_window(app, &new)?;
-    let attempt = || unless_a_victim(|| try_to_reserve(app, user_id, &new, &keep));
+    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &keep));
     let done = match attempt().await {
         Err(Error::Conflict { code: TAKEN, .. }) => {
             expiry::expire(app, Among::Spot(new.spot_id)).await?;
@@ -65,8 +66,8 @@ pub async fn reserve(
         done => done,
     };
     let reservation = done?;
-    counters::happened(app, Event::Reservation);
-    cache::changed(app, &[Group::Occupancy, Group::User(user_id)]).await;
+    app.counters.record(Event::Reservation);
+    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
     Ok(reservation)
 }
 
@@ -78,7 +79,7 @@ fn taken() -> Error {
 
 fn check_window(app: &App, new: &NewReservation) -> Result<()> {
     let now = app.clock.now();
-    let longest = app.config.longest_reservation;
+    let longest = app.config.max_reservation;
     let begin = match new.begin {
         begin if begin < now => Some("must not be in the past".to_owned()),
         begin if begin - now > FURTHEST => {
@@ -105,7 +106,7 @@ async fn try_to_reserve(
     app: &App,
     user_id: i64,
     new: &NewReservation,
-    keep: &Keep<Reservation>,
+    keep: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -156,7 +157,7 @@ async fn try_to_reserve(
         transaction_id: None,
         payment_method: None,
     };
-    keep.answer(&tx, &reservation).await?;
+    keep.store(&tx, &reservation).await?;
     tx.commit().await?;
     queue::announce_soon(app, told);
     Ok(reservation)

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_after_the_grace_or_the_window_comes_too_late() {
+    fn arrival_is_missed_after_the_grace_or_the_window() {
         let begin: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
         let (hour, grace) = (TimeDelta::hours(1), TimeDelta::minutes(30));
         let (micro, short) = (TimeDelta::microseconds(1), TimeDelta::minutes(10));

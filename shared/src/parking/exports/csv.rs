@@ -248,14 +248,14 @@ mod tests {
     const SQLITE: &str = r#"[7,"Main St","1, Main St",12,"2026-11-20T10:00:00.500+00:00","2026-11-20T12:30:00+00:00",7500,"completed","UPI","TXN1","MH12AB1234",3,"Asha"]"#;
 
     #[test]
-    fn both_databases_give_the_same_record() {
+    fn both_databases_produce_the_same_record() {
         let expected = "7,Main St,\"1, Main St\",12,2026-11-20T10:00:00.5Z,2026-11-20T12:30:00Z,2.50,75.00,INR,completed,UPI,TXN1,MH12AB1234\n";
         assert_eq!(written(&format(), POSTGRES), expected);
         assert_eq!(written(&format(), SQLITE), expected.replace("00.5Z", "00.500Z"));
     }
 
     #[test]
-    fn a_running_session_has_no_end_and_no_duration() {
+    fn active_stay_has_neither_end_nor_duration() {
         let line = "7\tL\tA\t1\t2026-11-20 10:00:00+00\t\\N\t0\tactive\t\\N\t\\N\t\\N\t3\tAsha";
         let json = r#"[7,"L","A",1,"2026-11-20T10:00:00+00:00",null,0,"active",null,null,null,3,"Asha"]"#;
         for line in [line, json] {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_would_run_as_formulas_become_text() {
+    fn formulas_become_text() {
         for bad in ["=1+1", "+1", "-1", "@SUM(A1)", "\\tx", "\\rx", "\\nx"] {
             let line = format!("7\t{bad}\tA\t1\t\\N\t\\N\t5\tactive\t\\N\t{bad}\t\\N\t3\tAsha");
             let record = written(&format(), &line);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn text_survives_the_way_through_both_encodings() {
+    fn text_survives_both_encodings() {
         let copy = "7\ta\\\\b\\tc\\nd \"q\" ünï 東京\tA\t1\t\\N\t\\N\t5\tactive\t\\N\t\\N\t\\N\t3\tAsha";
         let json = r#"[7,"a\\b\tc\nd \"q\" ünï 東京","A",1,null,null,5,"active",null,null,null,3,"Asha"]"#;
         for line in [copy, json] {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn anonymised_rows_name_nobody() {
+    fn anonymised_rows_identify_nobody() {
         let format = Format { with_user: true, anonymise: Some(b"key".to_vec()), ..format() };
         let record = written(&format, POSTGRES);
         for identity in ["TXN1", "MH12AB1234", "Asha"] {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn minor_units_become_major_ones() {
+    fn minor_units_become_major_units() {
         for (minor, major) in [("0", "0.00"), ("5", "0.05"), ("50", "0.50"), ("2550", "25.50")] {
             assert_eq!(String::from_utf8(major_units(minor.as_bytes())).unwrap(), major);
         }

@@ -72,7 +72,7 @@ impl Job for ExportCsv {
         let (file, facts, rows) = writing.await.context("the writing thread")??;
 
         let now = app.clock.now();
-        let expires_at = now + app.config.export_expiry;
+        let expires_at = now + app.config.export_lifetime;
         record(context, &facts, rows, expires_at).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
         let result = json!({
@@ -104,7 +104,7 @@ async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>
     let db = &context.app.db;
     let mut lines = history::lines(db, filter);
     let mut batch = Vec::with_capacity(2 * BATCH);
-    while let Some(piece) = db.read().unless_lost(lines.try_next()).await? {
+    while let Some(piece) = db.read().fail_fast(lines.try_next()).await? {
         batch.extend_from_slice(&piece);
         if batch.len() >= BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(2 * BATCH));

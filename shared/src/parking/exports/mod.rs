@@ -18,14 +18,15 @@ use crate::{
     app::App,
     base::{
         error::{Error, Result},
+        identity::Identity,
         page::{Page, Paged},
     },
     jobs::{self, Job, NewJob, ledger, queue, status},
-    parking::{accounts::session::Identity, activity},
+    parking::activity,
     platform::{
         db::{Transaction, at, sql},
         entities::export,
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -124,7 +125,7 @@ pub fn download_url(id: Uuid) -> String {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for everybody's rows without being an administrator; [`Error::Invalid`] for a reversed span.
-pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn request(app: &App, who: &Identity, request: Request, keep: Idempotency<Uuid>) -> Result<Uuid> {
     if request.everyone && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may export everybody's reservations"));
     }
@@ -151,7 +152,7 @@ pub async fn request(app: &App, who: &Identity, request: Request, keep: Keep<Uui
     .insert(&tx)
     .await?;
     activity::record(&tx, now, who.user_id, activity::Kind::Export, Some(job.id.to_string())).await?;
-    keep.answer(&tx, &job.id).await?;
+    keep.store(&tx, &job.id).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![job]);
     Ok(job.id)
@@ -179,19 +180,19 @@ pub async fn history(app: &App, user_id: Option<i64>, page: &Page<Uuid>) -> Resu
     let text = format!(
         "{SELECT} WHERE ($1 IS NULL OR e.user_id = $1) AND ($2 IS NULL OR e.id < $2) ORDER BY e.id DESC LIMIT $3"
     );
-    let statement = sql(app.db.read(), &text, [user_id.into(), page.after.into(), page.rows().into()]);
-    Ok(page.cut(Export::find_by_statement(statement).all(app.db.read()).await?))
+    let statement = sql(app.db.read(), &text, [user_id.into(), page.after.into(), page.fetch_limit().into()]);
+    Ok(page.trim(Export::find_by_statement(statement).all(app.db.read()).await?))
 }
 
 /// Enqueues the removal of files that nobody can download any more. One that waits or runs already is the one.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn clean_up(app: &App, who: &Identity, keep: Keep<Uuid>) -> Result<Uuid> {
+pub async fn clean_up(app: &App, who: &Identity, keep: Idempotency<Uuid>) -> Result<Uuid> {
     let job = NewJob::of(&CleanUpExports {})?.owner(who.user_id).unique("exports");
     let tx = app.db.begin().await?;
     let job = ledger::insert(&tx, app.clock.now(), &job).await?;
-    keep.answer(&tx, &job.id).await?;
+    keep.store(&tx, &job.id).await?;
     tx.commit().await?;
     queue::announce_soon(app, vec![job]);
     Ok(job.id)

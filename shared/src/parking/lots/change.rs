@@ -15,11 +15,11 @@ use crate::{
     },
     parking::bookings,
     platform::{
-        cache::{self, Group},
-        counters::{self, Event},
-        db::{Transaction, at, row_lock, sql, unless_a_victim},
+        cache::Group,
+        counters::Event,
+        db::{Transaction, at, retry_on_conflict, row_lock, sql},
         entities::{lot, spot},
-        idempotency::Keep,
+        idempotency::Idempotency,
     },
 };
 
@@ -57,7 +57,7 @@ pub struct LotChange {
 ///
 /// # Errors
 /// [`Error::Invalid`] with every wrong field.
-pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> {
+pub async fn create(app: &App, mut new: NewLot, keep: Idempotency<Lot>) -> Result<Lot> {
     check([&mut new.location_name, &mut new.address, &mut new.pincode].map(Some), Some(new.number_of_slots))?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -77,10 +77,10 @@ pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> 
     .await?;
     add_spots(&tx, row.id, 1, row.number_of_slots).await?;
     let lot = find_in(&tx, row.id).await?;
-    keep.answer(&tx, &lot).await?;
+    keep.store(&tx, &lot).await?;
     tx.commit().await?;
-    counters::happened(app, Event::LotCreated);
-    cache::changed(app, &[Group::Catalog]).await;
+    app.counters.record(Event::LotCreated);
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(lot)
 }
 
@@ -94,8 +94,8 @@ pub async fn create(app: &App, mut new: NewLot, keep: Keep<Lot>) -> Result<Lot> 
 pub async fn update(app: &App, id: i64, mut change: LotChange, if_match: Option<&str>) -> Result<Lot> {
     let texts = [&mut change.location_name, &mut change.address, &mut change.pincode];
     check(texts.map(Option::as_mut), change.number_of_slots)?;
-    let lot = unless_a_victim(|| try_to_update(app, id, &change, if_match)).await?;
-    cache::changed(app, &[Group::Catalog]).await;
+    let lot = retry_on_conflict(|| try_to_update(app, id, &change, if_match)).await?;
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(lot)
 }
 
@@ -136,9 +136,9 @@ async fn try_to_update(app: &App, id: i64, change: &LotChange, if_match: Option<
 /// [`Error::NotFound`] without such an open lot; [`Error::Conflict`] while somebody holds or has reserved one of its spots.
 pub async fn archive(app: &App, id: i64) -> Result<()> {
     bookings::expire_of_lot(app, id).await?;
-    unless_a_victim(|| try_to_archive(app, id)).await?;
-    counters::happened(app, Event::LotDeleted);
-    cache::changed(app, &[Group::Catalog]).await;
+    retry_on_conflict(|| try_to_archive(app, id)).await?;
+    app.counters.record(Event::LotDeleted);
+    app.cache.invalidate(&[Group::Catalog]).await;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ mod tests {
     use crate::base::money::Money;
 
     #[test]
-    fn a_tag_matches_its_version_however_many_spots_are_free() {
+    fn a_tag_matches_its_version_whatever_the_free_spots() {
         let lot = Lot {
             id: 7,
             location_name: "Main Street".into(),

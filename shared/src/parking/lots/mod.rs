@@ -99,9 +99,9 @@ pub(crate) const FREE_SPOTS: &str = "
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Lot>> {
     let db = app.db.read();
     let text = format!("{SELECT} AND l.id > $1 ORDER BY l.id LIMIT $2");
-    let values = [page.after.unwrap_or(0).into(), page.rows().into()];
+    let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
-    Ok(page.cut(rows).map(Lot::from))
+    Ok(page.trim(rows).map(Lot::from))
 }
 
 /// One open lot.
@@ -139,9 +139,9 @@ pub async fn emptiest(app: &App, count: usize) -> Result<Vec<Lot>> {
 pub async fn free_spots(app: &App, id: i64, page: &Page) -> Result<(Lot, Paged<FreeSpot>)> {
     let lot = find(app, id).await?;
     let text = format!("SELECT s.id, s.number {FREE_SPOTS} AND s.number > $2 ORDER BY s.number LIMIT $3");
-    let values = [id.into(), page.after.unwrap_or(0).into(), page.rows().into()];
+    let values = [id.into(), page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let spots = FreeSpot::find_by_statement(sql(app.db.read(), &text, values)).all(app.db.read()).await?;
-    Ok((lot, page.cut(spots)))
+    Ok((lot, page.trim(spots)))
 }
 
 /// Why no spot of the lot could be had: it does not exist, or it is full.

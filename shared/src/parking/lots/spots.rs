@@ -114,9 +114,9 @@ const SELECT: &str = "
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
     let db = app.db.read();
     let text = format!("{SELECT} AND s.id > $1 ORDER BY s.id LIMIT $2");
-    let values = [page.after.unwrap_or(0).into(), page.rows().into()];
+    let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
-    Ok(page.cut(rows).map(Spot::from))
+    Ok(page.trim(rows).map(Spot::from))
 }
 
 /// One spot in service.

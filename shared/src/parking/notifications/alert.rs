@@ -173,7 +173,7 @@ mod tests {
     use super::is_about;
 
     #[test]
-    fn a_message_knows_whether_it_is_an_alert() {
+    fn alerts_are_recognised_by_their_key() {
         for key in ["notice:alert:dead-job:1795251600:1", "chat:alert:disk-full:1795251600"] {
             assert!(is_about(key), "{key}");
         }

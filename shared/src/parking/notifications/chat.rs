@@ -36,7 +36,7 @@ impl Job for PostToChat {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let Some(url) = context.app.config.notices.chat.clone() else {
+        let Some(url) = context.app.config.notifications.chat.clone() else {
             return Ok(Done::with(json!({ "skipped": "no chat is set" })));
         };
         let delivery = Delivery {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_users_wrote_is_no_format_no_mention_and_no_link() {
+    fn user_text_cannot_format_mention_or_link() {
         let hostile = "<users/all> *now* _a_ ~b~ `c` <https://x.test|y>\r\nhttps://x.test";
         let facts = vec![("Who".to_owned(), hostile.to_owned())];
         let text = text(&Notice { key: "k".into(), title: "A *title*".into(), facts });
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn words_with_signs_inside_stay_as_they_are() {
+    fn markup_characters_inside_words_are_kept() {
         assert_eq!(
             plain("check MAIL_SERVER, 2*3 and a~b, not _x_"),
             "check MAIL_SERVER, 2*3 and a~b, not ＿x＿"
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_no_longer_than_chat_takes() {
+    fn long_texts_are_cut() {
         let facts = vec![("Who".to_owned(), "é".repeat(9_000))];
         assert_eq!(text(&Notice { key: "k".into(), title: "T".into(), facts }).chars().count(), LONGEST);
     }

@@ -35,6 +35,6 @@ pub async fn list(
     if let Some(after) = page.after {
         found = found.filter(Column::JobId.lt(after));
     }
-    let limit = u64::try_from(page.rows()).unwrap_or(u64::MAX);
-    Ok(page.cut(found.limit(limit).all(app.db.read()).await?))
+    let limit = u64::try_from(page.fetch_limit()).unwrap_or(u64::MAX);
+    Ok(page.trim(found.limit(limit).all(app.db.read()).await?))
 }

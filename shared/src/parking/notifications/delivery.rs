@@ -27,11 +27,10 @@ use crate::{
     parking::activity,
     platform::{
         config::Config,
-        counters,
         db::{at, sql},
         mailer::{Attachment, Inline, Mail, SendError},
         metrics,
-        rate_limit::{self, Action},
+        rate_limit::Action,
         templates::{Rendered, Templates},
     },
 };
@@ -181,7 +180,7 @@ pub async fn once<F: Future<Output = Result<(), SendError>>>(
 async fn wait_for_turn(app: &App) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let decision = rate_limit::take(app, Action::Mail, "all").await;
+        let decision = app.limits.take(Action::Mail, "all").await;
         if decision.allowed {
             return Ok(());
         }
@@ -249,8 +248,8 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
     }
     transaction.commit().await?;
     if is_first && delivery.channel == Channel::Mail {
-        counters::count(app, "emails_sent_total");
-        metrics::mail("sent");
+        app.counters.increment("emails_sent_total");
+        metrics::record_mail("sent");
     }
     publish(app, &delivery.key, "sent").await;
     Ok(Done::with(json!({ "state": "sent" })))
@@ -268,7 +267,7 @@ async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: 
         SendError::Unknown(_) => ("ambiguous", "unknown", Error::Permanent(format!("{text}; {HELD}"))),
     };
     if delivery.channel == Channel::Mail {
-        metrics::mail(outcome);
+        metrics::record_mail(outcome);
     }
     set(app, &delivery.key, claim.attempts, state, &text).await?;
     Ok(error)
@@ -294,7 +293,7 @@ async fn publish(app: &App, key: &str, state: &str) {
     let value = json!({ "state": state, "at": rfc3339(app.clock.now()) }).to_string();
     let key_of_mail = app.redis.keys().mail(key);
     let tell = async |mut redis: ConnectionManager| redis.set_ex(key_of_mail, value, STATUS_SECONDS).await;
-    let told: RedisResult<()> = app.redis.notifications.ask(tell).await;
+    let told: RedisResult<()> = app.redis.notifications.query(tell).await;
     if let Err(error) = told {
         tracing::debug!(%error, mail.key = key, "the state of a mail was not published");
     }

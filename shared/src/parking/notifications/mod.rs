@@ -61,7 +61,7 @@ pub async fn tell_of_booking(
     user_id: i64,
 ) -> Result<Vec<Enqueued>> {
     let mut told = vec![ledger::insert(tx, now, &confirmation(reservation_id, user_id)?).await?];
-    if app.config.notices.sms.is_some() {
+    if app.config.notifications.sms.is_some() {
         let sms = NewJob::of(&SendSms { reservation_id })?.owner(user_id).unique(reservation_id.to_string());
         told.push(ledger::insert(tx, now, &sms).await?);
     }

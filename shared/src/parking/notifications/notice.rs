@@ -44,7 +44,7 @@ pub async fn tell_administrators(
         Ok(NewJob::of(&job)?.owner(user_id).unique(format!("{}:{user_id}", notice.key)))
     };
     let mut jobs: Vec<NewJob> = rows.iter().map(|row| tell(row.try_get("", "id")?)).collect::<Result<_>>()?;
-    if config.notices.chat.is_some() {
+    if config.notifications.chat.is_some() {
         jobs.push(NewJob::of(&PostToChat { notice: notice.clone() })?.unique(&notice.key));
     }
     Ok(jobs)

@@ -65,7 +65,7 @@ pub(super) fn values(figures: &Figures, config: &Config) -> Value {
         }
     };
     context! {
-        headline => headline(figures, config.schedules.reminded_without_login),
+        headline => headline(figures, config.schedules.login_reminder_after),
         bookings => figures.bookings,
         hours => shown_hours(figures.micros),
         spent => figures.spent.to_string(),
@@ -95,7 +95,7 @@ mod tests {
     use crate::base::money::Money;
 
     #[test]
-    fn the_headline_says_what_has_not_happened_for_long() {
+    fn headline_states_the_reason() {
         let (micro, day) = (TimeDelta::microseconds(1), TimeDelta::days);
         for (away, idle, bookings, expected) in [
             (day(7), day(7), 3, "We have not seen you for 7 days"),

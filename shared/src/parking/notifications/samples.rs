@@ -167,7 +167,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn every_mail_renders_and_no_value_breaks_out() {
+fn hostile_values_cannot_break_out_of_any_mail() {
     for hostile in HOSTILE {
         for (name, letter) in letters(&|_| hostile.to_owned()) {
             let mail = rendered(&letter, hostile);
@@ -195,7 +195,7 @@ fn every_mail_renders_and_no_value_breaks_out() {
 }
 
 #[test]
-fn there_is_a_sample_of_every_mail_and_it_says_what_it_should() {
+fn every_mail_has_a_sample_with_the_expected_text() {
     let letters = letters(&str::to_owned);
     for name in templates::NAMES {
         assert!(letters.iter().any(|(_, letter)| letter.kind == *name), "{name}");
@@ -248,7 +248,7 @@ fn folder() -> (PathBuf, Option<tempfile::TempDir>) {
 
 /// Writes every mail as it is sent, and its parts as files to look at.
 #[tokio::test]
-async fn every_mail_is_written_to_be_looked_at() {
+async fn mails_are_written_to_files() {
     let (folder, _vanishing) = folder();
     let config = config();
     let mail = config::Mail { folder: folder.clone(), ..config.mail.clone() };
@@ -296,7 +296,7 @@ async fn every_mail_is_written_to_be_looked_at() {
 }
 
 #[test]
-fn the_file_of_a_report_loads_nothing_and_is_laid_out_for_paper() {
+fn report_page_is_printable_and_loads_nothing() {
     let letters = letters(&str::to_owned);
     let file =
         letters.iter().find(|(name, _)| *name == "monthly_report").unwrap().1.attachment.clone().unwrap();

@@ -43,7 +43,9 @@ impl Job for SendSms {
     async fn run(&self, context: &Context) -> Result<Done> {
         let (db, config) = (context.app.db.read(), &context.app.config);
         let skipped = |why: &str| Ok(Done::with(json!({ "skipped": why })));
-        let Some(twilio) = config.notices.sms.clone() else { return skipped("no account for SMS is set") };
+        let Some(twilio) = config.notifications.sms.clone() else {
+            return skipped("no account for SMS is set");
+        };
         let booking = match Booking::find(db, self.reservation_id).await? {
             Ok(booking) => booking,
             Err(why) => return skipped(&why),
@@ -82,11 +84,13 @@ async fn phone(db: &impl ConnectionTrait, user_id: i64) -> Result<Option<String>
 
 /// Asks Twilio to send a message.
 async fn send(twilio: &Twilio, to: String, text: String) -> Result<(), SendError> {
-    let clear = twilio.url.starts_with("http://");
+    let allow_http = twilio.url.starts_with("http://");
     let authority = twilio.url.trim_start_matches("https://").trim_start_matches("http://");
     // In clear, to this machine only; else to the host that the operator names, wherever that is.
-    let reachable = if clear { |address: std::net::IpAddr| address.is_loopback() } else { |_| true };
-    let rules = Rules { authority: authority.to_owned(), reachable, clear, trusted: None };
+    let is_address_allowed =
+        if allow_http { |address: std::net::IpAddr| address.is_loopback() } else { |_| true };
+    let authority = authority.to_owned();
+    let rules = Rules { authority, is_address_allowed, allow_http, root_certificate: None };
     let login = format!("{}:{}", twilio.account, twilio.token.expose_secret());
     let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", twilio.url, twilio.account);
     let post = Post {
@@ -129,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_international_numbers_are_sent_to() {
+    fn only_international_numbers_are_accepted() {
         for (text, expected) in [
             ("+919876543210", Some("+919876543210")),
             ("+91 98765-43210", Some("+919876543210")),
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_error_only_the_code_is_taken() {
+    fn only_the_code_of_an_error_is_read() {
         assert_eq!(code(r#"{"code": 21211, "message": "The 'To' number +91… is not valid"}"#), Some(21211));
         for body in ["", "null", "{}", "[1]", "<html>", r#"{"code": "x"}"#] {
             assert_eq!(code(body), None, "{body}");

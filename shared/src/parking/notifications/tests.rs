@@ -41,10 +41,11 @@ async fn world() -> World {
         ("REDIS_PORT", "1".into()),
         ("MAIL_DEFAULT_SENDER", "Parkade <no-reply@parkade.example>".into()),
     ]));
-    let mut app = App::start(config.unwrap()).await.unwrap();
     let outbox = Arc::<Mutex<Outbox>>::default();
-    app.mailer = Mailer::Memory(Arc::clone(&outbox));
-    app.clock = Clock::fixed(noon());
+    let app = App::start(config.unwrap()).await.unwrap().with(|app| {
+        app.mailer = Mailer::Memory(Arc::clone(&outbox));
+        app.clock = Clock::fixed(noon());
+    });
     let world = World { app, outbox, folder };
     for text in [
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
@@ -99,7 +100,7 @@ const CONFIRM: SendConfirmation = SendConfirmation { reservation_id: 2 };
 const RECEIPT: SendReceipt = SendReceipt { reservation_id: 1 };
 
 #[tokio::test]
-async fn every_kind_says_what_it_should() {
+async fn every_kind_of_mail_has_its_subject_and_facts() {
     let world = world().await;
     let export = new_id();
     std::fs::write(world.folder.path().join(format!("{export}.csv")), "a,b\n").unwrap();
@@ -145,7 +146,7 @@ async fn every_kind_says_what_it_should() {
 }
 
 #[tokio::test]
-async fn the_confirmation_of_a_reservation_says_its_window() {
+async fn reservation_confirmation_shows_its_window() {
     let world = world().await;
     world
         .sql(
@@ -170,7 +171,7 @@ async fn the_confirmation_of_a_reservation_says_its_window() {
 }
 
 #[tokio::test]
-async fn a_second_run_sends_nothing() {
+async fn second_run_sends_nothing() {
     let world = world().await;
     CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
     CONFIRM.run(&world.run(new_id(), 2)).await.unwrap();
@@ -179,7 +180,7 @@ async fn a_second_run_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
+async fn only_temporary_refusals_are_retried() {
     let world = world().await;
     let job = new_id();
     world.script([
@@ -197,7 +198,7 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
 }
 
 #[tokio::test]
-async fn a_confirmation_that_may_have_gone_goes_once_more_with_the_same_id() {
+async fn confirmation_in_doubt_is_resent_with_the_same_id() {
     let world = world().await;
     let job = new_id();
     world.script([unknown()]);
@@ -211,7 +212,7 @@ async fn a_confirmation_that_may_have_gone_goes_once_more_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_confirmation_is_not_sent_a_third_time() {
+async fn confirmation_in_doubt_twice_is_held() {
     let world = world().await;
     let job = new_id();
     world.script([unknown(), unknown()]);
@@ -222,7 +223,7 @@ async fn a_confirmation_is_not_sent_a_third_time() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_may_have_gone_is_held_until_it_is_requeued() {
+async fn receipt_in_doubt_is_held_until_requeued() {
     let world = world().await;
     let job = new_id();
     world.script([unknown()]);
@@ -236,7 +237,7 @@ async fn a_receipt_that_may_have_gone_is_held_until_it_is_requeued() {
 }
 
 #[tokio::test]
-async fn a_run_that_died_while_sending_counts_as_unknown() {
+async fn death_while_sending_leaves_the_mail_in_doubt() {
     let world = world().await;
     let job = new_id();
     world.script([SendError::Temporary("451".into())]);
@@ -247,11 +248,11 @@ async fn a_run_that_died_while_sending_counts_as_unknown() {
 }
 
 #[tokio::test]
-async fn without_redis_a_process_limits_its_mails_by_itself() {
+async fn mail_rate_limit_works_without_redis() {
     let mut world = world().await;
     let mut config = (*world.app.config).clone();
     config.rate_limits[Action::Mail as usize] = "4/3600".parse().unwrap();
-    world.app.config = Arc::new(config);
+    world.app = world.app.with(|app| app.config = Arc::new(config));
     let send = async |user_id| SendWelcome { user_id }.run(&world.run(new_id(), 1)).await;
     for user_id in [1, 2, 3] {
         let text = "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
@@ -268,7 +269,7 @@ async fn without_redis_a_process_limits_its_mails_by_itself() {
 }
 
 #[tokio::test]
-async fn nobody_gets_mail_for_what_is_gone() {
+async fn no_mail_about_cancelled_bookings_or_to_deleted_users() {
     let world = world().await;
     world.sql("UPDATE reservations SET state = 'cancelled' WHERE id = 2").await;
     let done = CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();

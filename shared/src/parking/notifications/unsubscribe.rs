@@ -8,11 +8,7 @@ use sha2::Sha256;
 use crate::{
     app::App,
     base::error::{Error, Result},
-    platform::{
-        cache::{self, Group},
-        config::Config,
-        db::sql,
-    },
+    platform::{cache::Group, config::Config, db::sql},
 };
 
 /// Mails that a user may do without.
@@ -93,7 +89,7 @@ impl Subscription {
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
         db.execute_raw(sql(db, &text, [user_id.into()])).await?;
-        cache::changed(app, &[Group::Users, Group::User(user_id)]).await;
+        app.cache.invalidate(&[Group::Users, Group::User(user_id)]).await;
         tracing::info!(user.id = user_id, subscription = self.name(), "unsubscribed");
         Ok(())
     }
@@ -115,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_good_for_one_user_one_purpose_and_one_installation() {
+    fn link_is_valid_for_one_user_purpose_and_installation() {
         let ours = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reminders.link(&ours, 17).unwrap();
         let (start, signature) = link.rsplit_once('=').unwrap();
@@ -130,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_that_is_none_is_refused() {
+    fn invalid_signatures_are_rejected() {
         let config = config("a secret that is long enough: 32 bytes");
         let link = Subscription::Reports.link(&config, 1).unwrap();
         let signature = link.rsplit_once('=').unwrap().1;

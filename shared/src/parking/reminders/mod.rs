@@ -37,7 +37,7 @@ const AWAY: &str = "(COALESCE(u.last_login_at, u.created_at) <= $1
 /// Those who are to be reminded at an instant.
 #[must_use]
 pub fn audience(schedules: &Schedules, now: DateTime<Utc>) -> Audience {
-    let since = [schedules.reminded_without_login, schedules.reminded_without_booking];
+    let since = [schedules.login_reminder_after, schedules.booking_reminder_after];
     Audience { condition: AWAY, values: since.map(|days| at(now - days)).into() }
 }
 

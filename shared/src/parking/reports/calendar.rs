@@ -130,7 +130,7 @@ mod tests {
 
     /// Defect 26.
     #[test]
-    fn twelve_months_are_twelve_different_ones_whenever_they_are_asked_for() {
+    fn twelve_months_are_distinct_on_any_day() {
         for (now, first, last) in [
             ("2026-03-31T12:00:00Z", "April 2025", "March 2026"),
             ("2026-04-30T12:00:00Z", "May 2025", "April 2026"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_a_clock_change_has_23_or_25_hours() {
+    fn clock_change_days_have_23_or_25_hours() {
         let hours = |now: &str, zone| {
             let day = days(at(now), zone, 1)[0];
             (day.ends - day.begins).num_hours()
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_change_to_the_second() {
+    fn offset_changes_are_exact_to_the_second() {
         let found = offsets(at("2026-01-01T00:00:00.5Z"), at("2026-12-31T00:00:00Z"), Berlin);
         let found: Vec<_> = found.iter().map(|one| (one.from, one.offset.num_hours())).collect();
         let expected =
@@ -178,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn periods_lie_end_to_end_and_the_last_holds_now(
+        fn periods_are_contiguous_and_the_last_contains_now(
             seconds in 0..4_000_000_000_i64, micros in 0..1_000_000_u32, zone in any_zone(), count in 1..40_u32,
         ) {
             let now = DateTime::from_timestamp(seconds, micros * 1000).unwrap();
@@ -195,7 +195,7 @@ mod tests {
         }
 
         #[test]
-        fn local_time_is_the_instant_and_its_offset(
+        fn local_time_is_the_instant_plus_its_offset(
             first in 0..2_000_000_000_i64, days in 0..3_000_i64, part in 0.0..1.0_f64, zone in any_zone(),
         ) {
             let second = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_become_sentences() {
+    fn figures_become_sentences() {
         assert_eq!(
             insights(&report(1_000, 2_550)),
             [
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn months_are_compared_in_money() {
+    fn months_are_compared_by_amount() {
         let last = |last, this| insights(&report(last, this)).pop().unwrap();
         assert_eq!(last(550, 50), "You have spent 5.00 less in November so far than in all of October.");
         assert_eq!(last(550, 550), "You have spent as much in November so far as in all of October.");
@@ -131,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn no_bookings_say_nothing() {
+    fn no_insights_without_bookings() {
         assert!(insights(&Report::default()).is_empty());
     }
 
     #[test]
-    fn hours_are_called_as_on_a_clock() {
+    fn hours_use_a_12_hour_clock() {
         let labels = [0, 6, 11, 12, 13, 23, 24].map(hour_label);
         assert_eq!(labels, ["12 AM", "6 AM", "11 AM", "12 PM", "1 PM", "11 PM", "12 AM"]);
     }

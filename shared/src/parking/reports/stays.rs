@@ -9,7 +9,7 @@ use crate::{
     base::{
         error::{Error, Result},
         money::Money,
-        page::{Moment, Page, Paged},
+        page::{Page, Paged, TimeCursor},
     },
     parking::bookings::{billing, state::State},
     platform::db::{at, sql},
@@ -53,8 +53,8 @@ impl Stay {
 
     /// Its place in a history.
     #[must_use]
-    pub const fn moment(&self) -> Moment {
-        Moment { at: self.parking_time, id: self.id }
+    pub const fn moment(&self) -> TimeCursor {
+        TimeCursor { at: self.parking_time, id: self.id }
     }
 }
 
@@ -101,11 +101,11 @@ impl TryFrom<Row> for Stay {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn history(app: &App, user_id: i64, page: &Page<Moment>) -> Result<Paged<Stay>> {
+pub async fn history(app: &App, user_id: i64, page: &Page<TimeCursor>) -> Result<Paged<Stay>> {
     let (condition, order) = ("r.user_id = $2", "r.parking_time DESC, r.id DESC");
     match page.after {
         None => select(app, page, condition, order, vec![user_id.into()]).await,
-        Some(Moment { at: after, id }) => {
+        Some(TimeCursor { at: after, id }) => {
             let condition = format!("{condition} AND (r.parking_time, r.id) < ($3, $4)");
             select(app, page, &condition, order, vec![user_id.into(), at(after), id.into()]).await
         }
@@ -136,8 +136,8 @@ async fn select<C>(
          JOIN users u ON u.id = r.user_id JOIN lots l ON l.id = r.lot_id
          ORDER BY {order}"
     );
-    let values = std::iter::once(page.rows().into()).chain(values);
+    let values = std::iter::once(page.fetch_limit().into()).chain(values);
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
     let stays = rows.into_iter().map(Stay::try_from).collect::<Result<_>>()?;
-    Ok(page.cut(stays))
+    Ok(page.trim(stays))
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     base::{error::Result, money::Money},
-    platform::db::{Guarded, at, micros, sql},
+    platform::db::{Pool, at, micros, sql},
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -103,7 +103,7 @@ const fn bucket(hours: i64) -> usize {
 }
 
 /// Of all reservations, those that do not count as well.
-async fn first_and_last(db: &Guarded, user_id: i64) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
+async fn first_and_last(db: &Pool, user_id: i64) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
     let one = |order| {
         format!(
             "(SELECT parking_time FROM reservations WHERE user_id = $1 ORDER BY parking_time {order} LIMIT 1)"
@@ -122,7 +122,7 @@ struct Usage {
 }
 
 /// How many began in each hour of the local week, from Monday.
-async fn usage(db: &Guarded, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
+async fn usage(db: &Pool, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
     let mut bound = Bound::default();
     let user = bound.value(user_id);
     let micros_of = |one: &Offsets| one.offset.num_microseconds().unwrap_or(0);
@@ -148,7 +148,7 @@ struct Stays {
 }
 
 /// Ended sessions by whole hours.
-async fn stays(db: &Guarded, user_id: i64) -> Result<Vec<Stays>> {
+async fn stays(db: &Pool, user_id: i64) -> Result<Vec<Stays>> {
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
         "SELECT CAST({stay} / {HOUR} AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
@@ -159,11 +159,7 @@ async fn stays(db: &Guarded, user_id: i64) -> Result<Vec<Stays>> {
 }
 
 /// How many sessions run, and what each month had: one row.
-pub(super) async fn by_month(
-    db: &Guarded,
-    user_id: i64,
-    months: &[Period],
-) -> Result<(i64, Vec<MonthFigures>)> {
+pub(super) async fn by_month(db: &Pool, user_id: i64, months: &[Period]) -> Result<(i64, Vec<MonthFigures>)> {
     let mut bound = Bound::default();
     let user = bound.value(user_id);
     let columns: String = months
@@ -209,7 +205,7 @@ pub struct LotUse {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn by_lot(db: &Guarded, user_id: i64, span: Range<DateTime<Utc>>) -> Result<Vec<LotUse>> {
+pub async fn by_lot(db: &Pool, user_id: i64, span: Range<DateTime<Utc>>) -> Result<Vec<LotUse>> {
     let (began, ended) = (
         "parking_time >= $2 AND parking_time < $3",
         "state = 'completed' AND left_at >= $2 AND left_at < $3",
@@ -230,7 +226,7 @@ pub async fn by_lot(db: &Guarded, user_id: i64, span: Range<DateTime<Utc>>) -> R
 }
 
 /// The lots where most began; lots of one name are one. Of equal ones, the first that was met.
-async fn favourites(db: &Guarded, user_id: i64) -> Result<Vec<(String, i64)>> {
+async fn favourites(db: &Pool, user_id: i64) -> Result<Vec<(String, i64)>> {
     let text = format!(
         "SELECT l.location_name AS name, CAST(SUM(n) AS BIGINT) AS n
          FROM (SELECT lot_id, COUNT(*) AS n, MIN(id) AS first FROM reservations

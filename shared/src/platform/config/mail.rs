@@ -94,7 +94,7 @@ mod tests {
     use crate::platform::config::Config;
 
     #[test]
-    fn when_a_connection_is_encrypted() {
+    fn port_and_flags_decide_the_encryption() {
         for (port, tls, ssl, expected) in [
             ("587", "true", "false", Encryption::StartTls),
             ("25", "false", "false", Encryption::Never),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_login_is_a_problem() {
+    fn user_and_password_go_together() {
         for name in ["MAIL_USERNAME", "MAIL_PASSWORD"] {
             let problems = Config::load(Sources::of([(name, "a-secret")])).unwrap_err();
             assert!(problems.to_string().contains("goes with"), "{problems}");

@@ -2,8 +2,9 @@
 
 mod cache;
 mod mail;
-mod notices;
+mod notifications;
 mod operations;
+mod rate_limits;
 mod redis;
 mod schedules;
 mod sources;
@@ -24,13 +25,13 @@ use secrecy::{ExposeSecret, SecretString};
 pub use self::{
     cache::Cache,
     mail::{Encryption, Mail},
-    notices::{GOOGLE_CHAT_HOST, Notices, Twilio},
+    notifications::{GOOGLE_CHAT_HOST, Notifications, Twilio},
     operations::Operations,
+    rate_limits::{Action, Budget},
     redis::RedisServers,
     schedules::Schedules,
     sources::{Problems, Sources},
 };
-use crate::platform::rate_limit::{Action, Budget};
 pub use crate::platform::settings::{SETTINGS, Setting};
 
 /// What the application was told by its operator.
@@ -81,7 +82,7 @@ pub struct Config {
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpAddr>,
     /// `RESERVATION_MAX_HOURS`.
-    pub longest_reservation: TimeDelta,
+    pub max_reservation: TimeDelta,
     /// `RESERVATION_NO_SHOW_MINUTES`.
     pub no_show_after: TimeDelta,
     /// `ALLOW_RESET`.
@@ -93,13 +94,13 @@ pub struct Config {
     /// When jobs run by themselves.
     pub schedules: Schedules,
     /// Google Chat, SMS and alerts.
-    pub notices: Notices,
+    pub notifications: Notifications,
     /// Metrics, spans and backups.
     pub operations: Operations,
     /// `UPLOAD_FOLDER`.
     pub upload_folder: PathBuf,
     /// `CSV_EXPORT_EXPIRY_HOURS`.
-    pub export_expiry: Duration,
+    pub export_lifetime: Duration,
     /// `WORKER_MAIL`, `WORKER_EXPORTS`, `WORKER_MAINTENANCE`.
     pub workers: Workers,
 }
@@ -241,11 +242,11 @@ impl Config {
         let trusted_proxies = from.parse("TRUSTED_PROXIES", addresses);
         let mail = Mail::read(from);
         let schedules = Schedules::read(from);
-        let notices = Notices::read(from);
+        let notifications = Notifications::read(from);
         let operations = Operations::read(from);
         let database_connections = from.number("DATABASE_CONNECTIONS", 1..=1000);
         let session_hours = from.number::<u64>("SESSION_HOURS", 1..=8760);
-        let longest_reservation = from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours);
+        let max_reservation = from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours);
         let no_show_after = from.number("RESERVATION_NO_SHOW_MINUTES", 1..=1440).map(TimeDelta::minutes);
         let expiry_hours = from.number::<u64>("CSV_EXPORT_EXPIRY_HOURS", 1..=8760);
         let workers = [("WORKER_MAIL", 64), ("WORKER_EXPORTS", 16), ("WORKER_MAINTENANCE", 16)]
@@ -273,16 +274,16 @@ impl Config {
             counters_enabled: counters_enabled?,
             rate_limits: rate_limits.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok()?,
             trusted_proxies: trusted_proxies.unwrap_or_default(),
-            longest_reservation: longest_reservation?,
+            max_reservation: max_reservation?,
             no_show_after: no_show_after?,
             allow_reset: allow_reset?,
             admin,
             mail: mail?,
             schedules: schedules?,
-            notices: notices?,
+            notifications: notifications?,
             operations,
             upload_folder: from.text("UPLOAD_FOLDER")?.into(),
-            export_expiry: Duration::from_secs(expiry_hours? * 3600),
+            export_lifetime: Duration::from_secs(expiry_hours? * 3600),
             workers: Workers { mail: workers[0]?, exports: workers[1]?, maintenance: workers[2]? },
         })
     }

@@ -8,37 +8,37 @@ use super::Sources;
 #[derive(Debug, Clone, Copy)]
 pub struct Schedules {
     /// `DAILY_REMINDER_TIME`.
-    pub reminders_at: NaiveTime,
+    pub reminder_time: NaiveTime,
     /// `REMINDER_LOGIN_DAYS`: who has not logged in for so long is reminded.
-    pub reminded_without_login: TimeDelta,
+    pub login_reminder_after: TimeDelta,
     /// `REMINDER_BOOKING_DAYS`: who has not booked for so long is reminded.
-    pub reminded_without_booking: TimeDelta,
+    pub booking_reminder_after: TimeDelta,
     /// `MONTHLY_REPORT_DAY`, 1 to 28: every month has it.
-    pub reports_on: u8,
+    pub report_day: u8,
     /// `MONTHLY_REPORT_TIME`.
-    pub reports_at: NaiveTime,
+    pub report_time: NaiveTime,
     /// `CLEANUP_TIME`.
-    pub clean_up_at: NaiveTime,
+    pub cleanup_time: NaiveTime,
     /// `JOB_RETENTION_DAYS`: how long ended jobs, and what they leave behind, are kept.
     pub retention: TimeDelta,
 }
 
 impl Schedules {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
-        let [reminders_at, reports_at, clean_up_at] =
+        let [reminder_time, report_time, cleanup_time] =
             ["DAILY_REMINDER_TIME", "MONTHLY_REPORT_TIME", "CLEANUP_TIME"]
                 .map(|name| from.parse(name, time_of_day));
         let [without_login, without_booking, retention] =
             ["REMINDER_LOGIN_DAYS", "REMINDER_BOOKING_DAYS", "JOB_RETENTION_DAYS"]
                 .map(|name| from.number(name, 1..=3650).map(TimeDelta::days));
-        let reports_on = from.number("MONTHLY_REPORT_DAY", 1..=28);
+        let report_day = from.number("MONTHLY_REPORT_DAY", 1..=28);
         Some(Self {
-            reminders_at: reminders_at?,
-            reminded_without_login: without_login?,
-            reminded_without_booking: without_booking?,
-            reports_on: reports_on?,
-            reports_at: reports_at?,
-            clean_up_at: clean_up_at?,
+            reminder_time: reminder_time?,
+            login_reminder_after: without_login?,
+            booking_reminder_after: without_booking?,
+            report_day: report_day?,
+            report_time: report_time?,
+            cleanup_time: cleanup_time?,
             retention: retention?,
         })
     }

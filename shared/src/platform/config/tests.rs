@@ -17,13 +17,13 @@ fn the_defaults_are_enough() {
 }
 
 #[test]
-fn every_action_has_a_budget_without_being_told() {
+fn every_action_has_a_default_budget() {
     let budgets = load(&[]).unwrap().rate_limits.map(|budget| (budget.calls, budget.window.as_secs()));
     assert_eq!(budgets, [(50, 3600), (10, 60), (5, 60), (10, 3600), (600, 60), (600, 60)]);
 }
 
 #[test]
-fn answers_are_cached_for_seconds_or_minutes_without_being_told() {
+fn default_cache_lifetimes_are_seconds_or_minutes() {
     let Cache { is_enabled, users, parking, reservations, reports } = load(&[]).unwrap().cache;
     assert!(is_enabled);
     assert_eq!([users, parking, reservations, reports].map(|ttl| ttl.as_secs()), [10, 10, 120, 300]);
@@ -59,7 +59,7 @@ fn all_problems_come_at_once_with_their_source() {
 }
 
 #[test]
-fn redis_can_be_given_by_host_port_and_password() {
+fn redis_urls_are_built_from_host_port_and_password() {
     let config =
         load(&[("REDIS_HOST", "cache"), ("REDIS_PORT", "6380"), ("REDIS_PASSWORD", "p@ss/word")]).unwrap();
     assert_eq!(config.notification_redis_url.expose_secret(), "redis://:p%40ss%2Fword@cache:6380/2");
@@ -78,7 +78,7 @@ fn mail_tls_is_read_in_any_case() {
 }
 
 #[test]
-fn each_environment_has_its_lifetimes_in_its_file() {
+fn a_settings_file_overrides_defaults() {
     for (environment, seconds) in [("development", 10), ("testing", 5), ("production", 300)] {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("APP_ENV={environment}\nCACHE_USER_TTL={seconds}\n")).unwrap();
@@ -89,7 +89,7 @@ fn each_environment_has_its_lifetimes_in_its_file() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_not_shown() {
+fn malformed_lines_are_not_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "CURRENCY=INR\nADMIN_PASSWORD=correct horse battery\n").unwrap();
     let problems = Config::load(Sources::read(Some(file.path()))).unwrap_err().to_string();

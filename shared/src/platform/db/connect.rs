@@ -17,7 +17,7 @@ use sea_orm::{
     },
 };
 
-use super::{ACQUIRE_TIMEOUT, Db, Engine, Guarded, IMMEDIATE, watch::Watch};
+use super::{ACQUIRE_TIMEOUT, Db, Engine, IMMEDIATE, Pool, watch::Watch};
 use crate::base::error::{Error, Result};
 
 /// What the server shall know of us.
@@ -77,8 +77,8 @@ impl Db {
         };
         let (back, returns) = tokio::sync::watch::channel(0);
         let watch = Watch::start(ping, move || back.send_modify(|times| *times += 1));
-        let write = Guarded::new(Arc::new(RwLock::new(write)), Some(watch));
-        let read = Guarded::new(Arc::new(RwLock::new(read.into())), None);
+        let write = Pool::new(Arc::new(RwLock::new(write)), Some(watch));
+        let read = Pool::new(Arc::new(RwLock::new(read.into())), None);
         Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read, returns })
     }
 
@@ -104,7 +104,7 @@ impl Db {
         };
         let (back, returns) = tokio::sync::watch::channel(0);
         let watch = Watch::start(ping, move || back.send_modify(|times| *times += 1));
-        let [pool, relaxed] = places.map(|place| Guarded::new(place, Some(watch.clone())));
+        let [pool, relaxed] = places.map(|place| Pool::new(place, Some(watch.clone())));
         Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool, relaxed, returns })
     }
 }

@@ -13,7 +13,7 @@ use crate::base::error::Result;
 
 /// A pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Guarded {
+pub struct Pool {
     /// Another one, once the database has been away: its connections may be dead without knowing.
     pool: Arc<RwLock<DatabaseConnection>>,
     watch: Option<Arc<Watch>>,
@@ -29,7 +29,7 @@ pub struct Transaction {
     holds_up: Option<Arc<Watch>>,
 }
 
-impl Guarded {
+impl Pool {
     /// Without a watch, everybody waits for as long as it takes.
     pub(super) fn new(pool: Arc<RwLock<DatabaseConnection>>, watch: Option<Arc<Watch>>) -> Self {
         Self { pool, watch }
@@ -70,7 +70,7 @@ impl Guarded {
     ///
     /// # Errors
     /// [`crate::Error::Unavailable`] then, else those of the question.
-    pub async fn unless_lost<T, E: From<DbErr>>(
+    pub async fn fail_fast<T, E: From<DbErr>>(
         &self,
         asked: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
@@ -136,25 +136,25 @@ async fn guard<T, E: From<DbErr>>(
 }
 
 #[async_trait::async_trait]
-impl ConnectionTrait for Guarded {
+impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DbBackend {
         self.pool().get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.unless_lost(self.pool().execute_raw(statement)).await
+        self.fail_fast(self.pool().execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        self.unless_lost(self.pool().execute_unprepared(text)).await
+        self.fail_fast(self.pool().execute_unprepared(text)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.unless_lost(self.pool().query_one_raw(statement)).await
+        self.fail_fast(self.pool().query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.unless_lost(self.pool().query_all_raw(statement)).await
+        self.fail_fast(self.pool().query_all_raw(statement)).await
     }
 }
 

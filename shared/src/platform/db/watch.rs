@@ -178,13 +178,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_answer_of_a_database_that_is_there_is_waited_for() {
+    async fn slow_statements_of_a_responsive_database_finish() {
         let (answered, took) = ask_and(&watch(), PATIENCE * 5 / 4, true).await;
         assert!(answered && took >= PATIENCE * 5 / 4, "{took:?}");
     }
 
     #[tokio::test]
-    async fn who_waits_when_it_goes_away_is_told_soon_and_who_comes_later_at_once() {
+    async fn pending_statements_fail_fast_once_the_database_is_down() {
         let watch = watch();
         let (answered, took) = ask_and(&watch, NEVER, false).await;
         assert!(!answered && (PATIENCE..PATIENCE * 5 / 4).contains(&took), "{took:?}");
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_unanswered_question_alone_turns_nobody_away() {
+    async fn a_single_failed_ping_fails_no_quick_statement() {
         let watch = watch();
         assert!(ask_and(&watch, Duration::from_millis(200), false).await.0);
         assert!(ask_and(&watch, PATIENCE * 5 / 4, true).await.0);
     }
 
     #[tokio::test]
-    async fn it_is_asked_until_nobody_is_interested() {
+    async fn pings_go_on_until_the_watchdog_is_dropped() {
         let (asked, mut count) = (watch::Sender::new(0), 0);
         let mut seen = asked.subscribe();
         let ping = move || {

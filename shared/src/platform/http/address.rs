@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_the_public_internet_are_public() {
+    fn reserved_and_private_addresses_are_not_public() {
         for public in [
             "1.1.1.1",
             "8.8.8.8",

@@ -1,8 +1,8 @@
 //! The table of what Parkade keeps in Redis, and how each key is called.
 
-use uuid::Uuid;
+use std::fmt::Display;
 
-use crate::platform::cache::Group;
+use uuid::Uuid;
 
 /// Keys that are named alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub struct Family {
     /// As `TYPE` says.
     pub kind: &'static str,
     /// How long a key lives; without an end, why there are not ever more of them.
-    pub lives: &'static str,
+    pub lifetime: &'static str,
     /// Whether each key has an end.
-    pub ends: bool,
+    pub expires: bool,
     /// Who writes it.
     pub writer: &'static str,
     /// Who reads it.
@@ -26,19 +26,19 @@ pub struct Family {
 const fn ends(
     database: u8,
     (name, kind): (&'static str, &'static str),
-    lives: &'static str,
+    lifetime: &'static str,
     (writer, reader): (&'static str, &'static str),
 ) -> Family {
-    Family { database, name, kind, lives, ends: true, writer, reader }
+    Family { database, name, kind, lifetime, expires: true, writer, reader }
 }
 
 const fn stays(
     database: u8,
     (name, kind): (&'static str, &'static str),
-    lives: &'static str,
+    lifetime: &'static str,
     (writer, reader): (&'static str, &'static str),
 ) -> Family {
-    Family { database, name, kind, lives, ends: false, writer, reader }
+    Family { database, name, kind, lifetime, expires: false, writer, reader }
 }
 
 /// Everything that is in Redis below the prefix. The queues of database 1 are laid out by apalis.
@@ -147,7 +147,7 @@ pub const FAMILIES: &[Family] = &[
 
 /// The family that a key without its prefix belongs to.
 #[must_use]
-pub fn family(database: u8, key: &str) -> Option<&'static Family> {
+pub fn family_of(database: u8, key: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| family.database == database && is_named(key, family.name))
 }
 
@@ -161,9 +161,12 @@ fn is_named(key: &str, pattern: &str) -> bool {
 
 /// The table as `docs/OPERATIONS.md` has it, which a test compares.
 #[must_use]
-pub fn rows() -> Vec<String> {
+pub fn table_rows() -> Vec<String> {
     let row = |f: &Family| {
-        format!("| {} | `{}` | {} | {} | {} | {} |", f.database, f.name, f.kind, f.lives, f.writer, f.reader)
+        format!(
+            "| {} | `{}` | {} | {} | {} | {} |",
+            f.database, f.name, f.kind, f.lifetime, f.writer, f.reader
+        )
     };
     FAMILIES.iter().map(row).collect()
 }
@@ -200,7 +203,7 @@ impl Keys<'_> {
 
     /// Database 0, string, 2 h: stands for the state of a group; another one after every change.
     #[must_use]
-    pub fn generation(self, group: Group) -> String {
+    pub fn generation(self, group: impl Display) -> String {
         format!("{}:generation:{group}", self.0)
     }
 
@@ -270,12 +273,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_that_can_be_named_is_in_the_table() {
+    fn every_key_is_in_the_table() {
         let (keys, id) = (Keys(""), Uuid::nil());
         let named = [
             (0, keys.session(id), "session:{session}"),
             (0, keys.user_session(id), "user_session:{session}"),
-            (0, keys.generation(Group::User(7)), "generation:{group}"),
+            (0, keys.generation("user:7"), "generation:{group}"),
             (0, keys.cached("parking_lots:all"), "cache:{kind}:{which}"),
             (0, keys.counter("daily_logins:2026-11-20"), "count:daily_{event}:{day}"),
             (0, keys.counter("endpoint_calls:GET /users/{id}"), "count:{name}"),
@@ -286,16 +289,16 @@ mod tests {
         ];
         for (database, key, name) in named {
             let key = key.strip_prefix(':').unwrap();
-            assert_eq!(family(database, key).map(|family| family.name), Some(name), "{key}");
-            assert_eq!(family(3, key), None);
+            assert_eq!(family_of(database, key).map(|family| family.name), Some(name), "{key}");
+            assert_eq!(family_of(3, key), None);
         }
         for stranger in ["", "session:", "cache:users", "active_users:1", "mail:1"] {
-            assert_eq!(family(0, stranger), None, "{stranger}");
+            assert_eq!(family_of(0, stranger), None, "{stranger}");
         }
     }
 
     #[test]
-    fn a_prefix_is_searched_for_as_it_is_written() {
+    fn special_characters_in_the_prefix_are_escaped() {
         assert_eq!(Keys("parkade").pattern("cache:*"), "parkade:cache:*");
         assert_eq!(Keys("a*[b]?\\").pattern("job:*"), "a\\*\\[b\\]\\?\\\\:job:*");
     }

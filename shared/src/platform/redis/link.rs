@@ -85,7 +85,7 @@ impl Link {
     ///
     /// # Errors
     /// Those of the question, and an input/output error while the server is away.
-    pub async fn ask<T, F: Future<Output = RedisResult<T>>>(
+    pub async fn query<T, F: Future<Output = RedisResult<T>>>(
         &self,
         question: impl FnOnce(ConnectionManager) -> F,
     ) -> RedisResult<T> {
@@ -125,17 +125,17 @@ impl Link {
 
     /// Waits until the server was away and is back, counted from this call: other connections that were made before
     /// are of no use then.
-    pub fn renewed(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub fn reconnected(&self) -> impl Future<Output = ()> + Send + use<> {
         let (link, mut connection) = (self.clone(), self.database().connection.subscribe());
         async move {
             // The link is the sender, so there is no end of it.
             let _ = connection.changed().await;
-            link.there().await;
+            link.wait_until_available().await;
         }
     }
 
     /// Waits until the server is not away any more.
-    pub async fn there(&self) {
+    pub async fn wait_until_available(&self) {
         let _ = self.database().connection.subscribe().wait_for(Option::is_some).await;
     }
 

@@ -95,9 +95,9 @@ where
 }
 
 /// Makes `span` a child of the caller's. Nothing happens without a collector, or for a header that is not well formed.
-pub fn goes_on(span: &Span, traceparent: &str) {
+pub fn set_parent(span: &Span, traceparent: &str) {
     let parent = || {
-        let trace = TraceId::from_hex(super::trace_of(traceparent)?).ok()?;
+        let trace = TraceId::from_hex(super::parse_traceparent(traceparent)?).ok()?;
         let mut rest = traceparent.split('-').skip(2);
         let parent = SpanId::from_hex(rest.next()?).ok()?;
         let flags = TraceFlags::new(u8::from_str_radix(rest.next()?, 16).ok()?);
@@ -111,7 +111,7 @@ pub fn goes_on(span: &Span, traceparent: &str) {
 
 /// The id of a span, if it has one that a collector may see.
 #[must_use]
-pub fn id(span: &Span) -> Option<String> {
+pub fn span_id(span: &Span) -> Option<String> {
     let context = span.context();
     let span = context.span().span_context().clone();
     span.is_valid().then(|| span.span_id().to_string())
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_fields_leave_and_failures_are_marked() {
+    fn only_listed_fields_are_exported_and_failures_marked() {
         let of = |status: i64| {
             chosen(
                 "request",

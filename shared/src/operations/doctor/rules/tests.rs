@@ -10,7 +10,7 @@ fn texts(names: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn whatever_is_not_well_comes_with_what_to_do() {
+fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
     let known = texts(&["a", "b"]);
     let good = Postgres { is_safe: true, waits_for_disk: true, connections: 51 };
     let redis =

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_is_a_png_of_its_size_with_columns_as_high_as_their_values() {
+    fn column_heights_are_proportional_to_values() {
         let one = columns(&days(&[0, 10_000, 0])).unwrap();
         let (width, height, pixels) = decoded(&one);
         assert_eq!((width, height), SIZE);
@@ -177,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_figures_are_the_same_bytes() {
+    fn equal_figures_produce_equal_bytes() {
         let figures = days(&[1, 200, 30_000, 4_000, 12]);
         assert_eq!(columns(&figures).unwrap(), columns(&figures).unwrap());
         assert_ne!(columns(&figures).unwrap(), columns(&days(&[1, 200, 30_000, 4_000, 13_000])).unwrap());
     }
 
     #[test]
-    fn letters_are_drawn() {
+    fn labels_are_drawn() {
         let mut figures = days(&[500, 700]);
         let with = columns(&figures).unwrap();
         figures.iter_mut().for_each(|column| column.label.clear());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_any_size_can_be_drawn() {
+    fn figures_of_any_size_are_drawn() {
         for figures in [vec![], vec![0; 31], vec![i64::MAX, 1], vec![1], vec![-5, 3], vec![i64::MIN]] {
             let file = columns(&days(&figures)).unwrap();
             assert_eq!(decoded(&file).2.len(), 3 * 1016 * 420, "{figures:?}");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_axis_has_round_values() {
+    fn axis_values_are_round() {
         for (most, expected) in [
             (0, ["0", "0.25", "0.5", "0.75", "1"]),
             (100, ["0", "0.25", "0.5", "0.75", "1"]),

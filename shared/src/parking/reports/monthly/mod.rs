@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_month_before_is_that_of_the_local_calendar() {
+    fn previous_month_follows_the_local_calendar() {
         for (instant, zone, expected) in [
             ("2026-11-01T03:30:00Z", Kolkata, "2026-10-01"),
             ("2026-10-31T18:30:00Z", Kolkata, "2026-10-01"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_month_has_all_its_days_and_ends_where_the_next_begins() {
+    fn a_month_covers_exactly_its_days() {
         for (first, zone, days, hours) in [
             ("2026-10-01", Kolkata, 31, 31 * 24),
             ("2026-03-01", Berlin, 31, 31 * 24 - 1),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_are_those_of_stays_and_nothing_divided_is_nothing() {
+    fn averages_are_per_stay_and_zero_without_stays() {
         let totals = Totals { bookings: 4, stays: 3, micros: 9_000_000, spent: Money::from_minor(1_000) };
         assert_eq!((totals.spent_a_stay().minor(), totals.micros_a_stay()), (333, 3_000_000));
         assert_eq!((Totals::default().spent_a_stay().minor(), Totals::default().micros_a_stay()), (0, 0));

@@ -9,13 +9,13 @@ pub const GOOGLE_CHAT_HOST: &str = "chat.googleapis.com";
 
 /// Google Chat, SMS, and when the disk counts as nearly full.
 #[derive(Debug, Clone)]
-pub struct Notices {
+pub struct Notifications {
     /// `GOOGLE_CHAT_WEBHOOK_URL`, which holds a key.
     pub chat: Option<SecretString>,
     /// `TWILIO_*`; without an account no SMS is sent.
     pub sms: Option<Twilio>,
     /// `ALERT_DISK_PERCENT`: administrators are told when so much of a disk that we write to is used.
-    pub disk_full_percent: u8,
+    pub disk_alert_percent: u8,
 }
 
 /// An account that sends SMS.
@@ -31,7 +31,7 @@ pub struct Twilio {
     pub url: String,
 }
 
-impl Notices {
+impl Notifications {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
         let sms = Twilio::read(from);
         let chat = from.parse("GOOGLE_CHAT_WEBHOOK_URL", |url| {
@@ -40,8 +40,8 @@ impl Notices {
                 .then(|| SecretString::from(url))
                 .ok_or_else(|| format!("must begin with {begin}"))
         });
-        let disk_full_percent = from.number("ALERT_DISK_PERCENT", 1..=100);
-        Some(Self { chat, sms, disk_full_percent: disk_full_percent? })
+        let disk_alert_percent = from.number("ALERT_DISK_PERCENT", 1..=100);
+        Some(Self { chat, sms, disk_alert_percent: disk_alert_percent? })
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     use crate::platform::config::Config;
 
     #[test]
-    fn secrets_are_sent_to_no_place_in_clear() {
+    fn tokens_are_never_sent_unencrypted() {
         for url in [
             "https://api.twilio.com",
             "https://api.twilio.com/",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_elsewhere_is_a_problem_that_does_not_show_it() {
+    fn a_webhook_on_another_host_is_rejected_and_not_shown() {
         for url in [
             "http://chat.googleapis.com/v1/spaces/A?key=secret",
             "https://chat.googleapis.com.example.com/secret",

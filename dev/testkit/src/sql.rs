@@ -1,0 +1,24 @@
+//! Reading and changing rows behind the application's back.
+
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use shared::platform::db::sql;
+
+use crate::TestApp;
+
+/// Changes rows and returns how many, or the database's refusal.
+pub async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
+    let db = t.app.db.write();
+    Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
+}
+
+/// Changes rows and returns how many.
+pub async fn execute(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> u64 {
+    change(t, text, values).await.expect("the statement runs")
+}
+
+/// The number in column `n` of the only row.
+pub async fn number(t: &TestApp, query: &str) -> i64 {
+    let db = t.app.db.read();
+    let row = db.query_one_raw(sql(db, query, [])).await.expect("the query runs").expect("a row");
+    row.try_get("", "n").expect("a number called n")
+}

@@ -1,0 +1,15 @@
+//! Who makes a request.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An authenticated user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub user_id: i64,
+    /// Whether the user is an administrator.
+    pub is_admin: bool,
+    /// The session of the token that came with the request.
+    pub session_id: Uuid,
+}

@@ -1,0 +1,103 @@
+//! One unit of work: a transaction and what follows from its commit.
+
+use redis::{AsyncCommands, RedisResult};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    base::error::Result,
+    jobs::{Enqueued, NewJob, ledger, queue},
+    platform::{cache::Group, counters::Event, db::Transaction, idempotency::Idempotency},
+};
+
+/// A transaction and what follows from its commit: caches are invalidated, jobs announced and events counted, in this
+/// order. Dropped without a commit, it is rolled back and nothing follows.
+///
+/// Wrap it in [`retry_on_conflict`](crate::platform::db::retry_on_conflict) where others may lock the same rows.
+#[derive(Debug)]
+#[must_use = "a change that is not committed is rolled back"]
+pub struct Change {
+    app: App,
+    tx: Transaction,
+    jobs: Vec<Enqueued>,
+    groups: Vec<Group>,
+    events: Vec<Event>,
+    sessions: Vec<Uuid>,
+}
+
+impl Change {
+    /// Begins the transaction.
+    pub async fn begin(app: &App) -> Result<Self> {
+        Ok(Self {
+            app: app.clone(),
+            tx: app.db.begin().await?,
+            jobs: Vec::new(),
+            groups: Vec::new(),
+            events: Vec::new(),
+            sessions: Vec::new(),
+        })
+    }
+
+    /// For the statements of the transaction.
+    pub const fn tx(&self) -> &Transaction {
+        &self.tx
+    }
+
+    /// Writes a job, to be announced to the workers after the commit. Returns its id, or that of the live job with the
+    /// same unique key.
+    pub async fn enqueue(&mut self, job: &NewJob) -> Result<Uuid> {
+        let job = ledger::insert(&self.tx, self.app.clock.now(), job).await?;
+        self.jobs.push(job);
+        Ok(job.id)
+    }
+
+    /// Marks what is cached for these groups as stale.
+    pub fn invalidates(&mut self, groups: impl IntoIterator<Item = Group>) {
+        self.groups.extend(groups);
+    }
+
+    /// Adds the event to the counters.
+    pub fn counts(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Drops these sessions from Redis; without that they would be accepted for up to another second.
+    pub fn ends_sessions(&mut self, ids: impl IntoIterator<Item = Uuid>) {
+        self.sessions.extend(ids);
+    }
+
+    /// Stores the answer to the request under its key, then commits.
+    pub async fn commit_with_answer<T>(self, idempotency: &Idempotency<T>, outcome: T) -> Result<T> {
+        idempotency.store(&self.tx, &outcome).await?;
+        self.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Commits. When the database goes away meanwhile, nobody knows whether it did, and nothing follows.
+    pub async fn commit(self) -> Result<()> {
+        let Self { app, tx, jobs, groups, events, sessions } = self;
+        tx.commit().await?;
+        if !sessions.is_empty() {
+            drop_sessions(&app, &sessions).await;
+        }
+        if !groups.is_empty() {
+            app.cache.invalidate(&groups).await;
+        }
+        if !jobs.is_empty() {
+            queue::announce_soon(&app, jobs);
+        }
+        for event in events {
+            app.counters.record(event);
+        }
+        Ok(())
+    }
+}
+
+async fn drop_sessions(app: &App, ids: &[Uuid]) {
+    let keys = app.redis.keys();
+    let keys: Vec<String> = ids.iter().flat_map(|id| [keys.session(*id), keys.user_session(*id)]).collect();
+    let dropped: RedisResult<()> = app.redis.query(async |mut redis| redis.del(keys).await).await;
+    if let Err(error) = dropped {
+        tracing::debug!(%error, "ended sessions stay in Redis for up to a second");
+    }
+}

@@ -1,0 +1,157 @@
+//! The generations of groups: random names that Redis keeps, replaced by every write.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use redis::{AsyncCommands, ExistenceCheck, RedisResult, SetExpiry, SetOptions, Value};
+use uuid::Uuid;
+
+use super::Group;
+use crate::platform::redis::Redis;
+
+/// Longer than any answer is kept, so that no answer outlives the generation that made it stale.
+const GENERATION_TTL: u64 = 2 * 3600;
+
+/// Between two attempts to invalidate what could not be invalidated.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Generations(Arc<Shared>);
+
+struct Shared {
+    redis: Redis,
+    /// Groups that could not be invalidated yet.
+    overdue: Mutex<Overdue>,
+    is_retrying: AtomicBool,
+}
+
+/// Each group with an id of its latest change.
+type Overdue = BTreeMap<Group, Uuid>;
+
+impl Generations {
+    pub(super) fn new(redis: Redis) -> Self {
+        Self(Arc::new(Shared { redis, overdue: Mutex::default(), is_retrying: AtomicBool::new(false) }))
+    }
+
+    pub(super) fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+
+    /// The current generations of the groups, and what is stored at `key`, read in one step.
+    pub(super) async fn read_with(
+        &self,
+        groups: &[Group],
+        key: String,
+    ) -> RedisResult<(Vec<u8>, Option<Vec<u8>>)> {
+        let overdue = self.overdue();
+        if !overdue.is_empty() {
+            self.renew(&overdue).await?;
+        }
+        let mut keys = self.keys(groups);
+        keys.push(key);
+        let mut values: Vec<Value> = self.redis().query(async |mut redis| redis.mget(keys).await).await?;
+        let stored = values.pop();
+        if values.contains(&Value::Nil) {
+            return Ok((self.begin(groups).await?, None));
+        }
+        Ok((joined(values), stored.and_then(bytes)))
+    }
+
+    /// Gives a generation to the groups that have none, because they are new or Redis has lost theirs.
+    async fn begin(&self, groups: &[Group]) -> RedisResult<Vec<u8>> {
+        let keys = self.keys(groups);
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            let options = SetOptions::default()
+                .conditional_set(ExistenceCheck::NX)
+                .with_expiration(SetExpiry::EX(GENERATION_TTL));
+            pipe.set_options(key, new_generation(), options).ignore();
+        }
+        pipe.cmd("MGET").arg(&keys);
+        let query = async |mut redis| pipe.query_async(&mut redis).await;
+        let (values,): (Vec<Value>,) = self.redis().query(query).await?;
+        Ok(joined(values))
+    }
+
+    /// Makes everything that was computed from the groups stale. While Redis is away, the groups are remembered and
+    /// invalidated before this process reads from Redis again.
+    pub(super) async fn invalidate(&self, groups: &[Group]) {
+        let mut all = self.overdue();
+        all.extend(groups.iter().map(|group| (*group, Uuid::new_v4())));
+        if let Err(error) = self.renew(&all).await {
+            tracing::debug!(%error, "cache not invalidated yet");
+            self.0.overdue.lock().extend(all);
+            if !self.0.is_retrying.swap(true, Ordering::Relaxed) {
+                tokio::spawn(self.clone().retry());
+            }
+        }
+    }
+
+    /// Retries until every group has been invalidated.
+    async fn retry(self) {
+        loop {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+            self.redis().cache.wait_until_available().await;
+            {
+                let overdue = self.0.overdue.lock();
+                if overdue.is_empty() {
+                    self.0.is_retrying.store(false, Ordering::Relaxed);
+                    return;
+                }
+            }
+            if let Err(error) = self.renew(&self.overdue()).await {
+                tracing::debug!(%error, "cache not invalidated yet");
+            }
+        }
+    }
+
+    /// Gives the groups new generations. A full Redis accepts no new ones, but deleting the old ones is as good: the next
+    /// reader then begins another.
+    async fn renew(&self, groups: &Overdue) -> RedisResult<()> {
+        let keys: Vec<String> = groups.keys().map(|group| self.redis().keys().generation(group)).collect();
+        let mut pipe = redis::pipe();
+        for key in &keys {
+            // Always a new one: a retry must not restore what others have replaced since.
+            pipe.set_ex(key, new_generation(), GENERATION_TTL).ignore();
+        }
+        if self.redis().query(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
+            self.redis().query(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
+        }
+        // What has changed again meanwhile stays overdue.
+        self.0.overdue.lock().retain(|group, change| groups.get(group) != Some(change));
+        Ok(())
+    }
+
+    /// What is to be invalidated. A Redis that was away may have lost the latest generations; then that is everything.
+    fn overdue(&self) -> Overdue {
+        let mut overdue = self.0.overdue.lock();
+        if self.redis().has_come_back() {
+            overdue.insert(Group::Everything, Uuid::new_v4());
+        }
+        overdue.clone()
+    }
+
+    fn keys(&self, groups: &[Group]) -> Vec<String> {
+        groups.iter().map(|group| self.redis().keys().generation(group)).collect()
+    }
+}
+
+fn joined(generations: Vec<Value>) -> Vec<u8> {
+    generations.into_iter().map(|value| bytes(value).unwrap_or_default()).collect::<Vec<_>>().join(&b' ')
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
+}
+
+fn new_generation() -> String {
+    Uuid::new_v4().simple().to_string()
+}

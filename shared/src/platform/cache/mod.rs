@@ -1,0 +1,16 @@
+//! Answers cached in Redis, each with the generations of the data it was computed from.
+//!
+//! A write gives its groups new generations, and an answer with older ones is not served. The generations are read before
+//! the database is, so an answer that was computed during a write carries the old ones: a late reader can never put
+//! back what a writer has just invalidated.
+
+mod entry;
+mod generations;
+mod group;
+mod lookup;
+
+pub use self::{
+    entry::Entry,
+    group::Group,
+    lookup::{Cache, Recipe},
+};

@@ -1,0 +1,71 @@
+//! Documents that repeat what the code says. `UPDATE_DOCS=1` writes those that are generated.
+
+#![expect(clippy::unwrap_used, reason = "this is test code")]
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use shared::platform::{
+    config::{Config, Sources},
+    settings::{self, SETTINGS},
+};
+
+fn in_repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Compares a file with what is generated, or writes it.
+#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests, not a setting")]
+fn assert_generated(path: &str, generated: &str) {
+    if std::env::var("UPDATE_DOCS").is_ok_and(|value| value == "1") {
+        fs::write(in_repository(path), generated).unwrap();
+    }
+    assert!(read(path) == generated, "{path} is stale: UPDATE_DOCS=1 cargo test -p shared --test documents");
+}
+
+#[test]
+fn settings_page_matches_the_settings() {
+    assert_generated("docs/SETTINGS.md", &settings::markdown());
+}
+
+#[test]
+fn env_example_matches_the_settings() {
+    assert_generated(".env.example", &settings::env_example());
+}
+
+#[test]
+fn ranges_of_numbers_are_those_that_are_enforced() {
+    let accepts = |name: &str, value: u64| Config::load(Sources::of([(name, value.to_string())])).is_ok();
+    for setting in SETTINGS {
+        let Some((least, most)) = setting.range else { continue };
+        let name = setting.name;
+        assert!(accepts(name, least) && accepts(name, most), "{name}: {least} or {most} is rejected");
+        assert!(!accepts(name, most + 1), "{name}: {} is accepted", most + 1);
+        assert!(least == 0 || !accepts(name, least - 1), "{name}: {} is accepted", least - 1);
+    }
+}
+
+/// The names of `[workspace.dependencies]`.
+fn workspace_dependencies() -> BTreeSet<String> {
+    let manifest = read("Cargo.toml");
+    let (_, table) = manifest.split_once("[workspace.dependencies]").unwrap();
+    let lines = table.lines().skip(1).take_while(|line| !line.starts_with('['));
+    lines.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn every_dependency_is_explained_and_no_other() {
+    let document = read("docs/DEPENDENCIES.md");
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let explained: BTreeSet<String> = cells
+        .filter(|cell| cell.starts_with('`'))
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect();
+    let used = workspace_dependencies();
+    let different: Vec<_> = explained.symmetric_difference(&used).collect();
+    assert!(different.is_empty(), "in docs/DEPENDENCIES.md or in Cargo.toml, not in both: {different:?}");
+}
