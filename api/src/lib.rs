@@ -3,7 +3,7 @@
 pub mod http;
 pub mod openapi;
 pub mod routes;
-mod state;
+pub mod state;
 
 pub use axum::Router;
 pub use http::server::serve_until;

@@ -124,7 +124,9 @@ async fn run_within_limits(app: &App, policy: Policy, mut request: Request, next
     if policy.is_known() {
         let method = policy::method_name(request.method());
         app.counters.increment(format!("endpoint_calls:{method} {}", policy.path));
-        policy.counter.into_iter().for_each(|counter| app.counters.increment(counter));
+        if let Some(counter) = policy.counter {
+            app.counters.increment(counter);
+        }
         strip_prefix(&mut request);
     }
     let Some(action) = policy.rate_limit else { return next.run(request).await };

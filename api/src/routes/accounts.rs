@@ -17,8 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{answers::Message, auth::CurrentUser, body, params::Path, problem::Answer},
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

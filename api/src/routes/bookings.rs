@@ -22,7 +22,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         auth::CurrentUser,
         body, cached,
@@ -33,6 +32,7 @@ use crate::{
         params::Path,
         problem::{Answer, Problem},
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -26,7 +26,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{
         answers::{Accepted, accepted},
         auth::{Admin, CurrentUser},
@@ -38,6 +37,7 @@ use crate::{
         problem::Answer,
     },
     openapi::schemas::optional_instant,
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -8,7 +8,7 @@ use shared::{app::App, platform::counters::Event};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{ApiState, http::problem::Answer};
+use crate::{http::problem::Answer, state::ApiState};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()

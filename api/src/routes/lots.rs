@@ -24,7 +24,6 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::Message,
         auth::Admin,
@@ -37,6 +36,7 @@ use crate::{
         problem::Answer,
     },
     openapi::schemas::text,
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -21,7 +21,7 @@ use axum::Router;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{ApiState, openapi};
+use crate::{openapi, state::ApiState};
 
 #[derive(OpenApi)]
 #[openapi(

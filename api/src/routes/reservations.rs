@@ -17,7 +17,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::Message,
         auth::{Admin, CurrentUser},
@@ -30,6 +29,7 @@ use crate::{
     },
     openapi::schemas::{instant, optional_id},
     routes::bookings::OneReservation,
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -19,7 +19,6 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         auth::Admin,
         body,
@@ -28,6 +27,7 @@ use crate::{
         params::Path,
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -25,13 +25,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{
         auth::{CurrentUser, bearer},
         params::Path,
         problem::Answer,
     },
     routes::tasks::{self, TaskView},
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -20,7 +20,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{
         answers::Accepted,
         auth::CurrentUser,
@@ -33,6 +32,7 @@ use crate::{
         admin::schedules,
         exports::{self, RequestExport},
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

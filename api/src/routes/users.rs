@@ -18,7 +18,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::Message,
         auth::{Admin, CurrentUser},
@@ -31,6 +30,7 @@ use crate::{
         problem::Answer,
     },
     routes::accounts::UserView,
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

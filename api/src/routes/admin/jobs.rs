@@ -18,7 +18,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{
         answers::Message,
         auth::Admin,
@@ -27,6 +26,7 @@ use crate::{
         params::Path,
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

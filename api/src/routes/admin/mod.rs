@@ -10,7 +10,7 @@ pub mod schedules;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::ApiState;
+use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()

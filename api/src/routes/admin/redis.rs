@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::{Data, ratio, rounded},
         auth::Admin,
@@ -25,6 +24,7 @@ use crate::{
         etag::IfNoneMatch,
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -7,7 +7,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    ApiState,
     http::{
         answers::{Accepted, Message, accepted},
         auth::Admin,
@@ -16,6 +15,7 @@ use crate::{
         params::Path,
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -21,13 +21,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::driver::status;
 use crate::{
-    ApiState,
     http::{
         answers::Data,
         auth::Admin,
         paging::{Linked, PageQuery, Paging},
         problem::{Answer, Problem},
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

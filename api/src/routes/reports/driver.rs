@@ -20,7 +20,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::{ratio, rounded},
         auth::CurrentUser,
@@ -29,6 +28,7 @@ use crate::{
         paging::{PageQuery, Paging},
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {

@@ -6,7 +6,7 @@ pub mod overview;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::ApiState;
+use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().merge(downloads::routes()).merge(overview::routes()).merge(driver::routes())

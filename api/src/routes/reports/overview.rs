@@ -18,7 +18,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    ApiState,
     http::{
         answers::{Data, ratio, rounded},
         auth::Admin,
@@ -26,6 +25,7 @@ use crate::{
         etag::{IfNoneMatch, conditional},
         problem::Answer,
     },
+    state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
