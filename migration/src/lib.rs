@@ -1,11 +1,10 @@
-//! The database schema, one table a file, for SQLite and PostgreSQL.
+//! The database schema for SQLite and PostgreSQL, one migration per file.
 //!
-//! A shipped migration is never edited: a change is a new file that adds before anything is removed.
+//! A shipped migration is never changed. A change to the schema is a new file, and adds before anything is removed.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
-mod ddl;
 mod m01_users;
 mod m02_sessions;
 mod m03_lots;
@@ -23,32 +22,37 @@ mod m14_sweep_indexes;
 mod m15_schedules;
 mod m16_mailings;
 mod m17_alerts_and_channels;
+mod migration;
 
-/// Every migration, in the order in which they are applied.
+use self::migration::Migration;
+
+/// In the order in which they are applied.
+const MIGRATIONS: [Migration; 17] = [
+    m01_users::MIGRATION,
+    m02_sessions::MIGRATION,
+    m03_lots::MIGRATION,
+    m04_spots::MIGRATION,
+    m05_reservations::MIGRATION,
+    m06_jobs::MIGRATION,
+    m07_cron_ticks::MIGRATION,
+    m08_exports::MIGRATION,
+    m09_user_activity::MIGRATION,
+    m10_email_deliveries::MIGRATION,
+    m11_idempotency_keys::MIGRATION,
+    m12_paused_queues::MIGRATION,
+    m13_report_indexes::MIGRATION,
+    m14_sweep_indexes::MIGRATION,
+    m15_schedules::MIGRATION,
+    m16_mailings::MIGRATION,
+    m17_alerts_and_channels::MIGRATION,
+];
+
+/// Applies and undoes the migrations.
 #[derive(Debug)]
 pub struct Migrator;
 
-#[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m01_users::Migration),
-            Box::new(m02_sessions::Migration),
-            Box::new(m03_lots::Migration),
-            Box::new(m04_spots::Migration),
-            Box::new(m05_reservations::Migration),
-            Box::new(m06_jobs::Migration),
-            Box::new(m07_cron_ticks::Migration),
-            Box::new(m08_exports::Migration),
-            Box::new(m09_user_activity::Migration),
-            Box::new(m10_email_deliveries::Migration),
-            Box::new(m11_idempotency_keys::Migration),
-            Box::new(m12_paused_queues::Migration),
-            Box::new(m13_report_indexes::Migration),
-            Box::new(m14_sweep_indexes::Migration),
-            Box::new(m15_schedules::Migration),
-            Box::new(m16_mailings::Migration),
-            Box::new(m17_alerts_and_channels::Migration),
-        ]
+        MIGRATIONS.into_iter().map(|migration| -> Box<dyn MigrationTrait> { Box::new(migration) }).collect()
     }
 }

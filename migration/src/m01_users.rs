@@ -1,13 +1,11 @@
-//! People who log in: drivers and administrators.
+//! Users: drivers and administrators.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &["CREATE TABLE users (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m01_users",
+    up: &[Both(
+        "CREATE TABLE users (
         id {id},
         username TEXT NOT NULL,
         username_key TEXT NOT NULL UNIQUE,
@@ -21,15 +19,7 @@ const UP: &[&str] = &["CREATE TABLE users (
         last_login_at {time},
         created_at {time} NOT NULL,
         deleted_at {time}
-    )"];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE users"]).await
-    }
-}
+    )",
+    )],
+    down: &["DROP TABLE users"],
+};

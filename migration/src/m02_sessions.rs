@@ -1,14 +1,12 @@
-//! Logins: a token is good only while its session row is open.
+//! Login sessions: a token is valid only while its session is open.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE TABLE sessions (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m02_sessions",
+    up: &[
+        Both(
+            "CREATE TABLE sessions (
         id {uuid} NOT NULL PRIMARY KEY,
         user_id BIGINT NOT NULL REFERENCES users (id),
         user_agent TEXT,
@@ -16,16 +14,8 @@ const UP: &[&str] = &[
         expires_at {time} NOT NULL,
         ended_at {time}
     )",
-    "CREATE INDEX sessions_by_user ON sessions (user_id, created_at)",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE sessions"]).await
-    }
-}
+        ),
+        Both("CREATE INDEX sessions_by_user ON sessions (user_id, created_at)"),
+    ],
+    down: &["DROP TABLE sessions"],
+};

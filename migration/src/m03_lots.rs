@@ -1,13 +1,11 @@
-//! Car parks with their tariff; an archived lot keeps its history.
+//! Lots with their price. An archived lot keeps its history.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &["CREATE TABLE lots (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m03_lots",
+    up: &[Both(
+        "CREATE TABLE lots (
         id {id},
         location_name TEXT NOT NULL,
         address TEXT NOT NULL,
@@ -18,15 +16,7 @@ const UP: &[&str] = &["CREATE TABLE lots (
         created_at {time} NOT NULL,
         updated_at {time} NOT NULL,
         archived_at {time}
-    )"];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE lots"]).await
-    }
-}
+    )",
+    )],
+    down: &["DROP TABLE lots"],
+};

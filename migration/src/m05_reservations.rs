@@ -1,14 +1,14 @@
-//! Bookings, with the guarantees that no spot and no user has two at once.
+//! Reservations, with constraints that no spot and no user has two at the same time.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{
+    Migration,
+    Statement::{Both, Postgres, Sqlite},
+};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE TABLE reservations (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m05_reservations",
+    up: &[
+        Both("CREATE TABLE reservations (
         id {id},
         user_id BIGINT NOT NULL REFERENCES users (id),
         lot_id BIGINT NOT NULL REFERENCES lots (id),
@@ -26,48 +26,32 @@ const UP: &[&str] = &[
         CHECK (ends_at > starts_at),
         CHECK (state <> 'active' OR arrived_at IS NOT NULL),
         CHECK ((state = 'completed') = (left_at IS NOT NULL))
-    )",
-    "CREATE UNIQUE INDEX reservations_one_active_a_spot ON reservations (spot_id) WHERE state = 'active'",
-    "CREATE UNIQUE INDEX reservations_one_active_a_user ON reservations (user_id) WHERE state = 'active'",
-    "CREATE INDEX reservations_live_by_spot ON reservations (spot_id) WHERE state IN ('reserved', 'active')",
-    "CREATE INDEX reservations_live_by_lot ON reservations (lot_id) WHERE state IN ('reserved', 'active')",
-    "CREATE INDEX reservations_by_user ON reservations (user_id, id)",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await?;
-        ddl::run_for(manager, SQLITE_NO_OVERLAP, POSTGRES_NO_OVERLAP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE reservations"]).await
-    }
-}
-
-/// A reservation holds its spot from `starts_at` to `ends_at`, a walk-in without end.
-const POSTGRES_NO_OVERLAP: &[&str] = &[
-    "CREATE EXTENSION IF NOT EXISTS btree_gist",
-    "ALTER TABLE reservations ADD CONSTRAINT reservations_no_overlap
-        EXCLUDE USING gist (spot_id WITH =, tstzrange(starts_at, ends_at) WITH &&)
-        WHERE (state IN ('reserved', 'active'))",
-];
-
-/// The same rule where there is no exclusion constraint.
-const SQLITE_NO_OVERLAP: &[&str] = &[
-    "CREATE TRIGGER reservations_no_overlap_on_insert BEFORE INSERT ON reservations
+    )"),
+        Both("CREATE UNIQUE INDEX reservations_one_active_a_spot ON reservations (spot_id) WHERE state = 'active'"),
+        Both("CREATE UNIQUE INDEX reservations_one_active_a_user ON reservations (user_id) WHERE state = 'active'"),
+        Both("CREATE INDEX reservations_live_by_spot ON reservations (spot_id) WHERE state IN ('reserved', 'active')"),
+        Both("CREATE INDEX reservations_live_by_lot ON reservations (lot_id) WHERE state IN ('reserved', 'active')"),
+        Both("CREATE INDEX reservations_by_user ON reservations (user_id, id)"),
+        // SQLite has no exclusion constraints.
+        Sqlite("CREATE TRIGGER reservations_no_overlap_on_insert BEFORE INSERT ON reservations
         WHEN NEW.state IN ('reserved', 'active') AND EXISTS (
             SELECT 1 FROM reservations r
             WHERE r.spot_id = NEW.spot_id AND r.state IN ('reserved', 'active')
               AND (r.ends_at IS NULL OR r.ends_at > NEW.starts_at)
               AND (NEW.ends_at IS NULL OR NEW.ends_at > r.starts_at))
-        BEGIN SELECT RAISE(ABORT, 'reservations_no_overlap'); END",
-    "CREATE TRIGGER reservations_no_overlap_on_update BEFORE UPDATE OF state, spot_id, starts_at, ends_at ON reservations
+        BEGIN SELECT RAISE(ABORT, 'reservations_no_overlap'); END"),
+        Sqlite("CREATE TRIGGER reservations_no_overlap_on_update BEFORE UPDATE OF state, spot_id, starts_at, ends_at ON reservations
         WHEN NEW.state IN ('reserved', 'active') AND EXISTS (
             SELECT 1 FROM reservations r
             WHERE r.id <> NEW.id AND r.spot_id = NEW.spot_id AND r.state IN ('reserved', 'active')
               AND (r.ends_at IS NULL OR r.ends_at > NEW.starts_at)
               AND (NEW.ends_at IS NULL OR NEW.ends_at > r.starts_at))
-        BEGIN SELECT RAISE(ABORT, 'reservations_no_overlap'); END",
-];
+        BEGIN SELECT RAISE(ABORT, 'reservations_no_overlap'); END"),
+        // A reservation occupies its spot from `starts_at` to `ends_at`, a walk-in without end.
+        Postgres("CREATE EXTENSION IF NOT EXISTS btree_gist"),
+        Postgres("ALTER TABLE reservations ADD CONSTRAINT reservations_no_overlap
+        EXCLUDE USING gist (spot_id WITH =, tstzrange(starts_at, ends_at) WITH &&)
+        WHERE (state IN ('reserved', 'active'))"),
+    ],
+    down: &["DROP TABLE reservations"],
+};

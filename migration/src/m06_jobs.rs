@@ -1,14 +1,12 @@
-//! The ledger: every job that was ever asked for, and what became of it.
+//! The ledger of jobs.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE TABLE jobs (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m06_jobs",
+    up: &[
+        Both(
+            "CREATE TABLE jobs (
         id {uuid} NOT NULL PRIMARY KEY,
         kind TEXT NOT NULL,
         queue TEXT NOT NULL,
@@ -33,20 +31,14 @@ const UP: &[&str] = &[
         started_at {time},
         finished_at {time}
     )",
-    "CREATE UNIQUE INDEX jobs_one_live_a_key ON jobs (kind, unique_key)
+        ),
+        Both(
+            "CREATE UNIQUE INDEX jobs_one_live_a_key ON jobs (kind, unique_key)
         WHERE unique_key IS NOT NULL AND state IN ('queued', 'running')",
-    "CREATE INDEX jobs_due ON jobs (queue, run_at) WHERE state = 'queued'",
-    "CREATE INDEX jobs_running ON jobs (queue) WHERE state = 'running'",
-    "CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('succeeded', 'cancelled')",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE jobs"]).await
-    }
-}
+        ),
+        Both("CREATE INDEX jobs_due ON jobs (queue, run_at) WHERE state = 'queued'"),
+        Both("CREATE INDEX jobs_running ON jobs (queue) WHERE state = 'running'"),
+        Both("CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('succeeded', 'cancelled')"),
+    ],
+    down: &["DROP TABLE jobs"],
+};

@@ -1,14 +1,12 @@
-//! CSV exports: what was asked for and the file that came of it. The id is that of the job.
+//! CSV exports: the request and the resulting file. The id is that of the job.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE TABLE exports (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m08_exports",
+    up: &[
+        Both(
+            "CREATE TABLE exports (
         id {uuid} NOT NULL PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
         user_id BIGINT NOT NULL REFERENCES users (id),
         everyone BOOLEAN NOT NULL DEFAULT FALSE,
@@ -25,16 +23,8 @@ const UP: &[&str] = &[
         expires_at {time},
         removed_at {time}
     )",
-    "CREATE INDEX exports_by_user ON exports (user_id, created_at)",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE exports"]).await
-    }
-}
+        ),
+        Both("CREATE INDEX exports_by_user ON exports (user_id, created_at)"),
+    ],
+    down: &["DROP TABLE exports"],
+};

@@ -1,13 +1,11 @@
-//! Mails: a row is claimed before SMTP and closed after the 250, so that none goes twice.
+//! Mails: a row is inserted before SMTP and completed after the server accepts, so that no mail is sent twice.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &["CREATE TABLE email_deliveries (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m10_email_deliveries",
+    up: &[Both(
+        "CREATE TABLE email_deliveries (
         key TEXT NOT NULL PRIMARY KEY,
         kind TEXT NOT NULL,
         user_id BIGINT REFERENCES users (id),
@@ -19,15 +17,7 @@ const UP: &[&str] = &["CREATE TABLE email_deliveries (
         error TEXT,
         created_at {time} NOT NULL,
         updated_at {time} NOT NULL
-    )"];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, &["DROP TABLE email_deliveries"]).await
-    }
-}
+    )",
+    )],
+    down: &["DROP TABLE email_deliveries"],
+};

@@ -1,33 +1,17 @@
-//! What the workers' sweep looks for every few seconds, so that finding nothing costs nothing.
+//! Indexes for the workers' periodic sweep.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE INDEX reservations_coming ON reservations (starts_at) WHERE state = 'reserved'",
-    "CREATE INDEX spots_retiring ON spots (id) WHERE retiring",
-    "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(
-            manager,
-            &[
-                "DROP INDEX idempotency_keys_by_age",
-                "DROP INDEX spots_retiring",
-                "DROP INDEX reservations_coming",
-            ],
-        )
-        .await
-    }
-}
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m14_sweep_indexes",
+    up: &[
+        Both("CREATE INDEX reservations_coming ON reservations (starts_at) WHERE state = 'reserved'"),
+        Both("CREATE INDEX spots_retiring ON spots (id) WHERE retiring"),
+        Both("CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)"),
+    ],
+    down: &[
+        "DROP INDEX idempotency_keys_by_age",
+        "DROP INDEX spots_retiring",
+        "DROP INDEX reservations_coming",
+    ],
+};

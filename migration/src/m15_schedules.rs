@@ -1,15 +1,13 @@
-//! Schedules as the workers have seen them, and what operators look for: dead jobs, and what is too old to be kept.
+//! Schedules as registered by workers, and indexes for dead jobs and for cleaning up.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-/// Ticks up to `settled_until` were run, or are not to be.
-const UP: &[&str] = &[
-    "CREATE TABLE schedules (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m15_schedules",
+    up: &[
+        // Ticks up to `settled_until` have been enqueued or skipped.
+        Both(
+            "CREATE TABLE schedules (
         name TEXT NOT NULL PRIMARY KEY,
         timetable TEXT NOT NULL,
         settled_until {time} NOT NULL,
@@ -18,31 +16,19 @@ const UP: &[&str] = &[
         paused_by BIGINT,
         paused_at {time}
     )",
-    "CREATE INDEX jobs_dead ON jobs (id) WHERE state = 'failed'",
-    "CREATE INDEX jobs_dead_by_key ON jobs (kind, unique_key, id) WHERE state = 'failed'",
-    "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
-    "CREATE INDEX cron_ticks_by_age ON cron_ticks (tick)",
-    "CREATE INDEX email_deliveries_sent ON email_deliveries (updated_at) WHERE state = 'sent'",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(
-            manager,
-            &[
-                "DROP INDEX email_deliveries_sent",
-                "DROP INDEX cron_ticks_by_age",
-                "DROP INDEX sessions_by_expiry",
-                "DROP INDEX jobs_dead_by_key",
-                "DROP INDEX jobs_dead",
-                "DROP TABLE schedules",
-            ],
-        )
-        .await
-    }
-}
+        ),
+        Both("CREATE INDEX jobs_dead ON jobs (id) WHERE state = 'failed'"),
+        Both("CREATE INDEX jobs_dead_by_key ON jobs (kind, unique_key, id) WHERE state = 'failed'"),
+        Both("CREATE INDEX sessions_by_expiry ON sessions (expires_at)"),
+        Both("CREATE INDEX cron_ticks_by_age ON cron_ticks (tick)"),
+        Both("CREATE INDEX email_deliveries_sent ON email_deliveries (updated_at) WHERE state = 'sent'"),
+    ],
+    down: &[
+        "DROP INDEX email_deliveries_sent",
+        "DROP INDEX cron_ticks_by_age",
+        "DROP INDEX sessions_by_expiry",
+        "DROP INDEX jobs_dead_by_key",
+        "DROP INDEX jobs_dead",
+        "DROP TABLE schedules",
+    ],
+};

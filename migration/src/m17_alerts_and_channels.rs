@@ -1,41 +1,29 @@
-//! When administrators were last alerted, by which way messages went, and what both look for.
+//! Alerts to administrators, the channel of each message, and indexes for both.
 
-use sea_orm_migration::prelude::*;
+use crate::migration::{Migration, Statement::Both};
 
-use crate::ddl;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-const UP: &[&str] = &[
-    "CREATE TABLE alerts (
+pub(crate) const MIGRATION: Migration = Migration {
+    name: "m17_alerts_and_channels",
+    up: &[
+        Both(
+            "CREATE TABLE alerts (
         kind TEXT NOT NULL PRIMARY KEY,
         last_at {time} NOT NULL,
         suppressed BIGINT NOT NULL DEFAULT 0,
         told BIGINT NOT NULL DEFAULT 0
     )",
-    "ALTER TABLE email_deliveries ADD COLUMN channel TEXT NOT NULL DEFAULT 'mail'
+        ),
+        Both(
+            "ALTER TABLE email_deliveries ADD COLUMN channel TEXT NOT NULL DEFAULT 'mail'
         CHECK (channel IN ('mail', 'chat', 'sms'))",
-    "CREATE INDEX email_deliveries_by_job ON email_deliveries (job_id)",
-    "CREATE INDEX jobs_dead_by_end ON jobs (finished_at) WHERE state = 'failed'",
-];
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(
-            manager,
-            &[
-                "DROP INDEX jobs_dead_by_end",
-                "DROP INDEX email_deliveries_by_job",
-                "ALTER TABLE email_deliveries DROP COLUMN channel",
-                "DROP TABLE alerts",
-            ],
-        )
-        .await
-    }
-}
+        ),
+        Both("CREATE INDEX email_deliveries_by_job ON email_deliveries (job_id)"),
+        Both("CREATE INDEX jobs_dead_by_end ON jobs (finished_at) WHERE state = 'failed'"),
+    ],
+    down: &[
+        "DROP INDEX jobs_dead_by_end",
+        "DROP INDEX email_deliveries_by_job",
+        "ALTER TABLE email_deliveries DROP COLUMN channel",
+        "DROP TABLE alerts",
+    ],
+};

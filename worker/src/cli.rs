@@ -12,7 +12,7 @@ use shared::{
         control::{self, Dead},
         schedule::Schedule,
     },
-    parking::schedules,
+    operations::schedules,
     platform::{config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{app::App, jobs::schedule::Proposer, parking::schedules};
+use shared::{app::App, jobs::schedule::Proposer, operations::schedules};
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;

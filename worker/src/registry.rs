@@ -10,11 +10,9 @@ use shared::{
     parking::{
         exports::{cleanup::CleanUpExports, job::ExportCsv},
         notifications::{
-            PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendNotice, SendReceipt,
-            SendReminder, SendSms, SendWelcome, mailing::Summarise,
+            PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
+            SendReceipt, SendReminder, SendReminders, SendSms, SendWelcome, Summarise,
         },
-        reminders::SendReminders,
-        reports::monthly::SendMonthlyReports,
     },
 };
 

@@ -25,7 +25,9 @@ pub async fn run(worker: &Worker, stop: &CancellationToken) {
     let mut redis = RedisWatch::default();
     loop {
         let app = &worker.app;
-        for looked in [alert::of_dead_jobs(app).await, look_at_disks(app).await, redis.look(worker).await] {
+        for looked in
+            [alert::check_failed_jobs(app).await, look_at_disks(app).await, redis.look(worker).await]
+        {
             if let Err(error) = looked {
                 tracing::warn!(error = error.chain(), "cannot look after the installation; trying again");
             }
@@ -93,8 +95,8 @@ impl RedisWatch {
         let told = alert::raise(app, Alert::RedisLost, "A worker does not reach Redis", facts).await?;
         self.told = true;
         // Who else would run them: jobs are announced through Redis.
-        for job in told {
-            perform(worker, job.id).await;
+        for id in told {
+            perform(worker, id).await;
         }
         Ok(())
     }

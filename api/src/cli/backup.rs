@@ -29,7 +29,7 @@ impl Backup {
             (None, Some(folder)) => {
                 std::fs::create_dir_all(folder)
                     .with_context(|| format!("cannot create {}", folder.display()))?;
-                (folder.join(backup::name(Clock::System.now())), Some(folder))
+                (folder.join(backup::file_name(Clock::System.now())), Some(folder))
             }
             (None, None) => bail!("name a file, or set BACKUP_FOLDER"),
         };

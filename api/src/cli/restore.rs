@@ -26,7 +26,7 @@ pub(super) struct Restore {
 impl Restore {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         if self.check {
-            let manifest = backup::look(&self.file)?;
+            let manifest = backup::inspect(&self.file)?;
             return print(&format!("{} is complete: {}", self.file.display(), contents(&manifest)));
         }
         let manifest = backup::restore(&config, &self.file, self.confirm.as_deref()).await?;

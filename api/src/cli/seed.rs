@@ -51,12 +51,7 @@ impl Seed {
         app.cache.invalidate(&[Group::Everything]).await;
         app.db.close().await;
         print(&format!(
-            "Created {} lots, {} spots, {} users and {} reservations in {:.1} s.\n\
-             Log in as admin@parkade.test or driver@parkade.test with the password {password}",
-            loaded.lots,
-            loaded.spots,
-            loaded.users,
-            loaded.reservations,
+            "{loaded} in {:.1} s; log in as admin@parkade.test or driver@parkade.test with the password {password}",
             loaded.elapsed.as_secs_f64()
         ))
     }

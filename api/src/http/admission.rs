@@ -38,7 +38,7 @@ impl Gates {
             0 => (usize::MAX, Duration::MAX),
             max => (max, TARGET),
         };
-        let passwords = Limit::new(password::room().min(max), Duration::MAX);
+        let passwords = Limit::new(password::capacity().min(max), Duration::MAX);
         Self { passwords, requests: Limit::new(max, target) }
     }
 

@@ -37,12 +37,12 @@ pub(crate) async fn identify(
 ) -> Result<Caller> {
     let identity = match (access, bearer(headers)) {
         (Access::Public, Some(token)) => {
-            if let Some(session) = session::named(app, token)? {
+            if let Some(session) = session::session_id(app, token)? {
                 return Ok(Caller { key: format!("session:{session}"), identity: Err(NO_TOKEN) });
             }
             Err(NO_TOKEN)
         }
-        (Access::User | Access::Admin, Some(token)) => match session::find(app, token).await {
+        (Access::User | Access::Admin, Some(token)) => match session::authenticate(app, token).await {
             // Not the caller's fault, so it must not use up the limit of the address.
             Err(error @ Error::Unavailable(_)) => return Err(error),
             found => found,

@@ -11,7 +11,10 @@ use shared::{
     Error,
     app::App,
     base::{money::Money, page::Page},
-    parking::lots::{self, Lot, LotChange, NewLot},
+    parking::{
+        bookings,
+        lots::{self, Lot, LotChange, NewLot},
+    },
     platform::{
         cache::{Entry, Group, Recipe},
         idempotency::StoredAnswer,
@@ -329,6 +332,6 @@ pub(crate) async fn delete_lot(
     _: Admin,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    lots::archive(&app, id).await?;
+    bookings::archive_lot(&app, id).await?;
     Ok(Json(Message { msg: "parking lot deleted" }))
 }

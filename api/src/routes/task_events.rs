@@ -164,7 +164,7 @@ impl TaskEvents {
 
     /// The session may end meanwhile, and an administrator may become a driver. While neither can be checked, the stream goes on.
     async fn is_still_allowed(&self) -> bool {
-        match session::find(&self.app, &self.token).await {
+        match session::authenticate(&self.app, &self.token).await {
             Ok(user) => user.is_admin || self.owner_id == Some(user.user_id),
             Err(Error::Unauthenticated(_)) => false,
             Err(_) => true,

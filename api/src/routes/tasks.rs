@@ -13,7 +13,7 @@ use shared::{
     app::App,
     base::identity::Identity,
     jobs::status::{self, State as JobState, Status},
-    parking::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
+    operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

@@ -11,7 +11,7 @@ use shared::{
     Error,
     app::App,
     base::page::Page,
-    parking::accounts::{self, Changes, Registration, User, Wanted},
+    parking::accounts::{self, Changes, Filter, Registration, User},
     platform::cache::{Entry, Group, Recipe},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -120,7 +120,7 @@ pub(crate) struct UserQuery {
 
 impl UserQuery {
     /// No stored text is longer or contains NUL, and PostgreSQL rejects a query with NUL.
-    fn checked(self) -> Result<Wanted, Error> {
+    fn checked(self) -> Result<Filter, Error> {
         for (name, text, most) in [("email", &self.email, 120), ("username", &self.username, 80)] {
             let Some(text) = text else { continue };
             if text.contains('\0') {
@@ -130,7 +130,7 @@ impl UserQuery {
                 return Err(Error::invalid(name, format!("must have at most {most} characters")));
             }
         }
-        Ok(Wanted { email: self.email, username: self.username })
+        Ok(Filter { email: self.email, username: self.username })
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) async fn list_users(
     cached::list(&app, &headers, &paging, recipe, load).await
 }
 
-async fn load_users(app: App, wanted: Wanted, page: Page) -> shared::Result<Entry> {
+async fn load_users(app: App, wanted: Filter, page: Page) -> shared::Result<Entry> {
     let users = accounts::list(&app, &wanted, &page).await?;
     let next = users.next(|user| user.id);
     let users = users.items.into_iter().map(UserView::from).collect();

@@ -56,7 +56,7 @@ async fn integrity_finds_every_kind_of_unsound_data(t: TestApp) {
     change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), other.into()])
         .await
         .unwrap();
-    assert_eq!(find("its spot in its lot").await, [offender(running)]);
+    assert_eq!(find("a spot of its lot").await, [offender(running)]);
     change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), lot.into()])
         .await
         .unwrap();

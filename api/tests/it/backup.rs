@@ -105,7 +105,7 @@ async fn backup_of_a_live_system_restores_every_row(t: TestApp) {
     // What is there now has the sums of then: another backup has the same.
     let again = t.folder().join("b.backup");
     succeeds(&operate(&t, &["backup", again.to_str().unwrap()], Some(&place), None).await);
-    assert_eq!(serde_json::to_value(&backup::look(&again).unwrap().tables).unwrap(), manifest["tables"]);
+    assert_eq!(serde_json::to_value(&backup::inspect(&again).unwrap().tables).unwrap(), manifest["tables"]);
     succeeds(&operate(&t, &["integrity"], Some(&place), None).await);
 
     // Confirmations that waited then are sent from there.
@@ -130,7 +130,7 @@ async fn restore_needs_confirmation_and_stopped_processes(t: TestApp) {
     let file = file.to_str().unwrap();
     let place = elsewhere(&t).await;
     succeeds(&operate(&t, &["restore", file], Some(&place), None).await);
-    fails(&operate(&t, &["restore", file], Some(&place), None).await, "there is data in the database");
+    fails(&operate(&t, &["restore", file], Some(&place), None).await, "the database contains data");
     fails(&operate(&t, &["restore", file, "--confirm", "yes"], Some(&place), None).await, PHRASE);
     // A process that only waits is one that uses it.
     let used = t.second_process(&[("DATABASE_URL", &place)]).await;
@@ -159,11 +159,11 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
         std::fs::write(&bad, content).unwrap();
         fails(&operate(&t, &["restore", bad.to_str().unwrap()], Some(&place), None).await, why);
     };
-    restored(&bytes[..bytes.len() - 100], "damaged or cut short").await;
+    restored(&bytes[..bytes.len() - 100], "damaged or truncated").await;
     let mut damaged = bytes.clone();
     damaged[bytes.len() / 2] ^= 1;
-    restored(&damaged, "damaged or cut short").await;
-    restored(b"SQLite format 3", "no backup of Parkade").await;
+    restored(&damaged, "damaged or truncated").await;
+    restored(b"SQLite format 3", "not a Parkade backup").await;
     let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
     let body = &body[..body.len() - 65];
     let sealed = |manifest: &Value, body: &[u8]| {
@@ -176,7 +176,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
     restored(&sealed(&later, body), "m99_to_come").await;
     let mut other = manifest.clone();
     other["engine"] = json!(if t.engine == Engine::Sqlite { "postgres" } else { "sqlite" });
-    restored(&sealed(&other, body), "DATABASE_URL names").await;
+    restored(&sealed(&other, body), "different database engine").await;
     restored(
         &sealed(&manifest, b"nothing"),
         if t.engine == Engine::Sqlite { "not a database" } else { "pg_restore: " },
@@ -185,7 +185,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
     // Whole, but with other rows than its manifest says.
     let mut lie = manifest.clone();
     lie["tables"]["users"]["rows"] = json!(7);
-    restored(&sealed(&lie, body), "not what was backed up: users").await;
+    restored(&sealed(&lie, body), "differ from the backup: users").await;
     match t.engine {
         Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
         Engine::Postgres => {
@@ -205,7 +205,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
     succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
     fails(
         &operate(&t, &["restore", bad.to_str().unwrap(), "--confirm", PHRASE], Some(&place), None).await,
-        "not what was backed up: users",
+        "differ from the backup: users",
     );
     let there = t.second_process(&[("DATABASE_URL", &place)]).await;
     assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);

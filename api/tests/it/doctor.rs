@@ -41,7 +41,7 @@ async fn doctor_reports_nothing_on_a_healthy_system(t: TestApp) {
     let backups = t.folder().join("backups");
     std::fs::create_dir_all(&backups).unwrap();
     std::fs::create_dir_all(t.folder().join("files")).unwrap();
-    std::fs::write(backups.join(backup::name(t.app.clock.now())), "").unwrap();
+    std::fs::write(backups.join(backup::file_name(t.app.clock.now())), "").unwrap();
     let sink = MailSink::start().await.unwrap();
     let port = sink.addr().port().to_string();
     let all = [
@@ -79,7 +79,7 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
         let (_, findings) = doctor(&t, &[("DATABASE_URL", &away)]).await;
         assert!(!findings.iter().any(|one| one.to_string().contains("very-secret")));
     } else {
-        finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "no database file").await;
+        finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "database file does not exist").await;
         finds(
             &t,
             &[("DATABASE_URL", "sqlite://a-file?mode=rwc"), ("APP_ENV", "production")],
@@ -91,9 +91,9 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
     }
     t.driver("Asha").await;
     change(&t, "UPDATE jobs SET state = 'failed'", []).await.unwrap();
-    finds(&t, &[], "warning", "database", "1 jobs were given up").await;
+    finds(&t, &[], "warning", "database", "1 dead job").await;
     change(&t, "DELETE FROM seaql_migrations WHERE version LIKE 'm17%'", []).await.unwrap();
-    finds(&t, &[], "warning", "database", "1 migrations behind").await;
+    finds(&t, &[], "warning", "database", "1 migration behind").await;
     change(&t, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99_to_come', 1)", [])
         .await
         .unwrap();
@@ -103,10 +103,10 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_redis_and_worker_problems() {
     let t = TestApp::start(Engine::Sqlite).await;
-    finds(&t, &[], "problem", "worker", "no worker takes jobs of the queue mail").await;
+    finds(&t, &[], "problem", "worker", "no worker takes jobs from the queue mail").await;
     let closed = devstack::free_port().unwrap().to_string();
     finds(&t, &[("REDIS_PORT", &closed)], "problem", "redis", "cannot be used").await;
-    finds(&t, &[("REDIS_PORT", &closed)], "warning", "worker", "not known").await;
+    finds(&t, &[("REDIS_PORT", &closed)], "warning", "worker", "cannot be checked").await;
     let redis = devstack::Redis::start().await.unwrap();
     let port = redis.port().to_string();
     let mut connection =
@@ -147,17 +147,17 @@ async fn doctor_reports_settings_mail_file_and_backup_problems() {
             "settings",
             "can be guessed",
         ),
-        (&[production], "problem", "settings", "in clear"),
-        (&[production, ("PUBLIC_URL", "https://localhost")], "problem", "settings", "nowhere"),
+        (&[production], "problem", "settings", "unencrypted"),
+        (&[production, ("PUBLIC_URL", "https://localhost")], "problem", "settings", "this machine only"),
         (&[production], "warning", "settings", "http://localhost:5173"),
-        (&[production], "problem", "mail", "no MAIL_SERVER"),
+        (&[production], "problem", "mail", "MAIL_SERVER is not set"),
         (&[("MAIL_SERVER", "127.0.0.1"), ("MAIL_PORT", &closed)], "problem", "mail", "127.0.0.1"),
         (&server[..2], "problem", "mail", "STARTTLS"),
         (&login, "problem", "mail", "MAIL_PASSWORD"),
-        (&[("UPLOAD_FOLDER", "a-file/below")], "problem", "files", "cannot be written to"),
+        (&[("UPLOAD_FOLDER", "a-file/below")], "problem", "files", "not writable"),
         (&[("ALERT_DISK_PERCENT", "1")], "warning", "files", "is used"),
-        (&[], "warning", "backup", "not known"),
-        (&[("BACKUP_FOLDER", "nowhere")], "warning", "backup", "holds no backup"),
+        (&[], "warning", "backup", "cannot be checked"),
+        (&[("BACKUP_FOLDER", "nowhere")], "warning", "backup", "contains no backup"),
         (&[("BACKUP_FOLDER", "old")], "warning", "backup", "hours old"),
     ] {
         finds(&t, changed, level, area, words).await;

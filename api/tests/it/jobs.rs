@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
     jobs::{NewJob, board, ledger, policy::LEASE, schedule::Proposer},
-    operations::cleanup::CleanUp,
-    parking::{exports::cleanup::CleanUpExports, notifications, schedules},
+    operations::{cleanup::CleanUp, schedules},
+    parking::{exports::cleanup::CleanUpExports, notifications},
     platform::db::at,
 };
 use testkit::{Answer, Driver, TestApp};

@@ -70,7 +70,7 @@ async fn api_and_worker_wait_for_their_servers() {
     let worker = processes.worker();
     let starting = async {
         testkit::eventually("the worker says what it waits for", || async {
-            worker.log().contains("the database is not there yet; trying again")
+            worker.log().contains("the database is not available yet; retrying")
         })
         .await;
         postgres.restart().await.unwrap();

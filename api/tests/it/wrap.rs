@@ -434,13 +434,13 @@ async fn outage_logs_name_the_cause_and_no_recipients() {
     redis.kill().await.unwrap();
     for process in [&api, &worker] {
         assert_eq!(reqwest::get(format!("{base}/parking-lots")).await.unwrap().status(), 200);
-        let away = said(process, "Redis does not answer; going on without").await;
+        let away = said(process, "Redis does not respond; continuing without it").await;
         assert_eq!(away["level"], "WARN");
         assert!(!away["error"].as_str().unwrap().is_empty(), "{away}");
     }
     redis.restart().await.unwrap();
     for process in [&api, &worker] {
-        said(process, "Redis answers").await;
+        said(process, "Redis responds again").await;
         assert!(!process.log().contains("asha@example.com"));
     }
 }

@@ -76,7 +76,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
         let values = values.await?;
         report.add(label("limit: Redis GET of it, one connection"), values.rate, "/s", values.spread());
         // More would be told to come again.
-        let hashes = repeat(vec![hash.clone(); count.min(password::room())], time, |hash| async move {
+        let hashes = repeat(vec![hash.clone(); count.min(password::capacity())], time, |hash| async move {
             ensure!(password::verify(PASSWORD.into(), Some(hash.clone())).await?, "the password is right");
             Ok(hash)
         });
@@ -84,7 +84,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
         report.add(label("limit: bare Argon2"), hashes.rate, "/s", hashes.spread());
         for (number, (what, requests)) in calls.iter().enumerate() {
             forget_peak(&api)?;
-            let callers = if what == "login" { count.min(password::room()) } else { count };
+            let callers = if what == "login" { count.min(password::capacity()) } else { count };
             let requests: Vec<_> = requests.iter().cycle().take(callers).cloned().collect();
             let load = clients(&address, &requests, time).await?;
             report.add(label(what), load.rate, "/s", format!("{}, {}", load.spread(), peak(&api)?));

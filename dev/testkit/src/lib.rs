@@ -170,7 +170,7 @@ impl TestApp {
     #[must_use]
     pub fn mails(&self) -> Vec<shared::platform::mailer::Mail> {
         match &self.app.mailer {
-            Mailer::Memory(outbox) => outbox.lock().expect("nobody panicked").sent.clone(),
+            Mailer::Memory(outbox) => outbox.lock().sent.clone(),
             _ => panic!("the mailer of tests is in memory"),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("making {}", args.out.display()))?;
     let folder = args.out.canonicalize()?;
-    let test = "notifications::samples::mails_are_written_to_files";
+    let test = "parking::notifications::tests::samples::mails_are_written_to_files";
     let mut command =
         cargo::command(["test", "--quiet", "--package", "shared", "--lib", "--", "--exact", test]);
     cargo::succeed(command.env("MAILS_FOLDER", &folder))?;

@@ -16,18 +16,19 @@ const DEPENDENCIES: [(&str, &[&str]); 4] = [
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
 const PURE: &[&str] = &[
-    "parking/bookings/billing.rs",
-    "parking/bookings/state.rs",
+    "parking/rules/billing.rs",
+    "parking/rules/state.rs",
     "jobs/machine.rs",
     "jobs/policy.rs",
     "jobs/timetable.rs",
     "parking/exports/csv.rs",
-    "operations/demo/shape.rs",
+    "operations/demo/plan.rs",
+    "operations/demo/traffic.rs",
     "parking/lots/availability.rs",
-    "operations/backup/sum.rs",
+    "operations/backup/checksum.rs",
     "parking/reports/calendar.rs",
     "parking/reports/insights.rs",
-    "parking/reports/monthly/charts.rs",
+    "parking/reports/charts.rs",
     "platform/http/address.rs",
 ];
 const IMPURE: [&str; 5] = ["sea_orm", "redis", "tokio", "Clock", "Utc::now"];

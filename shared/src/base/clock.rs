@@ -1,41 +1,42 @@
-//! The time, as the application sees it: the system's, or one that a test holds still.
+//! The time, from the system or set by a test.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use parking_lot::Mutex;
 
-/// Where `now` comes from.
+/// A clock. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The clock of the system.
     #[default]
     System,
-    /// A clock that moves only when told to.
+    /// A clock that moves only by [`Clock::advance`].
     Fixed(Arc<Mutex<DateTime<Utc>>>),
 }
 
 impl Clock {
-    /// A clock that stands at `now`.
+    /// A clock that is stopped at `now`.
     #[must_use]
     pub fn fixed(now: DateTime<Utc>) -> Self {
         Self::Fixed(Arc::new(Mutex::new(now)))
     }
 
-    /// The current instant in whole microseconds, which is what both databases can keep.
+    /// The current instant in whole microseconds, the precision of both databases.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the system's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system's clock")]
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => Utc::now(),
-            Self::Fixed(now) => *now.lock().unwrap_or_else(PoisonError::into_inner),
+            Self::Fixed(now) => *now.lock(),
         };
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
-    /// Moves a fixed clock; the system's clock moves by itself.
+    /// Moves a fixed clock; does nothing to the system's.
     pub fn advance(&self, by: TimeDelta) {
         if let Self::Fixed(now) = self {
-            *now.lock().unwrap_or_else(PoisonError::into_inner) += by;
+            *now.lock() += by;
         }
     }
 }

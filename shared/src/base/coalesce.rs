@@ -1,14 +1,15 @@
-//! Many callers who want the same thing at once are served by one call.
+//! Sharing one call between concurrent callers with the same key.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Callers by what they want. While a call is under way, those who come later wait for the next one, so nobody is
-/// answered by a call that began before they asked.
+/// Waiting callers by key. Callers that arrive during a call share the next one, so nobody gets the result of a call that
+/// started before they asked.
 pub struct Coalesce<T> {
     lanes: Arc<Lanes<T>>,
 }
@@ -22,15 +23,14 @@ impl<T> Default for Coalesce<T> {
 }
 
 impl<T: Send + 'static> Coalesce<T> {
-    /// What `call` answers for `key`. It is told how many callers it answers, and has an answer for each.
-    /// `None` when it panicked.
+    /// The result of `call`, which gets the number of its callers and returns a result for each. `None` if it panicked.
     pub async fn join<F, Fut>(&self, key: &str, call: F) -> Option<T>
     where
         F: Fn(usize) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<T>> + Send,
     {
         let (sender, receiver) = oneshot::channel();
-        let is_first = match locked(&self.lanes).entry(key.to_owned()) {
+        let is_first = match self.lanes.lock().entry(key.to_owned()) {
             Entry::Occupied(mut lane) => {
                 lane.get_mut().push(sender);
                 false
@@ -41,13 +41,13 @@ impl<T: Send + 'static> Coalesce<T> {
             }
         };
         if is_first {
-            // A task of its own, because the first caller may go away.
+            // A separate task, because the first caller may be dropped.
             let lane = Lane { lanes: self.lanes.clone(), key: key.to_owned() };
             tokio::spawn(async move {
                 while let Some(waiting) = lane.next() {
-                    let answers = call(waiting.len()).await;
-                    for (caller, answer) in waiting.into_iter().zip(answers) {
-                        drop(caller.send(answer));
+                    let results = call(waiting.len()).await;
+                    for (caller, result) in waiting.into_iter().zip(results) {
+                        drop(caller.send(result));
                     }
                 }
             });
@@ -56,16 +56,16 @@ impl<T: Send + 'static> Coalesce<T> {
     }
 }
 
-/// A lane that is being served; it is closed when its server ends, also by a panic.
+/// The callers with one key, while a task serves them; removed when the task ends or panics.
 struct Lane<T> {
     lanes: Arc<Lanes<T>>,
     key: String,
 }
 
 impl<T> Lane<T> {
-    /// Everybody who has come since the last call; `None`, and the lane is closed, when nobody has.
+    /// Takes the callers that have arrived since the last call; `None`, and the lane is removed, if there are none.
     fn next(&self) -> Option<Vec<oneshot::Sender<T>>> {
-        let mut lanes = locked(&self.lanes);
+        let mut lanes = self.lanes.lock();
         let waiting = std::mem::take(lanes.get_mut(&self.key)?);
         if waiting.is_empty() {
             lanes.remove(&self.key);
@@ -78,13 +78,9 @@ impl<T> Lane<T> {
 impl<T> Drop for Lane<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            locked(&self.lanes).remove(&self.key);
+            self.lanes.lock().remove(&self.key);
         }
     }
-}
-
-fn locked<T>(lanes: &Lanes<T>) -> MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<T>>>> {
-    lanes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -97,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn callers_share_calls_that_begin_after_they_asked() {
+    async fn callers_share_only_calls_that_start_after_they_asked() {
         let (coalesce, calls) = (Coalesce::default(), Arc::new(AtomicUsize::new(0)));
         let ask = || {
             let calls = calls.clone();
@@ -117,11 +113,11 @@ mod tests {
         assert_eq!(first, Some((0, 1)));
         assert_eq!(late, (Some((1, 3)), Some((1, 3)), Some((1, 3))));
         assert_eq!(ask().await, Some((2, 1)));
-        assert!(locked(&coalesce.lanes).is_empty());
+        assert!(coalesce.lanes.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn a_panic_is_nobodys_answer_and_closes_the_lane() {
+    async fn a_panic_yields_no_result_and_removes_the_lane() {
         let coalesce: Coalesce<u8> = Coalesce::default();
         let panics = coalesce.join("key", |_| async { panic!("on purpose") });
         assert_eq!(panics.await, None);
@@ -129,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_goes_away_does_not_take_the_others_along() {
+    async fn a_dropped_caller_does_not_cancel_the_others() {
         let coalesce = Arc::new(Coalesce::default());
         let slow = |callers: usize| async move {
             tokio::time::sleep(Duration::from_millis(20)).await;

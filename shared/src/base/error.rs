@@ -1,72 +1,70 @@
-//! The one error of the domain: what went wrong, told apart by what a caller can do about it.
+//! The error of the application: its variants differ in what a caller can do about them.
 
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
-/// Why an operation did not happen.
-///
-/// The API turns it into a problem body, the worker asks [`Error::is_transient`].
+/// Why an operation failed. The API turns it into a problem body; the worker retries if it [is transient](Error::is_transient).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The thing does not exist, or the caller may not know that it does.
+    /// It does not exist, or the caller may not know that it does.
     #[error("{0} not found")]
     NotFound(&'static str),
-    /// The state of things forbids it; `code` is stable and in snake case.
+    /// The current state forbids it.
     #[error("{message}")]
     Conflict {
-        /// What a client can branch on.
+        /// For clients to branch on: stable, in snake case.
         code: &'static str,
-        /// What a person reads.
+        /// For people.
         message: String,
     },
-    /// The thing was there and has gone for good.
+    /// It existed and has been removed.
     #[error("{0}")]
     Gone(String),
-    /// The input is wrong; one entry a field.
+    /// The input is not valid.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
-    /// Nobody, or nobody any more, is logged in.
+    /// The caller is not logged in, or not any more.
     #[error("{0}")]
     Unauthenticated(&'static str),
-    /// Somebody is logged in who may not do this.
+    /// The caller is logged in but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The thing is not any more as the caller last saw it.
-    #[error("it was changed meanwhile; read it again")]
+    /// It has changed since the caller last read it.
+    #[error("it has changed since you read it; read it again")]
     Changed,
-    /// The key of an earlier request came with another one.
-    #[error("this Idempotency-Key was used for another request; take a new one")]
+    /// The Idempotency-Key belongs to a different request.
+    #[error("this Idempotency-Key was used for another request; use a new one")]
     KeyReused,
-    /// Too many calls.
+    /// The caller has used up a rate limit.
     #[error("too many requests")]
     RateLimited {
-        /// How long to wait before the next call.
+        /// When the next call is allowed.
         retry_after: Duration,
     },
-    /// More at once than can be done soon.
-    #[error("too much at once; try again")]
+    /// The process is at capacity.
+    #[error("the server is at capacity; try again")]
     Overloaded,
-    /// A job's work was cut short on purpose; see `jobs::Interruption`.
+    /// A job was interrupted on purpose; see `jobs::Interruption`.
     #[error("interrupted")]
     Interrupted,
-    /// Something the job needs will never be right, however often it is tried.
+    /// A job cannot succeed, however often it is retried.
     #[error("{0}")]
     Permanent(String),
-    /// A dependency is away or overloaded; later it may work.
-    #[error("a service that is needed is not available")]
+    /// A dependency is down or overloaded; a retry may succeed.
+    #[error("a required service is not available")]
     Unavailable(#[source] anyhow::Error),
-    /// A defect of ours.
+    /// A bug.
     #[error("internal error")]
     Internal(#[source] anyhow::Error),
 }
 
-/// What is wrong with one field of the input.
+/// What is wrong with a field of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// JSON pointer (RFC 6901) into the body, or the parameter's name.
+    /// A JSON pointer (RFC 6901) into the body, or the name of a parameter.
     pub pointer: String,
-    /// What is wrong and what would be right.
+    /// The rule that it breaks, such as "must be a whole number".
     pub message: String,
 }
 
@@ -79,21 +77,21 @@ impl std::fmt::Display for FieldError {
     }
 }
 
-/// The result of everything in this crate.
+/// The result of most functions in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A conflict with the code by which clients know it.
+    /// A [`Error::Conflict`].
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict { code, message: message.into() }
     }
 
-    /// One wrong field.
+    /// An [`Error::Invalid`] with one field.
     pub fn invalid(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), message: message.into() }])
     }
 
-    /// The same error for another caller who waited for the same thing.
+    /// The same error for another caller of a shared call.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         match self {
@@ -145,13 +143,13 @@ impl From<anyhow::Error> for Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let away = is_away(&error);
+        let is_outage = is_outage(&error);
         let error = anyhow::Error::new(error).context("database");
-        if away { Self::Unavailable(error) } else { Self::Internal(error) }
+        if is_outage { Self::Unavailable(error) } else { Self::Internal(error) }
     }
 }
 
-/// What the database calls the error.
+/// The SQLSTATE of PostgreSQL, or the result code of SQLite.
 fn code(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
     else {
@@ -160,8 +158,8 @@ fn code(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
     error.as_database_error()?.code()
 }
 
-/// Whether the database cannot be reached or is overloaded, rather than refusing what it was told.
-fn is_away(error: &DbErr) -> bool {
+/// Whether the database cannot be reached or is overloaded, rather than rejecting the statement.
+fn is_outage(error: &DbErr) -> bool {
     let driver = match error {
         DbErr::ConnectionAcquire(_) => return true,
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -170,7 +168,7 @@ fn is_away(error: &DbErr) -> bool {
         other => return matches!(other, DbErr::Conn(_)),
     };
     match &**driver {
-        sqlx::Error::Database(error) => is_passing(error.code().as_deref().unwrap_or_default()),
+        sqlx::Error::Database(error) => is_transient_code(error.code().as_deref().unwrap_or_default()),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -181,10 +179,10 @@ fn is_away(error: &DbErr) -> bool {
     }
 }
 
-/// SQLSTATE of PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, conflict of
-/// snapshots. Result code of SQLite: busy, locked or no room on the disk, also in their extended forms.
-fn is_passing(code: &str) -> bool {
-    let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|sign| code.starts_with(sign));
+/// PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, serialization failure. SQLite:
+/// busy, locked or disk full, also as extended codes.
+fn is_transient_code(code: &str) -> bool {
+    let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|class| code.starts_with(class));
     let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
     if code.len() == 5 { postgres } else { sqlite }
 }
@@ -197,17 +195,17 @@ impl From<redis::RedisError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::is_passing;
+    use super::is_transient_code;
 
     #[test]
-    fn an_outage_is_told_from_a_refusal() {
+    fn outages_are_distinguished_from_rejections() {
         for code in
             ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "13", "261", "517"]
         {
-            assert!(is_passing(code), "{code}");
+            assert!(is_transient_code(code), "{code}");
         }
         for code in ["23505", "23P01", "42P01", "22021", "", "1", "19", "2067", "1811", "787"] {
-            assert!(!is_passing(code), "{code}");
+            assert!(!is_transient_code(code), "{code}");
         }
     }
 }

@@ -6,5 +6,6 @@ pub mod error;
 pub mod identity;
 pub mod money;
 pub mod page;
+pub mod plural;
 pub mod send_error;
 pub mod time;

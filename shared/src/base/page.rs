@@ -1,16 +1,16 @@
-//! A part of a long list: how many rows, and after which one.
+//! Pages of long lists.
 
 use std::str::FromStr;
 
-/// Lists without a limit stop here.
+/// The limit of lists that are requested without one.
 pub const MAX_LIMIT: i64 = 10_000;
 
-/// Which part of a list. `C` is what its rows are sorted by.
+/// Which page of a list. `C` is what its rows are sorted by.
 #[derive(Debug, Clone)]
 pub struct Page<C = i64> {
-    /// At most so many rows.
+    /// The maximum number of rows.
     pub limit: i64,
-    /// Those after this one; from the start without.
+    /// The last row of the previous page, if there is one.
     pub after: Option<C>,
 }
 
@@ -20,23 +20,23 @@ impl<C> Default for Page<C> {
     }
 }
 
-/// What was found.
+/// The rows of a page.
 #[derive(Debug, Clone)]
 pub struct Paged<T> {
     /// The rows, in the order of the list.
     pub items: Vec<T>,
-    /// Whether there are more after them.
+    /// Whether there are more rows.
     pub more: bool,
 }
 
 impl<C> Page<C> {
-    /// How many rows to ask the database for: one more tells whether there are more.
+    /// How many rows to query: one more than the limit shows whether there are more.
     #[must_use]
     pub const fn fetch_limit(&self) -> i64 {
         self.limit + 1
     }
 
-    /// The part, of rows that were asked for by [`Page::fetch_limit`].
+    /// The page from rows that were queried with [`Page::fetch_limit`].
     #[must_use]
     pub fn trim<T>(&self, mut rows: Vec<T>) -> Paged<T> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
@@ -47,23 +47,23 @@ impl<C> Page<C> {
 }
 
 impl<T> Paged<T> {
-    /// Where the next part begins: what `cursor` makes of the last row, if there are more.
+    /// The cursor of the next page, made from the last row; `None` on the last page.
     pub fn next<C>(&self, cursor: impl FnOnce(&T) -> C) -> Option<C> {
         self.items.last().filter(|_| self.more).map(cursor)
     }
 
-    /// The same part with its rows changed one by one.
+    /// The same page with its rows converted.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Paged<U> {
         Paged { items: self.items.into_iter().map(change).collect(), more: self.more }
     }
 }
 
-/// A place in a list that is sorted by an instant, the latest first, and by id where instants are equal.
+/// A position in a list that is sorted by an instant, the latest first, and by id where instants are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeCursor {
-    /// The instant.
+    /// The instant of the row.
     pub at: chrono::DateTime<chrono::Utc>,
-    /// The row.
+    /// The id of the row.
     pub id: i64,
 }
 
@@ -93,18 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_row_too_many_means_more() {
+    fn an_extra_row_means_there_are_more() {
         let page: Page = Page { limit: 2, after: None };
         assert_eq!(page.fetch_limit(), 3);
-        let (cut, whole) = (page.trim(vec![1, 2, 3]), page.trim(vec![1, 2]));
-        assert_eq!((cut.items, cut.more), (vec![1, 2], true));
-        assert_eq!((whole.items, whole.more), (vec![1, 2], false));
+        let (first, all) = (page.trim(vec![1, 2, 3]), page.trim(vec![1, 2]));
+        assert_eq!((first.items, first.more), (vec![1, 2], true));
+        assert_eq!((all.items, all.more), (vec![1, 2], false));
     }
 
     #[test]
-    fn a_moment_is_read_as_it_was_written_and_nonsense_is_none() {
-        let moment = TimeCursor { at: "2026-11-20T12:00:00.000001Z".parse().unwrap(), id: 7 };
-        assert_eq!(moment.to_string().parse(), Ok(moment));
+    fn cursors_round_trip_and_invalid_ones_are_rejected() {
+        let cursor = TimeCursor { at: "2026-11-20T12:00:00.000001Z".parse().unwrap(), id: 7 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "1", "1.", ".1", "x.1", "1.x", "9223372036854775807.1", "-99999999999999999.1"] {
             assert_eq!(text.parse::<TimeCursor>(), Err(()), "{text}");
         }

@@ -1,21 +1,21 @@
 //! How sending a message to another system can fail.
 
-/// Why a message is not known to have been taken. The texts never hold an address.
+/// Why a message is not known to have been accepted. The texts never contain an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It was refused for good, or its address can never work.
-    #[error("refused for good: {0}")]
+    /// The server rejected it permanently, or its address can never work.
+    #[error("rejected permanently: {0}")]
     Permanent(String),
-    /// It was refused for now.
-    #[error("refused for now: {0}")]
+    /// The server rejected it for now.
+    #[error("rejected for now: {0}")]
     Temporary(String),
-    /// It never came to be handed over.
+    /// It was not handed over.
     #[error("not sent: {0}")]
     NotSent(String),
-    /// It never came to be handed over, and will not before an operator has changed something.
-    #[error("not sent, and something has to be set right: {0}")]
+    /// It was not handed over, and will not be before an operator fixes the configuration.
+    #[error("not sent until the configuration is fixed: {0}")]
     Setup(String),
-    /// The server had all of it and gave no answer: it may have taken it.
-    #[error("it may have been sent: {0}")]
+    /// The server received all of it and did not reply: it may have accepted it.
+    #[error("may have been sent: {0}")]
     Unknown(String),
 }

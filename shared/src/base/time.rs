@@ -1,18 +1,15 @@
-//! Instants on the wire and days in the application's time zone.
+//! Instants in JSON, and times in requests.
 
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// RFC 3339 in UTC with `Z` and no more fraction digits than needed: `2026-11-20T18:37:55.5Z` keeps three.
+/// RFC 3339 in UTC with `Z`, and with 0, 3 or 6 fraction digits as needed.
 #[must_use]
 pub fn rfc3339(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// As `serialize_with` for instants in answers.
-///
-/// # Errors
-/// Those of the serializer.
+/// For `#[serde(with)]`: instants in JSON.
 pub mod wire {
     use super::{DateTime, Utc, rfc3339};
 
@@ -24,11 +21,11 @@ pub mod wire {
         serializer.serialize_str(&rfc3339(*instant))
     }
 
-    /// The same for one that may be missing.
+    /// For instants that may be missing.
     pub mod option {
         use super::{DateTime, Utc, rfc3339};
 
-        /// Writes an instant, or null.
+        /// Writes an instant or null.
         pub fn serialize<S: serde::Serializer>(
             instant: &Option<DateTime<Utc>>,
             serializer: S,
@@ -41,10 +38,10 @@ pub mod wire {
     }
 }
 
-/// Reads a time from a request: RFC 3339, or a local time or day without offset, which is one of `zone`.
+/// Reads a time from a request: RFC 3339, or a local time or day without offset in `zone`.
 ///
 /// # Errors
-/// What is wrong with it, also for a local time that a clock change skips or repeats.
+/// What is wrong with it, for example that a clock change skips or repeats the local time.
 pub fn parse(text: &str, zone: Tz) -> Result<DateTime<Utc>, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return in_range(instant.with_timezone(&Utc));
@@ -61,7 +58,7 @@ pub fn parse(text: &str, zone: Tz) -> Result<DateTime<Utc>, String> {
     }
 }
 
-/// Years that both databases and every client can hold, in whole microseconds.
+/// Whole microseconds in years that both databases and all clients support.
 fn in_range(instant: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let year = chrono::Datelike::year(&instant);
     DateTime::from_timestamp_micros(instant.timestamp_micros())
@@ -78,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_offsets_and_local_times() {
+    fn offsets_and_local_times_are_parsed() {
         assert_eq!(read("2026-11-20T18:30:00Z").unwrap(), "2026-11-20T18:30:00Z");
         assert_eq!(read("2026-11-20T18:30:00+05:30").unwrap(), "2026-11-20T13:00:00Z");
         assert_eq!(read("2026-11-20T18:30:00").unwrap(), "2026-11-20T17:30:00Z");
@@ -86,19 +83,19 @@ mod tests {
     }
 
     #[test]
-    fn instants_are_read_in_whole_microseconds_and_without_leap_seconds() {
+    fn instants_have_whole_microseconds_and_no_leap_seconds() {
         assert_eq!(read("2026-11-20T18:30:00.123456789Z").unwrap(), "2026-11-20T18:30:00.123456Z");
         assert_eq!(read("2026-12-31T23:59:60Z").unwrap(), "2027-01-01T00:00:00Z");
     }
 
     #[test]
-    fn a_local_time_that_a_clock_change_skips_or_repeats_is_refused() {
+    fn local_times_skipped_or_repeated_are_rejected() {
         assert!(read("2026-03-29T02:30:00").unwrap_err().contains("does not exist"));
         assert!(read("2026-10-25T02:30:00").unwrap_err().contains("happens twice"));
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_times_are_rejected() {
         for text in ["", "yesterday", "2026-13-01", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"] {
             assert!(read(text).is_err(), "{text}");
         }

@@ -293,7 +293,7 @@ fn parse(fields: &HashMap<String, String>) -> Option<Status> {
 /// defect.
 #[must_use]
 pub fn for_owner(reason: &str) -> &str {
-    const GENERAL: [&str; 2] = ["internal error", "a service that is needed is not available"];
+    const GENERAL: [&str; 2] = ["internal error", "a required service is not available"];
     GENERAL.into_iter().find(|general| reason.starts_with(general)).unwrap_or(reason)
 }
 

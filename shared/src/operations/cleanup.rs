@@ -1,4 +1,4 @@
-//! The job that removes what nobody needs any more: files, ended jobs, expired sessions, old keys, ticks and mails.
+//! The daily job that removes expired data: export files, finished jobs, sessions, idempotency keys, ticks and mails.
 
 use std::time::Duration;
 
@@ -21,33 +21,33 @@ use crate::{
     },
 };
 
-/// Cleans up everything.
+/// Removes expired data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CleanUp {
-    /// When it was due.
+    /// The scheduled time of this run.
     pub due: DateTime<Utc>,
 }
 
-/// Rows that one statement deletes: SQLite's other writers wait for it.
+/// Rows deleted per statement; other writers wait meanwhile on SQLite.
 const BATCH: u64 = 500;
 
-/// A sent mail is remembered for so much longer than its job: a report on a month can be asked for again until the next
-/// month is over, and must not go twice.
+/// How long sent mails are kept after their jobs: a monthly report can be requested until the end of the next month, and
+/// must not be sent twice.
 const MAILS_OUTLIVE_JOBS: TimeDelta = TimeDelta::days(62);
 
-/// Ended well, and not that of an export that can still be downloaded, which hangs on it.
+/// Succeeded and cancelled jobs, except those of exports that can still be downloaded.
 const JOBS: &str = "DELETE FROM jobs WHERE id IN (
     SELECT j.id FROM jobs j WHERE j.state IN ('succeeded', 'cancelled') AND j.finished_at < $1
         AND NOT EXISTS (SELECT 1 FROM exports e WHERE e.id = j.id AND e.removed_at IS NULL AND e.expires_at IS NOT NULL)
     ORDER BY j.finished_at LIMIT 500)";
 
-/// A session that was ended goes when it would have expired.
+/// Ended sessions stay until they would have expired.
 const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT 500)";
 
 const TICKS: &str = "DELETE FROM cron_ticks WHERE (name, tick) IN (
     SELECT name, tick FROM cron_ticks WHERE tick < $1 ORDER BY tick LIMIT 500)";
 
-/// The row keeps a mail from going twice, so it stays for as long as its job may come again: a dead one is requeued.
+/// A row prevents a second mail, so it stays while its job exists: a dead job can be requeued.
 const MAILS: &str = "DELETE FROM email_deliveries WHERE key IN (
     SELECT d.key FROM email_deliveries d WHERE d.state = 'sent' AND d.updated_at < $1
         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = d.job_id)
@@ -58,12 +58,13 @@ impl Job for CleanUp {
     const QUEUE: Queue = Queue::Maintenance;
     const TIMEOUT: Duration = Duration::from_mins(30);
 
-    /// A run that dies leaves its work done as far as it came, and the next one does the rest.
+    /// Each batch is a transaction, so an interrupted run loses nothing and the next one continues.
     async fn run(&self, context: &Context) -> Result<Done> {
         let app = &context.app;
         let (now, retention) = (app.clock.now(), app.config.schedules.retention);
         let freed = exports::free_space(app).await?;
-        let mut facts =
+        // The names are shown in the mail and, with underscores, are the keys of the job's result.
+        let mut counts =
             vec![("expired exports", freed.expired as u64), ("files", freed.files), ("bytes", freed.bytes)];
         let old = [
             ("ended jobs", JOBS, retention),
@@ -72,22 +73,22 @@ impl Job for CleanUp {
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];
         for (what, text, age) in old {
-            facts.push((what, delete(app, text, now - age).await?));
+            counts.push((what, delete(app, text, now - age).await?));
         }
-        facts.push(("kept answers", idempotency::delete_expired(&app.db, app.clock.now()).await?));
+        counts.push(("kept answers", idempotency::delete_expired(&app.db, now).await?));
         let notice = Notice {
             key: format!("clean-up:{}", rfc3339(self.due)),
-            title: "What the clean-up has removed".into(),
-            facts: facts.iter().map(|(what, count)| ((*what).to_owned(), count.to_string())).collect(),
+            title: "Removed by the clean-up".into(),
+            facts: counts.iter().map(|(what, count)| ((*what).to_owned(), count.to_string())).collect(),
         };
         let result: Map<String, Value> =
-            facts.iter().map(|(what, count)| (what.replace(' ', "_"), json!(count))).collect();
-        let mails = notifications::tell_administrators(&app.config, app.db.read(), &notice).await?;
+            counts.iter().map(|(what, count)| (what.replace(' ', "_"), json!(count))).collect();
+        let mails = notifications::notify_administrators(&app.config, app.db.read(), &notice).await?;
         Ok(Done { result: result.into(), then: mails })
     }
 }
 
-/// Deletes what is older than an instant, batch by batch. How many rows there were.
+/// Deletes old rows in batches and returns how many.
 async fn delete(app: &App, text: &str, before: DateTime<Utc>) -> Result<u64> {
     let (db, mut deleted) = (app.db.write(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! What Redis is and holds, for whoever runs it: the server, the counters, the days, the keys.
+//! Redis for operators: server, counters, daily history, cache hits and keys.
 
 use std::collections::HashMap;
 
@@ -7,99 +7,99 @@ use redis::{InfoDict, RedisResult, aio::ConnectionManager};
 
 use crate::{app::App, base::error::Result};
 
-/// Statuses that are listed although nothing may have answered so yet.
+/// HTTP status codes with a counter.
 const STATUSES: [u16; 17] =
     [200, 201, 202, 206, 304, 400, 401, 403, 404, 405, 409, 410, 412, 422, 429, 500, 503];
 
-/// Days of the history.
+/// Length of the history.
 const DAYS: u64 = 30;
 
-/// Keys that are looked at, so that a large Redis is not kept busy by being looked at.
-const BUDGET: u64 = 100_000;
-const STEP: u32 = 1_000;
+/// Keys examined at most, so that counting does not slow down a large Redis.
+const MAX_SCANNED: u64 = 100_000;
+const SCAN_COUNT: u32 = 1_000;
 
 /// The server behind database 0.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
-    /// Its version.
+    /// Redis version.
     pub version: String,
-    /// As people read it: `1.05M`.
+    /// Memory used, such as `1.05M`.
     pub memory: String,
-    /// In bytes.
+    /// Memory used in bytes.
     pub memory_bytes: u64,
-    /// The most it may use in bytes, 0 for no limit.
+    /// `maxmemory` in bytes, 0 for no limit.
     pub memory_limit: u64,
-    /// What it does when that is reached.
+    /// `maxmemory-policy`.
     pub eviction: String,
-    /// Connections.
+    /// Connected clients.
     pub clients: u64,
-    /// Seconds since its start.
+    /// Uptime in seconds.
     pub uptime: u64,
 }
 
-/// What happened on a local day.
+/// Counters of one day in the configured time zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Day {
-    /// Which.
+    /// Local date.
     pub date: NaiveDate,
     /// Logins.
     pub logins: i64,
-    /// Accounts that were opened.
+    /// New accounts.
     pub registrations: i64,
     /// Bookings and reservations.
     pub reservations: i64,
 }
 
-/// How the cache is used, by the kind of answer.
+/// Cache hits and misses of one kind of response.
 #[derive(Debug, Clone)]
 pub struct Hits {
-    /// The kind of answer.
+    /// The kind of response.
     pub group: &'static str,
-    /// Answers from Redis.
+    /// Served from Redis.
     pub hits: i64,
-    /// Answers that had to be made.
+    /// Loaded from the database.
     pub misses: i64,
-    /// Answers made because Redis was away.
+    /// Loaded from the database because Redis was away.
     pub errors: i64,
 }
 
-/// Keys of database 0 that are ours.
+/// Numbers of our keys in database 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeyCounts {
-    /// All of them.
+    /// All keys.
     pub total: i64,
-    /// Cached answers.
+    /// Cached responses.
     pub cache: i64,
-    /// Cached answers about lots.
+    /// Cached responses about lots.
     pub lots: i64,
-    /// Sessions that were in use in the last 12 hours.
+    /// Sessions used in the last 12 hours.
     pub sessions: i64,
-    /// Callers whose budget is not whole.
+    /// Callers with a partly used rate limit.
     pub rate_limits: i64,
-    /// Whether all keys were looked at.
+    /// False if there are too many keys to count them all.
     pub is_complete: bool,
 }
 
-/// Everything about Redis.
+/// The state of Redis.
 #[derive(Debug, Clone)]
 pub struct Dashboard {
-    /// The server.
+    /// The Redis server.
     pub server: Server,
     /// Counters by name.
     pub totals: Vec<(&'static str, i64)>,
-    /// The latest day last.
+    /// The last 30 days, today last.
     pub days: Vec<Day>,
-    /// Answers by status.
+    /// Responses by HTTP status.
     pub statuses: Vec<(u16, i64)>,
-    /// Use of the cache.
+    /// Cache hits by kind of response.
     pub hits: Vec<Hits>,
-    /// Users seen in the last 12 hours.
+    /// Users active in the last 12 hours.
     pub active_users: i64,
-    /// What is stored.
+    /// Stored keys.
     pub keys: KeyCounts,
 }
 
-/// The kinds of answers that are cached.
+/// Kinds of cached responses.
 const GROUPS: [&str; 11] = [
     "users",
     "user_lookup",
@@ -114,7 +114,7 @@ const GROUPS: [&str; 11] = [
     "dashboard",
 ];
 
-/// Totals by their names.
+/// Counters that never reset.
 const TOTALS: [&str; 12] = [
     "total_api_calls",
     "total_logins",
@@ -130,7 +130,7 @@ const TOTALS: [&str; 12] = [
     "rate_limit_violations",
 ];
 
-/// Looks at everything, in a few round trips and without holding the server up.
+/// Reads everything in a few round trips that do not block the server.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when Redis is away.
@@ -195,12 +195,12 @@ async fn key_counts(app: &App) -> Result<KeyCounts> {
     Ok(app.redis.query(|redis| scan(redis, prefix, pattern)).await?)
 }
 
-/// Counts our keys by their families, and stops when it has looked at enough.
+/// Counts our keys by prefix, and stops after [`MAX_SCANNED`] keys.
 async fn scan(mut redis: ConnectionManager, prefix: String, pattern: String) -> RedisResult<KeyCounts> {
-    let (mut cursor, mut looked_at, mut found) = (0_u64, 0, KeyCounts::default());
+    let (mut cursor, mut scanned, mut found) = (0_u64, 0, KeyCounts::default());
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
+        scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_COUNT);
         let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
         for key in keys.iter().filter_map(|key| key.strip_prefix(&prefix)) {
             found.total += 1;
@@ -209,9 +209,9 @@ async fn scan(mut redis: ConnectionManager, prefix: String, pattern: String) -> 
             found.sessions += i64::from(key.starts_with("user_session:"));
             found.rate_limits += i64::from(key.starts_with("rate_limit:"));
         }
-        (cursor, looked_at) = (next, looked_at + u64::from(STEP));
+        (cursor, scanned) = (next, scanned + u64::from(SCAN_COUNT));
         found.is_complete = cursor == 0;
-        if found.is_complete || looked_at >= BUDGET {
+        if found.is_complete || scanned >= MAX_SCANNED {
             return Ok(found);
         }
     }

@@ -1,4 +1,4 @@
-//! Emptying the database for a demonstration or a test: everything goes but the administrators.
+//! Deletes all data except administrators, for demos and tests.
 
 use std::{fs, io};
 
@@ -9,15 +9,16 @@ use super::clear;
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::Change,
     parking::{activity, exports::file::Name},
     platform::{cache::Group, config::Environment, db::sql},
 };
 
-/// What has to be typed to confirm it.
+/// The required confirmation.
 pub const PHRASE: &str = "delete all data";
 
-/// Those that refer to others come before them. Ids go on where they were. Schedules stay known: running workers rely
-/// on it, and ticks of before are not to be made up for.
+/// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
+/// on earlier ticks.
 const STATEMENTS: [&str; 14] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
@@ -38,52 +39,52 @@ const STATEMENTS: [&str; 14] = [
 /// What was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
-    /// Rows of the database.
+    /// Database rows.
     pub rows: u64,
-    /// Keys of Redis; `None` when it was away, and they go as their lifetimes end.
+    /// Redis keys; `None` if Redis was away. Remaining keys expire by themselves.
     pub keys: Option<u64>,
     /// Export files.
     pub files: u64,
 }
 
-/// Removes all data but the administrators and their sessions. `who` asked for it, if it was an administrator.
+/// Deletes everything except administrators and their sessions. `who` is the administrator, if one asked over HTTP.
 ///
 /// # Errors
-/// [`Error::Conflict`] in production or without `ALLOW_RESET`, [`Error::Invalid`] for another phrase, those of the database.
+/// [`Error::Conflict`] in production or without `ALLOW_RESET`, [`Error::Invalid`] unless `phrase` is [`PHRASE`].
 pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed> {
     if app.config.environment == Environment::Production {
         return Err(Error::conflict(
             "reset_in_production",
-            "APP_ENV is production: data is not deleted there",
+            "APP_ENV is production, where a reset is never allowed",
         ));
     }
     if !app.config.allow_reset {
-        return Err(Error::conflict("reset_not_allowed", "set ALLOW_RESET=true to allow it here"));
+        return Err(Error::conflict("reset_not_allowed", "set ALLOW_RESET=true to allow resets"));
     }
     if phrase != PHRASE {
-        return Err(Error::invalid("/confirm", format!("must be the words: {PHRASE}")));
+        return Err(Error::invalid("/confirm", format!("must be exactly {PHRASE:?}")));
     }
     let rows = empty_tables(app, who).await?;
-    app.cache.invalidate(&[Group::Everything]).await;
     let keys = clear::clear_all(app).await;
     if let Err(error) = &keys {
-        tracing::warn!(error = error.chain(), "Redis was not cleared by the reset");
+        tracing::warn!(error = error.chain(), "the reset could not clear Redis");
     }
     let files = remove_files(app).context("removing export files")?;
-    tracing::warn!(user.id = who, rows, files, "all data was deleted by a reset");
+    tracing::warn!(user.id = who, rows, files, "a reset deleted all data");
     Ok(Removed { rows, keys: keys.ok(), files })
 }
 
 async fn empty_tables(app: &App, who: Option<i64>) -> Result<u64> {
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(app).await?;
+    change.invalidates([Group::Everything]);
     let mut rows = 0;
     for text in STATEMENTS {
-        rows += tx.execute_raw(sql(&tx, text, [])).await?.rows_affected();
+        rows += change.tx().execute_raw(sql(change.tx(), text, [])).await?.rows_affected();
     }
     if let Some(user_id) = who {
-        activity::record(&tx, app.clock.now(), user_id, activity::Kind::Reset, None).await?;
+        activity::record(change.tx(), app.clock.now(), user_id, activity::Kind::Reset, None).await?;
     }
-    tx.commit().await?;
+    change.commit().await?;
     Ok(rows)
 }
 

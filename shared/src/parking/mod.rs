@@ -1,11 +1,17 @@
 //! What the product is about, one capability per folder.
+//!
+//! A folder imports only folders above it in this list.
+
+pub mod rules;
+
+pub mod activity;
+pub mod lots;
+pub mod reports;
+
+pub mod notifications;
+
+pub mod bookings;
+
+pub mod exports;
 
 pub mod accounts;
-pub mod activity;
-pub mod bookings;
-pub mod exports;
-pub mod lots;
-pub mod notifications;
-pub mod reminders;
-pub mod reports;
-pub mod schedules;

@@ -17,20 +17,20 @@ use crate::{
     },
 };
 
-/// What happened, as far as it is counted in total and, some of it, by day.
+/// What is counted, in total and partly also by day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody logged in.
+    /// A login.
     Login,
-    /// Somebody logged out.
+    /// A logout.
     Logout,
-    /// A driver opened an account.
+    /// A driver registered.
     Registration,
-    /// An administrator made an account.
+    /// An administrator created an account.
     UserCreated,
     /// An account was deleted.
     UserDeleted,
-    /// A lot was opened.
+    /// A lot was created.
     LotCreated,
     /// A lot was archived.
     LotDeleted,
@@ -41,7 +41,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// All of them.
+    /// Every event.
     pub const ALL: [Self; 9] = [
         Self::Login,
         Self::Logout,
@@ -54,13 +54,13 @@ impl Event {
         Self::Cancellation,
     ];
 
-    /// As metrics name it.
+    /// The name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.names().0.trim_start_matches("total_")
     }
 
-    /// The total and, where there is one, the daily counter.
+    /// The total and the daily counter, if there is one.
     const fn names(self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::Login => ("total_logins", Some("daily_logins")),

@@ -1,4 +1,4 @@
-//! Rate limits: so many calls in any span of time (GCRA), counted in Redis for all processes together.
+//! Rate limits by GCRA: a number of calls in any window of time, counted in Redis for all processes.
 
 use std::{
     collections::HashMap,
@@ -18,34 +18,34 @@ use crate::{
     platform::{counters::Counters, redis::Redis},
 };
 
-/// What became of a call.
+/// Whether a call is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// The limit.
+    /// The budget.
     pub budget: Budget,
-    /// Whether the call may go on.
+    /// Whether the call is allowed.
     pub allowed: bool,
-    /// Calls that could follow at once.
+    /// Calls that are left.
     pub remaining: u32,
-    /// Until the budget is whole again.
+    /// Until the whole budget is available again.
     pub reset: Duration,
-    /// Until the next call is allowed; zero where this one is.
+    /// Until the next call is allowed; zero if this one is.
     pub retry_after: Duration,
 }
 
 impl Budget {
-    /// Time that a call uses up.
+    /// The part of the window that a call uses.
     fn interval(self) -> Duration {
         self.window / self.calls
     }
 
-    /// How many of `calls` fit, when `used` of the window is used up.
+    /// How many of `calls` are allowed when `used` of the window is used.
     fn fitting(self, used: Duration, calls: u32) -> u32 {
         let free = self.window.saturating_sub(used).as_micros() / self.interval().as_micros().max(1);
         u32::try_from(free).unwrap_or(u32::MAX).min(calls)
     }
 
-    /// What becomes of `calls` calls that come together, when `used` of the window was used up before.
+    /// Decides on concurrent calls when `used` of the window was used before.
     fn decide(self, used: Duration, calls: u32) -> Vec<Decision> {
         let granted = self.fitting(used, calls);
         (1..=calls)
@@ -89,7 +89,7 @@ impl std::fmt::Debug for RateLimiter {
 /// Callers that are limited in the process at once. When there are more, all of them start again.
 const MAX_CALLERS_IN_PROCESS: usize = 10_000;
 
-/// The window of a caller is stored as the time at which it will be free. Returns how much was used up before.
+/// Stores when the window of a caller will be unused again. Returns how much was used before.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -202,7 +202,7 @@ mod tests {
     const TEN_A_MINUTE: Budget = Budget { calls: 10, window: Duration::from_secs(60) };
 
     #[test]
-    fn a_fresh_caller_has_the_whole_budget_and_then_waits_for_a_share_of_it() {
+    fn after_the_whole_budget_callers_wait_for_one_interval() {
         let decisions = TEN_A_MINUTE.decide(Duration::ZERO, 12);
         let allowed: Vec<bool> = decisions.iter().map(|decision| decision.allowed).collect();
         assert_eq!(allowed, [[true; 10].as_slice(), &[false; 2]].concat());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn budgets_are_read_as_calls_by_seconds() {
+    fn budgets_are_parsed_as_calls_per_seconds() {
         assert_eq!("10/60".parse(), Ok(TEN_A_MINUTE));
         for text in ["", "10", "0/60", "10/0", "-1/60", "10/60/1", "10/86401", "10000001/1", " 10/60"] {
             assert!(text.parse::<Budget>().is_err(), "{text}");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the calls, no span of a window's length sees more than the budget and what had been saved up.
+        /// Concurrent calls never get more than the budget, and all after the first rejection are rejected.
         #[test]
         fn never_more_than_the_budget_at_once(calls in 1..50_u32, seconds in 1..3600_u64, used in 0..7200_u64, asked in 1..100_u32) {
             let budget = Budget { calls, window: Duration::from_secs(seconds) };

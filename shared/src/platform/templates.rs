@@ -1,4 +1,4 @@
-//! How mails look: templates that are part of the binary, strict about what is missing.
+//! Mail templates: embedded in the binary, and strict about missing values.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_format
 
 use crate::base::error::Result;
 
-/// Names the mails once and takes their three parts, and what they share, into the binary.
+/// Embeds the three parts of each mail, and what they share.
 macro_rules! emails {
     ($($name:literal),+) => {
-        /// Every mail there is.
+        /// The names of all mails.
         pub const NAMES: &[&str] = &[$($name),+];
 
         const SOURCES: &[(&str, &str)] = &[
@@ -38,18 +38,18 @@ macro_rules! emails {
 
 emails!["confirmation", "receipt", "export_ready", "welcome", "reminder", "monthly_report", "notice"];
 
-/// The templates, ready to be filled in. Cheap to clone.
+/// The parsed templates. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Templates(Arc<Environment<'static>>);
 
-/// A mail as it is read.
+/// A rendered mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// One line.
     pub subject: String,
-    /// For those who read plain text.
+    /// The body as plain text.
     pub text: String,
-    /// The same, laid out.
+    /// The body as HTML.
     pub html: String,
 }
 
@@ -61,12 +61,12 @@ impl Templates {
     pub fn new() -> Result<Self> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.context("the syntax of templates")?);
+        environment.set_syntax(syntax.context("template syntax")?);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| {
             if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
         });
-        // A value stays on its line, so that a name cannot write a paragraph of ours.
+        // A value stays on one line, so that a name cannot forge a paragraph.
         environment.set_formatter(|out, state, value| match value.as_str() {
             Some(text) if !value.is_safe() && text.contains(char::is_control) => {
                 escape_formatter(out, state, &Value::from(one_line(text)))
@@ -79,10 +79,10 @@ impl Templates {
         Ok(Self(Arc::new(environment)))
     }
 
-    /// Fills in the mail called `name`, usually with what `minijinja::context!` makes.
+    /// Renders the mail called `name` with values from `minijinja::context!`.
     ///
     /// # Errors
-    /// [`crate::Error::Internal`] when there is no such mail, or it shows something that `values` lacks.
+    /// [`crate::Error::Internal`] for an unknown mail or a missing value.
     pub fn render(&self, name: &str, values: impl Into<Value>) -> Result<Rendered> {
         let values = values.into();
         let part = |part: &str| self.part(name, part, &values);
@@ -93,7 +93,7 @@ impl Templates {
         })
     }
 
-    /// Fills in the page that goes with a mail as a file.
+    /// Renders the page that is attached to a mail.
     ///
     /// # Errors
     /// As [`Templates::render`].
@@ -108,7 +108,7 @@ impl Templates {
     }
 }
 
-/// The text without line breaks and other control characters, which end headers and forge paragraphs.
+/// The text without line breaks and other control characters, which could end headers and forge paragraphs.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receipt_shows_what_there_is() {
+    fn a_receipt_omits_missing_payment_data() {
         let values = context! {
             name => "Ann", lot => "Centre", address => "Main Street 1", payment_method => None::<String>,
             transaction_id => None::<String>, public_url => "http://localhost", unsubscribe_url => (), reservation_id => 7, spot => 12,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_an_error() {
+    fn missing_values_and_unknown_mails_are_errors() {
         let templates = Templates::new().unwrap();
         assert!(templates.render("welcome", context! { name => "Ann" }).is_err());
         assert!(templates.render("no-such", context! {}).is_err());

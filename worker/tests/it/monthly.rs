@@ -7,9 +7,9 @@ use devstack::MailSink;
 use shared::{
     jobs::Job,
     parking::{
-        notifications::SendMonthlyReport,
+        notifications::{SendMonthlyReport, SendMonthlyReports},
         reports::{
-            monthly::{self, SendMonthlyReports, Totals},
+            monthly::{self, Totals},
             user::LotUse,
         },
     },
@@ -80,7 +80,7 @@ async fn monthly_figures_match_a_naive_count() {
         let minor = shared::base::money::Money::from_minor;
         let this = Totals { bookings: 5, stays: 4, micros: hours(28), spent: minor(3_070) };
         assert_eq!(report.this, this);
-        assert_eq!((this.spent_a_stay(), this.micros_a_stay()), (minor(768), hours(7)));
+        assert_eq!((this.spent_per_stay(), this.micros_per_stay()), (minor(768), hours(7)));
         let before = Totals { bookings: 3, stays: 2, micros: hours(3), spent: minor(350) };
         assert_eq!(report.before, before);
         let lots: Vec<_> = (report.lots.iter())
@@ -122,8 +122,8 @@ async fn monthly_report_has_charts_and_a_printable_page() {
         assert_eq!(mail.header("Subject").as_deref(), Some("Your parking in October 2026: 5 bookings, INR 30.70"));
         let (text, html) = (mail.text().unwrap().replace("\r\n", "\n"), mail.html().unwrap());
         for part in [
-            "Bookings      5 (September 2026: 3)\n", "Hours parked  28.0 (September 2026: 3.0)\n", "Hours a stay  7.0 (September 2026: 1.5)\n",
-            "Spent, INR    30.70 (September 2026: 3.50)\n", "A stay, INR   7.68 (September 2026: 1.75)\n", "Park: 4 bookings, 26.0 hours, INR 26.70\n",
+            "Bookings        5 (September 2026: 3)\n", "Hours parked    28.0 (September 2026: 3.0)\n", "Hours per stay  7.0 (September 2026: 1.5)\n",
+            "Spent, INR      30.70 (September 2026: 3.50)\n", "Per stay, INR   7.68 (September 2026: 1.75)\n", "Park: 4 bookings, 26.0 hours, INR 26.70\n",
             "Quay: 1 booking, 2.0 hours, INR 4.00\n", "Spent by day, October 2026: most on 26 October, INR 25.00.\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
@@ -183,7 +183,7 @@ async fn one_report_per_driver_and_month(mut t: TestApp) {
     }
     let mails = sink.wait_for(|mails| mails.len() == 6, Duration::from_secs(40)).await.unwrap();
     let (summaries, reports): (Vec<_>, Vec<_>) =
-        mails.iter().partition(|mail| mail.header("Subject").unwrap() == "Reports on October 2026");
+        mails.iter().partition(|mail| mail.header("Subject").unwrap() == "Monthly reports for October 2026");
     let recipients: BTreeSet<_> = reports.iter().map(|mail| mail.to[0].as_str()).collect();
     assert_eq!(recipients, ["c3@example.com", "c4@example.com", "c5@example.com", "c6@example.com"].into());
     assert_eq!(reports.len(), 4);
@@ -212,7 +212,7 @@ async fn late_unsubscribe_stops_the_report(t: TestApp) {
     let user_id = people(&t, 1).await[0];
     execute(&t, "UPDATE users SET reports_off = TRUE", []).await;
     let done = SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
-    assert_eq!(done.result["skipped"], "the user unsubscribed or is gone");
+    assert_eq!(done.result["skipped"], "the user unsubscribed or was deleted");
     assert!(t.mails().is_empty());
 }
 

@@ -11,7 +11,7 @@ use shared::{
     parking::notifications::{
         Notice,
         alert::{self, Alert},
-        tell_administrators,
+        notify_administrators,
     },
     platform::{config::Config, db::at, http::Rules, mailer::Mailer},
 };
@@ -52,7 +52,7 @@ async fn tell(t: &TestApp, key: &str) -> Vec<Uuid> {
     let facts = vec![("Who".to_owned(), "Ann <users/all> *x*".to_owned())];
     let notice = Notice { key: key.into(), title: "Something has happened".into(), facts };
     let mut told = Vec::new();
-    for job in tell_administrators(&t.app.config, t.app.db.read(), &notice).await.unwrap() {
+    for job in notify_administrators(&t.app.config, t.app.db.read(), &notice).await.unwrap() {
         told.push(ledger::insert(t.app.db.write(), t.app.clock.now(), &job).await.unwrap());
     }
     queue::announce(&t.app.redis, &told).await;
@@ -151,7 +151,7 @@ async fn webhooks_call_only_allowed_https_hosts() {
     let distrusting = Rules { root_certificate: None, ..good.clone() };
     let secret = "key=a-secret-key";
     for (rules, url, says) in [
-        (&public, format!("https://localhost:{port}/?{secret}"), "an address that may not be called"),
+        (&public, format!("https://localhost:{port}/?{secret}"), "a forbidden address"),
         (&elsewhere, format!("https://localhost:{port}/?{secret}"), "its host is not"),
         (&elsewhere, format!("https://chat.googleapis.com@localhost:{port}/?{secret}"), "its host is not"),
         (&elsewhere, format!("https://x@chat.googleapis.com/?{secret}"), "its host is not"),
@@ -160,7 +160,7 @@ async fn webhooks_call_only_allowed_https_hosts() {
         (&elsewhere, format!("http://chat.googleapis.com/?{secret}"), "does not begin with https"),
         (&elsewhere, format!("ftp://chat.googleapis.com/?{secret}"), "does not begin with https"),
         (&elsewhere, format!("/{secret}"), "its host is not"),
-        (&elsewhere, format!("https://chat.googleapis.com/ {secret}"), "it is no URL"),
+        (&elsewhere, format!("https://chat.googleapis.com/ {secret}"), "it is malformed"),
         (&distrusting, format!("https://localhost:{port}/?{secret}"), "certificate is not trusted"),
     ] {
         let post = shared::platform::http::Post {
@@ -334,7 +334,7 @@ async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
         let mut looking = Vec::new();
         for _ in 0..5 {
             let app = t.app.with_clock(Clock::fixed(now));
-            looking.push(tokio::spawn(async move { alert::of_dead_jobs(&app).await.unwrap() }));
+            looking.push(tokio::spawn(async move { alert::check_failed_jobs(&app).await.unwrap() }));
         }
         for one in looking {
             one.await.unwrap();
@@ -347,7 +347,7 @@ async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
     }
     let told = look(after(3)).await;
     assert_eq!(told.len(), 1);
-    assert!(told[0].contains(r#"["Dead since the last alert","3"]"#), "{}", told[0]);
+    assert!(told[0].contains(r#"["Failed since the last alert","3"]"#), "{}", told[0]);
     assert!(
         told[0].contains("probe-maintenance") && told[0].contains(r#"["Reason","internal error"]"#),
         "{}",
@@ -358,7 +358,7 @@ async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
     assert_eq!(look(after(62)).await.len(), 1, "less than an hour ago");
     let told = look(after(63)).await;
     assert_eq!(told.len(), 2);
-    assert!(told[1].contains(r#"["Dead since the last alert","2"]"#), "{}", told[1]);
+    assert!(told[1].contains(r#"["Failed since the last alert","2"]"#), "{}", told[1]);
     // The mails about all that die, too. Nobody is to be told of that, by mails that die.
     let text = "UPDATE jobs SET state = 'failed', finished_at = $1 WHERE kind = 'send-notice'";
     assert_eq!(execute(&t, text, [at(after(64))]).await, 2);
@@ -382,8 +382,8 @@ async fn alert_counts_suppressed_occurrences(t: TestApp) {
     }
     let told = notices(&t).await;
     assert_eq!(told.len(), 3);
-    assert!(!told[0].contains("held back") && !told[2].contains("held back"));
-    assert!(told[1].contains(r#"["Alerts held back since the last one","3"]"#), "{}", told[1]);
+    assert!(!told[0].contains("suppressed") && !told[2].contains("suppressed"));
+    assert!(told[1].contains(r#"["Alerts suppressed since the last one","3"]"#), "{}", told[1]);
 }
 
 #[testkit::both_databases]
@@ -394,7 +394,7 @@ async fn dead_job_alert_goes_by_mail_and_chat(mut t: TestApp) {
     let id = enqueue(&t, &probe).await;
     reaches(&t, id, "failed").await;
     within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
-    let title = "A job has failed for good: probe-maintenance";
+    let title = "A job failed permanently: probe-maintenance";
     assert!(posted(&chat)[0].starts_with(&format!("*{title}*\n")), "{:?}", posted(&chat));
     assert!(posted(&chat)[0].contains(&format!("Id: {id}\nReason: never\n")), "{:?}", posted(&chat));
     t.eventually("the administrator has a mail", || async {
@@ -463,7 +463,7 @@ async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
     let worker = t.work_with(Registry::default());
     within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
     let text = posted(&chat).remove(0);
-    assert!(text.starts_with("*The mail server takes no mail from us*") && text.contains("535"), "{text}");
+    assert!(text.starts_with("*The mail server rejects our mail*") && text.contains("535"), "{text}");
     assert!(
         text.contains("check MAIL_USERNAME and MAIL_PASSWORD") && !text.contains("wrong user@"),
         "{text}"

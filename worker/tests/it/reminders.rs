@@ -9,13 +9,7 @@ use serde_json::json;
 use shared::{
     base::clock::Clock,
     jobs::Job,
-    parking::{
-        notifications::{
-            SendReminder, Subscription,
-            mailing::{Mailing, Summarise},
-        },
-        reminders::SendReminders,
-    },
+    parking::notifications::{Mailing, SendReminder, SendReminders, Subscription, Summarise},
     platform::db::sql,
 };
 use testkit::TestApp;
@@ -151,7 +145,7 @@ async fn outdated_reminder_is_not_sent(t: TestApp) {
     results.push(
         SendReminder { user_id: parked, day: day("2026-11-24") }.run(&context(&t)).await.unwrap().result,
     );
-    let skipped = json!({ "skipped": "the user came back, unsubscribed or is gone" });
+    let skipped = json!({ "skipped": "the user came back, unsubscribed or was deleted" });
     assert_eq!(results[0], json!({ "state": "sent" }));
     assert!(results[1..].iter().all(|result| *result == skipped), "{results:?}");
     assert_eq!(t.mails().len(), 1);
@@ -168,7 +162,7 @@ async fn one_reminder_per_user_and_local_day(t: TestApp) {
     assert_eq!(send("2026-11-24").await["state"], "sent");
     assert_eq!(t.mails().len(), 1);
     clock.advance(TimeDelta::seconds(1));
-    assert_eq!(send("2026-11-24").await["skipped"], "its day is over");
+    assert_eq!(send("2026-11-24").await["skipped"], "the day of the reminder is over");
     assert_eq!(send("2026-11-25").await["state"], "sent");
     assert_eq!(send("2026-11-25").await["state"], "sent");
     assert_eq!(t.mails().len(), 2);
@@ -268,13 +262,13 @@ async fn summary_timeout_reports_what_is_pending(t: TestApp) {
     crowd(&t, 3, evening() - TimeDelta::days(30)).await;
     remind(&t).await;
     let mailing = Mailing { what: Subscription::Reminders, about: day("2026-11-24"), due: evening() };
-    let summary = Summarise { mailing, asked_at: evening(), looks: 3 };
+    let summary = Summarise { mailing, asked_at: evening(), polls: 3 };
     clock.advance(TimeDelta::hours(6) - TimeDelta::microseconds(1));
     let early = summary.run(&context(&t)).await.unwrap();
     assert_eq!((early.result, early.then.len()), (json!({ "waiting": 3 }), 1));
     clock.advance(TimeDelta::microseconds(1));
     let done = summary.run(&context(&t)).await.unwrap();
-    assert_eq!(done.result[0], json!(["Asked for", "3"]));
+    assert_eq!(done.result[0], json!(["Recipients", "3"]));
     assert_eq!(done.result[4], json!(["Still waiting", "3"]));
     assert_eq!(done.then.len(), 1, "a mail to the one administrator");
 }
@@ -305,13 +299,13 @@ async fn reminder_summary_accounts_for_every_mail(mut t: TestApp) {
     // Three reminders, and a summary of each run.
     let mails = sink.wait_for(|mails| mails.len() == 5, Duration::from_secs(40)).await.unwrap();
     let (summaries, reminders): (Vec<_>, Vec<_>) =
-        mails.iter().partition(|mail| mail.header("Subject").unwrap().starts_with("Reminders of "));
+        mails.iter().partition(|mail| mail.header("Subject").unwrap().starts_with("Reminders for "));
     let recipients: BTreeSet<_> = reminders.iter().map(|mail| mail.to[0].clone()).collect();
     assert_eq!((summaries.len(), recipients.len()), (2, 3));
     for summary in summaries {
         assert_eq!(summary.to, std::slice::from_ref(&admin.email));
         let text = summary.text().unwrap().replace("\r\n", "\n");
-        let facts = "  Asked for: 7\n  Sent: 3\n  Skipped: 3\n  Failed: 1\n  Logins that day: 1\n  Bookings that day: 0\n";
+        let facts = "  Recipients: 7\n  Sent: 3\n  Skipped: 3\n  Failed: 1\n  Logins that day: 1\n  Bookings that day: 0\n";
         assert!(text.contains(facts), "{text}");
     }
     for worker in workers {

@@ -19,8 +19,7 @@ use shared::{
         schedule::{Proposer, Schedule},
         timetable::Timetable,
     },
-    operations::cleanup::CleanUp,
-    parking::schedules,
+    operations::{cleanup::CleanUp, schedules},
     platform::{
         db::at,
         entities::{cron_tick, job},

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     app::App,
-    operations::{self, reset},
+    operations::{database_info, reset},
     platform::{config::Environment, db::Engine},
 };
 use utoipa::ToSchema;
@@ -73,7 +73,7 @@ pub(crate) async fn read_database_info(State(app): State<App>, _: Admin) -> Answ
     if app.config.environment == Environment::Production {
         return Err(Error::NotFound("debug information").into());
     }
-    let info = operations::database_info(&app).await?;
+    let info = database_info::read(&app).await?;
     Ok(Json(DatabaseInfo {
         msg: "database",
         engine: match info.engine {

@@ -78,7 +78,7 @@ pub(crate) struct DeliveryView {
     /// Whether it may have been sent twice.
     resent: bool,
     /// Why it was not sent.
-    #[schema(example = "refused for good: 550 5.1.1 no such mailbox")]
+    #[schema(example = "rejected permanently: 550 5.1.1 no such mailbox")]
     error: Option<String>,
     #[serde(with = "wire")]
     created_at: DateTime<Utc>,

@@ -11,7 +11,7 @@ use shared::{
         board::{self, DeadJob, QueueRow, RunningJob, ScheduleRow, WholeJob},
         control::{self, Dead},
     },
-    parking::schedules,
+    operations::schedules,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};

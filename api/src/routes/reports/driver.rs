@@ -7,12 +7,12 @@ use shared::{
     app::App,
     base::{money::Money, page::TimeCursor, time::wire},
     parking::{
-        bookings::state,
         reports::{
             insights::{self, WEEKDAYS, hour_label},
             stays::{self, Stay},
             user,
         },
+        rules::state,
     },
     platform::cache::{Group, Recipe},
 };

@@ -1,4 +1,4 @@
-//! The file of a backup: a line that says so, a line of JSON, the database, and a SHA-256 of all that.
+//! The backup file: a line with the format, a line with the manifest in JSON, the database, and the SHA-256 of all that.
 
 use std::{
     fs::File,
@@ -11,36 +11,51 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::sum::Tables;
+use super::{
+    checksum::{Tables, differences},
+    files::folder_of,
+};
 use crate::platform::db::Engine;
 
-/// Another number would be another format.
+/// Identifies the format; an incompatible format gets another number.
 const FIRST_LINE: &str = "parkade backup 1\n";
 
-/// Hexadecimal digits and an end of line.
-const SEAL: u64 = 65;
+/// The length of the last line: 64 hexadecimal digits and a line feed.
+const HASH_LENGTH: u64 = 65;
 
-/// No manifest is longer.
-const LONGEST_MANIFEST: u64 = 1 << 20;
+const MAX_MANIFEST_LENGTH: u64 = 1 << 20;
 
-/// What is in a backup.
+/// Describes a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The release that made it.
     pub version: String,
-    /// As of when.
+    /// When it was started.
     pub created_at: DateTime<Utc>,
-    /// Of which database.
+    /// The database engine; a backup can only be restored into the same one.
     pub engine: Engine,
-    /// Its version.
+    /// The version of the engine.
     pub engine_version: String,
-    /// The migrations that were applied, in order.
+    /// The applied migrations, in order.
     pub schema: Vec<String>,
-    /// The rows of each table.
+    /// The checksum of each table.
     pub tables: Tables,
 }
 
-/// Hashes what passes.
+impl Manifest {
+    /// Compares restored tables with those that were backed up.
+    pub(super) fn verify(&self, restored: &Tables) -> Result<()> {
+        let different = differences(&self.tables, restored);
+        ensure!(
+            different.is_empty(),
+            "restored tables differ from the backup: {}; the database was not changed",
+            different.join(", ")
+        );
+        Ok(())
+    }
+}
+
+/// A writer that hashes everything written to it.
 struct Hashing<T> {
     inner: T,
     hash: Sha256,
@@ -58,89 +73,78 @@ impl<T: Write> Write for Hashing<T> {
     }
 }
 
-/// Writes a backup whose database comes from `body`. There is no file of that name before it is whole and on the disk, and
-/// one of before is there until then. Only its owner can read it.
-///
-/// # Errors
-/// Those of the disk and of `body`.
+/// Writes a backup with the database from `body`. The file appears under its name, replacing an older one, only after
+/// it is complete and synced to disk. Only its owner can read it.
 pub(super) fn write(
     path: &Path,
     manifest: &Manifest,
     body: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let folder = super::folder_of(path);
+    let folder = folder_of(path);
     let file = tempfile::Builder::new().prefix(".parkade-").suffix(".part").tempfile_in(folder);
-    let file = file.with_context(|| format!("cannot write in {}", folder.display()))?;
+    let file = file.with_context(|| format!("cannot write to {}", folder.display()))?;
     let mut out = Hashing { inner: BufWriter::new(file), hash: Sha256::new() };
     out.write_all(FIRST_LINE.as_bytes())?;
     serde_json::to_writer(&mut out, manifest)?;
     out.write_all(b"\n")?;
     body(&mut out)?;
     let Hashing { mut inner, hash } = out;
-    writeln!(inner, "{}", hex(hash))?;
+    writeln!(inner, "{:x}", hash.finalize())?;
     let file = inner.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(File::open(folder)?.sync_all()?)
 }
 
-/// A backup that is whole.
+/// A backup whose hash has been checked.
 #[derive(Debug)]
 pub(super) struct Archive {
     pub(super) manifest: Manifest,
     file: File,
-    /// Where the database begins, and how long it is.
-    begin: u64,
-    length: u64,
+    body_start: u64,
+    body_length: u64,
 }
 
 impl Archive {
-    /// Opens a backup and reads all of it once.
-    ///
-    /// # Errors
-    /// When it is none, or is not as it was written.
+    /// Opens a backup, reading all of it once to check its hash.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::read(file).with_context(|| format!("{} cannot be used", path.display()))
+        Self::read(file).with_context(|| format!("cannot use {}", path.display()))
     }
 
     fn read(mut file: File) -> Result<Self> {
         let mut first = vec![0; FIRST_LINE.len()];
         let is_ours = file.read_exact(&mut first).is_ok() && first == FIRST_LINE.as_bytes();
-        ensure!(is_ours, "it is no backup of Parkade, or one of a later format");
-        check(&mut file)?;
+        ensure!(is_ours, "it is not a Parkade backup, or was made in a newer format");
+        check_hash(&mut file)?;
         file.seek(SeekFrom::Start(first.len() as u64))?;
         let mut line = Vec::new();
-        BufReader::new(&file).take(LONGEST_MANIFEST).read_until(b'\n', &mut line)?;
-        let manifest = serde_json::from_slice(&line).context("its manifest cannot be read")?;
-        let begin = (first.len() + line.len()) as u64;
-        let length = file.metadata()?.len() - SEAL - begin;
-        Ok(Self { manifest, file, begin, length })
+        BufReader::new(&file).take(MAX_MANIFEST_LENGTH).read_until(b'\n', &mut line)?;
+        let manifest = serde_json::from_slice(&line).context("cannot read its manifest")?;
+        let body_start = (first.len() + line.len()) as u64;
+        let body_length = file.metadata()?.len() - HASH_LENGTH - body_start;
+        Ok(Self { manifest, file, body_start, body_length })
     }
 
-    /// The database.
+    /// A reader of the database.
     pub(super) fn body(&self) -> Result<impl Read> {
         let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(self.begin))?;
-        Ok(file.take(self.length))
+        file.seek(SeekFrom::Start(self.body_start))?;
+        Ok(file.take(self.body_length))
     }
 }
 
-/// Compares the file with its last line.
-fn check(file: &mut File) -> Result<()> {
-    let Some(length) = file.metadata()?.len().checked_sub(SEAL) else { bail!("it is cut short") };
+/// Compares the hash of the file with its last line.
+fn check_hash(file: &mut File) -> Result<()> {
+    let Some(length) = file.metadata()?.len().checked_sub(HASH_LENGTH) else { bail!("it is truncated") };
     file.rewind()?;
     let mut hashing = Hashing { inner: io::sink(), hash: Sha256::new() };
     io::copy(&mut BufReader::with_capacity(1 << 16, &*file).take(length), &mut hashing)?;
     file.seek(SeekFrom::Start(length))?;
-    let mut seal = Vec::new();
-    file.read_to_end(&mut seal)?;
-    ensure!(seal == format!("{}\n", hex(hashing.hash)).as_bytes(), "it is damaged or cut short");
+    let mut last = Vec::new();
+    file.read_to_end(&mut last)?;
+    ensure!(last == format!("{:x}\n", hashing.hash.finalize()).as_bytes(), "it is damaged or truncated");
     Ok(())
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,158 +1,17 @@
-//! Fills an empty database with a simulated time of real-looking traffic.
+//! Demo data: simulated traffic that looks like that of real car parks, loaded into an empty database.
 
+mod arrivals;
+mod bulk_insert;
+mod load;
 mod names;
-pub mod shape;
-mod sink;
+mod plan;
+mod population;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod traffic;
 
-use std::time::{Duration, Instant};
-
-use sea_orm::Value;
-
-pub use self::shape::{ADMIN, DRIVER, Plan, Size, Span};
-use self::{
-    shape::{Lot, Reservation, Spot, User},
-    sink::{Sink, Table},
+pub use self::{
+    load::{Loaded, load},
+    plan::{ADMIN, DRIVER, Plan, Size, Span},
 };
-use crate::{
-    base::error::{Error, Result},
-    platform::db::{Db, at},
-};
-
-/// What was loaded.
-#[derive(Debug, Clone, Copy)]
-pub struct Loaded {
-    /// Rows of `lots`.
-    pub lots: u64,
-    /// Rows of `spots`.
-    pub spots: u64,
-    /// Rows of `users`.
-    pub users: u64,
-    /// Rows of `reservations`.
-    pub reservations: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-const LOTS: Table = Table {
-    name: "lots",
-    columns: "id, location_name, address, pincode, price_minor, number_of_slots, version, created_at, updated_at",
-};
-
-const SPOTS: Table = Table { name: "spots", columns: "id, lot_id, number" };
-
-const USERS: Table = Table {
-    name: "users",
-    columns: "id, username, username_key, email, email_key, password_hash, role, vehicle_number, phone_number, \
-              created_at",
-};
-
-const RESERVATIONS: Table = Table {
-    name: "reservations",
-    columns: "id, user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at, hourly_rate_minor, \
-              cost_minor, transaction_id, payment_method, created_at",
-};
-
-/// Loads the plan in one transaction; every account gets `password_hash`. `progress` hears how many rows of all
-/// tables are in so far; [`Plan::expected_rows`] says of about how many.
-///
-/// # Errors
-/// [`Error::Conflict`] when the database has lots or the demo's accounts already. Nothing is left of a load that
-/// fails.
-pub async fn load(
-    db: &Db,
-    plan: &Plan,
-    password_hash: &str,
-    mut progress: impl FnMut(u64),
-) -> Result<Loaded> {
-    let started = Instant::now();
-    let mut sink = Sink::begin(db).await?;
-    let users_before = check_empty(&mut sink).await?;
-    let mut rows = 0;
-    let mut count = |batch| {
-        rows += batch;
-        progress(rows);
-    };
-    let lots = sink.insert(&LOTS, plan.lots().map(lot), &mut count).await?;
-    let spots = sink.insert(&SPOTS, plan.spots().map(spot), &mut count).await?;
-    let people = plan.users().map(|row| user(row, users_before, password_hash));
-    let users = sink.insert(&USERS, people, &mut count).await?;
-    let bookings = plan.reservations().map(|row| reservation(row, users_before));
-    let reservations = sink.insert(&RESERVATIONS, bookings, &mut count).await?;
-    finish(&mut sink).await?;
-    sink.commit().await?;
-    Ok(Loaded { lots, spots, users, reservations, elapsed: started.elapsed() })
-}
-
-/// Refuses a database in use; the first administrator may be there. Answers the highest id of a user.
-async fn check_empty(sink: &mut Sink) -> Result<i64> {
-    let accounts = format!("SELECT COUNT(*) FROM users WHERE email_key IN ('{ADMIN}', '{DRIVER}')");
-    if sink.number("SELECT COUNT(*) FROM lots").await? > 0 || sink.number(&accounts).await? > 0 {
-        let message = "the database is in use: demo data goes only into one without lots and demo accounts";
-        return Err(Error::conflict("database_not_empty", message));
-    }
-    sink.number("SELECT COALESCE(MAX(id), 0) FROM users").await
-}
-
-/// What follows from the rows: the next ids, the planner's statistics.
-async fn finish(sink: &mut Sink) -> Result<()> {
-    for table in [LOTS, SPOTS, USERS, RESERVATIONS] {
-        sink.advance_ids(&table).await?;
-        sink.execute(&format!("ANALYZE {}", table.name)).await?;
-    }
-    Ok(())
-}
-
-fn lot(row: Lot) -> [Value; 9] {
-    [
-        row.id.into(),
-        row.location_name.into(),
-        row.address.into(),
-        row.pincode.into(),
-        row.price_minor.into(),
-        row.number_of_slots.into(),
-        row.version.into(),
-        at(row.created_at),
-        at(row.updated_at),
-    ]
-}
-
-fn spot(row: Spot) -> [Value; 3] {
-    [row.id.into(), row.lot_id.into(), row.number.into()]
-}
-
-fn user(row: User, users_before: i64, password_hash: &str) -> [Value; 10] {
-    [
-        (row.id + users_before).into(),
-        row.username.as_str().into(),
-        row.username.to_lowercase().into(),
-        row.email.as_str().into(),
-        row.email.to_lowercase().into(),
-        password_hash.into(),
-        row.role.into(),
-        row.vehicle_number.into(),
-        row.phone_number.into(),
-        at(row.created_at),
-    ]
-}
-
-fn reservation(row: Reservation, users_before: i64) -> [Value; 14] {
-    [
-        row.id.into(),
-        (row.user_id + users_before).into(),
-        row.lot_id.into(),
-        row.spot_id.into(),
-        row.state.as_str().into(),
-        at(row.starts_at),
-        at(row.ends_at),
-        at(row.arrived_at),
-        at(row.left_at),
-        row.hourly_rate_minor.into(),
-        row.cost_minor.into(),
-        row.transaction_id.into(),
-        row.payment_method.map(str::to_owned).into(),
-        at(row.created_at),
-    ]
-}

@@ -1,9 +1,9 @@
-//! Names, addresses and number plates of people and car parks that do not exist.
+//! Made-up names, addresses and number plates.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// City, first three digits of its pincodes, letters of its number plates.
+/// City, first three digits of its postal codes, prefix of its number plates.
 const CITIES: [(&str, u32, &str); 10] = [
     ("Mumbai", 400, "MH01"),
     ("Pune", 411, "MH12"),
@@ -49,7 +49,7 @@ const STREETS: [&str; 8] = [
     "Fort Street",
 ];
 
-/// What breaks CSV, spreadsheets, mails and terminals; it goes before or after an ordinary name.
+/// Texts that break careless CSV, spreadsheet, mail and terminal code. They are put in front of an ordinary name.
 const AWKWARD: [&str; 10] = [
     "The \"Blue\" Deck,",
     "O'Connell's",
@@ -96,7 +96,7 @@ const LAST: [&str; 24] = [
     "Chawla",
 ];
 
-/// What people with a name that software stumbles over call themselves.
+/// Names of people that break careless code.
 const AWKWARD_PEOPLE: [&str; 8] = [
     "Rita \"Bunny\" O'Neill, Jr.",
     "=HYPERLINK(\"x\")",
@@ -108,12 +108,12 @@ const AWKWARD_PEOPLE: [&str; 8] = [
     "+Plus, Minus-",
 ];
 
-/// One entry of a list.
+/// A random entry.
 fn pick<T: Copy>(list: &[T], rng: &mut ChaCha8Rng) -> T {
     list[rng.random_range(0..list.len())]
 }
 
-/// Name, address and pincode of lot `index`. Every third name is awkward; all differ.
+/// Name, address and postal code of lot `index`. Names are unique, and every third is awkward.
 pub(super) fn place(index: usize, rng: &mut ChaCha8Rng) -> (String, String, String) {
     let (city, zone, _) = pick(&CITIES, rng);
     let round = index / PLACES.len();
@@ -128,7 +128,7 @@ pub(super) fn place(index: usize, rng: &mut ChaCha8Rng) -> (String, String, Stri
     (name, address, format!("{zone}{:03}", rng.random_range(1..100)))
 }
 
-/// Name and mail address of user `id`, who shares neither with anybody. Every fiftieth name is awkward.
+/// Unique name and mail address of user `id`. Every fiftieth name is awkward.
 pub(super) fn person(id: i64, rng: &mut ChaCha8Rng) -> (String, String) {
     let (first, last) = (pick(&FIRST, rng), pick(&LAST, rng));
     let awkward = pick(&AWKWARD_PEOPLE, rng);
@@ -137,16 +137,16 @@ pub(super) fn person(id: i64, rng: &mut ChaCha8Rng) -> (String, String) {
     (name, format!("{first}.{last}.{id}@{domain}").to_lowercase())
 }
 
-/// The number plate of user `id`, like `MH12AB1234`. No two of the first 6.7 million users have the same.
+/// The number plate of user `id`, such as `MH12AB1234`. Unique for the first 6.7 million users.
 pub(super) fn plate(id: i64, rng: &mut ChaCha8Rng) -> String {
-    // 7,919 is prime to 26 and 10: neighbours look unrelated, and nothing repeats within the period.
+    // 7,919 is coprime to the period, so nothing repeats within it, and neighbours look unrelated.
     let scrambled = id.unsigned_abs() * 7_919 % (26 * 26 * 9_999);
     let (letters, number) = (scrambled / 9_999, scrambled % 9_999 + 1);
     let letter = |n: u64| char::from(b'A' + u8::try_from(n % 26).unwrap_or_default());
     format!("{}{}{}{number:04}", pick(&CITIES, rng).2, letter(letters / 26), letter(letters))
 }
 
-/// The phone number of user `id`. Mobile numbers of India begin with 6 to 9, so one with 5 reaches nobody.
+/// The phone number of user `id`. Indian mobile numbers begin with 6 to 9, so these reach nobody.
 pub(super) fn phone(id: i64) -> String {
     format!("+915{:09}", id.unsigned_abs() * 7_919 % 1_000_000_000)
 }

@@ -1,16 +1,25 @@
-//! The shape of the simulated traffic, and that it gets into a database whole.
+//! The statistics of the simulated traffic, and loading it.
 
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
 };
 
 use chrono::{DateTime, Datelike, NaiveTime, TimeDelta, TimeZone, Utc, Weekday};
 use chrono_tz::{Asia::Kolkata, Europe::Berlin, Tz};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
-use super::{shape::*, *};
-use crate::{parking::bookings::state::State, platform::entities};
+use super::{
+    load::load,
+    plan::{DRIVER, Plan, Span},
+    rows::Reservation,
+};
+use crate::{
+    base::error::Error,
+    parking::bookings::state::State,
+    platform::{db::Db, entities},
+};
 
 fn plan(lots: usize, spots_per_lot: usize, span: Span, zone: Tz) -> Plan {
     let now = Utc.with_ymd_and_hms(2026, 11, 20, 9, 41, 7).unwrap();
@@ -27,7 +36,7 @@ fn hash(rows: impl Iterator<Item = impl Hash>) -> u64 {
     hasher.finish()
 }
 
-/// From when to when the row keeps others from its spot and its user from other spots.
+/// When the reservation occupies its spot and its user.
 fn held(row: &Reservation) -> (DateTime<Utc>, DateTime<Utc>) {
     let end = if row.state == State::Active { None } else { row.left_at.or(row.ends_at) };
     (row.starts_at, end.unwrap_or(DateTime::<Utc>::MAX_UTC))
@@ -44,7 +53,7 @@ fn assert_exclusive(rows: &[Reservation]) {
     assert_eq!(overlaps(rows, |row| row.user_id), 0, "users in two places");
 }
 
-/// The share of all reservations that `what` holds for, in percent.
+/// The percentage of reservations for which `what` holds.
 fn percent(rows: &[Reservation], what: impl Fn(&Reservation) -> bool) -> f64 {
     100.0 * rows.iter().filter(|row| what(row)).count() as f64 / rows.len() as f64
 }
@@ -81,8 +90,7 @@ fn a_year_with_two_clock_changes_has_no_overlaps() {
     assert_exclusive(&plan.reservations().collect::<Vec<_>>());
 }
 
-/// The share of spots that are taken at a local time of weekdays, in percent. Lots do not count while they feel
-/// the closure that they have once.
+/// The percentage of spots taken at a local time on weekdays. Lots do not count during their closure and 12 hours after.
 fn weekday_occupancy(plan: &Plan, rows: &[Reservation], hour: u32, minute: u32) -> f64 {
     let sites: Vec<_> = plan.sites().collect();
     let (mut spots, mut taken) = (0, 0);
@@ -112,7 +120,7 @@ fn weekday_occupancy_matches_real_car_parks() {
     let rows: Vec<_> = plan.reservations().collect();
     for (hour, minute, expected) in [(5, 0, 27.0), (11, 30, 61.0), (12, 0, 61.0)] {
         let occupied = weekday_occupancy(&plan, &rows, hour, minute);
-        println!("{occupied:.1} % are taken at {hour}:{minute:02}");
+        println!("{occupied:.1} % occupied at {hour}:{minute:02}");
         assert_near(occupied, expected, 4.0, &format!("{hour}:{minute:02}"));
     }
 }
@@ -212,7 +220,7 @@ async fn sqlite(folder: &tempfile::TempDir) -> Db {
     db
 }
 
-/// A user who was there before, such as the first administrator.
+/// Adds an existing user, such as the first administrator.
 async fn add_user(db: &Db, id: i64, name: &str) {
     let text = format!(
         "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)

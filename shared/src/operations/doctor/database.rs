@@ -1,91 +1,94 @@
-//! The doctor's look at the database.
+//! Checks the database: connection, schema, server settings and waiting jobs.
 
 use chrono::{DateTime, Utc};
-use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, sqlx};
 use secrecy::ExposeSecret;
 
-use super::rules::{self, Postgres, Verdict, ok, problem};
+use super::{
+    rules::{self, PostgresServer},
+    verdict::{Verdict, ok, problem, warning},
+};
 use crate::{
     base::{clock::Clock, error::Result},
     jobs::backlog,
+    operations::{
+        backup,
+        schema::{APPLIED_MIGRATIONS, known_migrations},
+    },
     platform::{
         config::{Config, Environment},
         db::{Db, Engine, sql},
     },
 };
 
-pub(super) async fn look(config: &Config, clock: &Clock) -> Vec<Verdict> {
+pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Verdict> {
     let url = config.database_url.expose_secret();
-    if crate::operations::backup::is_missing(url) {
-        let what = "there is no database file yet";
-        return vec![rules::warning(
-            what,
-            "parkade-api migrate up makes it; check DATABASE_URL and the working directory",
+    if backup::is_missing(url) {
+        return vec![warning(
+            "the database file does not exist yet",
+            "check DATABASE_URL and the working directory, or create it with parkade-api migrate up",
         )];
     }
-    let away = |error: crate::Error| {
-        let advice = "check that the database runs, and DATABASE_URL; docs/OPERATIONS.md has more";
-        problem(format!("it cannot be used: {}", error.chain()), advice)
-    };
-    let db = match Db::connect(url, 1).await {
-        Ok(db) => db,
-        Err(error) => return vec![away(error)],
-    };
     let mut found = Vec::new();
-    if let Err(error) = examine(config, clock, &db, &mut found).await {
-        found.push(away(error));
+    let examined = match Db::connect(url, 1).await {
+        Ok(db) => {
+            let examined = examine(config, clock, &db, &mut found).await;
+            db.close().await;
+            examined
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = examined {
+        found.push(problem(
+            format!("it cannot be used: {}", error.chain()),
+            "check that the database runs, and DATABASE_URL; see docs/OPERATIONS.md",
+        ));
     }
-    db.close().await;
     found
 }
 
+/// Adds to `found` until a query fails.
 async fn examine(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
     found.push(ok(format!("{} {}", db.engine().name(), db.version().await?)));
-    let applied = applied(db).await?;
-    let known: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
-    let is_whole = applied == known;
+    let (applied, known) = (applied_migrations(db).await?, known_migrations());
     found.push(rules::schema(&applied, &known));
     match db.engine() {
         Engine::Sqlite => {
-            let journal: String = text(db, "SELECT journal_mode AS t FROM pragma_journal_mode").await?;
+            let journal = text(db, "SELECT journal_mode AS t FROM pragma_journal_mode").await?;
             found.push(rules::sqlite(&journal, config.environment == Environment::Production));
         }
-        Engine::Postgres => {
-            let setting = |name: &str| format!("SELECT current_setting('{name}') AS t");
-            let server = Postgres {
-                is_safe: text(db, &setting("fsync")).await? == "on"
-                    && text(db, &setting("full_page_writes")).await? == "on",
-                waits_for_disk: text(db, &setting("synchronous_commit")).await? != "off",
-                connections: text(db, &setting("max_connections")).await?.parse().unwrap_or_default(),
-            };
-            let per_process = config.database_connections + config.database_connections.div_ceil(2);
-            found.extend(rules::postgres(server, per_process));
-            let pool = db.read().postgres_pool();
-            let theirs: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()")
-                .fetch_one(&pool)
-                .await
-                .map_err(|error| anyhow::Error::new(error).context("the clock of PostgreSQL"))?;
-            found.push(rules::clock("PostgreSQL", (theirs - clock.now()).num_milliseconds()));
-        }
+        Engine::Postgres => examine_postgres(config, clock, db, found).await?,
     }
-    if is_whole {
-        jobs(clock, db, found).await?;
+    if applied == known {
+        examine_jobs(clock, db, found).await?;
     }
     Ok(())
 }
 
-/// The migrations that were applied; none in a database that is new.
-async fn applied(db: &Db) -> Result<Vec<String>> {
-    let rows = db
-        .read()
-        .query_all_raw(sql(db.read(), "SELECT version AS t FROM seaql_migrations ORDER BY version", []))
-        .await;
-    let Ok(rows) = rows else { return Ok(Vec::new()) };
-    Ok(rows.iter().map(|row| row.try_get("", "t")).collect::<std::result::Result<_, _>>()?)
+async fn examine_postgres(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
+    let setting = async |name: &str| text(db, &format!("SELECT current_setting('{name}') AS t")).await;
+    let server = PostgresServer {
+        is_crash_safe: setting("fsync").await? == "on" && setting("full_page_writes").await? == "on",
+        waits_for_disk: setting("synchronous_commit").await? != "off",
+        max_connections: setting("max_connections").await?.parse().unwrap_or_default(),
+    };
+    let per_process = config.database_connections + config.database_connections.div_ceil(2);
+    found.extend(rules::postgres(server, per_process));
+    let server_time: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()")
+        .fetch_one(&db.read().postgres_pool())
+        .await
+        .map_err(|error| anyhow::Error::new(error).context("reading the clock of PostgreSQL"))?;
+    found.push(rules::clock("PostgreSQL", (server_time - clock.now()).num_milliseconds()));
+    Ok(())
 }
 
-async fn jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
+/// Empty for a database without the migrations table.
+async fn applied_migrations(db: &Db) -> Result<Vec<String>> {
+    let rows = db.read().query_all_raw(sql(db.read(), APPLIED_MIGRATIONS, [])).await.unwrap_or_default();
+    Ok(rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?)
+}
+
+async fn examine_jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
     let now = clock.now();
     for waiting in backlog::waiting(db, now).await? {
         found.push(rules::backlog(&waiting.queue, waiting.jobs, (now - waiting.oldest).num_seconds()));

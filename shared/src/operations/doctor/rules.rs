@@ -1,93 +1,59 @@
-//! What the doctor thinks of what it has found. Pure.
+//! Judges what the checks measured. Pure.
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+
+use super::verdict::{Verdict, ok, problem, warning};
+use crate::base::plural::plural;
 
 #[cfg(test)]
 mod tests;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// It works, and may not for long, or not as well as it could.
-    Warning,
-    /// Something does not work, or data is in danger.
-    Problem,
-}
-
-/// What was found, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// How bad it is.
-    pub level: Level,
-    /// What is so.
-    pub what: String,
-    /// What to do about it.
-    pub advice: Option<String>,
-}
-
-/// All is well.
-pub fn ok(what: impl Into<String>) -> Verdict {
-    Verdict { level: Level::Ok, what: what.into(), advice: None }
-}
-
-/// Something to look after.
-pub fn warning(what: impl Into<String>, advice: impl Into<String>) -> Verdict {
-    Verdict { level: Level::Warning, what: what.into(), advice: Some(advice.into()) }
-}
-
-/// Something to do now.
-pub fn problem(what: impl Into<String>, advice: impl Into<String>) -> Verdict {
-    Verdict { level: Level::Problem, what: what.into(), advice: Some(advice.into()) }
-}
-
-/// Migrations of the database beside those of this release.
-#[must_use]
-pub fn schema(applied: &[String], known: &[String]) -> Verdict {
-    if let Some(later) = applied.iter().find(|name| !known.contains(name)) {
-        let what = format!("the schema is of a later release: this one does not know {later}");
-        return problem(what, "run the release that made it, or restore a backup of before");
+/// Compares the applied migrations with those of this release.
+pub(super) fn schema(applied: &[String], known: &[String]) -> Verdict {
+    if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
+        return problem(
+            format!("the schema is newer than this release, which does not know {newer}"),
+            "run the release that migrated it, or restore an older backup",
+        );
     }
     match known.len() - applied.len() {
-        0 => {
-            ok(format!("the schema is that of this release, {}", known.last().map_or("none", String::as_str)))
-        }
+        0 => ok(format!("the schema is up to date: {}", known.last().map_or("none", String::as_str))),
         missing => warning(
-            format!("the schema is {missing} migrations behind"),
-            "parkade-api migrate up; serve and run do it when they start, too",
+            format!("the schema is {} behind", plural(missing, "migration")),
+            "run parkade-api migrate up; serve and run also do it when they start",
         ),
     }
 }
 
-/// What a PostgreSQL server is set to.
+/// Settings of a PostgreSQL server.
 #[derive(Debug, Clone, Copy)]
-pub struct Postgres {
-    /// `fsync` and `full_page_writes`.
-    pub is_safe: bool,
+pub(super) struct PostgresServer {
+    /// `fsync` and `full_page_writes` are on.
+    pub(super) is_crash_safe: bool,
     /// `synchronous_commit` is not off.
-    pub waits_for_disk: bool,
-    /// `max_connections`.
-    pub connections: u32,
+    pub(super) waits_for_disk: bool,
+    pub(super) max_connections: u32,
 }
 
-/// Settings of PostgreSQL that matter, for processes with so many connections each.
-#[must_use]
-pub fn postgres(server: Postgres, per_process: u32) -> Vec<Verdict> {
+/// Judges a server whose clients open `per_process` connections each.
+pub(super) fn postgres(server: PostgresServer, per_process: u32) -> Vec<Verdict> {
     let mut found = Vec::new();
-    if !server.is_safe {
-        let what = "PostgreSQL may lose or damage data in a crash: fsync or full_page_writes is off";
-        found.push(problem(what, "set both to on in postgresql.conf and restart it"));
+    if !server.is_crash_safe {
+        found.push(problem(
+            "PostgreSQL may lose or corrupt data in a crash: fsync or full_page_writes is off",
+            "set both to on in postgresql.conf and restart PostgreSQL",
+        ));
     }
     if !server.waits_for_disk {
-        let what = "PostgreSQL may forget the last bookings in a crash: synchronous_commit is off";
-        found.push(warning(what, "set synchronous_commit to on in postgresql.conf"));
-    }
-    let needed = 2 * per_process + 3;
-    if server.connections < needed {
         found.push(warning(
-            format!("max_connections is {}; an API and a worker may take {needed} with DATABASE_CONNECTIONS as it is", server.connections),
+            "PostgreSQL may lose the latest bookings in a crash: synchronous_commit is off",
+            "set synchronous_commit to on in postgresql.conf",
+        ));
+    }
+    let (available, needed) = (server.max_connections, 2 * per_process + 3);
+    if available < needed {
+        found.push(warning(
+            format!("max_connections is {available}, but an API and a worker may open {needed} with the current DATABASE_CONNECTIONS"),
             "raise max_connections in postgresql.conf, or lower DATABASE_CONNECTIONS",
         ));
     }
@@ -97,199 +63,182 @@ pub fn postgres(server: Postgres, per_process: u32) -> Vec<Verdict> {
     found
 }
 
-/// How a SQLite file is written.
-#[must_use]
-pub fn sqlite(journal: &str, is_production: bool) -> Verdict {
-    if journal != "wal" {
-        let what = format!("the journal mode is {journal}: readers wait for writers");
+pub(super) fn sqlite(journal_mode: &str, is_production: bool) -> Verdict {
+    if journal_mode != "wal" {
         return warning(
-            what,
-            "put the file on a disk of this machine: there is no write-ahead log on network disks",
+            format!("the journal mode is {journal_mode}: readers wait for writers"),
+            "move the file to a local disk: write-ahead logging does not work on network disks",
         );
     }
     if is_production {
-        let what = "SQLite in production: one writer at a time, one machine, no standby";
-        return warning(what, "fine for a small car park; else move to PostgreSQL");
+        return warning(
+            "SQLite in production: one writer at a time, one machine, no standby",
+            "fine for a small car park; otherwise use PostgreSQL",
+        );
     }
-    ok("the write-ahead log is on")
+    ok("write-ahead logging is on")
 }
 
-/// How full the disk of something is, in per cent.
-#[must_use]
-pub fn disk(of: &str, used: u8, limit: u8) -> Verdict {
-    let what = format!("{used} % of the disk of {of} is used");
-    match used {
-        99.. => problem(what, "make room now: nothing can be written there"),
-        used if used >= limit => warning(what, "make room, or raise ALERT_DISK_PERCENT"),
+pub(super) fn disk(name: &str, used_percent: u8, limit: u8) -> Verdict {
+    let what = format!("{used_percent} % of the disk of {name} is used");
+    match used_percent {
+        99.. => problem(what, "free up space now: writes are failing or about to fail"),
+        used if used >= limit => warning(what, "free up space, or raise ALERT_DISK_PERCENT"),
         _ => ok(what),
     }
 }
 
-/// How far another clock is from ours, in milliseconds. Leases of jobs are three seconds.
-#[must_use]
-pub fn clock(whose: &str, milliseconds: i64) -> Verdict {
+/// Judges the difference between another clock and ours. Leases of jobs last three seconds.
+pub(super) fn clock(whose: &str, milliseconds: i64) -> Verdict {
     let what = format!("the clock of {whose} differs by {milliseconds} ms");
-    let advice = "let all machines keep time by NTP: timedatectl set-ntp true";
+    let advice = "synchronize the clocks of all machines: timedatectl set-ntp true";
     match milliseconds.unsigned_abs() {
-        3_000.. => problem(format!("{what}: jobs may be run twice, or late"), advice),
+        3_000.. => problem(format!("{what}: jobs may run twice or late"), advice),
         1_000.. => warning(what, advice),
         _ => ok(what),
     }
 }
 
-/// What a Redis server is set to.
+/// Settings and state of a Redis server. Memory is in bytes.
 #[derive(Debug, Clone)]
-pub struct Server {
-    /// Its version.
-    pub version: String,
-    /// Whether it has an append-only file.
-    pub appends: bool,
-    /// `maxmemory` in bytes, 0 for none.
-    pub limit: u64,
-    /// Bytes that it uses.
-    pub used: u64,
+pub(super) struct RedisServer {
+    pub(super) version: String,
+    pub(super) has_append_only_file: bool,
+    /// 0 for no limit.
+    pub(super) max_memory: u64,
+    pub(super) used_memory: u64,
     /// `maxmemory-policy`.
-    pub policy: String,
+    pub(super) policy: String,
 }
 
-/// Settings of Redis that matter.
-#[must_use]
-pub fn server(server: &Server) -> Vec<Verdict> {
-    let Server { version, appends, limit, used, policy } = server;
-    let mut found = vec![ok(format!("version {version}, {} MiB used", used >> 20))];
-    if !appends {
+pub(super) fn redis(server: &RedisServer) -> Vec<Verdict> {
+    let RedisServer { version, has_append_only_file, max_memory, used_memory, policy } = server;
+    let used = used_memory >> 20;
+    let mut found = vec![ok(format!("version {version}, {used} MiB used"))];
+    if !has_append_only_file {
         found.push(warning(
-            "no append-only file: after a restart counters begin at zero, and jobs are announced anew",
+            "no append-only file: after a restart counters begin at zero and jobs are announced again",
             "redis-cli config set appendonly yes, and appendonly yes in redis.conf",
         ));
     }
-    if *limit > 0 && policy != "noeviction" {
+    if *max_memory > 0 && policy != "noeviction" {
         found.push(problem(
             format!("maxmemory-policy is {policy}: announcements of jobs may be evicted"),
             "redis-cli config set maxmemory-policy noeviction, and the same in redis.conf",
         ));
     }
-    if *limit > 0 && used.saturating_mul(10) >= limit.saturating_mul(9) {
+    if *max_memory > 0 && used_memory.saturating_mul(10) >= max_memory.saturating_mul(9) {
         found.push(warning(
             format!(
-                "{} of {} MiB are used; when it is full, nothing is cached or announced",
-                used >> 20,
-                limit >> 20
+                "{used} of {} MiB are used; when full, it caches and announces nothing",
+                max_memory >> 20
             ),
-            "raise maxmemory, or parkade-api cache clear",
+            "raise maxmemory, or run parkade-api cache clear",
         ));
     }
     found
 }
 
-/// How long a round trip to Redis takes.
-#[must_use]
-pub fn latency(milliseconds: f64) -> Verdict {
+/// Judges the round trip to Redis.
+pub(super) fn latency(milliseconds: f64) -> Verdict {
     let what = format!("a round trip takes {milliseconds:.1} ms");
+    let advice = "move Redis closer: every request makes several round trips";
     match milliseconds {
-        over if over >= 100.0 => problem(what, "every request waits for several of them: put Redis nearer"),
-        over if over >= 10.0 => warning(what, "every request waits for several of them: put Redis nearer"),
+        100.0.. => problem(what, advice),
+        10.0.. => warning(what, advice),
         _ => ok(what),
     }
 }
 
-/// How hard the key of tokens is to guess.
-#[must_use]
-pub fn secret(key: Option<&[u8]>) -> Verdict {
+/// Judges how hard the signing key is to guess.
+pub(super) fn secret(key: Option<&[u8]>) -> Verdict {
     let advice =
-        "set JWT_SECRET_KEY to the output of: openssl rand -hex 32; everybody must log in again then";
+        "set JWT_SECRET_KEY to the output of: openssl rand -hex 32; all users must then log in again";
     let Some(key) = key else { return problem("JWT_SECRET_KEY is missing", advice) };
-    let different = key.iter().collect::<std::collections::BTreeSet<_>>().len();
+    let different = key.iter().collect::<BTreeSet<_>>().len();
     let text = String::from_utf8_lossy(key).to_lowercase();
-    let is_guessable =
-        ["change", "secret", "example", "password", "parkade"].iter().any(|word| text.contains(word));
     if different < 8 {
-        problem(format!("JWT_SECRET_KEY has {different} different characters and can be guessed"), advice)
-    } else if is_guessable {
-        warning("JWT_SECRET_KEY has words in it and may be guessed", advice)
+        problem(
+            format!("JWT_SECRET_KEY has only {different} different characters and can be guessed"),
+            advice,
+        )
+    } else if ["change", "secret", "example", "password", "parkade"].iter().any(|word| text.contains(word)) {
+        warning("JWT_SECRET_KEY contains words and may be guessed", advice)
     } else {
-        ok("the key of tokens is long and mixed")
+        ok("JWT_SECRET_KEY is long and varied")
     }
 }
 
-/// The address that mails lead to.
-#[must_use]
-pub fn public_url(url: &str, is_production: bool) -> Verdict {
-    let is_here = ["//127.", "//localhost", "//[::1]"].iter().any(|host| url.contains(host));
+pub(super) fn public_url(url: &str, is_production: bool) -> Verdict {
+    let is_local = ["//127.", "//localhost", "//[::1]"].iter().any(|host| url.contains(host));
     match (is_production, url.starts_with("https://")) {
         (true, false) => problem(
-            format!("PUBLIC_URL is {url}: tokens travel in clear"),
-            "serve it by a reverse proxy with TLS, and set PUBLIC_URL to its https address",
+            format!("PUBLIC_URL is {url}: tokens are sent unencrypted"),
+            "put a reverse proxy with TLS in front, and set PUBLIC_URL to its https address",
         ),
-        (true, true) if is_here => problem(
-            format!("PUBLIC_URL is {url}: links in mails lead nowhere"),
+        (true, true) if is_local => problem(
+            format!("PUBLIC_URL is {url}: links in mails work on this machine only"),
             "set PUBLIC_URL to the address that users know",
         ),
         _ => ok(format!("PUBLIC_URL is {url}")),
     }
 }
 
-/// Web origins that may call the API.
-#[must_use]
-pub fn origins(origins: &[String], is_production: bool) -> Verdict {
-    let loose = origins.iter().find(|origin| !origin.starts_with("https://"));
-    match loose.filter(|_| is_production) {
+pub(super) fn origins(origins: &[String], is_production: bool) -> Verdict {
+    let insecure = origins.iter().find(|origin| !origin.starts_with("https://"));
+    match insecure.filter(|_| is_production) {
         Some(origin) => warning(
-            format!("CORS_ORIGINS lets {origin} in"),
+            format!("CORS_ORIGINS allows {origin}"),
             "set CORS_ORIGINS to the https origins of your web client",
         ),
-        None => ok(format!("{} web origins may call the API", origins.len())),
+        None => ok(format!("{} may call the API", plural(origins.len(), "web origin"))),
     }
 }
 
-/// Consumers of a queue that were seen in the last seconds.
-#[must_use]
-pub fn consumers(queue: &str, alive: usize) -> Verdict {
+pub(super) fn consumers(queue: &str, alive: usize) -> Verdict {
     match alive {
         0 => problem(
-            format!("no worker takes jobs of the queue {queue}"),
-            "start parkade-worker run; if one runs, look into its log",
+            format!("no worker takes jobs from the queue {queue}"),
+            "start parkade-worker run; if one is running, check its log",
         ),
-        1 => ok(format!("a consumer takes jobs of the queue {queue}")),
-        alive => ok(format!("{alive} consumers take jobs of the queue {queue}")),
+        alive => ok(format!("{} on the queue {queue}", plural(alive, "consumer"))),
     }
 }
 
-/// For how many seconds the oldest job that is due has waited.
-#[must_use]
-pub fn backlog(queue: &str, jobs: i64, oldest: i64) -> Verdict {
-    let what = format!("{jobs} jobs of the queue {queue} wait, the oldest for {oldest} s");
+/// Judges the due jobs of a queue; `oldest` is how many seconds the first of them has been due.
+pub(super) fn backlog(queue: &str, jobs: i64, oldest: i64) -> Verdict {
+    let what = format!("{} waiting in the queue {queue}, the oldest for {oldest} s", plural(jobs, "job"));
     if oldest > 300 {
-        warning(what, "parkade-worker jobs list shows whether it is paused; else start another worker")
+        warning(
+            what,
+            "check with parkade-worker jobs list whether it is paused; otherwise start another worker",
+        )
     } else {
         ok(what)
     }
 }
 
-/// Jobs that were given up.
-#[must_use]
-pub fn dead(jobs: i64) -> Verdict {
+pub(super) fn dead(jobs: i64) -> Verdict {
     match jobs {
-        0 => ok("no job was given up"),
+        0 => ok("no dead jobs"),
         jobs => warning(
-            format!("{jobs} jobs were given up"),
-            "parkade-worker jobs list says why; then jobs requeue or jobs purge",
+            plural(jobs, "dead job"),
+            "see parkade-worker jobs list for the errors; then run jobs requeue or jobs purge",
         ),
     }
 }
 
-/// How many hours ago the last backup was made, in the folder for them if there is one.
-#[must_use]
-pub fn backup(has_folder: bool, hours: Option<i64>) -> Verdict {
+/// Judges the age of the last backup. `has_folder` tells whether BACKUP_FOLDER is set.
+pub(super) fn backup(has_folder: bool, hours: Option<i64>) -> Verdict {
     match hours {
-        Some(hours) if hours <= 26 => ok(format!("the last backup is {hours} hours old")),
-        Some(hours) => warning(
-            format!("the last backup is {hours} hours old"),
-            "look why: systemctl status parkade-backup.timer, or run parkade-api backup",
-        ),
-        None if has_folder => warning("BACKUP_FOLDER holds no backup", "run parkade-api backup, every day"),
+        Some(hours) => {
+            let what = format!("the last backup is {} old", plural(hours, "hour"));
+            let advice = "check systemctl status parkade-backup.timer, or run parkade-api backup";
+            if hours <= 26 { ok(what) } else { warning(what, advice) }
+        }
+        None if has_folder => warning("BACKUP_FOLDER contains no backup", "run parkade-api backup every day"),
         None => warning(
-            "it is not known whether there are backups",
+            "backups cannot be checked: BACKUP_FOLDER is not set",
             "set BACKUP_FOLDER, and run parkade-api backup every day",
         ),
     }

@@ -1,38 +1,40 @@
-//! Password hashes: Argon2id, off the async threads, and no more at once than there are cores.
+//! Password hashes: Argon2id, on as many threads as there are cores.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
+    sync::{Arc, LazyLock, mpsc},
     thread::{self, available_parallelism},
 };
 
 use anyhow::{Context, anyhow};
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::base::error::{Error, Result};
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// For each thread so many may wait: 320 ms. More are refused, since they would only take the places of other requests.
-const WAITING: usize = 16;
+/// Waiting passwords per thread, some 320 ms of work. More are rejected, so that they do not take the places of other
+/// requests.
+const QUEUE_PER_THREAD: usize = 16;
 
 static HASHERS: LazyLock<Hashers> = LazyLock::new(Hashers::start);
 
-/// Each hash takes a core for some 20 ms, so a flood of logins waits here. It also takes 19 MiB, which the allocator
-/// keeps for the thread that had them: on threads that are shared with other work a flood came to 500 MiB.
+/// A hash takes 20 ms of CPU time and 19 MiB. The threads are dedicated to hashing because the allocator keeps the memory
+/// of each thread that has ever hashed: on the threads of the runtime, a flood of logins took 500 MiB.
 struct Hashers(mpsc::SyncSender<Work>);
 
 impl Hashers {
     fn start() -> Self {
-        let (sender, receiver) = mpsc::sync_channel::<Work>(WAITING * threads());
+        let (sender, receiver) = mpsc::sync_channel::<Work>(QUEUE_PER_THREAD * threads());
         let receiver = Arc::new(Mutex::new(receiver));
-        let next = move || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = move || receiver.lock().recv();
         for _ in 0..threads() {
             let next = next.clone();
             thread::spawn(move || {
                 while let Ok(work) = next() {
-                    // Whoever waits for it learns of a panic by not being answered.
+                    // The caller notices a panic because the sender of its answer is dropped.
                     drop(catch_unwind(AssertUnwindSafe(work)));
                 }
             });
@@ -40,60 +42,58 @@ impl Hashers {
         Self(sender)
     }
 
-    /// What somebody waits for no longer is not begun.
+    /// Skips work whose caller has gone away.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let answering = move || {
-            if !answer.is_closed() {
-                drop(answer.send(work()));
+        let (sender, receiver) = oneshot::channel();
+        let work = move || {
+            if !sender.is_closed() {
+                drop(sender.send(work()));
             }
         };
-        self.0.try_send(Box::new(answering)).map_err(|_| Error::Overloaded)?;
-        answered.await.context("password hashing was interrupted")?
+        self.0.try_send(Box::new(work)).map_err(|_| Error::Overloaded)?;
+        receiver.await.context("password hashing was interrupted")?
     }
 }
 
-/// Compared with when there is no such user, so that the answer takes as long as for one there is.
-const NOBODY: &str =
+/// Checked when the user does not exist, so that the answer takes as long as for one who does.
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$5Xjhr5uKsMdaWHSZT1COmJf6lJ7fY3mKLgzXZ3Jp1yc";
 
-/// How many can be hashed or wait for it at once.
+/// How many passwords can be hashed or wait at the same time.
 #[must_use]
-pub fn room() -> usize {
-    threads() * (WAITING + 1)
+pub fn capacity() -> usize {
+    threads() * (QUEUE_PER_THREAD + 1)
 }
 
 fn threads() -> usize {
     available_parallelism().map_or(2, usize::from)
 }
 
-/// The hash to store, with a salt of its own.
+/// The hash to store, with a random salt.
 ///
 /// # Errors
-/// [`Error::Overloaded`] when too many wait already, [`Error::Internal`] when hashing fails.
+/// [`Error::Overloaded`] if too many are waiting.
 pub async fn hash(password: String) -> Result<String> {
-    let hashing = move || {
+    let work = move || {
         let salt: [u8; 16] = rand::random();
         let hash: argon2::PasswordHash = Argon2::default()
             .hash_password_with_salt(password.as_bytes(), &salt)
             .map_err(|error| anyhow!("hashing a password: {error}"))?;
         Ok(hash.to_string())
     };
-    HASHERS.run(hashing).await
+    HASHERS.run(work).await
 }
 
-/// Whether the password is the one that was hashed; with no hash, `false` after the usual time.
+/// Whether the password matches the hash; without a hash, `false` after the usual time.
 ///
 /// # Errors
-/// [`Error::Overloaded`] when too many wait already, [`Error::Internal`] when checking fails for another reason than a
-/// wrong password.
+/// [`Error::Overloaded`] if too many are waiting.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
-    let checking = move || {
-        let right =
-            Argon2::default().verify_password(password.as_bytes(), hash.as_deref().unwrap_or(NOBODY)).is_ok();
-        Ok(right && hash.is_some())
+    let work = move || {
+        let expected = hash.as_deref().unwrap_or(DUMMY_HASH);
+        Ok(Argon2::default().verify_password(password.as_bytes(), expected).is_ok() && hash.is_some())
     };
-    HASHERS.run(checking).await
+    HASHERS.run(work).await
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
         let hashers = Hashers::start();
         let panics = || -> Result<()> { panic!("on purpose") };
         assert!(hashers.run(panics).await.is_err());
-        let at_once = (0..WAITING).map(|_| {
+        let at_once = (0..QUEUE_PER_THREAD).map(|_| {
             hashers.run(|| {
                 thread::sleep(std::time::Duration::from_millis(5));
                 Ok(thread::current().id())
@@ -132,9 +132,9 @@ mod tests {
         let threads = available_parallelism().unwrap().get();
         let (go_on, wait) = mpsc::channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
-        let at_once = (0..threads * (WAITING + 2)).map(|_| {
+        let at_once = (0..threads * (QUEUE_PER_THREAD + 2)).map(|_| {
             let wait = wait.clone();
-            hashers.run(move || Ok(wait.lock().unwrap().recv().is_ok()))
+            hashers.run(move || Ok(wait.lock().recv().is_ok()))
         });
         let mut at_once: futures::stream::FuturesUnordered<_> = at_once.collect();
         let first = futures::StreamExt::next(&mut at_once).await.unwrap();
@@ -142,6 +142,6 @@ mod tests {
         drop(go_on);
         let rest: Vec<_> = futures::StreamExt::collect(at_once).await;
         let done = rest.iter().filter(|done| done.is_ok()).count();
-        assert!((threads * WAITING..=threads * (WAITING + 1)).contains(&done), "{done}");
+        assert!((threads * QUEUE_PER_THREAD..=threads * (QUEUE_PER_THREAD + 1)).contains(&done), "{done}");
     }
 }

@@ -1,13 +1,14 @@
-//! An attendant at the lot: puts a driver's car onto a spot, or ends the session of one that has left.
+//! What attendants at a lot do: park a driver's car on a spot, or end the session of one that has left.
 //!
-//! What a spot is used for follows from the reservations, so to set it is to begin or to end a session.
+//! The status of a spot follows from the reservations, so setting it starts or ends a session.
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::ConnectionTrait;
 
 use super::{
-    ChosenSpot, Payment, begin,
-    expiry::{self, Among},
+    Payment, driver,
+    expiry::{self, Scope},
     release_spot,
+    start::{start, this_spot},
 };
 use crate::{
     app::App,
@@ -15,24 +16,19 @@ use crate::{
         error::{Error, Result},
         identity::Identity,
     },
-    jobs::queue,
-    parking::{
-        accounts,
-        lots::spots::{self, Holder, Spot, Status},
-    },
+    jobs::Change,
+    parking::lots::spots::{self, Holder, Spot, Status},
     platform::{
-        cache::Group,
-        counters::Event,
         db::{retry_on_conflict, row_lock, sql},
         idempotency::Idempotency,
     },
 };
 
-/// Makes the spot what the attendant says it is; `None` is whatever it is now.
+/// Sets the status of a spot, or leaves it as it is for `None`.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a spot that is not in service, or an unknown driver; [`Error::Invalid`] for a driver without a
-/// session, or a session without a driver; [`Error::Conflict`] when the spot or the driver is not free.
+/// [`Error::NotFound`] for a spot out of service or an unknown driver; [`Error::Invalid`] for a driver without the status
+/// occupied, or that status without a driver; [`Error::Conflict`] if the spot or the driver is not free.
 pub async fn set_spot(
     app: &App,
     who: &Identity,
@@ -51,13 +47,13 @@ pub async fn set_spot(
         Some(Status::Available) => vacate(app, who, spot).await,
         Some(Status::Reserved) if spot.status != Status::Reserved => Err(Error::conflict(
             "needs_window",
-            "a reservation needs a time to begin and to end; make one by POST /reservations",
+            "a reservation needs a beginning and an end; create one with POST /reservations",
         )),
         _ => Ok(spot),
     }
 }
 
-/// Ends the session, if there is one, as its driver would without paying.
+/// Ends the session, if there is one, with an unpaid bill.
 async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
     let Some(Holder { reservation_id, .. }) = spot.holder else { return Ok(spot) };
     if spot.status == Status::Reserved {
@@ -65,7 +61,7 @@ async fn vacate(app: &App, who: &Identity, spot: Spot) -> Result<Spot> {
     }
     release_spot(app, who, reservation_id, Payment::default(), Idempotency::none()).await?;
     match spots::find(app, spot.id).await {
-        // It was on its way out of service, and this was its last session.
+        // The spot was retiring, and this was its last session.
         Err(Error::NotFound(_)) => Ok(Spot { status: Status::Available, holder: None, ..spot }),
         found => found,
     }
@@ -76,34 +72,29 @@ fn reserved() -> Error {
 }
 
 async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
-    accounts::by_id(app, user_id).await?;
-    expiry::expire(app, Among::Spot(id)).await?;
-    retry_on_conflict(|| try_to_occupy(app, id, user_id)).await
-}
-
-async fn try_to_occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
-    let tx = app.db.begin().await?;
-    // Locked first and looked at afterwards: whoever was booking or retiring it has ended by then.
-    let lock = format!("SELECT id FROM spots WHERE id = $1 {}", row_lock(&tx, "FOR UPDATE"));
-    tx.query_one_raw(sql(&tx, &lock, [id.into()])).await?;
-    let spot = spots::find_in(&tx, id).await?;
-    match spot.status {
-        Status::Available => {}
-        Status::Occupied => return Err(taken()),
-        Status::Reserved => return Err(reserved()),
+    if !driver::exists(app.db.read(), user_id).await? {
+        return Err(Error::NotFound("user"));
     }
-    let text = "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
-        FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
-    let chosen = ChosenSpot::find_by_statement(sql(&tx, text, [id.into()])).one(&tx).await?;
-    let chosen = chosen.ok_or(Error::NotFound("parking spot"))?;
-    let now = app.clock.now();
-    let (reservation, told) = begin(app, &tx, now, user_id, chosen).await?.ok_or_else(taken)?;
-    tx.commit().await?;
-    app.counters.record(Event::Reservation);
-    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
-    queue::announce_soon(app, told);
-    let holder = Holder { reservation_id: reservation.id, user_id, from: now };
-    Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
+    expiry::expire(app, Scope::Spot(id)).await?;
+    retry_on_conflict(async || {
+        let mut change = Change::begin(app).await?;
+        // Locked before it is read, so that pending bookings and the retirement of the spot have ended.
+        let lock = format!("SELECT id FROM spots WHERE id = $1 {}", row_lock(change.tx(), "FOR UPDATE"));
+        change.tx().query_one_raw(sql(change.tx(), &lock, [id.into()])).await?;
+        let spot = spots::find_in(change.tx(), id).await?;
+        match spot.status {
+            Status::Available => {}
+            Status::Occupied => return Err(taken()),
+            Status::Reserved => return Err(reserved()),
+        }
+        let now = app.clock.now();
+        let chosen = this_spot(change.tx(), id).await?;
+        let reservation = start(app, &mut change, now, user_id, chosen).await?.ok_or_else(taken)?;
+        change.commit().await?;
+        let holder = Holder { reservation_id: reservation.id, user_id, from: now };
+        Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
+    })
+    .await
 }
 
 fn taken() -> Error {

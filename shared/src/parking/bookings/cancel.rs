@@ -1,15 +1,16 @@
-//! Giving a reservation up before its session begins.
+//! Cancelling a reservation before its session starts.
 
 use sea_orm::ConnectionTrait;
 
-use super::{
-    after, lock,
-    state::{Event, State},
-};
+use super::reservation::{lock, next_state};
 use crate::{
     app::App,
     base::{error::Result, identity::Identity},
-    parking::activity,
+    jobs::Change,
+    parking::{
+        activity,
+        rules::state::{Event, State},
+    },
     platform::{
         cache::Group,
         counters,
@@ -17,32 +18,26 @@ use crate::{
     },
 };
 
-/// Gives a reservation up; its row stays and costs nothing. Repeating it changes nothing.
+/// Cancels a reservation at no cost. Repeating it changes nothing.
 ///
 /// # Errors
-/// [`NotFound`](crate::Error::NotFound) for a reservation of somebody else; [`Conflict`](crate::Error::Conflict) for one that has begun, or ended otherwise.
+/// [`NotFound`](crate::Error::NotFound) for somebody else's reservation; [`Conflict`](crate::Error::Conflict) if its
+/// session has started or it has ended otherwise.
 pub async fn cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
-    retry_on_conflict(|| try_to_cancel(app, who, id)).await
-}
-
-async fn try_to_cancel(app: &App, who: &Identity, id: i64) -> Result<()> {
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let reservation = lock(&tx, who, id).await?;
-    if reservation.state == State::Cancelled {
-        return Ok(());
-    }
-    let next = after(app, &reservation, Event::Cancel)?;
-    let owner = reservation.user_id;
-    tx.execute_raw(sql(
-        &tx,
-        "UPDATE reservations SET state = $2, cost_minor = 0 WHERE id = $1",
-        [id.into(), next.as_str().into()],
-    ))
-    .await?;
-    activity::record(&tx, now, owner, activity::Kind::Cancellation, Some(id.to_string())).await?;
-    tx.commit().await?;
-    app.counters.record(counters::Event::Cancellation);
-    app.cache.invalidate(&[Group::Occupancy, Group::User(owner)]).await;
-    Ok(())
+    retry_on_conflict(async || {
+        let now = app.clock.now();
+        let mut change = Change::begin(app).await?;
+        let reservation = lock(change.tx(), who, id).await?;
+        if reservation.state == State::Cancelled {
+            return Ok(());
+        }
+        let (state, owner) = (next_state(app, &reservation, Event::Cancel)?, reservation.user_id);
+        let text = "UPDATE reservations SET state = $2, cost_minor = 0 WHERE id = $1";
+        change.tx().execute_raw(sql(change.tx(), text, [id.into(), state.as_str().into()])).await?;
+        activity::record(change.tx(), now, owner, activity::Kind::Cancellation, Some(id.to_string())).await?;
+        change.invalidates([Group::Occupancy, Group::User(owner)]);
+        change.counts(counters::Event::Cancellation);
+        change.commit().await
+    })
+    .await
 }

@@ -2,7 +2,7 @@
 
 use sea_orm::FromQueryResult;
 
-use super::{Reservation, Row, SELECT};
+use super::reservation::{Reservation, Row, SELECT};
 use crate::{
     app::App,
     base::{
@@ -13,10 +13,7 @@ use crate::{
     platform::db::sql,
 };
 
-/// One reservation, for its owner or an administrator.
-///
-/// # Errors
-/// [`Error::NotFound`] for anybody else.
+/// One reservation of the caller, or any for an administrator.
 pub async fn find(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
     let db = app.db.read();
     let text = format!("{SELECT} WHERE r.id = $1 AND (r.user_id = $2 OR $3)");
@@ -27,29 +24,22 @@ pub async fn find(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
         .try_into()
 }
 
-/// Everybody's reservations, by id.
-///
-/// # Errors
-/// Those of the database.
+/// The reservations of all users, by id.
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Reservation>> {
     let db = app.db.read();
     let text = format!("{SELECT} WHERE r.id > $1 ORDER BY r.id LIMIT $2");
     let rows = sql(db, &text, [page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()]);
-    cut(page, Row::find_by_statement(rows).all(db).await?)
+    parse(page, Row::find_by_statement(rows).all(db).await?)
 }
 
-/// The user's reservations, by id.
-///
-/// # Errors
-/// Those of the database.
+/// The reservations of a user, by id.
 pub async fn of_user(app: &App, user_id: i64, page: &Page) -> Result<Paged<Reservation>> {
     let db = app.db.read();
     let text = format!("{SELECT} WHERE r.user_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3");
-    let rows =
-        sql(db, &text, [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()]);
-    cut(page, Row::find_by_statement(rows).all(db).await?)
+    let values = [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()];
+    parse(page, Row::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
 
-fn cut(page: &Page, rows: Vec<Row>) -> Result<Paged<Reservation>> {
+fn parse(page: &Page, rows: Vec<Row>) -> Result<Paged<Reservation>> {
     Ok(page.trim(rows.into_iter().map(Reservation::try_from).collect::<Result<_>>()?))
 }

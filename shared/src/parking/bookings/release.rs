@@ -1,12 +1,9 @@
-//! Leaving: the bill is made and the spot is free.
+//! Leaving: the session ends, the bill is made and the spot becomes free.
 
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 
-use super::{
-    Payment, Release, Reservation, after, billing, lock,
-    state::{Event, State},
-};
+use super::reservation::{Reservation, lock, next_state};
 use crate::{
     app::App,
     base::{
@@ -14,7 +11,13 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::{activity, notifications},
+    parking::{
+        activity, notifications,
+        rules::{
+            billing,
+            state::{Event, State},
+        },
+    },
     platform::{
         cache::Group,
         db::{Transaction, at, retry_on_conflict, sql},
@@ -22,11 +25,31 @@ use crate::{
     },
 };
 
-/// The driver leaves: the bill is made and the spot is free. Repeating it changes nothing and answers the same.
+/// A finished session and its bill.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The completed reservation.
+    pub reservation: Reservation,
+    /// From arrival to departure, with two decimal places.
+    pub hours: f64,
+    /// The hours on the bill.
+    pub charged_hours: i64,
+}
+
+/// How a driver pays.
+#[derive(Debug, Clone, Default)]
+pub struct Payment {
+    /// Assigned by the payment provider or the cashier.
+    pub transaction_id: Option<String>,
+    /// `qr`, `upi`, `card`, `cash`, or another name.
+    pub method: Option<String>,
+}
+
+/// Ends the session and makes the bill. Repeating it changes nothing and returns the same bill.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a reservation of somebody else; [`Error::Conflict`] when there is no session to end,
-/// or it was paid by another transaction.
+/// [`Error::NotFound`] for somebody else's reservation; [`Error::Conflict`] if it has no running session or was paid
+/// with another transaction.
 pub async fn release_spot(
     app: &App,
     who: &Identity,
@@ -36,25 +59,25 @@ pub async fn release_spot(
 ) -> Result<Release> {
     let payment = payment.checked()?;
     retry_on_conflict(async || {
-        let mut change = Change::begin(app).await?;
         let now = app.clock.now();
+        let mut change = Change::begin(app).await?;
         let stored = lock(change.tx(), who, id).await?;
         if stored.state == State::Completed {
             return repeat(change, stored, &payment, &idempotency).await;
         }
-        let state = after(app, &stored, Event::Release)?;
-        let release = released(billed(Reservation { state, ..stored }, now, &payment));
-        let owner = release.reservation.user_id;
-        store(change.tx(), &release.reservation).await?;
+        let state = next_state(app, &stored, Event::Release)?;
+        let bill = billed(Reservation { state, ..stored }, now, &payment);
+        let owner = bill.user_id;
+        store(change.tx(), &bill).await?;
         activity::record(change.tx(), now, owner, activity::Kind::Release, Some(id.to_string())).await?;
         change.enqueue(&notifications::receipt(id, owner)?).await?;
         change.invalidates([Group::Occupancy, Group::User(owner)]);
-        change.commit_with_answer(&idempotency, release).await
+        change.commit_with_answer(&idempotency, released(bill)).await
     })
     .await
 }
 
-/// The same bill again, unless another transaction has paid for it.
+/// Returns the same bill again, unless it was paid with another transaction.
 async fn repeat(
     change: Change,
     stored: Reservation,
@@ -62,12 +85,31 @@ async fn repeat(
     idempotency: &Idempotency<Release>,
 ) -> Result<Release> {
     if payment.transaction_id.is_some() && payment.transaction_id != stored.transaction_id {
-        return Err(Error::conflict(
-            "paid_otherwise",
-            "the session has ended and was paid by another transaction",
-        ));
+        let detail = "the session has ended and was paid with another transaction";
+        return Err(Error::conflict("paid_otherwise", detail));
     }
     change.commit_with_answer(idempotency, released(stored)).await
+}
+
+impl Payment {
+    /// Replaces the method by the name that is stored; an unknown one stays as it is.
+    fn checked(self) -> Result<Self> {
+        let field = |pointer: &str, text: Option<String>, max: usize| match text
+            .filter(|text| !text.is_empty())
+        {
+            Some(text) if text.chars().count() > max || text.contains('\0') => {
+                Err(Error::invalid(pointer, format!("must have at max {max} characters, none of them NUL")))
+            }
+            text => Ok(text),
+        };
+        let method = field("/payment_method", self.method, 20)?.map(|method| match method.as_str() {
+            "qr" | "upi" => "UPI".to_owned(),
+            "card" => "Card".to_owned(),
+            "cash" => "Cash".to_owned(),
+            _ => method,
+        });
+        Ok(Self { transaction_id: field("/transaction_id", self.transaction_id, 50)?, method })
+    }
 }
 
 fn billed(reservation: Reservation, now: DateTime<Utc>, payment: &Payment) -> Reservation {
@@ -106,5 +148,39 @@ fn released(reservation: Reservation) -> Release {
         hours: billing::hours(reservation.parking_time, left),
         charged_hours: billing::charged_hours(reservation.parking_time, left),
         reservation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(method: &str) -> Option<String> {
+        let payment = Payment { transaction_id: Some(String::new()), method: Some(method.into()) };
+        payment.checked().unwrap().method
+    }
+
+    #[test]
+    fn methods_get_their_stored_names() {
+        for (sent, expected) in [
+            ("qr", "UPI"),
+            ("upi", "UPI"),
+            ("card", "Card"),
+            ("cash", "Cash"),
+            ("UPI", "UPI"),
+            ("bitcoin", "bitcoin"),
+        ] {
+            assert_eq!(stored(sent).as_deref(), Some(expected));
+        }
+        assert_eq!(stored(""), None);
+    }
+
+    #[test]
+    fn texts_that_do_not_fit_are_rejected() {
+        let payment =
+            |id: &str, method: &str| Payment { transaction_id: Some(id.into()), method: Some(method.into()) };
+        assert!(payment(&"x".repeat(51), "card").checked().is_err());
+        assert!(payment("TXN1", &"x".repeat(21)).checked().is_err());
+        assert!(payment("a\0", "card").checked().is_err());
     }
 }

@@ -1,12 +1,13 @@
-//! Reserving a spot for a coming window.
+//! Reserving a spot for a window in the future.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
-    NO_OVERLAP, Reservation, billing,
-    expiry::{self, Among},
-    state::State,
+    Reservation, driver,
+    expiry::{self, Scope},
+    reservation::NO_OVERLAP,
+    start::booked,
 };
 use crate::{
     app::App,
@@ -15,63 +16,57 @@ use crate::{
         identity::Identity,
         money::Money,
     },
-    jobs::queue,
-    parking::{activity, notifications},
+    jobs::Change,
+    parking::rules::{billing, state::State},
     platform::{
-        cache::Group,
-        counters::Event,
         db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
         idempotency::Idempotency,
     },
 };
 
 /// How far ahead a window may begin.
-const FURTHEST: TimeDelta = TimeDelta::days(365);
+const MAX_LEAD: TimeDelta = TimeDelta::days(365);
+
+const TAKEN: &str = "spot_taken";
 
 /// What a driver asks for.
 #[derive(Debug, Clone)]
 pub struct NewReservation {
-    /// Which spot.
+    /// The spot.
     pub spot_id: i64,
-    /// The begin of the window.
+    /// The beginning of the window.
     pub begin: DateTime<Utc>,
-    /// Its end.
+    /// The end of the window.
     pub end: DateTime<Utc>,
-    /// For whom; for the caller without.
+    /// The driver; the caller by default.
     pub user_id: Option<i64>,
 }
 
-/// Keeps a spot for a window that nobody else has.
+/// Reserves a spot for a window that overlaps no other.
 ///
 /// # Errors
-/// [`Error::Forbidden`] to reserve for others, unless for administrators; [`Error::Invalid`] for a window that cannot be;
-/// [`Error::NotFound`] without such a user or spot; [`Error::Conflict`] when the spot is taken or about to go.
+/// [`Error::Forbidden`] for another driver, unless an administrator asks; [`Error::Invalid`] for an impossible window;
+/// [`Error::NotFound`] for an unknown user or spot; [`Error::Conflict`] if the spot is taken or retiring.
 pub async fn reserve(
     app: &App,
     who: &Identity,
     new: NewReservation,
-    keep: Idempotency<Reservation>,
+    idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let user_id = new.user_id.unwrap_or(who.user_id);
     if user_id != who.user_id && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may reserve for somebody else"));
     }
     check_window(app, &new)?;
-    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &keep));
-    let done = match attempt().await {
+    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &idempotency));
+    match attempt().await {
         Err(Error::Conflict { code: TAKEN, .. }) => {
-            expiry::expire(app, Among::Spot(new.spot_id)).await?;
+            expiry::expire(app, Scope::Spot(new.spot_id)).await?;
             attempt().await
         }
         done => done,
-    };
-    let reservation = done?;
-    app.counters.record(Event::Reservation);
-    app.cache.invalidate(&[Group::Occupancy, Group::User(user_id)]).await;
-    Ok(reservation)
+    }
 }
-
-const TAKEN: &str = "spot_taken";
 
 fn taken() -> Error {
     Error::conflict(TAKEN, "the spot is taken during this window; choose another spot or another time")
@@ -79,23 +74,22 @@ fn taken() -> Error {
 
 fn check_window(app: &App, new: &NewReservation) -> Result<()> {
     let now = app.clock.now();
-    let longest = app.config.max_reservation;
+    let max_length = app.config.max_reservation;
     let begin = match new.begin {
         begin if begin < now => Some("must not be in the past".to_owned()),
-        begin if begin - now > FURTHEST => {
-            Some(format!("must be within the next {} days", FURTHEST.num_days()))
+        begin if begin - now > MAX_LEAD => {
+            Some(format!("must be within the next {} days", MAX_LEAD.num_days()))
         }
         _ => None,
     };
     let end = match new.end - new.begin {
         length if length <= TimeDelta::zero() => Some("must be after parking_time".to_owned()),
-        length if length > longest => {
-            Some(format!("must be at most {} hours after parking_time", longest.num_hours()))
+        length if length > max_length => {
+            Some(format!("must be at most {} hours after parking_time", max_length.num_hours()))
         }
         _ => None,
     };
-    let wrong = [("/parking_time", begin), ("/leaving_time", end)];
-    let wrong: Vec<FieldError> = wrong
+    let wrong: Vec<FieldError> = [("/parking_time", begin), ("/leaving_time", end)]
         .into_iter()
         .filter_map(|(pointer, message)| Some(FieldError { pointer: pointer.into(), message: message? }))
         .collect();
@@ -106,17 +100,46 @@ async fn try_to_reserve(
     app: &App,
     user_id: i64,
     new: &NewReservation,
-    keep: &Idempotency<Reservation>,
+    idempotency: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    lock_user(&tx, user_id).await?;
-    let spot = lock_spot(&tx, new.spot_id).await?;
+    let mut change = Change::begin(app).await?;
+    driver::lock(change.tx(), user_id).await?;
+    let spot = lock_spot(change.tx(), new.spot_id).await?;
     let hourly_rate = Money::from_minor(spot.price_minor);
     let quote = billing::quote(hourly_rate, new.begin, new.end);
+    let id = insert(change.tx(), now, user_id, new, &spot, quote).await?;
+    booked(app, &mut change, now, id, user_id).await?;
+    let reservation = Reservation {
+        id,
+        user_id,
+        lot_id: spot.lot_id,
+        lot_name: spot.lot_name,
+        lot_address: spot.lot_address,
+        spot_id: new.spot_id,
+        state: State::Reserved,
+        parking_time: new.begin,
+        leaving_time: Some(new.end),
+        hourly_rate,
+        cost: quote,
+        transaction_id: None,
+        payment_method: None,
+    };
+    change.commit_with_answer(idempotency, reservation).await
+}
+
+/// A window that overlaps another is skipped by PostgreSQL's constraint and refused by SQLite's trigger.
+async fn insert(
+    tx: &Transaction,
+    now: DateTime<Utc>,
+    user_id: i64,
+    new: &NewReservation,
+    spot: &Spot,
+    quote: Money,
+) -> Result<i64> {
     let inserted = tx
         .query_one_raw(sql(
-            &tx,
+            tx,
             "INSERT INTO reservations
                 (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at)
              VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8)
@@ -133,42 +156,12 @@ async fn try_to_reserve(
             ],
         ))
         .await;
-    // PostgreSQL passes over the row, SQLite's trigger refuses it.
-    let id: i64 = match inserted {
-        Ok(Some(row)) => row.try_get("", "id")?,
-        Ok(None) => return Err(taken()),
-        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => return Err(taken()),
-        Err(error) => return Err(error.into()),
-    };
-    activity::record(&tx, now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
-    let told = notifications::tell_of_booking(app, &tx, now, id, user_id).await?;
-    let reservation = Reservation {
-        id,
-        user_id,
-        lot_id: spot.lot_id,
-        lot_name: spot.lot_name,
-        lot_address: spot.lot_address,
-        spot_id: new.spot_id,
-        state: State::Reserved,
-        parking_time: new.begin,
-        leaving_time: Some(new.end),
-        hourly_rate,
-        cost: quote,
-        transaction_id: None,
-        payment_method: None,
-    };
-    keep.store(&tx, &reservation).await?;
-    tx.commit().await?;
-    queue::announce_soon(app, told);
-    Ok(reservation)
-}
-
-/// Keeps the user from being deleted meanwhile.
-async fn lock_user(tx: &Transaction, user_id: i64) -> Result<()> {
-    let lock = row_lock(tx, "FOR SHARE");
-    let text = format!("SELECT 1 AS one FROM users WHERE id = $1 AND deleted_at IS NULL {lock}");
-    let user = tx.query_one_raw(sql(tx, &text, [user_id.into()])).await?;
-    user.map(drop).ok_or(Error::NotFound("user"))
+    match inserted {
+        Ok(Some(row)) => Ok(row.try_get("", "id")?),
+        Ok(None) => Err(taken()),
+        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => Err(taken()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -180,7 +173,7 @@ struct Spot {
     lot_address: String,
 }
 
-/// Locks the spot, then reads it with its lot: a statement that waited for the lock would see the lot as it was before.
+/// Locks the spot, then reads it with its lot: a single statement would see the lot as it was before the lock was granted.
 async fn lock_spot(tx: &Transaction, id: i64) -> Result<Spot> {
     let lock = row_lock(tx, "FOR UPDATE");
     tx.query_one_raw(sql(tx, &format!("SELECT id FROM spots WHERE id = $1 {lock}"), [id.into()])).await?;

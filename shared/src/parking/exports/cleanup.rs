@@ -1,4 +1,4 @@
-//! The job that frees the disk: files whose time has passed, and what crashes left behind.
+//! The job that frees disk space: files of expired exports, and files left behind by crashes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,29 +18,30 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::Result,
-    jobs::{Context, Done, Job, Queue},
+    base::{error::Result, identity::Identity},
+    jobs::{Change, Context, Done, Job, NewJob, Queue},
     platform::{
         db::{at, sql},
         entities::{export, job},
+        idempotency::Idempotency,
     },
 };
 
-/// Removes the files of expired exports and those that belong to none.
+/// Runs [`free_space`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CleanUpExports {}
 
-/// Files looked up at once.
+/// Files looked up in one query.
 const CHUNK: usize = 500;
 
-/// What was removed.
+/// What a clean-up removed.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 pub struct Freed {
-    /// Exports whose time has passed.
+    /// Exports that had expired.
     pub expired: usize,
-    /// Files, of these and of none.
+    /// Files removed, including those without an export.
     pub files: u64,
-    /// What these took of the disk.
+    /// Their total size.
     pub bytes: u64,
 }
 
@@ -53,10 +54,15 @@ impl Job for CleanUpExports {
     }
 }
 
-/// Removes the files of expired exports and those that belong to none. It may be done again, and side by side.
-///
-/// # Errors
-/// Those of the database and of the file system.
+/// Enqueues a clean-up, or returns the one that is already queued or running.
+pub async fn clean_up(app: &App, who: &Identity, idempotency: Idempotency<Uuid>) -> Result<Uuid> {
+    let job = NewJob::of(&CleanUpExports {})?.owner(who.user_id).unique("exports");
+    let mut change = Change::begin(app).await?;
+    let id = change.enqueue(&job).await?;
+    change.commit_with_answer(&idempotency, id).await
+}
+
+/// Removes the files of expired exports, and files without an export. Safe to repeat and to run concurrently.
 pub async fn free_space(app: &App) -> Result<Freed> {
     let mut freed = Freed::default();
     remove_expired(app, &mut freed).await?;
@@ -64,17 +70,12 @@ pub async fn free_space(app: &App) -> Result<Freed> {
     Ok(freed)
 }
 
-/// Marks exports whose time has passed, then removes their files; a crash in between leaves an orphan for later.
+/// Marks expired exports as removed, then removes their files; after a crash in between, the file is an orphan.
 async fn remove_expired(app: &App, freed: &mut Freed) -> Result<()> {
-    let db = app.db.write();
-    let now = app.clock.now();
-    let rows = db
-        .query_all_raw(sql(
-            db,
-            "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id",
-            [at(now)],
-        ))
-        .await?;
+    let (db, now) = (app.db.write(), at(app.clock.now()));
+    let text =
+        "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id";
+    let rows = db.query_all_raw(sql(db, text, [now])).await?;
     for row in &rows {
         freed.remove(&file::path(&app.config.upload_folder, row.try_get("", "id")?))?;
     }
@@ -82,17 +83,17 @@ async fn remove_expired(app: &App, freed: &mut Freed) -> Result<()> {
     Ok(())
 }
 
-/// Removes finished files without a download, and unfinished ones that nobody writes any more.
+/// Removes finished files that nobody can download, and unfinished ones that no running job is writing.
 async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     let files = Name::list(&app.config.upload_folder).context("listing the export files")?;
     for chunk in files.chunks(CHUNK) {
-        let (states, removed) = (states(app, chunk).await?, removed(app, chunk).await?);
+        let (states, removed) = (job_states(app, chunk).await?, removed_exports(app, chunk).await?);
         for name in chunk {
             let is_needed = match (name, states.get(&name.id()).map(String::as_str)) {
-                (Name::Part { .. }, state) => state == Some("running"),
-                // The job gives the file its name a moment before it succeeds.
-                (Name::Whole { id }, Some("running" | "succeeded")) => !removed.contains(id),
-                (Name::Whole { .. }, _) => false,
+                (Name::Unfinished { .. }, state) => state == Some("running"),
+                // The job moves the file to its final name just before it succeeds.
+                (Name::Finished { id }, Some("running" | "succeeded")) => !removed.contains(id),
+                (Name::Finished { .. }, _) => false,
             };
             if !is_needed {
                 freed.remove(&app.config.upload_folder.join(name.to_string()))?;
@@ -102,7 +103,7 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     Ok(())
 }
 
-async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
+async fn job_states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
     let rows = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State])
@@ -114,8 +115,8 @@ async fn states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
     Ok(rows.into_iter().collect())
 }
 
-/// Those whose file was removed before, or was to be.
-async fn removed(app: &App, files: &[Name]) -> Result<HashSet<Uuid>> {
+/// The exports whose file was removed or was about to be.
+async fn removed_exports(app: &App, files: &[Name]) -> Result<HashSet<Uuid>> {
     let rows = export::Entity::find()
         .select_only()
         .column(export::Column::Id)
@@ -129,7 +130,7 @@ async fn removed(app: &App, files: &[Name]) -> Result<HashSet<Uuid>> {
 
 impl Freed {
     fn remove(&mut self, path: &Path) -> Result<()> {
-        let bytes = fs::metadata(path).map_or(0, |facts| facts.len());
+        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
         match fs::remove_file(path) {
             Ok(()) => {
                 self.files += 1;

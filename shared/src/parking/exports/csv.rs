@@ -1,4 +1,4 @@
-//! The CSV of an export: its header, and a record from each line of the database. Pure.
+//! The CSV of an export: a header, and a record for each line that the database returns. Pure.
 
 use std::{borrow::Cow, io::Write};
 
@@ -9,14 +9,14 @@ use sha2::Sha256;
 
 use crate::parking::bookings::history::Encoding;
 
-/// How the cells are to be written.
+/// What the records contain.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// Code of the currency, a column.
+    /// The currency code, which has a column of its own.
     pub currency: String,
-    /// With a last column for the driver: in an administrator's export of everybody.
+    /// Adds a last column with the user's name, for exports that cover all users.
     pub with_user: bool,
-    /// Replaces drivers by hashes under this key, and drops plates and transaction ids.
+    /// Replaces users by hashes keyed with this secret, and leaves out plates and transaction ids.
     pub anonymise: Option<Vec<u8>>,
 }
 
@@ -36,22 +36,22 @@ const HEADER: [&str; 13] = [
     "vehicle",
 ];
 
-/// The cells of a line from `bookings::history`, in its order. A missing one is empty.
+/// The cells of a line, in the order of `bookings::history`. NULL is an empty cell.
 type Cells<'a> = [Cow<'a, [u8]>; 13];
 
 /// Writes the header.
 ///
 /// # Errors
-/// Those of the writer.
+/// If `out` fails.
 pub fn write_header<W: Write>(out: &mut csv::Writer<W>, format: &Format) -> csv::Result<()> {
     HEADER.iter().chain(format.with_user.then_some(&"user")).try_for_each(|name| out.write_field(name))?;
     out.write_record(None::<&[u8]>)
 }
 
-/// Writes the record of one line.
+/// Writes the record for one line.
 ///
 /// # Errors
-/// Those of the writer, and `InvalidData` for a line that cannot be read.
+/// If `out` fails; `InvalidData` if the line is malformed.
 pub fn write_line<W: Write>(
     out: &mut csv::Writer<W>,
     format: &Format,
@@ -65,16 +65,18 @@ pub fn write_line<W: Write>(
         }
     };
     let [id, lot, address, spot, start, end, cost, status, method, transaction, vehicle, user_id, user] =
-        cells.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "a line that is none"))?;
-    let (start, end) = (Instant::read(&start), Instant::read(&end));
+        cells.ok_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "malformed line from the database")
+        })?;
+    let (start, end) = (Timestamp::parse(&start), Timestamp::parse(&end));
     let identity = |cell| if format.anonymise.is_some() { Cow::Borrowed(&b""[..]) } else { safe(cell) };
 
     out.write_field(id)?;
     out.write_field(safe(lot))?;
     out.write_field(safe(address))?;
     out.write_field(spot)?;
-    out.write_field(start.as_ref().map(Instant::rfc3339).unwrap_or_default())?;
-    out.write_field(end.as_ref().map(Instant::rfc3339).unwrap_or_default())?;
+    out.write_field(start.as_ref().map(Timestamp::rfc3339).unwrap_or_default())?;
+    out.write_field(end.as_ref().map(Timestamp::rfc3339).unwrap_or_default())?;
     out.write_field(duration(start.as_ref(), end.as_ref()))?;
     out.write_field(major_units(&cost))?;
     out.write_field(&format.currency)?;
@@ -91,7 +93,7 @@ pub fn write_line<W: Write>(
     out.write_record(None::<&[u8]>)
 }
 
-/// A cell of a JSON line: a text, a whole number, or null.
+/// A cell of a JSON line: a string, an integer or null.
 struct Cell<'a>(Cow<'a, [u8]>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
@@ -102,7 +104,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Cell<'a> {
             type Value = Cell<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text, a whole number or null")
+                f.write_str("a string, an integer or null")
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -140,7 +142,7 @@ fn split(line: &[u8]) -> Option<Cells<'_>> {
     Some(std::array::from_fn(|i| all[i].take().unwrap_or_default()))
 }
 
-/// A cell of the COPY text format: `\N` is missing, other backslashes escape a control character or themselves.
+/// Decodes a cell of the COPY text format: `\N` is NULL, other backslashes escape a control character or themselves.
 fn unescape(cell: &[u8]) -> Cow<'_, [u8]> {
     if cell == b"\\N" {
         return Cow::Borrowed(b"");
@@ -170,7 +172,7 @@ fn unescape(cell: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// A cell that a spreadsheet would run as a formula gets an apostrophe in front, which makes it text.
+/// Puts an apostrophe before a cell that a spreadsheet would run as a formula, which makes it text.
 fn safe(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     match cell.first() {
         Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n') => Cow::Owned([b"'", &*cell].concat()),
@@ -178,23 +180,23 @@ fn safe(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     }
 }
 
-/// The same driver gets the same name in every export of this installation, and nobody else can tell whose it is.
+/// A pseudonym that is stable across the exports of this installation and cannot be reversed without its secret.
 fn pseudonym(key: &[u8], user_id: &[u8]) -> String {
-    let mut mac =
-        <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length will do"));
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key)
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
     mac.update(b"export user ");
     mac.update(user_id);
-    mac.finalize().into_bytes()[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hex::encode(&mac.finalize().into_bytes()[..8])
 }
 
-/// An instant in UTC as either database writes it: `2026-11-20 18:37:55.5+00` or `2026-11-20T18:37:55.5+00:00`.
-struct Instant<'a> {
+/// A time in UTC as either database writes it: `2026-11-20 18:37:55.5+00` or `2026-11-20T18:37:55.5+00:00`.
+struct Timestamp<'a> {
     text: &'a [u8],
     seconds: i64,
 }
 
-impl<'a> Instant<'a> {
-    fn read(cell: &'a [u8]) -> Option<Self> {
+impl<'a> Timestamp<'a> {
+    fn parse(cell: &'a [u8]) -> Option<Self> {
         let number = |range: std::ops::Range<usize>| -> Option<u32> {
             cell.get(range)?
                 .iter()
@@ -215,14 +217,14 @@ impl<'a> Instant<'a> {
     }
 }
 
-/// Hours with two decimal places; none while the stay has no end.
-fn duration(start: Option<&Instant>, end: Option<&Instant>) -> String {
+/// Hours with two decimal places; empty while the stay has no end.
+fn duration(start: Option<&Timestamp>, end: Option<&Timestamp>) -> String {
     let (Some(start), Some(end)) = (start, end) else { return String::new() };
     let hundredths = ((end.seconds - start.seconds).max(0) + 18) / 36;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// Minor units as major ones: `2550` is `25.50`.
+/// Converts minor units to major units: `2550` to `25.50`.
 fn major_units(minor: &[u8]) -> Vec<u8> {
     let padded = [&b"00"[..(3 - minor.len().clamp(1, 3))], minor].concat();
     let (major, cents) = padded.split_at(padded.len() - 2);

@@ -1,4 +1,4 @@
-//! An export file in the making: written beside its final name and moved there when it is whole.
+//! The file of an export: written under a temporary name, and renamed once it is complete.
 
 use std::{
     fs::{self, File},
@@ -9,22 +9,22 @@ use std::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// Where the finished file of an export is.
+/// The path of the finished file of an export.
 #[must_use]
 pub fn path(folder: &Path, id: Uuid) -> PathBuf {
-    folder.join(Name::Whole { id }.to_string())
+    folder.join(Name::Finished { id }.to_string())
 }
 
-/// The names that export files have. Others in the folder are none of ours.
+/// The name of an export file. Files with any other name are not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
-    /// A finished file.
-    Whole {
+    /// `ID.csv`
+    Finished {
         /// The export.
         id: Uuid,
     },
-    /// One in the making.
-    Part {
+    /// `ID.RUN.part`
+    Unfinished {
         /// The export.
         id: Uuid,
         /// The run that writes it.
@@ -37,14 +37,14 @@ impl Name {
     #[must_use]
     pub const fn id(&self) -> Uuid {
         match self {
-            Self::Whole { id } | Self::Part { id, .. } => *id,
+            Self::Finished { id } | Self::Unfinished { id, .. } => *id,
         }
     }
 
-    /// Those in the folder, none if it is not there.
+    /// The export files in `folder`; none if the folder does not exist.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// If the folder cannot be read.
     pub fn list(folder: &Path) -> io::Result<Vec<Self>> {
         match fs::read_dir(folder) {
             Ok(entries) => {
@@ -56,20 +56,20 @@ impl Name {
     }
 
     fn of(entry: &fs::DirEntry) -> Option<Self> {
-        // A folder or a link is none of ours, whatever its name.
+        // Folders and links are not ours, whatever their name.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        is_file.then(|| Self::read(entry.file_name().to_str()?)).flatten()
+        is_file.then(|| Self::parse(entry.file_name().to_str()?)).flatten()
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let name = match text.strip_suffix(".csv") {
-            Some(id) => Self::Whole { id: id.parse().ok()? },
+            Some(id) => Self::Finished { id: id.parse().ok()? },
             None => {
                 let (id, run) = text.strip_suffix(".part")?.split_once('.')?;
-                Self::Part { id: id.parse().ok()?, run: run.parse().ok()? }
+                Self::Unfinished { id: id.parse().ok()?, run: run.parse().ok()? }
             }
         };
-        // Ids can be written in several ways, and ours are in one.
+        // UUIDs can be written in several ways, and we use only one of them.
         (name.to_string() == text).then_some(name)
     }
 }
@@ -77,13 +77,13 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Whole { id } => write!(f, "{id}.csv"),
-            Self::Part { id, run } => write!(f, "{id}.{run}.part"),
+            Self::Finished { id } => write!(f, "{id}.csv"),
+            Self::Unfinished { id, run } => write!(f, "{id}.{run}.part"),
         }
     }
 }
 
-/// A file that vanishes again unless it is finished.
+/// A file that is being written. Dropping it before [`PartFile::finish`] removes it.
 #[derive(Debug)]
 pub struct PartFile {
     part: PathBuf,
@@ -91,48 +91,46 @@ pub struct PartFile {
     file: File,
     hash: Sha256,
     bytes: u64,
-    whole: bool,
+    is_finished: bool,
 }
 
-/// What a finished file is.
+/// Size and checksum of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Its size.
+    /// In bytes.
     pub bytes: u64,
-    /// SHA-256 in hexadecimal.
+    /// In hexadecimal.
     pub sha256: String,
 }
 
 impl PartFile {
-    /// Begins the file of export `id`; `run` keeps apart two workers that believe to have the same job.
+    /// Creates the file of export `id`. `run` keeps two workers apart that both believe to hold the job.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// If the folder or the file cannot be created.
     pub fn create(folder: &Path, id: Uuid, run: Uuid) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let part = folder.join(Name::Part { id, run }.to_string());
+        let part = folder.join(Name::Unfinished { id, run }.to_string());
         let file = File::create(&part)?;
-        Ok(Self { part, target: path(folder, id), file, hash: Sha256::new(), bytes: 0, whole: false })
+        Ok(Self { part, target: path(folder, id), file, hash: Sha256::new(), bytes: 0, is_finished: false })
     }
 
-    /// Makes sure that the bytes are on the disk.
+    /// Flushes the file to disk.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// If the file cannot be flushed, for example because the disk is full.
     pub fn sync(&self) -> io::Result<Facts> {
         self.file.sync_all()?;
-        let sha256 =
-            self.hash.clone().finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        Ok(Facts { bytes: self.bytes, sha256 })
+        Ok(Facts { bytes: self.bytes, sha256: hex::encode(self.hash.clone().finalize()) })
     }
 
-    /// Gives the file its name. Readers see it whole or not at all.
+    /// Moves the file to its final name, atomically: readers see all of it or nothing.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// If the file cannot be renamed, or its folder not flushed.
     pub fn finish(mut self) -> io::Result<()> {
         fs::rename(&self.part, &self.target)?;
-        self.whole = true;
+        self.is_finished = true;
         if let Some(folder) = self.target.parent() {
             File::open(folder)?.sync_all()?;
         }
@@ -155,10 +153,10 @@ impl Write for PartFile {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        if !self.whole
+        if !self.is_finished
             && let Err(error) = fs::remove_file(&self.part)
         {
-            tracing::warn!(%error, file = %self.part.display(), "unfinished export not removed");
+            tracing::warn!(%error, file = %self.part.display(), "cannot remove an unfinished export file");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The job that writes an export: rows from the database, cells into a file, a mail when it is there.
+//! The job that writes an export: rows from the database, as CSV into a file, and a mail once it is ready.
 
 use std::{io, time::Duration};
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use csv::WriterBuilder;
 use futures::TryStreamExt;
 use sea_orm::{ConnectionTrait, EntityTrait};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     csv::{self as cells, Format},
+    download::download_url,
     file::{Facts, PartFile},
 };
 use crate::{
@@ -28,14 +30,14 @@ use crate::{
     },
 };
 
-/// Writes the export whose id is the job's.
+/// Writes the export that has the same id as the job.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ExportCsv {}
 
-/// Rows travel from the reading task to the writing thread in batches of about this many bytes.
+/// Approximate size in bytes of the batches that travel from the reading task to the writing thread.
 const BATCH: usize = 64 * 1024;
 
-/// Batches that may wait between the two.
+/// Batches that may be in flight between the two.
 const BATCHES: usize = 4;
 
 impl Job for ExportCsv {
@@ -49,57 +51,57 @@ impl Job for ExportCsv {
         let export = export::Entity::find_by_id(context.id)
             .one(app.db.read())
             .await?
-            .ok_or_else(|| Error::Permanent("the export is gone".into()))?;
-        let filter = filter(&export);
-        let format = Format {
-            currency: app.config.currency.clone(),
-            with_user: export.everyone,
-            anonymise: export
-                .anonymise
-                .then(|| app.config.jwt_secret().map(<[u8]>::to_vec))
-                .transpose()
-                .map_err(anyhow::Error::new)?,
-        };
-        context.progress.set(0, history::count(&app.db, &filter).await?);
-
-        let file = PartFile::create(&app.config.upload_folder, context.id, Uuid::new_v4()).map_err(disk)?;
-        let (batches, received) = mpsc::channel(BATCHES);
-        let progress = context.progress.clone();
-        let encoding = history::encoding(app.db.engine());
-        let writing =
-            tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
-        read(context, &filter, batches).await?;
-        let (file, facts, rows) = writing.await.context("the writing thread")??;
-
-        let now = app.clock.now();
-        let expires_at = now + app.config.export_lifetime;
-        record(context, &facts, rows, expires_at).await?;
+            .ok_or_else(|| Error::Permanent("the export no longer exists".into()))?;
+        let Written { file, facts, rows } = write_file(context, &export).await?;
+        record(context, &facts, rows, app.clock.now() + app.config.export_lifetime).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
         let result = json!({
             "status": "success",
             "file": export.file_name,
-            "download_url": super::download_url(context.id),
+            "download_url": download_url(context.id),
             "rows": rows,
             "bytes": facts.bytes,
             "sha256": facts.sha256,
         });
-        let done = Done::with(result).then(mail);
-        // Nothing is awaited from here to the success, so a cancelled export never leaves a file.
-        file.finish().map_err(disk)?;
-        Ok(done)
+        // There is no await between this and the success, so a cancelled export never leaves a file behind.
+        file.finish().map_err(write_error)?;
+        Ok(Done::with(result).then(mail))
     }
 }
 
-fn filter(export: &export::Model) -> Filter {
-    Filter {
+/// A complete file under its temporary name.
+struct Written {
+    file: PartFile,
+    facts: Facts,
+    rows: i64,
+}
+
+/// Reads the rows in this task and writes them in a thread that may block.
+async fn write_file(context: &Context, export: &export::Model) -> Result<Written> {
+    let app = &context.app;
+    let filter = Filter {
         user_id: (!export.everyone).then_some(export.user_id),
         from: export.from_at,
         until: export.until_at,
         lot_id: export.lot_id,
-    }
+    };
+    let anonymise = if export.anonymise {
+        Some(app.config.jwt_secret().map_err(anyhow::Error::new)?.to_vec())
+    } else {
+        None
+    };
+    let format = Format { currency: app.config.currency.clone(), with_user: export.everyone, anonymise };
+    context.progress.set(0, history::count(&app.db, &filter).await?);
+    let file =
+        PartFile::create(&app.config.upload_folder, context.id, Uuid::new_v4()).map_err(write_error)?;
+    let (batches, received) = mpsc::channel(BATCHES);
+    let (encoding, progress) = (history::encoding(app.db.engine()), context.progress.clone());
+    let writing = tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
+    read(context, &filter, batches).await?;
+    writing.await.context("the writing thread")?
 }
 
-/// Sends the lines on in batches; ends early when the writing side has given up.
+/// Sends the lines in batches; returns early if the writer has given up.
 async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>) -> Result<()> {
     let db = &context.app.db;
     let mut lines = history::lines(db, filter);
@@ -117,8 +119,6 @@ async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>
     Ok(())
 }
 
-type Written = (PartFile, Facts, i64);
-
 fn write(
     file: PartFile,
     format: &Format,
@@ -128,42 +128,37 @@ fn write(
 ) -> Result<Written> {
     let mut out = WriterBuilder::new().buffer_capacity(BATCH).from_writer(file);
     let mut rows = 0_i64;
-    cells::write_header(&mut out, format).map_err(unwritable)?;
+    cells::write_header(&mut out, format).map_err(csv_error)?;
     while let Some(batch) = batches.blocking_recv() {
         for line in batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            cells::write_line(&mut out, format, encoding, line).map_err(unwritable)?;
+            cells::write_line(&mut out, format, encoding, line).map_err(csv_error)?;
             rows += 1;
         }
         progress.set(rows, progress.get().1.max(rows));
     }
-    let file = out.into_inner().map_err(|error| disk(io::Error::from(error.error().kind())))?;
-    let facts = file.sync().map_err(disk)?;
-    Ok((file, facts, rows))
+    let file = out.into_inner().map_err(|error| write_error(error.error().kind().into()))?;
+    let facts = file.sync().map_err(write_error)?;
+    Ok(Written { file, facts, rows })
 }
 
-fn unwritable(error: csv::Error) -> Error {
+fn csv_error(error: csv::Error) -> Error {
     match error.into_kind() {
-        csv::ErrorKind::Io(error) => disk(error),
+        csv::ErrorKind::Io(error) => write_error(error),
         other => anyhow::anyhow!("writing CSV: {other:?}").into(),
     }
 }
 
-fn disk(error: io::Error) -> Error {
+fn write_error(error: io::Error) -> Error {
     if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        // Minutes do not empty a disk, and administrators are told of one that is nearly full.
+        // Retrying within minutes would not help; an alert tells administrators about nearly full disks.
         Error::Permanent("storage full".into())
     } else {
         anyhow::Error::new(error).context("writing the export file").into()
     }
 }
 
-/// Notes what the file is before it gets its name, unless the job is another run's by now.
-async fn record(
-    context: &Context,
-    facts: &Facts,
-    rows: i64,
-    expires_at: chrono::DateTime<chrono::Utc>,
-) -> Result<()> {
+/// Stores the facts about the file before it is moved to its final name, unless another run has taken over the job.
+async fn record(context: &Context, facts: &Facts, rows: i64, expires_at: DateTime<Utc>) -> Result<()> {
     let db = context.app.db.write();
     let bytes = i64::try_from(facts.bytes).unwrap_or(i64::MAX);
     let done = db
@@ -184,7 +179,7 @@ async fn record(
         ))
         .await?;
     if done.rows_affected() == 0 {
-        return Err(Error::Unavailable(anyhow::anyhow!("another run has the export now")));
+        return Err(Error::Unavailable(anyhow::anyhow!("another run has taken over the export")));
     }
     Ok(())
 }

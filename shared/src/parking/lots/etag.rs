@@ -1,25 +1,25 @@
-//! By what a client tells that a lot is still as it was read. Pure.
+//! The entity tag of a lot and its check against `If-Match`. Pure.
 
-use super::Lot;
+use super::lot::Lot;
 
-/// The strong tag of a lot as it is shown: it changes whenever what is shown does.
+/// A strong entity tag: it changes whenever the representation of the lot does.
 #[must_use]
 pub fn etag(lot: &Lot) -> String {
     format!("\"{}-{}-{}\"", lot.id, lot.version, lot.available_slots)
 }
 
-/// Whether one of the tags, as they stand in `If-Match`, is of this version of the lot.
+/// Whether one of the tags in the value of `If-Match` belongs to this version of the lot.
 ///
-/// How many spots were free is left out: an update overwrites nothing of it, and a lot where cars come and go could
-/// hardly ever be changed otherwise.
+/// The number of free spots is ignored: an update does not overwrite it, and a busy lot could hardly ever be changed
+/// otherwise.
 #[must_use]
 pub fn matches(tags: &str, id: i64, version: i64) -> bool {
     let lot = format!("{id}-{version}");
-    let is_of_lot = |tag: &str| {
+    let is_match = |tag: &str| {
         let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
         tag.and_then(|tag| tag.rsplit_once('-')).is_some_and(|(of, _)| of == lot)
     };
-    tags.trim() == "*" || tags.split(',').map(str::trim).any(is_of_lot)
+    tags.trim() == "*" || tags.split(',').map(str::trim).any(is_match)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Spots as administrators see them: who is there, or comes next.
+//! Spots as administrators see them: their status and who holds them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
@@ -12,19 +12,19 @@ use crate::{
     platform::db::sql,
 };
 
-/// What a spot is used for. It follows from the reservations and is stored nowhere.
+/// Whether a spot is in use. Derived from the reservations, not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Nobody holds it, nobody comes.
+    /// Neither occupied nor reserved.
     Available,
     /// A session is running.
     Occupied,
-    /// Somebody has reserved it and is still to come.
+    /// Reserved, and the driver has not arrived yet.
     Reserved,
 }
 
 impl Status {
-    /// As sent.
+    /// The name that is sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,27 +46,27 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// Who is at a spot, or comes next.
+/// The driver who occupies a spot or has reserved it next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// By which reservation.
+    /// Their reservation.
     pub reservation_id: i64,
-    /// Who.
+    /// The driver.
     pub user_id: i64,
-    /// Arrival, or the begin of the window.
+    /// The arrival, or the beginning of the reserved window.
     pub from: DateTime<Utc>,
 }
 
 /// A spot in service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {
-    /// Its id.
+    /// Identifies the spot among those of all lots.
     pub id: i64,
-    /// Where it is.
+    /// The lot.
     pub lot_id: i64,
-    /// What it is used for.
+    /// Whether it is in use.
     pub status: Status,
-    /// Nobody when it is available.
+    /// `None` when it is available.
     pub holder: Option<Holder>,
 }
 
@@ -97,8 +97,8 @@ impl From<Row> for Spot {
     }
 }
 
-/// Each spot with the first of its live reservations: 'active' sorts before 'reserved'. One that leaves service is there
-/// as long as it has any.
+/// Each spot with the first of its live reservations: 'active' sorts before 'reserved'. A retiring spot is included as
+/// long as it has one.
 const SELECT: &str = "
     SELECT s.id, s.lot_id, r.id AS reservation_id, r.user_id, r.state, COALESCE(r.arrived_at, r.starts_at) AS begins_at
     FROM spots s JOIN lots l ON l.id = s.lot_id
@@ -108,9 +108,6 @@ const SELECT: &str = "
     WHERE l.archived_at IS NULL AND s.retired_at IS NULL AND (NOT s.retiring OR r.id IS NOT NULL)";
 
 /// The spots in service of all open lots, by id.
-///
-/// # Errors
-/// Those of the database.
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
     let db = app.db.read();
     let text = format!("{SELECT} AND s.id > $1 ORDER BY s.id LIMIT $2");
@@ -122,12 +119,12 @@ pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
 /// One spot in service.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none with this id, it has left service or its lot is archived.
+/// [`Error::NotFound`], also for a spot that is out of service or whose lot is archived.
 pub async fn find(app: &App, id: i64) -> Result<Spot> {
     find_in(app.db.read(), id).await
 }
 
-/// The same, inside a transaction.
+/// As [`find`], inside a transaction.
 pub(crate) async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Spot> {
     let row =
         Row::find_by_statement(sql(db, &format!("{SELECT} AND s.id = $1"), [id.into()])).one(db).await?;

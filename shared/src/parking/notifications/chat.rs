@@ -1,14 +1,13 @@
-//! What administrators are told in a space of Google Chat.
+//! Posting notices to the administrators' space in Google Chat.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    Notice,
-    delivery::{Channel, Delivery, IfUnknown, once},
+    delivery::{Channel, Delivery, IfUnknown, send_once},
+    notice::{Notice, PostToChat},
 };
 use crate::{
     base::error::Result,
@@ -20,15 +19,8 @@ use crate::{
     },
 };
 
-/// Google Chat takes no longer texts.
-const LONGEST: usize = 4_000;
-
-/// Posts a notice into the administrators' chat.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PostToChat {
-    /// What.
-    pub notice: Notice,
-}
+/// Longest text that Google Chat accepts, in characters.
+const MAX_LENGTH: usize = 4_000;
 
 impl Job for PostToChat {
     const NAME: &'static str = "post-to-chat";
@@ -37,7 +29,7 @@ impl Job for PostToChat {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let Some(url) = context.app.config.notifications.chat.clone() else {
-            return Ok(Done::with(json!({ "skipped": "no chat is set" })));
+            return Ok(Done::with(json!({ "skipped": "GOOGLE_CHAT_WEBHOOK_URL is not set" })));
         };
         let delivery = Delivery {
             key: format!("chat:{}", self.notice.key),
@@ -48,26 +40,26 @@ impl Job for PostToChat {
         };
         let rules = context.app.chat_rules.clone();
         let text = text(&self.notice);
-        once(context, &delivery, |_| async move { post(&rules, url, &text).await }).await
+        send_once(context, &delivery, |_| async move { post(&rules, url, &text).await }).await
     }
 }
 
 async fn post(rules: &Rules, url: SecretString, text: &str) -> Result<(), SendError> {
     let post = Post { url, authorization: None, body: Body::Json(json!({ "text": text })) };
-    http::send(rules, post).await?.accepted()
+    http::send(rules, post).await?.into_result()
 }
 
-/// The notice as Google Chat shows it: the title in bold, and a line for each fact.
+/// The notice in Google Chat's markup: the title in bold, and a line for each fact.
 fn text(notice: &Notice) -> String {
     let mut text = format!("*{}*", plain(&notice.title));
     for (label, value) in &notice.facts {
         text.push_str(&format!("\n{}: {}", plain(label), plain(value)));
     }
-    text.chars().take(LONGEST).collect()
+    text.chars().take(MAX_LENGTH).collect()
 }
 
-/// Text that means nothing to Google Chat, which has no escapes: signs of formats, mentions and links become others that
-/// look like them. Inside a word, as in `MAIL_SERVER`, a sign is no format.
+/// Replaces the characters of formats, mentions and links by lookalikes, because Google Chat has no escapes. Inside a
+/// word, as in `MAIL_SERVER`, these characters are harmless.
 fn plain(text: &str) -> String {
     let text: Vec<char> = one_line(text).chars().collect();
     let is_word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|c| c.is_alphanumeric());
@@ -110,6 +102,6 @@ mod tests {
     #[test]
     fn long_texts_are_cut() {
         let facts = vec![("Who".to_owned(), "é".repeat(9_000))];
-        assert_eq!(text(&Notice { key: "k".into(), title: "T".into(), facts }).chars().count(), LONGEST);
+        assert_eq!(text(&Notice { key: "k".into(), title: "T".into(), facts }).chars().count(), MAX_LENGTH);
     }
 }

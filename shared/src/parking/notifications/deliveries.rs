@@ -1,4 +1,4 @@
-//! What became of messages, for administrators to look at.
+//! The list of messages and what became of them, for administrators.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -12,13 +12,10 @@ use crate::{
     platform::entities::email_delivery::{Column, Entity, Model},
 };
 
-/// What a message can have come to.
+/// The states of a message.
 pub const STATES: [&str; 4] = ["sending", "sent", "refused", "ambiguous"];
 
-/// Messages by the job that last sent them, the newest first; of one state or one kind if asked for.
-///
-/// # Errors
-/// Those of the database.
+/// Messages, optionally of one state or kind, by the job that last tried to send them, newest first.
 pub async fn list(
     app: &App,
     state: Option<&str>,

@@ -1,4 +1,4 @@
-//! The mail that an export can be had, with the file when it is small.
+//! The mail that an export is ready, with the file attached if it is small.
 
 use std::{path::Path, time::Duration};
 
@@ -11,22 +11,30 @@ use uuid::Uuid;
 
 use super::{
     delivery::{Letter, deliver},
-    shown,
+    format::local_time,
 };
 use crate::{
     base::error::{Error, Result},
-    jobs::{Context, Done, Job, Queue},
+    jobs::{Context, Done, Job, NewJob, Queue},
     platform::{db::sql, mailer::Attachment},
 };
 
-/// A larger file is not attached.
+/// Larger files are not attached.
 const MAX_ATTACHED_BYTES: u64 = 1024 * 1024;
 
-/// Tells a user that the export they asked for is ready.
+/// Tells a user that their export is ready.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendExportReady {
-    /// Which export.
+    /// The export, which must be finished.
     pub export_id: Uuid,
+}
+
+/// The job that tells a user that their export is ready.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn export_ready(export_id: Uuid, user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendExportReady { export_id })?.owner(user_id).unique(export_id.to_string()))
 }
 
 #[derive(FromQueryResult)]
@@ -63,7 +71,7 @@ impl Job for SendExportReady {
                 id => self.export_id.to_string(),
                 file_name => &file_name,
                 rows => export.row_count.unwrap_or(0),
-                expires => shown(export.expires_at, config.zone),
+                expires => local_time(export.expires_at, config.zone),
                 attached => attachment.is_some(),
             },
             attachment: attachment.map(|bytes| Attachment {
@@ -77,7 +85,7 @@ impl Job for SendExportReady {
     }
 }
 
-/// The file, if it is there and small. Without it the mail still has the link.
+/// The contents of the file, if it exists and is small. The mail has a link in any case.
 async fn small_file(path: &Path) -> Option<Vec<u8>> {
     let size = tokio::fs::metadata(path).await.ok()?.len();
     if size > MAX_ATTACHED_BYTES { None } else { tokio::fs::read(path).await.ok() }

@@ -1,4 +1,4 @@
-//! The mail that a stay is paid for.
+//! The receipt for a stay that has ended.
 
 use std::time::Duration;
 
@@ -9,23 +9,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     delivery::{IfUnknown, Letter, deliver},
-    shown,
+    format::local_time,
 };
 use crate::{
     base::{
         error::{Error, Result},
         money::Money,
     },
-    jobs::{Context, Done, Job, Queue},
-    parking::bookings::billing,
+    jobs::{Context, Done, Job, NewJob, Queue},
+    parking::rules::billing,
     platform::db::sql,
 };
 
-/// Sends the receipt of a stay to its user.
+/// Sends a driver the receipt for a stay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendReceipt {
-    /// Which booking.
+    /// The reservation, which must be completed.
     pub reservation_id: i64,
+}
+
+/// The job that sends the receipt for a reservation.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn receipt(reservation_id: i64, user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendReceipt { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
 }
 
 #[derive(FromQueryResult)]
@@ -69,8 +77,8 @@ impl Job for SendReceipt {
                 lot => stay.location_name,
                 address => format!("{}, {}", stay.address, stay.pincode),
                 spot => stay.number,
-                arrived => shown(arrived, config.zone),
-                left => shown(stay.left_at, config.zone),
+                arrived => local_time(arrived, config.zone),
+                left => local_time(stay.left_at, config.zone),
                 hours => billing::charged_hours(arrived, stay.left_at),
                 currency => &config.currency,
                 rate => Money::from_minor(stay.hourly_rate_minor).to_string(),

@@ -1,4 +1,4 @@
-//! The mail to somebody new.
+//! The mail to a new user.
 
 use std::time::Duration;
 
@@ -8,14 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::delivery::{Letter, deliver};
 use crate::{
     base::error::Result,
-    jobs::{Context, Done, Job, Queue},
+    jobs::{Context, Done, Job, NewJob, Queue},
 };
 
 /// Welcomes a new user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendWelcome {
-    /// Whom.
+    /// The new user.
     pub user_id: i64,
+}
+
+/// The job that welcomes a user.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn welcome(user_id: i64) -> Result<NewJob> {
+    Ok(NewJob::of(&SendWelcome { user_id })?.owner(user_id).unique(user_id.to_string()))
 }
 
 impl Job for SendWelcome {

@@ -1,18 +1,21 @@
-//! Calendar days and months of a time zone as instants, and their labels. Pure.
+//! Calendar days and months of a time zone as spans of instants, and their labels. Pure.
 
 use chrono::{
     DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
 };
 use chrono_tz::Tz;
 
-/// A calendar day or month: from its first instant to the first one after it.
+/// Months in a report.
+pub(super) const MONTHS: u32 = 12;
+
+/// A calendar day or month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
     /// Its first day.
     pub date: NaiveDate,
     /// Its first instant.
     pub begins: DateTime<Utc>,
-    /// The first instant that is not in it.
+    /// The first instant after it.
     pub ends: DateTime<Utc>,
 }
 
@@ -29,14 +32,14 @@ impl Period {
         self.date.format("%b").to_string()
     }
 
-    /// Whether the instant is in it.
+    /// Whether the instant lies in it.
     #[must_use]
     pub fn contains(&self, instant: DateTime<Utc>) -> bool {
         self.begins <= instant && instant < self.ends
     }
 }
 
-/// The month of `now` and those before it, the oldest first.
+/// The `count` months that end with the month of `now`, oldest first.
 #[must_use]
 pub fn months(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
     let today = now.with_timezone(&zone).date_naive();
@@ -46,7 +49,7 @@ pub fn months(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
     periods((0..count).rev().map(first).chain([next]), zone)
 }
 
-/// The day of `now` and those before it, the oldest first.
+/// The `count` days that end with the day of `now`, oldest first.
 #[must_use]
 pub fn days(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
     let today = now.with_timezone(&zone).date_naive();
@@ -55,7 +58,7 @@ pub fn days(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
     periods((0..u64::from(count)).rev().map(day).chain([tomorrow]), zone)
 }
 
-/// From each date to the next one.
+/// The periods from each date to the next.
 fn periods(dates: impl Iterator<Item = NaiveDate>, zone: Tz) -> Vec<Period> {
     let begins: Vec<_> = dates.map(|date| (date, begin_of(date, zone))).collect();
     begins.windows(2).map(|two| Period { date: two[0].0, begins: two[0].1, ends: two[1].1 }).collect()
@@ -74,16 +77,16 @@ fn begin_of(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
     }
 }
 
-/// The zone's offset from UTC, from an instant on.
+/// An offset from UTC, and since when it has applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offsets {
-    /// Since when.
+    /// The first instant with this offset.
     pub from: DateTime<Utc>,
-    /// Local time less UTC.
+    /// Local time minus UTC.
     pub offset: TimeDelta,
 }
 
-/// The zone's offset at `first` and its changes until `last`.
+/// The zone's offset at `first`, and every change until `last`.
 #[must_use]
 pub fn offsets(first: DateTime<Utc>, last: DateTime<Utc>, zone: Tz) -> Vec<Offsets> {
     let offset = |at: DateTime<Utc>| {
@@ -102,7 +105,7 @@ pub fn offsets(first: DateTime<Utc>, last: DateTime<Utc>, zone: Tz) -> Vec<Offse
     found
 }
 
-/// The first whole second of the new offset.
+/// The first whole second with the new offset.
 fn change_between(
     before: DateTime<Utc>,
     after: DateTime<Utc>,
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!(hours("2018-02-17T12:00:00Z", Sao_Paulo), 25);
         let skipped = days(at("2011-12-31T00:00:00Z"), Apia, 3);
         assert_eq!(skipped[1].date.to_string(), "2011-12-30");
-        assert_eq!(skipped[1].begins, skipped[1].ends, "a day that Samoa left out");
+        assert_eq!(skipped[1].begins, skipped[1].ends, "a day that Samoa skipped");
     }
 
     #[test]
@@ -188,7 +191,7 @@ mod tests {
                     prop_assert_eq!(two[0].ends, two[1].begins);
                     prop_assert!(two[0].date < two[1].date && two[0].begins <= two[0].ends);
                 }
-                // The second of two hours before midnight is taken for the next day's, in zones that repeat it.
+                // In zones that repeat the hour before midnight, its second occurrence counts as the next day.
                 let last = periods[periods.len() - 1];
                 prop_assert!(last.begins <= now && now - TimeDelta::hours(1) < last.ends, "{now} {last:?}");
             }
@@ -200,7 +203,7 @@ mod tests {
         ) {
             let second = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
             let last = first + days * 86_400;
-            #[expect(clippy::cast_possible_truncation, reason = "a share of a number")]
+            #[expect(clippy::cast_possible_truncation, reason = "between first and last")]
             let now = second(first + ((last - first) as f64 * part) as i64);
             let found = offsets(second(first), second(last), zone);
             let current = found.iter().rev().find(|one| one.from <= now).unwrap();

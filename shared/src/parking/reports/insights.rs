@@ -1,20 +1,20 @@
-//! A driver's figures in a few sentences. Pure.
+//! A driver's figures summed up in a few sentences. Pure.
 
 use super::user::Report;
 use crate::base::money::Money;
 
-/// The weekdays as the report has them.
+/// The weekdays, in the order of [`Report::weekdays`].
 pub const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// How the hour of a day is called: `6 AM`, `12 PM`.
+/// An hour of the day on a 12-hour clock: `6 AM`, `12 PM`.
 #[must_use]
 pub fn hour_label(hour: usize) -> String {
     let half = if hour % 24 < 12 { "AM" } else { "PM" };
     format!("{} {half}", (hour + 11) % 12 + 1)
 }
 
-/// What the figures say about when, where, how long, and how the last two months compare; nothing without any.
+/// Sentences about the usual weekday, time, duration and lot, and about the last two months. Empty without bookings.
 #[must_use]
 pub fn insights(report: &Report) -> Vec<String> {
     [weekday(report), hours(report), stay(report), lot(report), change(report)]
@@ -28,7 +28,7 @@ fn weekday(report: &Report) -> Option<String> {
     Some(format!("You park most often on {}s: {n} of {} bookings.", WEEKDAYS[day], report.bookings))
 }
 
-/// The busiest three hours in a row, also around midnight.
+/// The busiest three consecutive hours, which may span midnight.
 fn hours(report: &Report) -> Option<String> {
     let band: [i64; 24] =
         std::array::from_fn(|hour| (hour..hour + 3).map(|one| report.hours[one % 24]).sum());
@@ -74,7 +74,7 @@ fn change(report: &Report) -> Option<String> {
     }
 }
 
-/// The place of the largest, the first of equal ones, if there is anything.
+/// The index and value of the first maximum, unless all are zero.
 fn peak(counts: &[i64]) -> Option<(usize, i64)> {
     let largest = *counts.iter().max().filter(|largest| **largest > 0)?;
     counts.iter().position(|count| *count == largest).map(|place| (place, largest))

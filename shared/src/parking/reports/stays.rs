@@ -1,9 +1,9 @@
-//! The rows behind the figures: a driver's history, and everybody's for administrators.
+//! The rows behind the figures: a driver's history, and all reservations for administrators.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, Value};
 
-use super::COUNTED;
+use super::sql::COUNTED;
 use crate::{
     app::App,
     base::{
@@ -11,47 +11,47 @@ use crate::{
         money::Money,
         page::{Page, Paged, TimeCursor},
     },
-    parking::bookings::{billing, state::State},
+    parking::rules::{billing, state::State},
     platform::db::{at, sql},
 };
 
-/// A reservation with whom and where, as they are called today.
+/// A reservation with its driver and lot under their current names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stay {
     /// The reservation.
     pub id: i64,
-    /// Whose.
+    /// The driver.
     pub user_name: String,
-    /// Their mail address.
+    /// The driver's mail address.
     pub user_email: String,
-    /// Their plate.
+    /// The driver's plate.
     pub vehicle_number: Option<String>,
-    /// Where.
+    /// The lot.
     pub lot_name: String,
     /// The spot.
     pub spot_id: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Arrival, or the begin of the window.
+    /// Arrival, or the start of the reserved window.
     pub parking_time: DateTime<Utc>,
-    /// Departure, or the end of a window that is still to come.
+    /// Departure, or the end of the reserved window before arrival.
     pub leaving_time: Option<DateTime<Utc>>,
-    /// The bill.
+    /// The amount billed so far.
     pub cost: Money,
-    /// Of the payment.
+    /// The payment's transaction.
     pub transaction_id: Option<String>,
-    /// Of the payment.
+    /// How it was paid.
     pub payment_method: Option<String>,
 }
 
 impl Stay {
-    /// From begin to end, with two decimal places.
+    /// Its duration in hours, rounded to two decimal places.
     #[must_use]
     pub fn hours(&self) -> Option<f64> {
         self.leaving_time.map(|left| billing::hours(self.parking_time, left))
     }
 
-    /// Its place in a history.
+    /// Its position in [`history`], for paging.
     #[must_use]
     pub const fn moment(&self) -> TimeCursor {
         TimeCursor { at: self.parking_time, id: self.id }
@@ -97,10 +97,7 @@ impl TryFrom<Row> for Stay {
     }
 }
 
-/// A driver's reservations that count, the latest begin first.
-///
-/// # Errors
-/// Those of the database.
+/// A driver's reservations without cancelled and expired ones, latest start first.
 pub async fn history(app: &App, user_id: i64, page: &Page<TimeCursor>) -> Result<Paged<Stay>> {
     let (condition, order) = ("r.user_id = $2", "r.parking_time DESC, r.id DESC");
     match page.after {
@@ -112,15 +109,12 @@ pub async fn history(app: &App, user_id: i64, page: &Page<TimeCursor>) -> Result
     }
 }
 
-/// Everybody's reservations that count, by id; nobody and nothing is left out because it is gone.
-///
-/// # Errors
-/// Those of the database.
+/// All reservations without cancelled and expired ones, by id, including those of deleted users and archived lots.
 pub async fn of_everybody(app: &App, page: &Page) -> Result<Paged<Stay>> {
     select(app, page, "r.id > $2", "r.id", vec![page.after.unwrap_or(0).into()]).await
 }
 
-/// The rows are chosen before they are joined, so that only those of the page are.
+/// Selects the page before joining, so that only its rows are joined.
 async fn select<C>(
     app: &App,
     page: &Page<C>,

@@ -1,4 +1,4 @@
-//! A driver's report. Five statements, however long the history is.
+//! A driver's report. Five statements, however long the history.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
-    Bound, COUNTED, MONTHS,
-    calendar::{self, Offsets, Period},
+    calendar::{self, MONTHS, Offsets, Period},
+    sql::{Bound, COUNTED},
 };
 use crate::{
     app::App,
@@ -18,49 +18,46 @@ use crate::{
 const HOUR: i64 = 3_600_000_000;
 /// 1970 began on a Thursday.
 const HOURS_FROM_MONDAY: i64 = 3 * 24;
-/// Lots that are named.
+/// Lots listed as favourites.
 const FAVOURITES: i64 = 5;
 
-/// What a driver's reservations add up to.
+/// A driver's figures.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// All that count.
+    /// Reservations, without cancelled and expired ones.
     pub bookings: i64,
-    /// Of these, sessions that run: none or one.
+    /// Running stays: none or one.
     pub active: i64,
-    /// Of these, sessions that have ended.
+    /// Stays that have ended.
     pub completed: i64,
-    /// On ended sessions.
+    /// Amount paid for ended stays.
     pub spent: Money,
-    /// How long ended sessions were, in microseconds.
+    /// Total duration of ended stays, in microseconds.
     pub parked_micros: i64,
-    /// Names of lots and how often, the most frequent first.
+    /// Names of lots and their bookings, most frequent first.
     pub favourites: Vec<(String, i64)>,
-    /// The last twelve, the oldest first.
+    /// The last twelve months, oldest first.
     pub months: Vec<MonthFigures>,
-    /// How many began on each weekday, from Monday.
+    /// Reservations that began on each weekday, from Monday.
     pub weekdays: [i64; 7],
-    /// How many began in each hour of the day, from midnight.
+    /// Reservations that began in each hour of the day, from midnight.
     pub hours: [i64; 24],
-    /// How many ended sessions took less than 1, 2, 4, 6, 8 hours, and how many took longer.
+    /// Ended stays by duration: below 1, 2, 4, 6 and 8 hours, and longer ones.
     pub durations: [i64; 6],
 }
 
-/// A month of a driver.
+/// A driver's figures for a month, or for another period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MonthFigures {
-    /// Which.
+    /// The period.
     pub month: Period,
     /// Reservations that began in it.
     pub bookings: i64,
-    /// What was paid in it.
+    /// Amount paid in it.
     pub spent: Money,
 }
 
-/// The report as of now.
-///
-/// # Errors
-/// Those of the database.
+/// The current report of a driver.
 pub async fn report(app: &App, user_id: i64) -> Result<Report> {
     let (now, zone, db) = (app.clock.now(), app.config.zone, app.db.read());
     let Some((first, last)) = first_and_last(db, user_id).await? else {
@@ -90,7 +87,7 @@ pub async fn report(app: &App, user_id: i64) -> Result<Report> {
     Ok(report)
 }
 
-/// Which of [`Report::durations`] a stay of so many whole hours belongs to.
+/// The index in [`Report::durations`] for a stay of this many full hours.
 const fn bucket(hours: i64) -> usize {
     match hours {
         ..1 => 0,
@@ -102,7 +99,7 @@ const fn bucket(hours: i64) -> usize {
     }
 }
 
-/// Of all reservations, those that do not count as well.
+/// Start of the first and of the last reservation, including cancelled and expired ones.
 async fn first_and_last(db: &Pool, user_id: i64) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>> {
     let one = |order| {
         format!(
@@ -121,7 +118,7 @@ struct Usage {
     n: i64,
 }
 
-/// How many began in each hour of the local week, from Monday.
+/// Reservations that began in each hour of the local week, from Monday.
 async fn usage(db: &Pool, user_id: i64, offsets: &[Offsets]) -> Result<Vec<Usage>> {
     let mut bound = Bound::default();
     let user = bound.value(user_id);
@@ -147,7 +144,7 @@ struct Stays {
     micros: i64,
 }
 
-/// Ended sessions by whole hours.
+/// Ended stays by full hours.
 async fn stays(db: &Pool, user_id: i64) -> Result<Vec<Stays>> {
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
@@ -158,7 +155,7 @@ async fn stays(db: &Pool, user_id: i64) -> Result<Vec<Stays>> {
     Ok(Stays::find_by_statement(sql(db, &text, [user_id.into()])).all(db).await?)
 }
 
-/// How many sessions run, and what each month had: one row.
+/// The number of running stays, and the figures of each period, from one row.
 pub(super) async fn by_month(db: &Pool, user_id: i64, months: &[Period]) -> Result<(i64, Vec<MonthFigures>)> {
     let mut bound = Bound::default();
     let user = bound.value(user_id);
@@ -184,27 +181,24 @@ pub(super) async fn by_month(db: &Pool, user_id: i64, months: &[Period]) -> Resu
     Ok((row.try_get_by_index(0)?, months.collect::<Result<_>>()?))
 }
 
-/// What a driver did at a lot in some span of time.
+/// A driver's use of a lot in a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct LotUse {
     /// The lot.
     pub lot_id: i64,
-    /// As it is called today.
+    /// Its current name.
     pub name: String,
-    /// Reservations that began then.
+    /// Reservations that began in the span.
     pub bookings: i64,
-    /// Stays that ended then.
+    /// Stays that ended in the span.
     pub stays: i64,
-    /// How long those were, in microseconds.
+    /// Total duration of those stays, in microseconds.
     pub micros: i64,
-    /// What was paid for them, in minor units.
+    /// Amount paid for them, in minor units.
     pub spent: i64,
 }
 
-/// The lots of a span of time, those with the most bookings first; of equal ones, the first that was met.
-///
-/// # Errors
-/// Those of the database.
+/// A driver's lots in a span of time, most bookings first; equal ones in the order of their first use.
 pub async fn by_lot(db: &Pool, user_id: i64, span: Range<DateTime<Utc>>) -> Result<Vec<LotUse>> {
     let (began, ended) = (
         "parking_time >= $2 AND parking_time < $3",
@@ -225,7 +219,7 @@ pub async fn by_lot(db: &Pool, user_id: i64, span: Range<DateTime<Utc>>) -> Resu
     Ok(LotUse::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
 
-/// The lots where most began; lots of one name are one. Of equal ones, the first that was met.
+/// The lots with the most reservations, summed up by name; equal ones in the order of their first use.
 async fn favourites(db: &Pool, user_id: i64) -> Result<Vec<(String, i64)>> {
     let text = format!(
         "SELECT l.location_name AS name, CAST(SUM(n) AS BIGINT) AS n

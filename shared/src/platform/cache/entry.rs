@@ -4,28 +4,27 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-/// An answer as it is sent.
+/// An answer as it is sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// With its quotes.
+    /// The ETag, with its quotes.
     pub etag: String,
-    /// For a list that is not whole: where its next part begins.
+    /// The cursor of the next page, if there is one.
     pub next: Option<String>,
-    /// JSON.
+    /// The JSON body.
     pub body: Arc<[u8]>,
 }
 
 impl Entry {
-    /// An answer that is told from others by its content.
+    /// An answer whose ETag is a hash of its content.
     #[must_use]
     pub fn of(body: Vec<u8>) -> Self {
-        let digest = Sha256::digest(&body);
-        let etag = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { etag: format!("\"{etag}\""), next: None, body: body.into() }
+        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
+        Self { etag, next: None, body: body.into() }
     }
 }
 
-/// Names the layout of an answer and the release that made it, so that no other reads it.
+/// The version of this layout and of the release, so that no other release reads the answer.
 const LAYOUT: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn encode(generations: &[u8], entry: &Entry) -> Vec<u8> {
@@ -34,13 +33,13 @@ pub(super) fn encode(generations: &[u8], entry: &Entry) -> Vec<u8> {
     lines.join(&b'\n')
 }
 
-pub(super) fn decode(kept: &[u8], generations: &[u8]) -> Option<Entry> {
-    let mut parts = kept.splitn(5, |byte| *byte == b'\n');
-    let fresh = parts.next()? == LAYOUT.as_bytes() && parts.next()? == generations;
+pub(super) fn decode(stored: &[u8], generations: &[u8]) -> Option<Entry> {
+    let mut parts = stored.splitn(5, |byte| *byte == b'\n');
+    let is_fresh = parts.next()? == LAYOUT.as_bytes() && parts.next()? == generations;
     let etag = std::str::from_utf8(parts.next()?).ok()?.to_owned();
     let next = std::str::from_utf8(parts.next()?).ok()?.to_owned();
     let entry = Entry { etag, next: Some(next).filter(|next| !next.is_empty()), body: parts.next()?.into() };
-    fresh.then_some(entry)
+    is_fresh.then_some(entry)
 }
 
 #[cfg(test)]
@@ -50,15 +49,15 @@ mod tests {
     #[test]
     fn answers_of_other_generations_or_releases_are_not_read() {
         let entry = Entry::of(b"{\"a\":\n1}".to_vec());
-        let part = Entry { next: Some("7".into()), ..entry.clone() };
-        assert_eq!(decode(&encode(b"x y ", &part), b"x y "), Some(part));
-        let kept = encode(b"x y ", &entry);
-        assert_eq!(decode(&kept, b"x y "), Some(entry));
-        assert_eq!(decode(&kept, b"x z "), None);
-        let of_another_release = [b"1/0.0.0".as_slice(), &kept[LAYOUT.len()..]].concat();
-        assert_eq!(decode(&of_another_release, b"x y "), None);
+        let page = Entry { next: Some("7".into()), ..entry.clone() };
+        assert_eq!(decode(&encode(b"x y ", &page), b"x y "), Some(page));
+        let stored = encode(b"x y ", &entry);
+        assert_eq!(decode(&stored, b"x y "), Some(entry));
+        assert_eq!(decode(&stored, b"x z "), None);
+        let other_release = [b"1/0.0.0".as_slice(), &stored[LAYOUT.len()..]].concat();
+        assert_eq!(decode(&other_release, b"x y "), None);
         for cut in 0..LAYOUT.len() + 30 {
-            assert_eq!(decode(&kept[..cut.min(kept.len() - 9)], b"x y "), None);
+            assert_eq!(decode(&stored[..cut.min(stored.len() - 9)], b"x y "), None);
         }
     }
 }

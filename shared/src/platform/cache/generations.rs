@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use redis::{AsyncCommands, ExistenceCheck, RedisResult, SetExpiry, SetOptions, Value};
 use uuid::Uuid;
 
-use super::Group;
+use super::group::Group;
 use crate::platform::redis::Redis;
 
 /// Longer than any answer is kept, so that no answer outlives the generation that made it stale.

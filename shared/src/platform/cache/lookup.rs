@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use redis::RedisResult;
 
 use super::{
-    Entry, Group,
-    entry::{decode, encode},
+    entry::{Entry, decode, encode},
     generations::Generations,
+    group::Group,
 };
 use crate::{
     base::{

@@ -1,13 +1,13 @@
-//! What Redis keeps, and for how long.
+//! Whether and how long answers are cached.
 
 use std::time::Duration;
 
-use super::{Sources, sources::yes_or_no};
+use super::{parse, sources::Sources};
 
 /// Answers and sessions in Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Cache {
-    /// `CACHE_ENABLED`: without it everything is read from the database.
+    /// `CACHE_ENABLED`; otherwise everything is read from the database.
     pub is_enabled: bool,
     /// `CACHE_USER_TTL`.
     pub users: Duration,
@@ -21,16 +21,13 @@ pub struct Cache {
 
 impl Cache {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
-        let is_enabled = from.parse("CACHE_ENABLED", yes_or_no);
-        let [users, parking, reservations, reports] =
-            ["CACHE_USER_TTL", "CACHE_PARKING_TTL", "CACHE_RESERVATIONS_TTL", "CACHE_DEFAULT_TTL"]
-                .map(|name| from.number::<u64>(name, 1..=3600).map(Duration::from_secs));
+        let mut ttl = |name| from.number(name, 1..=3600).map(Duration::from_secs);
         Some(Self {
-            is_enabled: is_enabled?,
-            users: users?,
-            parking: parking?,
-            reservations: reservations?,
-            reports: reports?,
+            users: ttl("CACHE_USER_TTL")?,
+            parking: ttl("CACHE_PARKING_TTL")?,
+            reservations: ttl("CACHE_RESERVATIONS_TTL")?,
+            reports: ttl("CACHE_DEFAULT_TTL")?,
+            is_enabled: from.parse("CACHE_ENABLED", parse::boolean)?,
         })
     }
 }

@@ -1,23 +1,23 @@
-//! How mails leave.
+//! How mails are sent.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-use super::{Sources, sources::yes_or_no};
+use super::{parse, sources::Sources};
 
-/// How mails leave.
+/// How mails are sent.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// `MAIL_SERVER`; without one, mails become files in `folder`.
+    /// `MAIL_SERVER`; without it, mails become files in `folder`.
     pub server: Option<String>,
     /// `MAIL_PORT`.
     pub port: u16,
-    /// `MAIL_USE_TLS`: STARTTLS is then required.
+    /// `MAIL_USE_TLS`: STARTTLS is required.
     pub use_tls: bool,
     /// `MAIL_USE_SSL`: the connection is encrypted from its first byte.
     pub use_ssl: bool,
-    /// `MAIL_CA_FILE`: trusted beside the public authorities.
+    /// `MAIL_CA_FILE`: trusted in addition to the public authorities.
     pub ca_file: Option<PathBuf>,
     /// `MAIL_USERNAME` and `MAIL_PASSWORD`.
     pub credentials: Option<(String, SecretString)>,
@@ -27,58 +27,42 @@ pub struct Mail {
     pub folder: PathBuf,
 }
 
-/// Whether and when a connection to the mail server is encrypted.
+/// How a connection to the mail server is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encryption {
     /// Never.
     Never,
-    /// By STARTTLS, before anything that matters; a server without it gets no mail.
+    /// With STARTTLS before anything else; a server without it gets no mail.
     StartTls,
     /// From the first byte.
     FromStart,
 }
 
-/// The port on which TLS begins at once (RFC 8314, 3.3).
-const TLS_FROM_START: u16 = 465;
+/// The port of SMTP over TLS (RFC 8314, 3.3).
+const IMPLICIT_TLS_PORT: u16 = 465;
 
 impl Mail {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
-        let port = from.number("MAIL_PORT", 1..=65535);
-        let use_tls = from.parse("MAIL_USE_TLS", yes_or_no);
-        let use_ssl = from.parse("MAIL_USE_SSL", yes_or_no);
-        let credentials = match (from.text("MAIL_USERNAME"), from.text("MAIL_PASSWORD")) {
-            (Some(user), Some(password)) => Some((user, password.into())),
-            (None, None) => None,
-            (Some(_), None) => {
-                from.problem("MAIL_USERNAME", "goes with MAIL_PASSWORD, which is missing");
-                None
-            }
-            (None, Some(_)) => {
-                from.problem("MAIL_PASSWORD", "goes with MAIL_USERNAME, which is missing");
-                None
-            }
-        };
-        let sender = from.parse("MAIL_DEFAULT_SENDER", |text| {
-            text.parse::<lettre::message::Mailbox>()
-                .map(|_| text.to_owned())
-                .map_err(|e| format!("no mail address: {e}"))
-        });
+        let credentials = from.pair("MAIL_USERNAME", "MAIL_PASSWORD");
         Some(Self {
             server: from.text("MAIL_SERVER"),
-            port: port?,
-            use_tls: use_tls?,
-            use_ssl: use_ssl?,
+            port: from.number("MAIL_PORT", 1..=65535)?,
+            use_tls: from.parse("MAIL_USE_TLS", parse::boolean)?,
+            use_ssl: from.parse("MAIL_USE_SSL", parse::boolean)?,
             ca_file: from.text("MAIL_CA_FILE").map(PathBuf::from),
-            credentials,
-            sender: sender?,
+            credentials: credentials.map(|(user, password)| (user, password.into())),
+            sender: from.parse("MAIL_DEFAULT_SENDER", |text| {
+                let mailbox = text.parse::<lettre::message::Mailbox>();
+                mailbox.map(|_| text.to_owned()).map_err(|e| format!("is not a mail address: {e}"))
+            })?,
             folder: from.text("MAIL_FOLDER")?.into(),
         })
     }
 
-    /// Whether and when the connection is encrypted.
+    /// How the connection is encrypted.
     #[must_use]
     pub fn encryption(&self) -> Encryption {
-        if self.use_ssl || self.port == TLS_FROM_START {
+        if self.use_ssl || self.port == IMPLICIT_TLS_PORT {
             Encryption::FromStart
         } else if self.use_tls {
             Encryption::StartTls
@@ -113,7 +97,7 @@ mod tests {
     fn user_and_password_go_together() {
         for name in ["MAIL_USERNAME", "MAIL_PASSWORD"] {
             let problems = Config::load(Sources::of([(name, "a-secret")])).unwrap_err();
-            assert!(problems.to_string().contains("goes with"), "{problems}");
+            assert!(problems.to_string().contains("requires MAIL_"), "{problems}");
             assert!(!problems.to_string().contains("a-secret"));
         }
     }

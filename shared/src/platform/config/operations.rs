@@ -1,17 +1,17 @@
-//! What operators watch with, and where backups are.
+//! Metrics, spans and backups.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::{Sources, socket_address};
+use super::{parse, sources::Sources};
 
-/// Metrics, spans and backups; all of it is off when it is not set.
+/// Metrics, spans and backups, each off unless it is set.
 #[derive(Debug, Clone)]
 pub struct Operations {
-    /// `METRICS_ADDR`: the API serves metrics here.
+    /// `METRICS_ADDR`: where the API serves metrics.
     pub metrics_addr: Option<SocketAddr>,
-    /// `WORKER_METRICS_ADDR`: a worker does.
+    /// `WORKER_METRICS_ADDR`: where a worker serves metrics.
     pub worker_metrics_addr: Option<SocketAddr>,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, without a slash at its end.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, without a trailing slash.
     pub otlp_endpoint: Option<String>,
     /// `BACKUP_FOLDER`.
     pub backup_folder: Option<PathBuf>,
@@ -19,15 +19,10 @@ pub struct Operations {
 
 impl Operations {
     pub(super) fn read(from: &mut Sources) -> Self {
-        let otlp_endpoint = from.parse("OTEL_EXPORTER_OTLP_ENDPOINT", |url| {
-            let is_url =
-                ["http://", "https://"].iter().any(|begin| url.len() > begin.len() && url.starts_with(begin));
-            is_url.then(|| url.trim_end_matches('/').to_owned()).ok_or("must begin with http:// or https://")
-        });
         Self {
-            metrics_addr: from.parse("METRICS_ADDR", socket_address),
-            worker_metrics_addr: from.parse("WORKER_METRICS_ADDR", socket_address),
-            otlp_endpoint,
+            metrics_addr: from.parse("METRICS_ADDR", parse::socket_address),
+            worker_metrics_addr: from.parse("WORKER_METRICS_ADDR", parse::socket_address),
+            otlp_endpoint: from.parse("OTEL_EXPORTER_OTLP_ENDPOINT", parse::collector_url),
             backup_folder: from.text("BACKUP_FOLDER").map(PathBuf::from),
         }
     }

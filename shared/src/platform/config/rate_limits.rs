@@ -1,35 +1,37 @@
-//! What is rate limited, and by how much.
+//! What is rate limited, and the budgets.
 
 use std::time::Duration;
 
-/// What is limited. The table of budgets is [`Action::ALL`].
+use super::sources::Sources;
+
+/// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Reading users.
     UserReads,
     /// Logging in.
     Login,
-    /// Opening accounts.
+    /// Creating accounts.
     Register,
-    /// Asking for exports.
+    /// Requesting exports.
     Export,
-    /// Sending a mail; the one caller is all workers together.
+    /// Sending a mail; all workers share one budget.
     Mail,
     /// Everything else.
     Default,
 }
 
-/// So many calls in so much time.
+/// A number of calls in a window of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Calls, at least one.
+    /// At least one.
     pub calls: u32,
     /// At least a second.
     pub window: Duration,
 }
 
 impl Action {
-    /// Every action with the setting that overrides its budget.
+    /// Every action with the setting of its budget.
     pub const ALL: [(Self, &'static str); 6] = [
         (Self::UserReads, "RATE_LIMIT_USER_READS"),
         (Self::Login, "RATE_LIMIT_LOGIN"),
@@ -39,7 +41,7 @@ impl Action {
         (Self::Default, "RATE_LIMIT_DEFAULT"),
     ];
 
-    /// As in keys and headers.
+    /// The name in keys and headers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,5 +65,13 @@ impl std::str::FromStr for Budget {
             fits.then_some(Self { calls, window: Duration::from_secs(seconds) })
         });
         budget.ok_or("must be CALLS/SECONDS such as 10/60, with 1 to 10000000 calls and 1 to 86400 seconds")
+    }
+}
+
+impl Budget {
+    /// The budgets in the order of [`Action::ALL`].
+    pub(super) fn read_all(from: &mut Sources) -> Option<[Self; Action::ALL.len()]> {
+        let budgets = Action::ALL.map(|(_, name)| from.parse(name, str::parse));
+        budgets.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok()
     }
 }

@@ -1,17 +1,17 @@
-//! When jobs run by themselves, whom they reach, and how long they are remembered.
+//! When scheduled jobs run, and what they act on.
 
 use chrono::{NaiveTime, TimeDelta};
 
-use super::Sources;
+use super::{parse, sources::Sources};
 
-/// What happens by itself, in local time of `APP_TIMEZONE`.
+/// Times of scheduled jobs, in local time of `APP_TIMEZONE`.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedules {
     /// `DAILY_REMINDER_TIME`.
     pub reminder_time: NaiveTime,
-    /// `REMINDER_LOGIN_DAYS`: who has not logged in for so long is reminded.
+    /// `REMINDER_LOGIN_DAYS`: drivers who have not logged in for this long are reminded.
     pub login_reminder_after: TimeDelta,
-    /// `REMINDER_BOOKING_DAYS`: who has not booked for so long is reminded.
+    /// `REMINDER_BOOKING_DAYS`: drivers who have not booked for this long are reminded.
     pub booking_reminder_after: TimeDelta,
     /// `MONTHLY_REPORT_DAY`, 1 to 28: every month has it.
     pub report_day: u8,
@@ -19,31 +19,21 @@ pub struct Schedules {
     pub report_time: NaiveTime,
     /// `CLEANUP_TIME`.
     pub cleanup_time: NaiveTime,
-    /// `JOB_RETENTION_DAYS`: how long ended jobs, and what they leave behind, are kept.
+    /// `JOB_RETENTION_DAYS`: how long finished jobs and their results are kept.
     pub retention: TimeDelta,
 }
 
 impl Schedules {
     pub(super) fn read(from: &mut Sources) -> Option<Self> {
-        let [reminder_time, report_time, cleanup_time] =
-            ["DAILY_REMINDER_TIME", "MONTHLY_REPORT_TIME", "CLEANUP_TIME"]
-                .map(|name| from.parse(name, time_of_day));
-        let [without_login, without_booking, retention] =
-            ["REMINDER_LOGIN_DAYS", "REMINDER_BOOKING_DAYS", "JOB_RETENTION_DAYS"]
-                .map(|name| from.number(name, 1..=3650).map(TimeDelta::days));
-        let report_day = from.number("MONTHLY_REPORT_DAY", 1..=28);
+        let mut days = |name| from.number(name, 1..=3650).map(TimeDelta::days);
         Some(Self {
-            reminder_time: reminder_time?,
-            login_reminder_after: without_login?,
-            booking_reminder_after: without_booking?,
-            report_day: report_day?,
-            report_time: report_time?,
-            cleanup_time: cleanup_time?,
-            retention: retention?,
+            login_reminder_after: days("REMINDER_LOGIN_DAYS")?,
+            booking_reminder_after: days("REMINDER_BOOKING_DAYS")?,
+            retention: days("JOB_RETENTION_DAYS")?,
+            reminder_time: from.parse("DAILY_REMINDER_TIME", parse::time_of_day)?,
+            report_day: from.number("MONTHLY_REPORT_DAY", 1..=28)?,
+            report_time: from.parse("MONTHLY_REPORT_TIME", parse::time_of_day)?,
+            cleanup_time: from.parse("CLEANUP_TIME", parse::time_of_day)?,
         })
     }
-}
-
-fn time_of_day(text: &str) -> Result<NaiveTime, &'static str> {
-    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| "must be a time of day such as 18:00")
 }

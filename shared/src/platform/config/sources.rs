@@ -1,17 +1,22 @@
-//! Where the values of settings come from, and reading them with every problem noted beside its source.
+//! Where the values of settings come from, and reading them, with every problem noted together with its source.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
-use super::SETTINGS;
+use super::parse;
+use crate::platform::settings::SETTINGS;
 
-/// Every problem found in the settings, a line each.
+/// Everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// All problems of the settings, one a line.
 #[derive(Debug, thiserror::Error)]
-#[error("the settings cannot be used:\n  {}", .0.join("\n  "))]
+#[error("the settings are not valid:\n  {}", .0.join("\n  "))]
 pub struct Problems(pub Vec<String>);
 
-/// Where values come from: the environment, before `.env`, before a file named on the command line.
+/// The values: those of the environment win over `.env`, and that over a file named on the command line.
 #[derive(Debug, Default)]
 pub struct Sources {
     values: BTreeMap<String, (String, String)>,
@@ -19,9 +24,9 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the process's environment, `.env` in the working directory and `file`.
+    /// Reads the environment, `.env` in the working directory and `file`.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
     pub fn read(file: Option<&Path>) -> Self {
         let mut sources = Self::default();
         for setting in SETTINGS {
@@ -42,7 +47,7 @@ impl Sources {
         sources
     }
 
-    /// Values given one by one, for tests.
+    /// The given values, for tests.
     #[must_use]
     pub fn of<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut sources = Self::default();
@@ -58,9 +63,9 @@ impl Sources {
                 for (number, entry) in (1..).zip(entries) {
                     match entry {
                         Ok((name, value)) => self.add_checked(name, value, &path.display().to_string()),
-                        // The error would show the line, which may hold a secret.
+                        // The error would show the line, which may contain a secret.
                         Err(_) => self.problems.push(format!(
-                            "{}: entry {number} cannot be read; write NAME=VALUE, and quote a value with spaces",
+                            "{}: entry {number} is malformed; write NAME=VALUE, and quote a value with spaces",
                             path.display()
                         )),
                     }
@@ -74,23 +79,22 @@ impl Sources {
         if SETTINGS.iter().any(|s| s.name == name) {
             self.add(&name, value, source);
         } else {
-            self.problems
-                .push(format!("{name} (from {source}): there is no such setting; --help lists them"));
+            self.problems.push(format!("{name} (from {source}) is not a setting; --help lists them"));
         }
     }
 
-    /// The first source that has a value wins; an empty value counts as none.
+    /// Keeps the value of an earlier source; an empty value counts as none.
     fn add(&mut self, name: &str, value: String, source: &str) {
         if !value.trim().is_empty() {
             self.values.entry(name.to_owned()).or_insert((value, source.to_owned()));
         }
     }
 
+    /// The value and its source.
     fn raw(&self, name: &str) -> Option<(&str, &str)> {
-        let default = SETTINGS.iter().find(|s| s.name == name).and_then(|s| s.default);
         match self.values.get(name) {
             Some((value, source)) => Some((value.trim(), source)),
-            None => default.map(|value| (value, "the default")),
+            None => default(name).map(|value| (value, "the default")),
         }
     }
 
@@ -103,18 +107,17 @@ impl Sources {
         self.problems.push(format!("{name}{source}: {what}"));
     }
 
-    /// A value that `read` understands; otherwise a problem is noted and `None` returned.
+    /// Reads a value. If it is not valid, a problem is noted and the default returned.
     pub(super) fn parse<T, E: fmt::Display>(
         &mut self,
         name: &str,
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let value = self.text(name)?;
-        match read(&value) {
+        match read(&self.text(name)?) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.problem(name, error);
-                None
+                default(name).and_then(|default| read(default).ok())
             }
         }
     }
@@ -132,43 +135,33 @@ impl Sources {
         })
     }
 
+    /// Two settings that are given together or not at all.
+    pub(super) fn pair(&mut self, first: &str, second: &str) -> Option<(String, String)> {
+        match (self.text(first), self.text(second)) {
+            (Some(one), Some(other)) => return Some((one, other)),
+            (None, None) => {}
+            (Some(_), None) => self.problem(first, format!("requires {second}, which is missing")),
+            (None, Some(_)) => self.problem(second, format!("requires {first}, which is missing")),
+        }
+        None
+    }
+
     /// The URL of Redis database `db`, from its own setting or from host, port and password.
     pub(super) fn redis_url(&mut self, names: &[&str], db: u8) -> Option<SecretString> {
-        if let Some(name) = names.iter().find(|name| self.values.contains_key(**name)) {
-            return self.parse(name, |url| {
-                redis_scheme(url)
-                    .then(|| SecretString::from(url))
-                    .ok_or("must begin with redis://, rediss:// or unix://")
-            });
+        if let Some(name) = names.iter().find(|name| self.values.contains_key(**name))
+            && let Some(url) = self.parse(name, parse::redis_url)
+        {
+            return Some(url);
         }
         let (host, port) = (self.text("REDIS_HOST")?, self.number::<u16>("REDIS_PORT", 1..=65535)?);
-        let password =
-            self.text("REDIS_PASSWORD").map_or_else(String::new, |p| format!(":{}@", percent_encode(&p)));
+        let password = self
+            .text("REDIS_PASSWORD")
+            .map_or_else(String::new, |password| format!(":{}@", utf8_percent_encode(&password, RESERVED)));
         let scheme = if self.values.contains_key("REDIS_CA_FILE") { "rediss" } else { "redis" };
-        Some(SecretString::from(format!("{scheme}://{password}{host}:{port}/{db}")))
+        Some(format!("{scheme}://{password}{host}:{port}/{db}").into())
     }
 }
 
-fn redis_scheme(url: &str) -> bool {
-    ["redis://", "rediss://", "unix://", "redis+unix://"].iter().any(|scheme| url.starts_with(scheme))
-}
-
-/// Everything but unreserved characters (RFC 3986), so that a password may hold any.
-fn percent_encode(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
-}
-
-pub(super) fn yes_or_no(text: &str) -> Result<bool, &'static str> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("must be true or false"),
-    }
+fn default(name: &str) -> Option<&'static str> {
+    SETTINGS.iter().find(|setting| setting.name == name)?.default
 }

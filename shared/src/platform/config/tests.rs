@@ -1,8 +1,8 @@
-//! Settings are read whole, and wrong ones are reported whole.
+//! Defaults, sources and problems of the settings.
 
 use secrecy::ExposeSecret;
 
-use super::*;
+use super::{Cache, Config, Problems, Sources};
 
 fn load(values: &[(&str, &str)]) -> Result<Config, Problems> {
     Config::load(Sources::of(values.iter().copied()))

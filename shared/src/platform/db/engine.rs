@@ -1,8 +1,8 @@
-//! Which databases there are.
+//! The supported database engines.
 
 use serde::{Deserialize, Serialize};
 
-/// Which database this is.
+/// A database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -13,7 +13,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// As people call it.
+    /// The name that people know.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -21,7 +21,6 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

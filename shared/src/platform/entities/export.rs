@@ -24,7 +24,6 @@ pub struct Model {
     pub removed_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -19,7 +19,6 @@ pub struct Model {
     pub archived_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

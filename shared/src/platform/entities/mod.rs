@@ -1,4 +1,4 @@
-//! Rows as sea-orm models, without behaviour. What a column means stands in `migration/src`.
+//! Tables as sea-orm models, without behaviour. The columns are documented in `migration/src`.
 
 #![expect(missing_docs, reason = "columns are documented where the tables are defined")]
 

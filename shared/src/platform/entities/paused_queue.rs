@@ -12,7 +12,6 @@ pub struct Model {
     pub paused_at: DateTimeUtc,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

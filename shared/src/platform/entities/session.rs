@@ -15,7 +15,6 @@ pub struct Model {
     pub ended_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -14,7 +14,6 @@ pub struct Model {
     pub retired_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -23,7 +23,6 @@ pub struct Model {
     pub deleted_at: Option<DateTimeUtc>,
 }
 
-/// None are declared: slices write their joins.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

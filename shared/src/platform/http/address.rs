@@ -1,8 +1,8 @@
-//! Which network addresses belong to the public internet. Pure.
+//! Which network addresses belong to the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the public internet, and stands for no other one (by the registries of RFC 6890).
+/// Whether an address is in the public internet and does not embed another one, by the registries of RFC 6890.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -15,11 +15,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match address.octets() {
         // This network, private, loopback.
         [0 | 10 | 127, ..] => true,
-        // Carriers' own (RFC 6598).
+        // Carrier-grade NAT (RFC 6598).
         [100, 64..=127, ..] => true,
         [169, 254, ..] => true,
         [172, 16..=31, ..] => true,
-        // Protocol assignments, documentation, relays of 6to4, private.
+        // Protocol assignments, documentation, 6to4 relays, private.
         [192, 0, 0 | 2, _] | [192, 88, 99, _] | [192, 168, ..] => true,
         // Benchmarks, documentation.
         [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => true,
@@ -30,8 +30,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !special
 }
 
-/// Only 2000::/3 is handed out. In it, what is for protocols (which is also where Teredo is), for documentation, and
-/// 6to4, which stands for addresses of version 4.
+/// Only 2000::/3 is assigned. Of that, the blocks for protocols (with Teredo) and documentation are not public, nor is
+/// 6to4, which embeds IPv4 addresses.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let special =

@@ -1,11 +1,6 @@
-//! The conversation with a mail server, in steps that tell apart what a broken connection means in each.
+//! Sending mails by SMTP, in steps that distinguish what a lost connection means in each.
 
-use std::{
-    fmt, io,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, io, path::Path, time::Duration};
 
 use anyhow::Context;
 use lettre::{
@@ -20,6 +15,7 @@ use lettre::{
         response::Severity,
     },
 };
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::{
     net::TcpStream,
@@ -27,28 +23,24 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::SendError;
+use super::smtp_error::{Stage, rejection, timed_out, unreachable};
 use crate::{
-    base::error::Result,
+    base::{error::Result, send_error::SendError},
     platform::config::{self, Encryption},
 };
 
-mod trouble;
+/// Concurrent connections to the mail server.
+const MAX_CONNECTIONS: usize = 8;
+/// How long an idle connection is kept; servers close theirs after five minutes (RFC 5321, 4.5.3.2.7).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-use trouble::{Stage, refusal, silence, unreachable};
+/// How long each step may take; together less than the timeout of a mail job.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ENVELOPE_TIMEOUT: Duration = Duration::from_secs(8);
+const CONTENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Mails in transfer at once, and so connections.
-const CONNECTIONS: usize = 8;
-/// How long a connection waits for another mail; servers close theirs after five minutes (RFC 5321, 4.5.3.2.7).
-const IDLE: Duration = Duration::from_secs(30);
-
-/// Patience in each step; together less than the time a mail job has.
-const WAIT: Duration = Duration::from_secs(10);
-const OPEN: Duration = Duration::from_secs(10);
-const ADDRESS: Duration = Duration::from_secs(8);
-const CONTENT: Duration = Duration::from_secs(20);
-
-/// A mail server and connections to it that wait for their next mail.
+/// A mail server, with idle connections to it.
 pub struct Smtp {
     host: String,
     port: u16,
@@ -71,7 +63,7 @@ impl Smtp {
     pub(super) fn new(host: &str, config: &config::Mail, sender: Mailbox) -> Result<Self> {
         let encryption = config.encryption();
         if config.credentials.is_some() && encryption == Encryption::Never {
-            tracing::warn!("the password of the mail server travels in clear: MAIL_USE_TLS is false");
+            tracing::warn!("the password of the mail server is sent unencrypted: MAIL_USE_TLS is false");
         }
         let login = |(user, password): &(String, secrecy::SecretString)| {
             Credentials::new(user.clone(), password.expose_secret().to_owned())
@@ -84,7 +76,7 @@ impl Smtp {
             credentials: config.credentials.as_ref().map(login),
             hello: ClientId::default(),
             sender,
-            slots: Semaphore::new(CONNECTIONS),
+            slots: Semaphore::new(MAX_CONNECTIONS),
             idle: Mutex::default(),
         })
     }
@@ -93,59 +85,61 @@ impl Smtp {
         &self.sender
     }
 
-    /// Hands a mail over. Until its end is written the server cannot have taken it; from then on only its
-    /// answer tells.
+    /// Sends a mail. Until the end of its content has been written, the server cannot have accepted it; after that, only its
+    /// reply tells.
     pub(super) async fn send(&self, envelope: &Envelope, content: &[u8]) -> Result<(), SendError> {
-        let Ok(Ok(_slot)) = timeout(WAIT, self.slots.acquire()).await else {
-            return Err(SendError::NotSent("every connection to the mail server is busy".into()));
+        let Ok(Ok(_slot)) = timeout(SLOT_TIMEOUT, self.slots.acquire()).await else {
+            return Err(SendError::NotSent("all connections to the mail server are busy".into()));
         };
-        let opening = async {
-            match self.waiting().await {
+        let connecting = async {
+            match self.idle_connection().await {
                 Some(connection) => Ok(connection),
                 None => self.connect(&mut |_| {}).await,
             }
         };
-        let mut connection = timeout(OPEN, opening).await.unwrap_or_else(|_| Err(self.unopened()))?;
-        self.hand_over(&mut connection, envelope, content).await?;
+        let mut connection =
+            timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(self.not_connected()))?;
+        self.transfer(&mut connection, envelope, content).await?;
         self.keep(connection);
         Ok(())
     }
 
-    /// The same on a connection of its own, telling what works on the way.
-    pub(super) async fn try_out(
+    /// Sends a mail on a new connection, and reports each step that succeeds.
+    pub(super) async fn send_verbosely(
         &self,
         envelope: &Envelope,
         content: &[u8],
-        say: &mut (dyn FnMut(&str) + Send),
+        report: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), SendError> {
-        let connecting = timeout(OPEN, self.connect(say)).await;
-        let mut connection = connecting.unwrap_or_else(|_| Err(self.unopened()))?;
-        self.hand_over(&mut connection, envelope, content).await?;
-        say("the server has accepted the mail");
+        let connecting = timeout(CONNECT_TIMEOUT, self.connect(report)).await;
+        let mut connection = connecting.unwrap_or_else(|_| Err(self.not_connected()))?;
+        self.transfer(&mut connection, envelope, content).await?;
+        report("the server accepted the mail");
         connection.quit().await.ok();
         Ok(())
     }
 
-    /// Connects and logs in, and sends nothing.
-    pub(crate) async fn check(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
-        let connecting = timeout(OPEN, self.connect(say)).await;
-        let mut connection = connecting.unwrap_or_else(|_| Err(self.unopened()))?;
+    /// Connects and logs in without sending anything.
+    pub(crate) async fn check(&self, report: &mut (dyn FnMut(&str) + Send)) -> Result<(), SendError> {
+        let connecting = timeout(CONNECT_TIMEOUT, self.connect(report)).await;
+        let mut connection = connecting.unwrap_or_else(|_| Err(self.not_connected()))?;
         connection.quit().await.ok();
         Ok(())
     }
 
-    /// A connection that is greeted, encrypted and logged in.
-    async fn connect(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<AsyncSmtpConnection, SendError> {
+    /// A connection after the greeting, encryption and login.
+    async fn connect(&self, report: &mut (dyn FnMut(&str) + Send)) -> Result<AsyncSmtpConnection, SendError> {
         let server = (self.host.as_str(), self.port);
         let mut connection = if self.encryption == Encryption::FromStart {
             let tls = Some(self.tls.clone());
             let connected =
-                AsyncSmtpConnection::connect_tokio1(server, Some(OPEN), &self.hello, tls, None).await;
-            connected.map_err(|error| self.trouble(Stage::Reach, &error))?
+                AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &self.hello, tls, None)
+                    .await;
+            connected.map_err(|error| self.error(Stage::Reach, &error))?
         } else {
             let reached = async {
                 let stream = TcpStream::connect(server).await?;
-                // The end of a mail is a write of its own, which otherwise waits 40 ms for a delayed acknowledgement.
+                // The end of a mail is a separate write, which would otherwise wait 40 ms for a delayed acknowledgement.
                 stream.set_nodelay(true)?;
                 Ok(stream)
             };
@@ -153,27 +147,27 @@ impl Smtp {
                 .await
                 .map_err(|error: io::Error| unreachable(&self.host, self.port, &error.to_string()))?;
             let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await;
-            greeted.map_err(|error| self.trouble(Stage::Reach, &error))?
+            greeted.map_err(|error| self.error(Stage::Reach, &error))?
         };
-        say(&format!("{}:{} has answered", self.host, self.port));
+        report(&format!("{}:{} responds", self.host, self.port));
         if self.encryption == Encryption::StartTls {
             let encrypted = connection.starttls(self.tls.clone(), &self.hello).await;
-            encrypted.map_err(|error| self.trouble(Stage::Encrypt, &error))?;
+            encrypted.map_err(|error| self.error(Stage::Encrypt, &error))?;
         }
-        say(if connection.is_encrypted() {
-            "the connection is encrypted, and the certificate is good"
+        report(if connection.is_encrypted() {
+            "the connection is encrypted, and the certificate is valid"
         } else {
             "the connection is not encrypted: MAIL_USE_TLS is false"
         });
         if let Some(credentials) = &self.credentials {
             let accepted = connection.auth(DEFAULT_MECHANISMS, credentials).await;
-            accepted.map_err(|error| self.trouble(Stage::LogIn, &error))?;
-            say("the login is accepted");
+            accepted.map_err(|error| self.error(Stage::LogIn, &error))?;
+            report("the login succeeded");
         }
         Ok(connection)
     }
 
-    async fn hand_over(
+    async fn transfer(
         &self,
         connection: &mut AsyncSmtpConnection,
         envelope: &Envelope,
@@ -182,70 +176,74 @@ impl Smtp {
         let mut parameters = Vec::new();
         if needs_utf8(envelope) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(SendError::Permanent("the mail server cannot write to such an address".into()));
+                return Err(SendError::Permanent(
+                    "the mail server does not support addresses that are not ASCII".into(),
+                ));
             }
             parameters =
                 vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
         }
         let addressed = async {
-            let begun = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
-            begun.map_err(|error| self.trouble(Stage::Sender, &error))?;
+            let accepted = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
+            accepted.map_err(|error| self.error(Stage::Sender, &error))?;
             for recipient in envelope.to() {
-                let known = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
-                known.map_err(|error| refusal(&error, SendError::NotSent))?;
+                let accepted = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
+                accepted.map_err(|error| rejection(&error, SendError::NotSent))?;
             }
             let ready =
-                connection.command(Data).await.map_err(|error| refusal(&error, SendError::NotSent))?;
-            // Any other yes would make commands of the lines of the mail.
+                connection.command(Data).await.map_err(|error| rejection(&error, SendError::NotSent))?;
+            // After any other reply, the server would read the lines of the mail as commands.
             ready
                 .has_code(354)
                 .then_some(())
                 .ok_or_else(|| SendError::NotSent(format!("{} to DATA", ready.code())))
         };
-        timeout(ADDRESS, addressed).await.unwrap_or_else(|_| Err(SendError::NotSent(silence(ADDRESS))))?;
-        match timeout(CONTENT, connection.message(content)).await {
+        timeout(ENVELOPE_TIMEOUT, addressed)
+            .await
+            .unwrap_or_else(|_| Err(SendError::NotSent(timed_out(ENVELOPE_TIMEOUT))))?;
+        match timeout(CONTENT_TIMEOUT, connection.message(content)).await {
             Ok(Ok(answer)) if answer.code().severity == Severity::PositiveCompletion => Ok(()),
             Ok(Ok(answer)) => Err(SendError::Unknown(format!("{} to the end of the mail", answer.code()))),
-            Ok(Err(error)) => Err(refusal(&error, SendError::Unknown)),
-            Err(_) => Err(SendError::Unknown(silence(CONTENT))),
+            Ok(Err(error)) => Err(rejection(&error, SendError::Unknown)),
+            Err(_) => Err(SendError::Unknown(timed_out(CONTENT_TIMEOUT))),
         }
     }
 
-    fn unopened(&self) -> SendError {
-        unreachable(&self.host, self.port, &silence(OPEN))
+    fn not_connected(&self) -> SendError {
+        unreachable(&self.host, self.port, &timed_out(CONNECT_TIMEOUT))
     }
 
-    fn trouble(&self, stage: Stage, error: &SmtpError) -> SendError {
-        stage.trouble(&self.host, self.port, error)
+    fn error(&self, stage: Stage, error: &SmtpError) -> SendError {
+        stage.error(&self.host, self.port, error)
     }
 
-    /// A waiting connection that still answers.
-    async fn waiting(&self) -> Option<AsyncSmtpConnection> {
+    /// An idle connection that still works.
+    async fn idle_connection(&self) -> Option<AsyncSmtpConnection> {
         loop {
-            let (since, mut connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            if since.elapsed() < IDLE && connection.test_connected().await {
+            let (since, mut connection) = self.idle.lock().pop()?;
+            if since.elapsed() < IDLE_TIMEOUT && connection.test_connected().await {
                 return Some(connection);
             }
         }
     }
 
     fn keep(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(since, _)| since.elapsed() < IDLE);
+        let mut idle = self.idle.lock();
+        idle.retain(|(since, _)| since.elapsed() < IDLE_TIMEOUT);
         idle.push((Instant::now(), connection));
     }
 }
 
-/// Trust in the public authorities, and in one more.
+/// Trusts the public authorities, and one more.
 fn tls(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters> {
     let mut tls = TlsParameters::builder(host.to_owned());
     if let Some(file) = ca_file {
         let pem = std::fs::read(file)
             .with_context(|| format!("MAIL_CA_FILE: {} cannot be read", file.display()))?;
         if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
-            return Err(anyhow::anyhow!("MAIL_CA_FILE: {} holds no certificate", file.display()).into());
+            return Err(anyhow::anyhow!("MAIL_CA_FILE: {} contains no certificate", file.display()).into());
         }
-        let certificate = Certificate::from_pem(&pem).context("MAIL_CA_FILE: it is no certificate in PEM")?;
+        let certificate = Certificate::from_pem(&pem).context("MAIL_CA_FILE is not a PEM certificate")?;
         tls = tls.add_root_certificate(certificate);
     }
     Ok(tls.build().context("TLS to the mail server")?)

@@ -1,14 +1,15 @@
-//! The way to a logical database of Redis. When a server fails to answer, nobody waits for it any more; somebody looks for
-//! it in the background, and everybody goes on with new connections once it is found.
+//! Links to the logical databases of Redis servers. As soon as a server fails to respond, queries fail at once; a
+//! background task looks for the server, and all links continue with new connections when it is back.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use redis::{
     Client, ErrorKind, RedisError, RedisResult, ServerErrorKind,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -17,36 +18,36 @@ use tokio::sync::watch;
 
 use super::source::Source;
 
-/// A request waits no longer than this for Redis; whatever it wanted is then had without.
+/// How long a query waits for a reply before the server counts as down.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Between two looks for a server that is away.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Between two attempts to reach a server that is down.
+const RECONNECT_INTERVAL: Duration = Duration::from_millis(200);
 
-/// One look takes no longer; Sentinels are asked and then the server.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one attempt may take, with asking the Sentinels.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One logical database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Link {
     server: Arc<Server>,
-    /// Which of the server's.
+    /// Which of the server's databases.
     index: usize,
 }
 
-/// A server with the databases that are used of it: if one of them is away, all are.
+/// A server with its databases that are used: if one of them is down, all are.
 #[derive(Debug)]
 struct Server {
     databases: Vec<Database>,
     has_come_back: AtomicBool,
-    /// Why it was given up when it was last there.
+    /// Why the server was last considered down.
     reason: Mutex<String>,
 }
 
 #[derive(Debug)]
 struct Database {
     source: Source,
-    /// `None` while the server is away. Replaced after that: answers to what timed out may still come on the old one.
+    /// `None` while the server is down. Then a new one, because late replies may still arrive on the old connection.
     connection: watch::Sender<Option<Connection>>,
 }
 
@@ -60,87 +61,86 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Link {
-    /// Links in the order of the sources. Connections are made on first use, but for servers that Sentinels know.
+    /// One link for each source. Connections are made on first use, except to servers behind Sentinels.
     ///
     /// # Errors
-    /// For addresses that cannot be.
+    /// For addresses that are not valid.
     pub(super) async fn all<const N: usize>(sources: [Source; N]) -> RedisResult<[Self; N]> {
-        let places = sources.each_ref().map(Source::place);
+        let addresses = sources.each_ref().map(Source::address);
         let mut databases: [Vec<Database>; N] = std::array::from_fn(|_| Vec::new());
         let mut indices = [(0, 0); N];
         for (number, source) in sources.into_iter().enumerate() {
-            let server = places.iter().position(|place| *place == places[number]).unwrap_or(number);
-            let connection = source.at_once().map(lazy).transpose()?;
+            let server = addresses.iter().position(|address| *address == addresses[number]).unwrap_or(number);
+            let connection = source.fixed_client().map(lazy_connection).transpose()?;
             indices[number] = (server, databases[server].len());
             databases[server].push(Database { source, connection: watch::Sender::new(connection) });
         }
-        let servers = databases.map(|databases| Arc::new(Server::of(databases)));
+        let servers = databases.map(|databases| Arc::new(Server::new(databases)));
         for server in &servers {
-            server.find_first().await;
+            server.connect_if_needed().await;
         }
         Ok(indices.map(|(server, index)| Self { server: servers[server].clone(), index }))
     }
 
-    /// Asks, unless the server is away.
+    /// Runs a query, unless the server is down.
     ///
     /// # Errors
-    /// Those of the question, and an input/output error while the server is away.
+    /// Those of the query, and an input/output error while the server is down.
     pub async fn query<T, F: Future<Output = RedisResult<T>>>(
         &self,
-        question: impl FnOnce(ConnectionManager) -> F,
+        query: impl FnOnce(ConnectionManager) -> F,
     ) -> RedisResult<T> {
-        let answer = question(self.connection()?).await;
-        if let Err(error) = answer.as_ref()
-            && is_away(error)
+        let result = query(self.connection()?).await;
+        if let Err(error) = result.as_ref()
+            && is_outage(error)
         {
-            self.server.lost(error);
+            self.server.mark_down(error);
         }
-        answer
+        result
     }
 
-    /// The connection, for those who see by other means that the server is away.
+    /// The connection, for callers that notice an outage in another way.
     ///
     /// # Errors
-    /// An input/output error while the server is away.
+    /// An input/output error while the server is down.
     pub fn connection(&self) -> RedisResult<ConnectionManager> {
         let connection = self.database().connection.borrow().clone();
-        connection.map(|connection| connection.0).ok_or_else(|| self.server.refusal())
+        connection.map(|connection| connection.0).ok_or_else(|| self.server.down_error())
     }
 
-    /// A connection of its own, made now, that is as patient as its user.
+    /// A separate connection with its own timeout.
     ///
     /// # Errors
-    /// When the server cannot be reached.
-    pub(super) async fn own(&self, patience: Duration) -> RedisResult<ConnectionManager> {
-        ConnectionManager::new_lazy_with_config(self.client().await?, settings(patience))
+    /// When no Sentinel knows the server.
+    pub(super) async fn separate_connection(&self, timeout: Duration) -> RedisResult<ConnectionManager> {
+        ConnectionManager::new_lazy_with_config(self.client().await?, options(timeout))
     }
 
-    /// The server, as it is to be reached now.
+    /// A client for the current address of the server.
     ///
     /// # Errors
-    /// When no Sentinel knows.
+    /// When no Sentinel knows it.
     pub(super) async fn client(&self) -> RedisResult<Client> {
-        within(LOOK_TIMEOUT, self.database().source.client()).await
+        within(CONNECT_TIMEOUT, self.database().source.client()).await
     }
 
-    /// Waits until the server was away and is back, counted from this call: other connections that were made before
-    /// are of no use then.
+    /// Completes when the server has gone down and come back, counted from this call: separate connections that were made
+    /// before are dead then.
     pub fn reconnected(&self) -> impl Future<Output = ()> + Send + use<> {
         let (link, mut connection) = (self.clone(), self.database().connection.subscribe());
         async move {
-            // The link is the sender, so there is no end of it.
+            // Never an error: the link owns the sender.
             let _ = connection.changed().await;
             link.wait_until_available().await;
         }
     }
 
-    /// Waits until the server is not away any more.
+    /// Waits while the server is down.
     pub async fn wait_until_available(&self) {
         let _ = self.database().connection.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Whether the server is away.
-    pub(super) fn is_away(&self) -> bool {
+    pub(super) fn is_down(&self) -> bool {
         self.database().connection.borrow().is_none()
     }
 
@@ -148,76 +148,76 @@ impl Link {
         &self.server.databases[self.index]
     }
 
-    /// Whether the server was away since this was last asked: it may have lost its latest writes.
+    /// Whether the server came back since this was last called.
     pub(super) fn has_come_back(&self) -> bool {
         self.server.has_come_back.swap(false, Ordering::Relaxed)
     }
 }
 
 impl Server {
-    fn of(databases: Vec<Database>) -> Self {
+    fn new(databases: Vec<Database>) -> Self {
         Self { databases, has_come_back: AtomicBool::default(), reason: Mutex::default() }
     }
 
-    /// Looks once for a server that only others know.
-    async fn find_first(self: &Arc<Self>) {
+    /// Connects to a server that only Sentinels know.
+    async fn connect_if_needed(self: &Arc<Self>) {
         if self.databases.iter().any(|database| database.connection.borrow().is_none())
-            && let Err(error) = within(LOOK_TIMEOUT, self.reach()).await
+            && let Err(error) = within(CONNECT_TIMEOUT, self.connect()).await
         {
-            self.look(&error);
+            self.start_reconnecting(&error);
         }
     }
 
-    fn refusal(&self) -> RedisError {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        (ErrorKind::Io, "Redis did not answer a moment ago", reason).into()
+    fn down_error(&self) -> RedisError {
+        (ErrorKind::Io, "Redis did not respond a moment ago", self.reason.lock().clone()).into()
     }
 
-    /// From now on everybody does without, and one looks for it.
-    fn lost(self: &Arc<Self>, why: &RedisError) {
+    /// Makes all queries fail at once until the server is back.
+    fn mark_down(self: &Arc<Self>, reason: &RedisError) {
         let take = |database: &Database| database.connection.send_if_modified(|found| found.take().is_some());
         if self.databases.iter().filter(|database| take(database)).count() > 0 {
-            self.look(why);
+            self.start_reconnecting(reason);
         }
     }
 
-    fn look(self: &Arc<Self>, why: &RedisError) {
-        tracing::warn!(error = %why, "Redis does not answer; going on without");
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = why.to_string();
-        tokio::spawn(look_for(Arc::downgrade(self)));
+    fn start_reconnecting(self: &Arc<Self>, reason: &RedisError) {
+        tracing::warn!(error = %reason, "Redis does not respond; continuing without it");
+        *self.reason.lock() = reason.to_string();
+        tokio::spawn(reconnect(Arc::downgrade(self)));
     }
 
-    async fn reach(&self) -> RedisResult<()> {
-        let mut found = Vec::with_capacity(self.databases.len());
+    async fn connect(&self) -> RedisResult<()> {
+        let mut connections = Vec::with_capacity(self.databases.len());
         for database in &self.databases {
             let client = database.source.client().await?;
             let mut connection =
-                ConnectionManager::new_with_config(client, settings(RESPONSE_TIMEOUT)).await?;
+                ConnectionManager::new_with_config(client, options(RESPONSE_TIMEOUT)).await?;
             redis::cmd("PING").exec_async(&mut connection).await?;
-            found.push(connection);
+            connections.push(connection);
         }
         self.has_come_back.store(true, Ordering::Relaxed);
-        for (database, connection) in self.databases.iter().zip(found) {
+        for (database, connection) in self.databases.iter().zip(connections) {
             database.connection.send_replace(Some(Connection(connection)));
         }
         Ok(())
     }
 }
 
-async fn look_for(server: Weak<Server>) {
+/// Tries to reach the server until it is back or nobody uses it any more.
+async fn reconnect(server: Weak<Server>) {
     while let Some(server) = server.upgrade() {
-        if within(LOOK_TIMEOUT, server.reach()).await.is_ok() {
-            tracing::info!("Redis answers");
+        if within(CONNECT_TIMEOUT, server.connect()).await.is_ok() {
+            tracing::info!("Redis responds again");
             return;
         }
         drop(server);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RECONNECT_INTERVAL).await;
     }
 }
 
-/// Whether an error says that the server is gone, does not take writes any more, or does not let us in. That it is full or
-/// that we asked nonsense does not.
-fn is_away(error: &RedisError) -> bool {
+/// Whether an error means that the server is gone, rejects writes, or does not let us in; not that it is full or that the
+/// query was wrong.
+fn is_outage(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
     let refuses = [BusyLoading, MasterDown, ReadOnly].map(ErrorKind::Server).contains(&error.kind())
         || error.kind() == ErrorKind::AuthenticationFailed
@@ -230,13 +230,13 @@ async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) 
     tokio::time::timeout(limit, work).await.unwrap_or_else(late)
 }
 
-fn lazy(client: Client) -> RedisResult<Connection> {
-    ConnectionManager::new_lazy_with_config(client, settings(RESPONSE_TIMEOUT)).map(Connection)
+fn lazy_connection(client: Client) -> RedisResult<Connection> {
+    ConnectionManager::new_lazy_with_config(client, options(RESPONSE_TIMEOUT)).map(Connection)
 }
 
-fn settings(patience: Duration) -> ConnectionManagerConfig {
+fn options(response_timeout: Duration) -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
-        .set_response_timeout(Some(patience))
+        .set_response_timeout(Some(response_timeout))
         .set_connection_timeout(Some(RESPONSE_TIMEOUT))
         .set_number_of_retries(0)
 }

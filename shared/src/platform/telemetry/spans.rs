@@ -1,5 +1,5 @@
-//! Spans of requests, jobs and mails for a collector of OpenTelemetry. Sent from a thread of their own, out of a bounded
-//! queue: a collector that is slow or away costs spans and nothing else.
+//! Exporting spans of requests, jobs and mails to an OpenTelemetry collector, from a separate thread and a bounded queue:
+//! a collector that is slow or down costs spans and nothing else.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -21,11 +21,13 @@ use tracing::{Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-/// The spans that are sent.
+use super::trace::{parse_traceparent, trace_id};
+
+/// The names of exported spans.
 const SPANS: [&str; 3] = ["request", "job", "mail"];
 
-/// The fields of them that are sent, and what OpenTelemetry calls them. Others stay here, and so do the lines of the log:
-/// paths and errors may hold what is nobody else's business.
+/// The exported fields with their OpenTelemetry names. Other fields and log lines are not exported, because paths and errors
+/// may contain personal data.
 const FIELDS: [(&str, &str); 10] = [
     ("request.id", "parkade.request.id"),
     ("http.method", "http.request.method"),
@@ -39,13 +41,13 @@ const FIELDS: [(&str, &str); 10] = [
     ("mail.channel", "parkade.mail.channel"),
 ];
 
-/// The collector has so long to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the collector may take to respond.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// At the end of the process, what is still queued has so long to leave.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the end of the process waits for queued spans.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends spans until it is dropped.
+/// Exports spans until it is dropped.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Spans(Option<SdkTracerProvider>);
@@ -53,20 +55,23 @@ pub struct Spans(Option<SdkTracerProvider>);
 impl Drop for Spans {
     fn drop(&mut self) {
         if let Some(provider) = &self.0
-            && let Err(error) = provider.shutdown_with_timeout(FAREWELL)
+            && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
         {
             tracing::debug!(%error, "the last spans were not sent");
         }
     }
 }
 
-/// What makes spans of this process and sends them to `collector`.
-pub(super) fn to<S>(collector: &str, service: &'static str) -> anyhow::Result<(impl Layer<S> + use<S>, Spans)>
+/// A layer that exports the spans of this process to `collector`.
+pub(super) fn export<S>(
+    collector: &str,
+    service: &'static str,
+) -> anyhow::Result<(impl Layer<S> + use<S>, Spans)>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(EXPORT_TIMEOUT))
         .http_status_as_error(false)
         .max_redirects(0)
         .user_agent("Parkade")
@@ -75,13 +80,13 @@ where
         .with_http()
         .with_http_client(Client(agent.into()))
         .with_endpoint(format!("{collector}/v1/traces"))
-        .with_timeout(PATIENCE)
+        .with_timeout(EXPORT_TIMEOUT)
         .build()?;
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let provider = SdkTracerProvider::builder()
-        .with_id_generator(Ids::default())
+        .with_id_generator(TraceIds::default())
         .with_resource(Resource::builder().with_service_name(service).with_attribute(version).build())
-        .with_batch_exporter(Chosen { exporter, fails: AtomicBool::new(false) })
+        .with_batch_exporter(Filtered { exporter, is_failing: AtomicBool::new(false) })
         .build();
     let is_ours = |metadata: &Metadata<'_>| metadata.is_span() && SPANS.contains(&metadata.name());
     let layer = tracing_opentelemetry::layer()
@@ -94,22 +99,22 @@ where
     Ok((layer, Spans(Some(provider))))
 }
 
-/// Makes `span` a child of the caller's. Nothing happens without a collector, or for a header that is not well formed.
+/// Makes `span` a child of the caller's span. Does nothing without a collector, or if the header is malformed.
 pub fn set_parent(span: &Span, traceparent: &str) {
     let parent = || {
-        let trace = TraceId::from_hex(super::parse_traceparent(traceparent)?).ok()?;
+        let trace = TraceId::from_hex(parse_traceparent(traceparent)?).ok()?;
         let mut rest = traceparent.split('-').skip(2);
         let parent = SpanId::from_hex(rest.next()?).ok()?;
         let flags = TraceFlags::new(u8::from_str_radix(rest.next()?, 16).ok()?);
         Some(SpanContext::new(trace, parent, flags, true, TraceState::NONE))
     };
     if let Some(parent) = parent() {
-        // An error says that there is no collector.
+        // It fails if there is no collector.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
     }
 }
 
-/// The id of a span, if it has one that a collector may see.
+/// The id of a span, if it is exported.
 #[must_use]
 pub fn span_id(span: &Span) -> Option<String> {
     let context = span.context();
@@ -117,13 +122,13 @@ pub fn span_id(span: &Span) -> Option<String> {
     span.is_valid().then(|| span.span_id().to_string())
 }
 
-/// A span that begins a trace takes the id that requests and jobs carry already.
+/// Gives a span that begins a trace the id that its request or job already has.
 #[derive(Debug, Default)]
-struct Ids(RandomIdGenerator);
+struct TraceIds(RandomIdGenerator);
 
-impl IdGenerator for Ids {
+impl IdGenerator for TraceIds {
     fn new_trace_id(&self) -> TraceId {
-        let ours = super::trace_id().and_then(|trace| TraceId::from_hex(&trace).ok());
+        let ours = trace_id().and_then(|trace| TraceId::from_hex(&trace).ok());
         ours.unwrap_or_else(|| self.0.new_trace_id())
     }
 
@@ -132,20 +137,22 @@ impl IdGenerator for Ids {
     }
 }
 
-/// Sends what may be sent.
+/// Exports only what may leave the installation.
 #[derive(Debug)]
-struct Chosen<E> {
+struct Filtered<E> {
     exporter: E,
-    fails: AtomicBool,
+    is_failing: AtomicBool,
 }
 
-impl<E: SpanExporter> SpanExporter for Chosen<E> {
+impl<E: SpanExporter> SpanExporter for Filtered<E> {
     async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        batch.iter_mut().for_each(choose);
+        batch.iter_mut().for_each(filter);
         let sent = self.exporter.export(batch).await;
-        match (self.fails.swap(sent.is_err(), Ordering::Relaxed), &sent) {
-            (false, Err(_)) => tracing::warn!("the collector takes no spans; they are dropped until it does"),
-            (true, Ok(())) => tracing::info!("the collector takes spans again"),
+        match (self.is_failing.swap(sent.is_err(), Ordering::Relaxed), &sent) {
+            (false, Err(_)) => {
+                tracing::warn!("the collector does not accept spans; dropping them until it does")
+            }
+            (true, Ok(())) => tracing::info!("the collector accepts spans again"),
             _ => {}
         }
         sent
@@ -164,30 +171,30 @@ impl<E: SpanExporter> SpanExporter for Chosen<E> {
     }
 }
 
-/// Leaves nothing of a span but what [`FIELDS`] lists, and says what kind it is.
-fn choose(span: &mut SpanData) {
+/// Removes everything from a span but the [`FIELDS`], and sets its kind.
+fn filter(span: &mut SpanData) {
     let field =
         |name: &str| span.attributes.iter().find(|one| one.key.as_str() == name).map(|one| one.value.clone());
     let is_error = matches!(field("http.status"), Some(Value::I64(500..)))
         || field("job.outcome").is_some_and(|outcome| outcome.as_str() == "failed");
     let (kind, name) = match &*span.name {
         "request" => {
-            let words = ["http.method", "http.route"].map(|name| field(name).map(|value| value.to_string()));
-            (SpanKind::Server, Some(words.into_iter().flatten().collect::<Vec<_>>().join(" ")))
+            let parts = ["http.method", "http.route"].map(|name| field(name).map(|value| value.to_string()));
+            (SpanKind::Server, Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" ")))
         }
         "job" => (SpanKind::Consumer, field("job.kind").map(|kind| kind.to_string())),
         _ => (SpanKind::Client, None),
     };
-    let kept =
+    let attributes =
         FIELDS.iter().filter_map(|(ours, theirs)| Some(KeyValue::new(*theirs, field(ours)?))).collect();
     span.span_kind = kind;
     span.name = name.map_or_else(|| span.name.clone(), Into::into);
     span.status = if is_error { Status::error("") } else { Status::Unset };
-    span.attributes = kept;
+    span.attributes = attributes;
     span.events = Default::default();
 }
 
-/// Calls the collector, on the thread that waits for it.
+/// Calls the collector on the thread of the exporter.
 #[derive(Debug)]
 struct Client(ureq::Agent);
 
@@ -207,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    fn chosen(name: &'static str, fields: &[(&'static str, Value)]) -> SpanData {
+    fn filtered(name: &'static str, fields: &[(&'static str, Value)]) -> SpanData {
         let mut span = SpanData {
             span_context: SpanContext::NONE,
             parent_span_id: SpanId::INVALID,
@@ -223,14 +230,14 @@ mod tests {
             status: Status::Ok,
             instrumentation_scope: InstrumentationScope::default(),
         };
-        choose(&mut span);
+        filter(&mut span);
         span
     }
 
     #[test]
     fn only_listed_fields_are_exported_and_failures_marked() {
         let of = |status: i64| {
-            chosen(
+            filtered(
                 "request",
                 &[
                     ("http.path", "/a/secret".into()),
@@ -245,7 +252,7 @@ mod tests {
         assert_eq!((&*of(200).name, of(200).span_kind), ("GET /a/{id}", SpanKind::Server));
         assert_eq!((of(499).status, of(500).status), (Status::Unset, Status::error("")));
         let job = |outcome: &'static str| {
-            chosen("job", &[("job.kind", "export".into()), ("job.outcome", outcome.into())])
+            filtered("job", &[("job.kind", "export".into()), ("job.outcome", outcome.into())])
         };
         assert_eq!((&*job("failed").name, job("failed").status), ("export", Status::error("")));
         assert_eq!(job("retried").status, Status::Unset);

@@ -1,9 +1,7 @@
-//! Each rule with its boundaries.
+//! Every rule at its boundaries.
 
-use super::{
-    Level::{Ok, Problem, Warning},
-    *,
-};
+use super::*;
+use crate::operations::doctor::verdict::Level::{self, Ok, Problem, Warning};
 
 fn texts(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -12,10 +10,15 @@ fn texts(names: &[&str]) -> Vec<String> {
 #[test]
 fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
     let known = texts(&["a", "b"]);
-    let good = Postgres { is_safe: true, waits_for_disk: true, connections: 51 };
-    let redis =
-        Server { version: "7".into(), appends: true, limit: 0, used: 1, policy: "allkeys-lru".into() };
-    let full = Server { limit: 100, used: 90, policy: "noeviction".into(), ..redis.clone() };
+    let good = PostgresServer { is_crash_safe: true, waits_for_disk: true, max_connections: 51 };
+    let plain = RedisServer {
+        version: "7".into(),
+        has_append_only_file: true,
+        max_memory: 0,
+        used_memory: 1,
+        policy: "allkeys-lru".into(),
+    };
+    let full = RedisServer { max_memory: 100, used_memory: 90, policy: "noeviction".into(), ..plain.clone() };
     let key = b"0123456789abcdef0123456789abcdef";
     let cases: Vec<(Level, Vec<Verdict>)> = vec![
         (Ok, vec![schema(&known, &known)]),
@@ -23,8 +26,8 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         (Problem, vec![schema(&texts(&["a", "b", "c"]), &known)]),
         (Ok, postgres(good, 24)),
         (Warning, postgres(good, 25)),
-        (Warning, postgres(Postgres { waits_for_disk: false, ..good }, 24)),
-        (Problem, postgres(Postgres { is_safe: false, ..good }, 24)),
+        (Warning, postgres(PostgresServer { waits_for_disk: false, ..good }, 24)),
+        (Problem, postgres(PostgresServer { is_crash_safe: false, ..good }, 24)),
         (Ok, vec![sqlite("wal", false)]),
         (Warning, vec![sqlite("delete", false), sqlite("wal", true)]),
         (Ok, vec![disk("x", 0, 90), disk("x", 89, 90), disk("x", 98, 100)]),
@@ -33,11 +36,11 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         (Ok, vec![clock("x", 0), clock("x", 999), clock("x", -999)]),
         (Warning, vec![clock("x", 1_000), clock("x", -2_999)]),
         (Problem, vec![clock("x", 3_000), clock("x", -3_000), clock("x", i64::MIN)]),
-        (Ok, server(&redis)),
-        (Ok, server(&Server { used: 89, ..full.clone() })),
-        (Warning, server(&Server { appends: false, ..redis.clone() })),
-        (Warning, server(&full)),
-        (Problem, server(&Server { limit: 100, ..redis })),
+        (Ok, redis(&plain)),
+        (Ok, redis(&RedisServer { used_memory: 89, ..full.clone() })),
+        (Warning, redis(&RedisServer { has_append_only_file: false, ..plain.clone() })),
+        (Warning, redis(&full)),
+        (Problem, redis(&RedisServer { max_memory: 100, ..plain })),
         (Ok, vec![latency(0.1), latency(9.9)]),
         (Warning, vec![latency(10.0), latency(99.0)]),
         (Problem, vec![latency(100.0)]),

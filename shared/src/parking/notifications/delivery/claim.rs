@@ -1,10 +1,13 @@
-//! The right to send a message: one try at a time has it, and what an earlier one left behind decides whether there is another.
+//! Claiming a message: one attempt at a time may send it, and the state left by earlier ones decides whether to try again.
 
 use anyhow::anyhow;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use sha2::{Digest, Sha256};
 
-use super::{Delivery, HELD, IfUnknown, set};
+use super::{
+    message::{Delivery, IfUnknown},
+    state::{HELD, set_unsent},
+};
 use crate::{
     base::error::{Error, Result},
     jobs::Context,
@@ -14,17 +17,17 @@ use crate::{
     },
 };
 
-/// The right to send, for one try.
+/// The right to send a message, for one attempt.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) message_id: String,
-    /// Which try this is, over all jobs; fences off the record of an earlier one.
+    /// Number of this attempt over all jobs; late writes of earlier attempts do not match it.
     pub(super) attempts: i64,
-    /// Whether this try may be the second mail.
+    /// Whether this attempt may produce a duplicate.
     pub(super) resent: bool,
 }
 
-/// Claims the row. `None`: the message has been sent.
+/// Claims the message; `None` if it has been sent.
 pub(super) async fn claim(context: &Context, delivery: &Delivery) -> Result<Option<Claim>> {
     let (app, now) = (&context.app, at(context.app.clock.now()));
     let message_id = message_id(context, &delivery.key);
@@ -51,12 +54,13 @@ pub(super) async fn claim(context: &Context, delivery: &Delivery) -> Result<Opti
         return Ok(Some(Claim { message_id, attempts: 1, resent: false }));
     }
     let row = email_delivery::Entity::find_by_id(delivery.key.clone()).one(app.db.read()).await?;
-    let row = row.ok_or_else(|| Error::Unavailable(anyhow!("the row of the mail is being changed")))?;
-    match next(&row, context, delivery.if_unknown) {
-        Next::Nothing => Ok(None),
-        Next::Send { resent } => claim_again(context, &row, resent).await.map(Some),
-        Next::Hold => {
-            set(app, &row.key, row.attempts, "ambiguous", HELD).await?;
+    let row =
+        row.ok_or_else(|| Error::Unavailable(anyhow!("the row of the message was deleted meanwhile")))?;
+    match next_step(&row, context, delivery.if_unknown) {
+        Step::Nothing => Ok(None),
+        Step::Send { resent } => claim_again(context, &row, resent).await.map(Some),
+        Step::Hold => {
+            set_unsent(app, &row.key, row.attempts, "ambiguous", HELD).await?;
             Err(Error::Permanent(HELD.into()))
         }
     }
@@ -81,37 +85,41 @@ async fn claim_again(context: &Context, row: &email_delivery::Model, resent: boo
         ))
         .await?;
     if claimed.rows_affected() == 0 {
-        return Err(Error::Unavailable(anyhow!("another run has just claimed the mail")));
+        return Err(Error::Unavailable(anyhow!("another run has just claimed the message")));
     }
     Ok(Claim { message_id: row.message_id.clone(), attempts: row.attempts + 1, resent })
 }
 
-/// What to do about a mail that an earlier run has claimed.
+/// What to do about a message that an earlier run has claimed.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum Step {
     Nothing,
     Send { resent: bool },
     Hold,
 }
 
-/// `sending` here means that the run which claimed it died before it could record an answer.
-fn next(row: &email_delivery::Model, context: &Context, if_unknown: IfUnknown) -> Next {
-    // Tries are counted from 1 again only when somebody has requeued the job, knowing what it said.
+/// A row that still says `sending` belongs to a run that died before it recorded an answer.
+fn next_step(row: &email_delivery::Model, context: &Context, if_unknown: IfUnknown) -> Step {
+    // Only requeueing a job restarts its attempts at 1, and whoever does that has read the reason.
     let requeued = context.attempt == 1 && row.job_id == Some(context.id);
     match row.state.as_str() {
-        "sent" => Next::Nothing,
-        "refused" => Next::Send { resent: row.resent },
-        "ambiguous" if requeued => Next::Send { resent: true },
-        _ if if_unknown == IfUnknown::Resend && !row.resent => Next::Send { resent: true },
-        _ => Next::Hold,
+        "sent" => Step::Nothing,
+        "refused" => Step::Send { resent: row.resent },
+        "ambiguous" if requeued => Step::Send { resent: true },
+        _ if if_unknown == IfUnknown::Resend && !row.resent => Step::Send { resent: true },
+        _ => Step::Hold,
     }
 }
 
-/// The same in every try of the job, and another once ids begin again in an emptied database. The row keeps it.
+/// The Message-ID: stable over all attempts of the job, and distinct from those of an earlier database that used the same
+/// ids.
 fn message_id(context: &Context, key: &str) -> String {
     let config = &context.app.config;
     let hash = Sha256::digest(format!("{} {key} {}", config.redis_prefix, context.id));
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let sender = config.mail.sender.parse::<lettre::message::Mailbox>();
-    format!("{hex}@{}", sender.as_ref().map_or("localhost", |sender| sender.email.domain()))
+    format!(
+        "{}@{}",
+        hex::encode(&hash[..16]),
+        sender.as_ref().map_or("localhost", |sender| sender.email.domain())
+    )
 }

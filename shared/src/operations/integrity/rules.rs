@@ -1,0 +1,81 @@
+//! The rules as queries, each of which lists the rows that violate it.
+
+/// What must hold, and the query for offenders. `{AVAILABILITY}` stands for the query of the public lot list.
+pub(super) const RULES: [(&str, &str); 12] = [
+    (
+        "no two reservations hold a spot at the same time",
+        "SELECT 'reservation ' || id AS offender FROM (
+            SELECT id, starts_at, LAG(ends_at) OVER spot AS ended, LAG(id) OVER spot AS before
+            FROM reservations WHERE state IN ('reserved', 'active')
+            WINDOW spot AS (PARTITION BY spot_id ORDER BY starts_at, id)
+         ) live WHERE before IS NOT NULL AND (ended IS NULL OR ended > starts_at)",
+    ),
+    (
+        "no two sessions, past or running, overlap on a spot",
+        "SELECT 'reservation ' || id AS offender FROM (
+            SELECT id, arrived_at, LAG(left_at) OVER spot AS gone, LAG(id) OVER spot AS before
+            FROM reservations WHERE arrived_at IS NOT NULL
+            WINDOW spot AS (PARTITION BY spot_id ORDER BY arrived_at, id)
+         ) sessions WHERE before IS NOT NULL AND (gone IS NULL OR gone > arrived_at)",
+    ),
+    (
+        "no user and no spot has two active sessions",
+        "SELECT 'user ' || user_id AS offender FROM reservations WHERE state = 'active' GROUP BY user_id HAVING COUNT(*) > 1
+         UNION ALL
+         SELECT 'spot ' || spot_id FROM reservations WHERE state = 'active' GROUP BY spot_id HAVING COUNT(*) > 1",
+    ),
+    (
+        "every lot shows as many available spots as its reservations leave free",
+        "SELECT 'lot ' || l.id AS offender FROM lots l
+         LEFT JOIN (
+            SELECT s.lot_id, COUNT(*) AS free FROM spots s
+            LEFT JOIN (SELECT DISTINCT spot_id FROM reservations WHERE state IN ('reserved', 'active')) held ON held.spot_id = s.id
+            WHERE s.retired_at IS NULL AND NOT s.retiring AND held.spot_id IS NULL GROUP BY s.lot_id
+         ) counted ON counted.lot_id = l.id
+         JOIN ({AVAILABILITY}) shown ON shown.id = l.id
+         WHERE shown.available_slots <> COALESCE(counted.free, 0) OR shown.available_slots < 0",
+    ),
+    (
+        "every lot has as many spots in service as number_of_slots says",
+        "SELECT 'lot ' || l.id AS offender FROM lots l LEFT JOIN spots s ON s.lot_id = l.id AND s.retired_at IS NULL AND NOT s.retiring
+         WHERE l.archived_at IS NULL GROUP BY l.id, l.number_of_slots HAVING COUNT(s.id) <> l.number_of_slots",
+    ),
+    (
+        "every spot belongs to a lot",
+        "SELECT 'spot ' || s.id AS offender FROM spots s LEFT JOIN lots l ON l.id = s.lot_id WHERE l.id IS NULL",
+    ),
+    (
+        "every reservation belongs to a user and to a spot of its lot",
+        "SELECT 'reservation ' || r.id AS offender FROM reservations r
+         LEFT JOIN spots s ON s.id = r.spot_id LEFT JOIN users u ON u.id = r.user_id
+         WHERE s.id IS NULL OR s.lot_id <> r.lot_id OR u.id IS NULL",
+    ),
+    (
+        "no reservation holds a spot that is out of service",
+        "SELECT 'reservation ' || r.id AS offender FROM reservations r
+         JOIN spots s ON s.id = r.spot_id JOIN lots l ON l.id = r.lot_id
+         WHERE r.state IN ('reserved', 'active') AND (s.retired_at IS NOT NULL OR l.archived_at IS NOT NULL)",
+    ),
+    (
+        "a deleted user holds no spot and has no open session",
+        "SELECT 'user ' || u.id AS offender FROM users u WHERE u.deleted_at IS NOT NULL AND (
+            EXISTS (SELECT 1 FROM reservations r WHERE r.user_id = u.id AND r.state IN ('reserved', 'active'))
+            OR EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL))",
+    ),
+    (
+        "every export job has an export",
+        "SELECT 'job ' || j.payload AS offender FROM jobs j LEFT JOIN exports e ON e.id = j.id
+         WHERE j.kind = 'export-csv' AND e.id IS NULL",
+    ),
+    (
+        "every mail about a reservation refers to one that exists",
+        "SELECT j.kind || ' ' || j.unique_key AS offender FROM jobs j
+         LEFT JOIN reservations r ON CAST(r.id AS TEXT) = j.unique_key
+         WHERE j.kind IN ('send-confirmation', 'send-receipt') AND r.id IS NULL",
+    ),
+    (
+        "every mail to a user refers to one that exists",
+        "SELECT j.kind || ' ' || COALESCE(j.unique_key, '') AS offender FROM jobs j LEFT JOIN users u ON u.id = j.owner_id
+         WHERE j.queue = 'mail' AND j.kind LIKE 'send-%' AND u.id IS NULL",
+    ),
+];

@@ -1,0 +1,32 @@
+//! Which tables and migrations this release knows.
+
+use migration::{Migrator, MigratorTrait};
+
+/// Every table of the product.
+pub const TABLES: [&str; 14] = [
+    "users",
+    "sessions",
+    "lots",
+    "spots",
+    "reservations",
+    "jobs",
+    "cron_ticks",
+    "exports",
+    "user_activity",
+    "email_deliveries",
+    "alerts",
+    "idempotency_keys",
+    "paused_queues",
+    "schedules",
+];
+
+/// The table in which sea-orm records applied migrations.
+pub(super) const MIGRATIONS_TABLE: &str = "seaql_migrations";
+
+/// Selects the names of the applied migrations. Unlike sea-orm's own query it creates nothing.
+pub(super) const APPLIED_MIGRATIONS: &str = "SELECT version FROM seaql_migrations ORDER BY version";
+
+/// The names of this release's migrations, in order.
+pub(super) fn known_migrations() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}

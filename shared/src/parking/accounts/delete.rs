@@ -1,0 +1,82 @@
+//! Deletion of an account: its sessions and reservations end, personal data is erased, bookings and payments stay.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait;
+
+use super::{account::Role, session, user};
+use crate::{
+    app::App,
+    base::error::{Error, Result},
+    jobs::Change,
+    parking::{bookings, exports},
+    platform::{
+        cache::Group,
+        counters::Event,
+        db::{Transaction, at, retry_on_conflict, sql},
+    },
+};
+
+/// Deletes a user: ends their sessions, cancels their reservations, bills a running session as if they left now, and
+/// erases their personal data. Bookings and bills stay, under a placeholder name.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
+pub async fn delete(app: &App, id: i64) -> Result<()> {
+    retry_on_conflict(async || {
+        let mut change = Change::begin(app).await?;
+        let now = app.clock.now();
+        let user = user::lock(change.tx(), id).await?;
+        if user.role == Role::Admin.as_str() {
+            return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
+        }
+        bookings::end_all(change.tx(), now, id).await?;
+        exports::withdraw_all(change.tx(), now, id).await?;
+        session::end_all(&mut change, now, id).await?;
+        delete_stored_answers(change.tx(), &user.email).await?;
+        erase(change.tx(), now, id).await?;
+        change.invalidates([Group::Users, Group::User(id), Group::Occupancy]);
+        change.counts(Event::UserDeleted);
+        change.commit().await
+    })
+    .await?;
+    app.counters.mark_inactive(id);
+    Ok(())
+}
+
+/// The answer that is stored for whoever created the account contains the address.
+async fn delete_stored_answers(tx: &Transaction, email: &str) -> Result<()> {
+    let member = serde_json::to_string(email).map_err(anyhow::Error::new)?;
+    let text = "DELETE FROM idempotency_keys WHERE REPLACE(body, $1, '') <> body";
+    tx.execute_raw(sql(tx, text, [format!("\"email\":{member}").into()])).await?;
+    Ok(())
+}
+
+/// Errors are erased, too, because mail servers repeat the address in their answers. The user's own row comes last:
+/// its update waits for all transactions that refer to it, and they may wait for the other rows.
+async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
+    for text in [
+        "UPDATE sessions SET user_agent = NULL WHERE user_id = $1",
+        "UPDATE email_deliveries SET error = NULL WHERE user_id = $1 AND error IS NOT NULL",
+        "UPDATE jobs SET error = NULL WHERE owner_id = $1 AND error IS NOT NULL",
+    ] {
+        tx.execute_raw(sql(tx, text, [id.into()])).await?;
+    }
+    // The leading blank keeps the keys from colliding with those of other users, which are trimmed.
+    let (username, email) = (format!("deleted-{id}"), format!("deleted-{id}@deleted.invalid"));
+    tx.execute_raw(sql(
+        tx,
+        "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = 'deleted',
+            vehicle_number = NULL, phone_number = NULL, deleted_at = $6
+         WHERE id = $1",
+        [
+            id.into(),
+            username.clone().into(),
+            format!(" {username}").into(),
+            email.clone().into(),
+            format!(" {email}").into(),
+            at(now),
+        ],
+    ))
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Sessions: a token names a session, and is valid only while that session is open.
+
+mod authenticate;
+mod list;
+mod open;
+mod token;
+
+pub(super) use self::open::{end_all, end_in};
+pub use self::{
+    authenticate::authenticate,
+    list::{Session, list},
+    open::{end, open, refresh},
+    token::session_id,
+};

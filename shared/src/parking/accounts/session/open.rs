@@ -1,0 +1,93 @@
+//! Opening, extending and ending sessions.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ConnectionTrait};
+use uuid::Uuid;
+
+use super::token;
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
+    jobs::Change,
+    platform::{
+        db::{at, sql},
+        entities::session,
+    },
+};
+
+/// Opens a session in the caller's transaction and returns its token.
+pub async fn open(
+    app: &App,
+    db: &impl ConnectionTrait,
+    user_id: i64,
+    user_agent: Option<String>,
+) -> Result<String> {
+    let now = app.clock.now();
+    let row = session::Model {
+        id: Uuid::now_v7(),
+        user_id,
+        user_agent: user_agent.map(|text| text.chars().take(200).collect()),
+        created_at: now,
+        expires_at: now + app.config.session_lifetime,
+        ended_at: None,
+    };
+    let token = token::sign(app, user_id, row.id, now)?;
+    session::ActiveModel::from(row).insert(db).await?;
+    Ok(token)
+}
+
+/// Extends the caller's session and returns a new token for it.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] if the session has ended.
+pub async fn refresh(app: &App, who: &Identity) -> Result<String> {
+    let (db, now) = (app.db.write(), app.clock.now());
+    let text = "UPDATE sessions SET expires_at = $2 WHERE id = $1 AND ended_at IS NULL";
+    let values = [who.session_id.into(), at(now + app.config.session_lifetime)];
+    if db.execute_raw(sql(db, text, values)).await?.rows_affected() == 0 {
+        return Err(Error::Unauthenticated("the session has ended; log in again"));
+    }
+    token::sign(app, who.user_id, who.session_id, now)
+}
+
+/// Ends one of the user's sessions.
+///
+/// # Errors
+/// [`Error::NotFound`] if the user has no such open session.
+pub async fn end(app: &App, user_id: i64, id: Uuid) -> Result<()> {
+    let mut change = Change::begin(app).await?;
+    end_in(&mut change, app.clock.now(), user_id, id).await?;
+    change.commit().await
+}
+
+/// As [`end`], as a part of a larger change.
+pub(in crate::parking::accounts) async fn end_in(
+    change: &mut Change,
+    now: DateTime<Utc>,
+    user_id: i64,
+    id: Uuid,
+) -> Result<()> {
+    let text = "UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
+    let ended = change.tx().execute_raw(sql(change.tx(), text, [id.into(), user_id.into(), at(now)])).await?;
+    if ended.rows_affected() == 0 {
+        return Err(Error::NotFound("session"));
+    }
+    change.ends_sessions([id]);
+    Ok(())
+}
+
+/// Ends all sessions of the user.
+pub(in crate::parking::accounts) async fn end_all(
+    change: &mut Change,
+    now: DateTime<Utc>,
+    user_id: i64,
+) -> Result<()> {
+    let text = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
+    let rows = change.tx().query_all_raw(sql(change.tx(), text, [user_id.into(), at(now)])).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
+    change.ends_sessions(ids);
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Booking a spot: the session starts at once.
+
+use super::{
+    Reservation, driver, expiry,
+    start::{MAX_ATTEMPTS, choose_spot, start},
+};
+use crate::{
+    app::App,
+    base::error::{Error, Result},
+    jobs::Change,
+    parking::lots,
+    platform::{db::retry_on_conflict, idempotency::Idempotency},
+};
+
+/// Starts a session on the first free spot of the lot.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full or the driver is already parked.
+pub async fn book_spot(
+    app: &App,
+    user_id: i64,
+    lot_id: i64,
+    idempotency: Idempotency<Reservation>,
+) -> Result<Reservation> {
+    match book(app, user_id, lot_id, &idempotency).await {
+        Err(Error::Conflict { code: "lot_full", .. }) if expiry::frees_a_spot(app, lot_id).await? => {
+            book(app, user_id, lot_id, &idempotency).await
+        }
+        done => done,
+    }
+}
+
+async fn book(
+    app: &App,
+    user_id: i64,
+    lot_id: i64,
+    idempotency: &Idempotency<Reservation>,
+) -> Result<Reservation> {
+    for _ in 0..MAX_ATTEMPTS {
+        let booked = retry_on_conflict(|| try_to_book(app, user_id, lot_id, idempotency)).await?;
+        if let Some(reservation) = booked {
+            return Ok(reservation);
+        }
+    }
+    let detail = "too many drivers are booking in this parking lot; try again or try another one";
+    Err(Error::conflict("lot_full", detail))
+}
+
+/// `None` if another driver took the chosen spot first.
+async fn try_to_book(
+    app: &App,
+    user_id: i64,
+    lot_id: i64,
+    idempotency: &Idempotency<Reservation>,
+) -> Result<Option<Reservation>> {
+    let mut change = Change::begin(app).await?;
+    let Some(spot) = choose_spot(change.tx(), lot_id).await? else {
+        if driver::is_parked(change.tx(), user_id).await? {
+            return Err(driver::already_parked());
+        }
+        return Err(lots::explain_no_spot(change.tx(), lot_id).await);
+    };
+    // Read after the lock: the spot's previous session may have ended while this waited for it.
+    let now = app.clock.now();
+    match start(app, &mut change, now, user_id, spot).await? {
+        Some(reservation) => change.commit_with_answer(idempotency, reservation).await.map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,119 @@
+//! A reservation as its owner sees it, and what all changes to one share.
+
+use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
+
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+        money::Money,
+    },
+    parking::rules::state::{self, Event, State},
+    platform::db::{Transaction, row_lock, sql},
+};
+
+/// A reservation with its lot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reservation {
+    /// Identifies the reservation.
+    pub id: i64,
+    /// The driver.
+    pub user_id: i64,
+    /// The lot.
+    pub lot_id: i64,
+    /// The name of the lot.
+    pub lot_name: String,
+    /// The address of the lot.
+    pub lot_address: String,
+    /// The spot.
+    pub spot_id: i64,
+    /// The current state.
+    pub state: State,
+    /// The arrival or, before it, the beginning of the window.
+    pub parking_time: DateTime<Utc>,
+    /// The departure or, before the arrival, the end of the window.
+    pub leaving_time: Option<DateTime<Utc>>,
+    /// Per started hour; fixed when the spot is booked.
+    pub hourly_rate: Money,
+    /// The bill or, before it, the quote for a window; zero for a session without a window.
+    pub cost: Money,
+    /// Identifies the payment.
+    pub transaction_id: Option<String>,
+    /// How it was paid.
+    pub payment_method: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+pub(super) struct Row {
+    id: i64,
+    user_id: i64,
+    lot_id: i64,
+    spot_id: i64,
+    state: String,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+    arrived_at: Option<DateTime<Utc>>,
+    left_at: Option<DateTime<Utc>>,
+    hourly_rate_minor: i64,
+    cost_minor: i64,
+    transaction_id: Option<String>,
+    payment_method: Option<String>,
+    lot_name: String,
+    lot_address: String,
+}
+
+impl TryFrom<Row> for Reservation {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let state: State = row.state.parse()?;
+        Ok(Self {
+            id: row.id,
+            user_id: row.user_id,
+            lot_id: row.lot_id,
+            lot_name: row.lot_name,
+            lot_address: row.lot_address,
+            spot_id: row.spot_id,
+            state,
+            parking_time: row.arrived_at.unwrap_or(row.starts_at),
+            leaving_time: row.left_at.or(row.ends_at.filter(|_| state != State::Active)),
+            hourly_rate: Money::from_minor(row.hourly_rate_minor),
+            cost: Money::from_minor(row.cost_minor),
+            transaction_id: row.transaction_id,
+            payment_method: row.payment_method,
+        })
+    }
+}
+
+pub(super) const SELECT: &str = "
+    SELECT r.id, r.user_id, r.lot_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.arrived_at, r.left_at,
+        r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method,
+        l.location_name AS lot_name, l.address AS lot_address
+    FROM reservations r JOIN lots l ON l.id = r.lot_id";
+
+/// The constraint that keeps the windows of a spot apart.
+pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
+
+/// Locks a reservation that belongs to the caller, or any for an administrator.
+pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
+    let lock = row_lock(tx, "FOR UPDATE OF r");
+    let text = format!("{SELECT} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
+    Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
+        .one(tx)
+        .await?
+        .ok_or(Error::NotFound("reservation"))?
+        .try_into()
+}
+
+/// The state after `event`. A reservation whose driver did not come in time counts as expired, even if the sweep has
+/// not reached it yet.
+pub(super) fn next_state(app: &App, reservation: &Reservation, event: Event) -> Result<State> {
+    let (begin, end) = (reservation.parking_time, reservation.leaving_time);
+    let is_missed = reservation.state == State::Reserved
+        && state::is_missed(begin, end, app.clock.now(), app.config.no_show_after);
+    let state = if is_missed { State::Expired } else { reservation.state };
+    let code = if state == State::Expired { "expired" } else { "wrong_state" };
+    state.after(event).map_err(|why| Error::conflict(code, why))
+}

@@ -1,0 +1,72 @@
+//! Requesting an export: its row and its job, in one transaction.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use uuid::Uuid;
+
+use super::job::ExportCsv;
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
+    jobs::{Change, NewJob},
+    parking::activity,
+    platform::{entities::export, idempotency::Idempotency},
+};
+
+/// Which reservations to export, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Only reservations that begin at this instant or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only reservations that begin before this instant.
+    pub until: Option<DateTime<Utc>>,
+    /// Only reservations in this lot.
+    pub lot_id: Option<i64>,
+    /// Replace users by pseudonyms, and leave out plates and transaction ids.
+    pub anonymise: bool,
+    /// The reservations of all users; for administrators.
+    pub everyone: bool,
+}
+
+/// Requests an export and returns its id.
+///
+/// # Errors
+/// [`Error::Forbidden`] if `everyone` is set and the caller is not an administrator; [`Error::Invalid`] unless `from` is
+/// before `until`.
+pub async fn request(
+    app: &App,
+    who: &Identity,
+    request: Request,
+    idempotency: Idempotency<Uuid>,
+) -> Result<Uuid> {
+    if request.everyone && !who.is_admin {
+        return Err(Error::Forbidden("only an administrator may export the reservations of all users"));
+    }
+    if request.from.zip(request.until).is_some_and(|(from, until)| from >= until) {
+        return Err(Error::invalid("/to", "must be later than from"));
+    }
+    let now = app.clock.now();
+    let job = NewJob::of(&ExportCsv {})?.owner(who.user_id);
+    let local = now.with_timezone(&app.config.zone).format("%Y%m%d_%H%M%S");
+    let mut change = Change::begin(app).await?;
+    let id = change.enqueue(&job).await?;
+    export::ActiveModel {
+        id: Set(id),
+        user_id: Set(who.user_id),
+        everyone: Set(request.everyone),
+        from_at: Set(request.from),
+        until_at: Set(request.until),
+        lot_id: Set(request.lot_id),
+        anonymise: Set(request.anonymise),
+        file_name: Set(Some(format!("parking_history_{local}.csv"))),
+        created_at: Set(now),
+        ..Default::default()
+    }
+    .insert(change.tx())
+    .await?;
+    activity::record(change.tx(), now, who.user_id, activity::Kind::Export, Some(id.to_string())).await?;
+    change.commit_with_answer(&idempotency, id).await
+}

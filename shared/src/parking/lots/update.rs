@@ -1,0 +1,72 @@
+//! Changing a lot.
+
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+
+use super::{
+    capacity, etag,
+    lot::{Lot, find_in, lock, validate},
+};
+use crate::{
+    app::App,
+    base::{
+        error::{Error, Result},
+        money::Money,
+    },
+    jobs::Change,
+    platform::{cache::Group, db::retry_on_conflict, entities::lot},
+};
+
+/// The new values of a lot; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct LotChange {
+    /// The name.
+    pub location_name: Option<String>,
+    /// Per started hour, for sessions that start from now on.
+    pub price: Option<Money>,
+    /// The postal address.
+    pub address: Option<String>,
+    /// The postal code.
+    pub pincode: Option<String>,
+    /// The number of spots.
+    pub number_of_slots: Option<i64>,
+}
+
+/// Changes a lot. More spots: retired ones return to service before new ones are added. Fewer spots: free ones leave
+/// service now, and the others when their last reservation ends.
+///
+/// `if_match` is the value of the header: one of its tags must match the lot.
+///
+/// # Errors
+/// [`Error::Invalid`] with every invalid field; [`Error::NotFound`]; [`Error::Changed`] if no tag matches.
+pub async fn update(app: &App, id: i64, mut new: LotChange, if_match: Option<&str>) -> Result<Lot> {
+    let texts = [&mut new.location_name, &mut new.address, &mut new.pincode];
+    validate(texts.map(Option::as_mut), new.number_of_slots)?;
+    retry_on_conflict(async || {
+        let now = app.clock.now();
+        let mut change = Change::begin(app).await?;
+        let lot = lock(change.tx(), id).await?;
+        if if_match.is_some_and(|tags| !etag::matches(tags, id, lot.version)) {
+            return Err(Error::Changed);
+        }
+        let slots = new.number_of_slots.unwrap_or(lot.number_of_slots);
+        capacity::resize(change.tx(), id, slots - lot.number_of_slots, now).await?;
+        lot::ActiveModel {
+            id: Set(id),
+            location_name: Set(new.location_name.clone().unwrap_or(lot.location_name)),
+            address: Set(new.address.clone().unwrap_or(lot.address)),
+            pincode: Set(new.pincode.clone().unwrap_or(lot.pincode)),
+            price_minor: Set(new.price.map_or(lot.price_minor, Money::minor)),
+            number_of_slots: Set(slots),
+            version: Set(lot.version + 1),
+            updated_at: Set(now),
+            ..Default::default()
+        }
+        .update(change.tx())
+        .await?;
+        let lot = find_in(change.tx(), id).await?;
+        change.invalidates([Group::Catalog]);
+        change.commit().await?;
+        Ok(lot)
+    })
+    .await
+}

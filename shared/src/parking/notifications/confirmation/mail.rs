@@ -1,0 +1,58 @@
+//! The mail that confirms a booking.
+
+use std::time::Duration;
+
+use minijinja::context;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::booking::Booking;
+use crate::{
+    base::{error::Result, money::Money},
+    jobs::{Context, Done, Job, Queue},
+    parking::notifications::{
+        delivery::{Letter, deliver},
+        format::local_time,
+    },
+};
+
+/// Confirms a booking by mail.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendConfirmation {
+    /// The booking.
+    pub reservation_id: i64,
+}
+
+impl Job for SendConfirmation {
+    const NAME: &'static str = "send-confirmation";
+    const QUEUE: Queue = Queue::Mail;
+    const TIMEOUT: Duration = Duration::from_mins(1);
+
+    async fn run(&self, context: &Context) -> Result<Done> {
+        let (db, config) = (context.app.db.read(), &context.app.config);
+        let booking = match Booking::find(db, self.reservation_id).await? {
+            Ok(booking) => booking,
+            Err(why) => return Ok(Done::with(json!({ "skipped": why }))),
+        };
+        let given_up = booking.starts_at + config.no_show_after;
+        let letter = Letter {
+            key: format!("confirmation:{}", self.reservation_id),
+            kind: "confirmation",
+            user_id: booking.user_id,
+            values: context! {
+                reservation_id => self.reservation_id,
+                lot => booking.location_name,
+                address => format!("{}, {}", booking.address, booking.pincode),
+                spot => booking.number,
+                start => local_time(booking.starts_at, config.zone),
+                end => booking.ends_at.map(|end| local_time(end, config.zone)),
+                given_up => booking.ends_at.map(|end| local_time(end.min(given_up), config.zone)),
+                quote => Money::from_minor(booking.cost_minor).to_string(),
+                currency => &config.currency,
+                rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
+            },
+            ..Letter::default()
+        };
+        deliver(context, letter).await
+    }
+}

@@ -1,0 +1,123 @@
+//! Mails to users: written from a template, and sent once.
+
+use std::time::{Duration, Instant};
+
+use minijinja::{Value, context};
+use sea_orm::FromQueryResult;
+use serde_json::json;
+
+use super::{
+    message::{Channel, Delivery, IfUnknown},
+    once::send_once,
+};
+use crate::{
+    app::App,
+    base::error::{Error, Result},
+    jobs::{Context, Done},
+    parking::notifications::subscription::Subscription,
+    platform::{
+        config::Config,
+        db::sql,
+        mailer::{Attachment, Inline, Mail},
+        rate_limit::Action,
+        templates::{Rendered, Templates},
+    },
+};
+
+/// A mail to a user.
+#[derive(Debug, Clone, Default)]
+pub struct Letter {
+    /// As [`Delivery::key`].
+    pub key: String,
+    /// The template; also as [`Delivery::kind`].
+    pub kind: &'static str,
+    pub user_id: i64,
+    /// What the template shows besides `name` and `public_url`.
+    pub values: Value,
+    pub attachment: Option<Attachment>,
+    /// Pictures in the HTML body.
+    pub inline: Vec<Inline>,
+    /// What the unsubscribe link in it ends.
+    pub unsubscribe: Option<Subscription>,
+    pub if_unknown: IfUnknown,
+}
+
+/// Longest wait for the rate limit within a run, since it blocks the queue; the ledger takes care of longer ones.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Sends the letter unless it has been sent.
+///
+/// # Errors
+/// As [`send_once`]; [`Error::RateLimited`] if `MAIL_RATE_LIMIT` is exceeded.
+pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
+    let app = &context.app;
+    let Some(recipient) = Recipient::find(app, letter.user_id).await? else {
+        return Ok(Done::with(json!({ "skipped": "the user was deleted" })));
+    };
+    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
+    wait_for_rate_limit(app).await?;
+    let delivery = Delivery {
+        key: letter.key,
+        kind: letter.kind,
+        channel: Channel::Mail,
+        user_id: Some(letter.user_id),
+        if_unknown: letter.if_unknown,
+    };
+    let send = |message_id| {
+        let mail = Mail {
+            to_name: recipient.username,
+            to_address: recipient.email,
+            message_id,
+            date: app.clock.now(),
+            subject: rendered.subject,
+            text: rendered.text,
+            html: rendered.html,
+            attachment: letter.attachment,
+            inline: letter.inline,
+            unsubscribe,
+        };
+        async move { app.mailer.send(&mail).await }
+    };
+    send_once(context, &delivery, send).await
+}
+
+/// Takes a mail out of `MAIL_RATE_LIMIT`, which all workers share.
+async fn wait_for_rate_limit(app: &App) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let decision = app.limits.take(Action::Mail, "all").await;
+        if decision.allowed {
+            return Ok(());
+        }
+        if begun.elapsed() + decision.retry_after > LONGEST_WAIT {
+            return Err(Error::RateLimited { retry_after: decision.retry_after });
+        }
+        tokio::time::sleep(decision.retry_after.max(Duration::from_millis(5))).await;
+    }
+}
+
+/// Renders the letter. Also returns its unsubscribe link.
+pub fn compose(
+    templates: &Templates,
+    config: &Config,
+    letter: &Letter,
+    name: &str,
+) -> Result<(Rendered, Option<String>)> {
+    let unsubscribe_url = letter.unsubscribe.map(|what| what.link(config, letter.user_id)).transpose()?;
+    let shown = context! { name, public_url => &config.public_url, unsubscribe_url => &unsubscribe_url, ..letter.values.clone() };
+    Ok((templates.render(letter.kind, shown)?, unsubscribe_url))
+}
+
+#[derive(FromQueryResult)]
+struct Recipient {
+    username: String,
+    email: String,
+}
+
+impl Recipient {
+    async fn find(app: &App, user_id: i64) -> Result<Option<Self>> {
+        let db = app.db.read();
+        let text = "SELECT username, email FROM users WHERE id = $1 AND deleted_at IS NULL";
+        Ok(Self::find_by_statement(sql(db, text, [user_id.into()])).one(db).await?)
+    }
+}

@@ -1,0 +1,12 @@
+//! Sending a message once. Its row is claimed before it is sent and the answer recorded after; if a run dies in between,
+//! nobody knows whether the message was sent.
+
+mod claim;
+mod letter;
+mod message;
+mod once;
+mod state;
+
+pub(super) use letter::{Letter, compose, deliver};
+pub(super) use message::{Channel, Delivery, IfUnknown};
+pub(super) use once::send_once;

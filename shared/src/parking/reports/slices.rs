@@ -1,0 +1,131 @@
+//! The statement behind the administrators' report: one pass over all reservations, with time cut into slices.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+
+use super::{calendar::Period, sql::Bound};
+use crate::{
+    base::{error::Result, money::Money},
+    platform::db::{Pool, sql},
+};
+
+/// Slices that stand for a state instead of a span of time.
+pub(super) const ACTIVE: i64 = -1;
+pub(super) const RESERVED: i64 = -2;
+
+/// A row of the result: sums of a slice, a lot, a payment method, or the reservations since the beginning of a month.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct Row {
+    kind: String,
+    pub(super) key: i64,
+    pub(super) name: Option<String>,
+    pub(super) n: i64,
+    pub(super) revenue: i64,
+}
+
+/// The result of the statement.
+pub(super) struct Slices {
+    rows: Vec<Row>,
+    boundaries: Vec<DateTime<Utc>>,
+}
+
+impl Slices {
+    pub(super) async fn load(db: &Pool, months: &[Period], days: &[Period]) -> Result<Self> {
+        let boundaries = boundaries(months.iter().chain(days));
+        let rows = Row::find_by_statement(statement(db, months, &boundaries)).all(db).await?;
+        Ok(Self { rows, boundaries })
+    }
+
+    pub(super) fn of(&self, kind: &'static str) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| row.kind == kind)
+    }
+
+    pub(super) fn count(&self, kind: &'static str, key: i64) -> i64 {
+        self.of(kind).find(|row| row.key == key).map_or(0, |row| row.n)
+    }
+
+    /// Revenue of a day or month.
+    pub(super) fn paid(&self, period: &Period) -> Money {
+        let is_within = |row: &&Row| self.begin(row.key).is_some_and(|begin| period.contains(begin));
+        Money::from_minor(self.of("slice").filter(is_within).map(|row| row.revenue).sum())
+    }
+
+    /// Reservations that began in the month with this index: those since its beginning, less those since its end.
+    pub(super) fn began(&self, month: usize) -> i64 {
+        i64::try_from(month).map_or(0, |month| self.count("month", month) - self.count("month", month + 1))
+    }
+
+    /// Slice 0 is before all boundaries, slice 1 begins with the first of them.
+    fn begin(&self, slice: i64) -> Option<DateTime<Utc>> {
+        usize::try_from(slice - 1).ok().and_then(|before| self.boundaries.get(before)).copied()
+    }
+}
+
+/// Every instant at which a period begins or ends, in order.
+fn boundaries<'a>(periods: impl Iterator<Item = &'a Period>) -> Vec<DateTime<Utc>> {
+    let mut instants: Vec<_> = periods.flat_map(|period| [period.begins, period.ends]).collect();
+    instants.sort_unstable();
+    instants.dedup();
+    instants
+}
+
+/// Cuts time at all boundaries of days and months into slices, each a range of the index `reservations_paid`, and sums
+/// the slices up by lot, by payment method and by slice.
+fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Utc>]) -> Statement {
+    let mut bound = Bound::default();
+    let begins = boundaries(months.iter());
+    let mut parts: Vec<String> = (0..=slices.len()).map(|n| ended(n, slices, &begins, &mut bound)).collect();
+    // With the same column types as the other parts, or PostgreSQL does not scan them in parallel.
+    for (slice, state) in [(ACTIVE, "active"), (RESERVED, "reserved")] {
+        let since = since(&begins, slices.last().copied(), &mut bound);
+        parts.push(format!(
+            "SELECT {slice}, lot_id, CAST(NULL AS TEXT), COUNT(*), CAST(0 AS NUMERIC){since}
+             FROM reservations WHERE state = '{state}' GROUP BY lot_id"
+        ));
+    }
+    let sums = "CAST(SUM(n) AS BIGINT) AS n, CAST(SUM(revenue) AS BIGINT) AS revenue";
+    let months: String = (0..begins.len())
+        .map(|i| {
+            format!(" UNION ALL SELECT 'month', {i}, NULL, CAST(COALESCE(SUM(since_{i}), 0) AS BIGINT), 0 FROM part")
+        })
+        .collect();
+    let text = format!(
+        "WITH part AS MATERIALIZED ({})
+         SELECT 'slice' AS kind, CAST(slice AS BIGINT) AS key, CAST(NULL AS TEXT) AS name, {sums} FROM part GROUP BY slice
+         UNION ALL SELECT 'lot', l.id, l.location_name, {sums} FROM part JOIN lots l ON l.id = lot_id
+            GROUP BY l.id, l.location_name
+         UNION ALL SELECT 'method', 0, method, {sums} FROM part WHERE method IS NOT NULL GROUP BY method{months}",
+        parts.join(" UNION ALL ")
+    );
+    sql(db, &text, bound.values)
+}
+
+/// The stays that ended in slice `n`, by lot and payment method.
+fn ended(n: usize, slices: &[DateTime<Utc>], begins: &[DateTime<Utc>], bound: &mut Bound) -> String {
+    let from = n.checked_sub(1).map(|before| slices[before]);
+    let mut condition = "state = 'completed'".to_owned();
+    if let Some(from) = from {
+        condition += &format!(" AND left_at >= {}", bound.instant(from));
+    }
+    if let Some(until) = slices.get(n) {
+        condition += &format!(" AND left_at < {}", bound.instant(*until));
+    }
+    let since = since(begins, from, bound);
+    format!(
+        "SELECT {n} AS slice, lot_id, payment_method AS method, COUNT(*) AS n, SUM(cost_minor) AS revenue{since}
+         FROM reservations WHERE {condition} GROUP BY lot_id, payment_method"
+    )
+}
+
+/// Columns that count the reservations since the beginning of each month, in a slice of stays that ended at `from` or
+/// later. A stay that began after an instant also ended after it, so earlier slices need not be scanned for it.
+fn since(begins: &[DateTime<Utc>], from: Option<DateTime<Utc>>, bound: &mut Bound) -> String {
+    let column = |(i, begin): (usize, &DateTime<Utc>)| {
+        if from.is_some_and(|from| *begin <= from) {
+            format!(", COUNT(*) FILTER (WHERE parking_time >= {}) AS since_{i}", bound.instant(*begin))
+        } else {
+            format!(", CAST(0 AS BIGINT) AS since_{i}")
+        }
+    };
+    begins.iter().enumerate().map(column).collect()
+}

@@ -1,0 +1,32 @@
+//! What the statements of several reports have in common.
+
+use chrono::{DateTime, Utc};
+use sea_orm::Value;
+
+use crate::platform::db::at;
+
+/// Reservations that count. Both databases find the matching indexes for parts of this condition.
+pub(super) const COUNTED: &str = "state IN ('completed', 'active', 'reserved')";
+
+/// Collects the bound values of a statement. Equal values share a placeholder.
+#[derive(Default)]
+pub(super) struct Bound {
+    pub(super) values: Vec<Value>,
+}
+
+impl Bound {
+    /// Binds a value and returns its placeholder.
+    pub(super) fn value(&mut self, value: impl Into<Value>) -> String {
+        let value = value.into();
+        let found = self.values.iter().position(|bound| *bound == value);
+        let place = found.unwrap_or_else(|| {
+            self.values.push(value);
+            self.values.len() - 1
+        });
+        format!("${}", place + 1)
+    }
+
+    pub(super) fn instant(&mut self, instant: DateTime<Utc>) -> String {
+        self.value(at(instant))
+    }
+}

@@ -1,0 +1,242 @@
+//! All settings together, and reading them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    cache::Cache,
+    mail::Mail,
+    notifications::Notifications,
+    operations::Operations,
+    parse,
+    rate_limits::{Action, Budget},
+    redis::RedisServers,
+    schedules::Schedules,
+    sources::{Problems, Sources},
+};
+
+/// All settings of a process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `APP_ENV`.
+    pub environment: Environment,
+    /// `HTTP_ADDR`.
+    pub http_addr: SocketAddr,
+    /// `MAX_REQUESTS`.
+    pub max_requests: usize,
+    /// `DRAIN_SECONDS`.
+    pub drain: Duration,
+    /// `PUBLIC_URL`, without a trailing slash.
+    pub public_url: String,
+    /// `CORS_ORIGINS`.
+    pub cors_origins: Vec<String>,
+    /// `APP_TIMEZONE`.
+    pub zone: Tz,
+    /// `CURRENCY`.
+    pub currency: String,
+    /// `LOG_FORMAT` and `LOG_LEVEL`.
+    pub log: Log,
+    /// `DATABASE_URL`.
+    pub database_url: SecretString,
+    /// `DATABASE_CONNECTIONS`.
+    pub database_connections: u32,
+    /// `CACHE_REDIS_URL`, database 0.
+    pub cache_redis_url: SecretString,
+    /// `QUEUE_REDIS_URL`, database 1.
+    pub queue_redis_url: SecretString,
+    /// `NOTIFICATION_REDIS_URL`, database 2.
+    pub notification_redis_url: SecretString,
+    /// `REDIS_CA_FILE` and `REDIS_SENTINEL*`.
+    pub redis_servers: RedisServers,
+    /// `REDIS_PREFIX`.
+    pub redis_prefix: String,
+    /// `JWT_SECRET_KEY`; not needed by commands without logins.
+    pub jwt_secret: Option<SecretString>,
+    /// `SESSION_HOURS`.
+    pub session_lifetime: Duration,
+    /// `CACHE_*`.
+    pub cache: Cache,
+    /// `COUNTERS_ENABLED`.
+    pub counters_enabled: bool,
+    /// `RATE_LIMIT_*` and `MAIL_RATE_LIMIT`, in the order of [`Action::ALL`].
+    pub rate_limits: [Budget; Action::ALL.len()],
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// `RESERVATION_MAX_HOURS`.
+    pub max_reservation: TimeDelta,
+    /// `RESERVATION_NO_SHOW_MINUTES`.
+    pub no_show_after: TimeDelta,
+    /// `ALLOW_RESET`.
+    pub allow_reset: bool,
+    /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
+    pub admin: Option<Admin>,
+    /// `MAIL_*`.
+    pub mail: Mail,
+    /// Times of scheduled jobs.
+    pub schedules: Schedules,
+    /// Google Chat, SMS and alerts.
+    pub notifications: Notifications,
+    /// Metrics, spans and backups.
+    pub operations: Operations,
+    /// `UPLOAD_FOLDER`.
+    pub upload_folder: PathBuf,
+    /// `CSV_EXPORT_EXPIRY_HOURS`.
+    pub export_lifetime: Duration,
+    /// `WORKER_MAIL`, `WORKER_EXPORTS`, `WORKER_MAINTENANCE`.
+    pub workers: Workers,
+}
+
+/// `APP_ENV`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// A developer's machine.
+    Development,
+    /// Automated tests.
+    Testing,
+    /// Real drivers and real money.
+    Production,
+}
+
+/// How processes log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// A filter such as `info` or `shared=debug,info`.
+    pub level: String,
+}
+
+/// The first administrator, created at start if nobody has this address.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The mail address, used to log in.
+    pub email: String,
+    /// The password, not hashed yet.
+    pub password: SecretString,
+}
+
+/// How many jobs of each queue a worker runs at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Workers {
+    /// Queue `mail`.
+    pub mail: usize,
+    /// Queue `exports`.
+    pub exports: usize,
+    /// Queue `maintenance`.
+    pub maintenance: usize,
+}
+
+impl FromStr for Environment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "development" => Ok(Self::Development),
+            "testing" => Ok(Self::Testing),
+            "production" => Ok(Self::Production),
+            _ => Err("must be development, testing or production"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads every setting.
+    ///
+    /// # Errors
+    /// All problems at once, each with the source of the value.
+    pub fn load(mut from: Sources) -> Result<Self, Problems> {
+        match Self::read(&mut from) {
+            Some(config) if from.problems.is_empty() => Ok(config),
+            _ => Err(Problems(from.problems)),
+        }
+    }
+
+    /// An invalid value is noted and replaced by its default, so that all settings are read.
+    fn read(from: &mut Sources) -> Option<Self> {
+        Some(Self {
+            environment: from.parse("APP_ENV", str::parse)?,
+            http_addr: from.parse("HTTP_ADDR", parse::socket_address)?,
+            max_requests: from.number("MAX_REQUESTS", 0..=100_000)?,
+            drain: from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs)?,
+            public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
+            cors_origins: from.parse("CORS_ORIGINS", parse::origins)?,
+            zone: from.parse("APP_TIMEZONE", parse::zone)?,
+            currency: from.parse("CURRENCY", parse::currency)?,
+            log: Log {
+                json: from.parse("LOG_FORMAT", parse::log_format)?,
+                level: from.parse("LOG_LEVEL", parse::log_level)?,
+            },
+            database_url: from.parse("DATABASE_URL", parse::database_url)?,
+            database_connections: from.number("DATABASE_CONNECTIONS", 1..=1000)?,
+            cache_redis_url: from.redis_url(&["CACHE_REDIS_URL"], 0)?,
+            queue_redis_url: from.redis_url(&["QUEUE_REDIS_URL", "CELERY_BROKER_URL"], 1)?,
+            notification_redis_url: from.redis_url(&["NOTIFICATION_REDIS_URL"], 2)?,
+            redis_servers: RedisServers::read(from)?,
+            redis_prefix: from.text("REDIS_PREFIX")?,
+            jwt_secret: from.parse("JWT_SECRET_KEY", parse::jwt_secret),
+            session_lifetime: from.number("SESSION_HOURS", 1..=8760).map(Duration::from_hours)?,
+            cache: Cache::read(from)?,
+            counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
+            rate_limits: Budget::read_all(from)?,
+            trusted_proxies: from.parse("TRUSTED_PROXIES", parse::addresses).unwrap_or_default(),
+            max_reservation: from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours)?,
+            no_show_after: from.number("RESERVATION_NO_SHOW_MINUTES", 1..=1440).map(TimeDelta::minutes)?,
+            allow_reset: from.parse("ALLOW_RESET", parse::boolean)?,
+            admin: Admin::read(from),
+            mail: Mail::read(from)?,
+            schedules: Schedules::read(from)?,
+            notifications: Notifications::read(from)?,
+            operations: Operations::read(from),
+            upload_folder: from.text("UPLOAD_FOLDER")?.into(),
+            export_lifetime: from.number("CSV_EXPORT_EXPIRY_HOURS", 1..=8760).map(Duration::from_hours)?,
+            workers: Workers::read(from)?,
+        })
+    }
+
+    /// The folder of the database, if that is a file.
+    #[must_use]
+    pub fn database_folder(&self) -> Option<PathBuf> {
+        let file = self.database_url.expose_secret().strip_prefix("sqlite:")?;
+        let path = file.trim_start_matches("//").split('?').next()?;
+        Path::new(path).parent().map(Path::to_path_buf)
+    }
+
+    /// The key that signs tokens.
+    ///
+    /// # Errors
+    /// A problem to show to the operator when `JWT_SECRET_KEY` is missing.
+    pub fn jwt_secret(&self) -> Result<&[u8], Problems> {
+        self.jwt_secret.as_ref().map(|key| key.expose_secret().as_bytes()).ok_or_else(|| {
+            Problems(vec![
+                "JWT_SECRET_KEY: is missing; it signs the login tokens and needs at least 32 bytes, \
+                 for example the output of: openssl rand -hex 32"
+                    .into(),
+            ])
+        })
+    }
+}
+
+impl Admin {
+    fn read(from: &mut Sources) -> Option<Self> {
+        let (email, password) = from.pair("ADMIN_EMAIL", "ADMIN_PASSWORD")?;
+        Some(Self { email, password: password.into() })
+    }
+}
+
+impl Workers {
+    fn read(from: &mut Sources) -> Option<Self> {
+        Some(Self {
+            mail: from.number("WORKER_MAIL", 1..=64)?,
+            exports: from.number("WORKER_EXPORTS", 1..=16)?,
+            maintenance: from.number("WORKER_MAINTENANCE", 1..=16)?,
+        })
+    }
+}

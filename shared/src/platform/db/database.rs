@@ -1,0 +1,205 @@
+//! The database of the application: its pools, transactions and migrations.
+
+use std::path::Path;
+
+use anyhow::Context;
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectionTrait, IsolationLevel, TransactionOptions,
+    sqlx::{self, sqlite::SqliteConnectOptions},
+};
+use tokio::sync::watch;
+
+use super::{
+    engine::Engine,
+    pool::{Pool, Transaction},
+    postgres,
+    sql::sql,
+    sqlite,
+};
+use crate::base::error::{Error, Result};
+
+/// How often a process waits for another one that migrates, each time for as long as for a connection.
+const MIGRATION_ATTEMPTS: usize = 20;
+
+/// Connections to the database. Cheap to clone.
+///
+/// SQLite has one writer: a pool of one connection queues writes in this process, where waiting is fair and
+/// cheap, and readers have their own connections. On PostgreSQL both are the same pool.
+///
+/// PostgreSQL has a second pool for writes that can be repeated after a crash of the server, so that they need not wait
+/// for its disk.
+#[derive(Debug, Clone)]
+pub struct Db {
+    engine: Engine,
+    write: Pool,
+    read: Pool,
+    relaxed: Pool,
+    recoveries: watch::Receiver<u64>,
+}
+
+impl Db {
+    /// Connects to `sqlite://path` or `postgres://…` with at most `connections` connections.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached, [`Error::Internal`] for a malformed URL.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
+        if url.starts_with("sqlite:") {
+            return Self::sqlite(sqlite::parse(url)?, connections).await;
+        }
+        let (pool, relaxed, recoveries) = postgres::connect(url, connections).await?;
+        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool, relaxed, recoveries })
+    }
+
+    /// Opens an existing SQLite file.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it cannot be opened.
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
+        Self::sqlite(SqliteConnectOptions::new().filename(file), 1).await
+    }
+
+    async fn sqlite(options: SqliteConnectOptions, readers: u32) -> Result<Self> {
+        let (write, read, recoveries) = sqlite::connect(options, readers).await?;
+        Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read, recoveries })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// For statements that write.
+    #[must_use]
+    pub const fn write(&self) -> &Pool {
+        &self.write
+    }
+
+    /// For statements that only read.
+    #[must_use]
+    pub const fn read(&self) -> &Pool {
+        &self.read
+    }
+
+    /// For single statements whose effects may be lost when the database server crashes: claims and ends of jobs, which
+    /// are then run again.
+    #[must_use]
+    pub const fn relaxed(&self) -> &Pool {
+        &self.relaxed
+    }
+
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is free in time.
+    pub async fn begin(&self) -> Result<Transaction> {
+        let options = match self.engine {
+            Engine::Sqlite => sqlite::write_transaction(),
+            Engine::Postgres => TransactionOptions::default(),
+        };
+        self.write.begin(options).await
+    }
+
+    /// Begins a read-only transaction that sees one snapshot of the data.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no connection is free in time.
+    pub async fn snapshot(&self) -> Result<Transaction> {
+        let isolation_level = (self.engine == Engine::Postgres).then_some(IsolationLevel::RepeatableRead);
+        self.read.begin(TransactionOptions { isolation_level, ..Default::default() }).await
+    }
+
+    /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
+    ///
+    /// # Errors
+    /// The first migration that fails. PostgreSQL keeps those before it, SQLite none of them.
+    pub async fn migrate(&self) -> Result<()> {
+        match self.engine {
+            Engine::Sqlite => {
+                // The write lock is the queue: the next process finds nothing left to do.
+                let tx = self.begin_after_others().await?;
+                Migrator::up(tx.inner(), None).await?;
+                tx.commit().await?;
+            }
+            Engine::Postgres => {
+                // The lock is held by a connection that the migrations do not use.
+                let mut lock = self.write.postgres_pool().acquire().await.context("database")?.detach();
+                sqlx::raw_sql("SET lock_timeout = 0; SELECT pg_advisory_lock(7033152)")
+                    .execute(&mut lock)
+                    .await
+                    .context("database")?;
+                let done = Migrator::up(&self.write.pool(), None).await;
+                sqlx::Connection::close(lock).await.context("database")?;
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction on SQLite although another process may hold the file for longer than usual.
+    async fn begin_after_others(&self) -> Result<Transaction> {
+        let file = self.write.without_watchdog();
+        for _ in 1..MIGRATION_ATTEMPTS {
+            match file.begin(sqlite::write_transaction()).await {
+                Err(Error::Unavailable(_)) => {}
+                done => return done,
+            }
+        }
+        file.begin(sqlite::write_transaction()).await
+    }
+
+    /// The version of the engine.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn version(&self) -> Result<String> {
+        let text = match self.engine {
+            Engine::Sqlite => "SELECT sqlite_version() AS version",
+            Engine::Postgres => "SELECT current_setting('server_version') AS version",
+        };
+        let row = self.read.query_one_raw(sql(&self.read, text, [])).await?;
+        Ok(row.map(|row| row.try_get("", "version")).transpose()?.unwrap_or_default())
+    }
+
+    /// Whether the database responds, now and to the last ping, which is at most a second ago.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<()> {
+        if !self.write.is_responsive() {
+            return Err(Error::Unavailable(anyhow::anyhow!("the database does not respond")));
+        }
+        self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// The pools by name, with their numbers of connections and of idle ones.
+    #[must_use]
+    pub fn pools(&self) -> [(&'static str, u32, usize); 2] {
+        match self.engine {
+            Engine::Sqlite => [("write", &self.write), ("read", &self.read)].map(|(name, pool)| {
+                let pool = pool.sqlite_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+            Engine::Postgres => [("requests", &self.write), ("jobs", &self.relaxed)].map(|(name, pool)| {
+                let pool = pool.postgres_pool();
+                (name, pool.size(), pool.num_idle())
+            }),
+        }
+    }
+
+    /// Waits until the database responds again after an outage. `false` when its connections have been dropped.
+    pub async fn wait_for_recovery(&mut self) -> bool {
+        self.recoveries.changed().await.is_ok()
+    }
+
+    /// Closes the connections; SQLite merges its write-ahead log into the file.
+    pub async fn close(&self) {
+        self.write.stop_watchdog();
+        for pool in [&self.read, &self.relaxed, &self.write] {
+            if let Err(error) = pool.pool().close_by_ref().await {
+                tracing::warn!(%error, "the database did not close cleanly");
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Connections and transactions whose statements fail as soon as the database is known to be down.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement, TransactionOptions, TransactionTrait,
+    sqlx::{PgPool, SqlitePool},
+};
+
+use super::watchdog::Watchdog;
+use crate::base::error::Result;
+
+/// How long a caller waits for a free connection before it is told that the database is not available.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where a pool is, so that it can be replaced while others use it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Slot(Arc<RwLock<DatabaseConnection>>);
+
+impl Slot {
+    pub(super) fn new(pool: DatabaseConnection) -> Self {
+        Self(Arc::new(RwLock::new(pool)))
+    }
+
+    pub(super) fn get(&self) -> DatabaseConnection {
+        self.0.read().clone()
+    }
+
+    pub(super) fn replace(&self, pool: DatabaseConnection) -> DatabaseConnection {
+        std::mem::replace(&mut *self.0.write(), pool)
+    }
+}
+
+/// A pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    slot: Slot,
+    pub(super) watchdog: Option<Arc<Watchdog>>,
+}
+
+/// A transaction; rolled back when it is dropped.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: DatabaseTransaction,
+    /// Makes its statements fail during an outage.
+    watchdog: Option<Arc<Watchdog>>,
+    /// Set for a transaction that writes to SQLite: pings had to wait for it, so its commit proves that the file was
+    /// available all the time.
+    blocks: Option<Arc<Watchdog>>,
+}
+
+impl Pool {
+    /// Without a watchdog, callers wait for as long as it takes.
+    pub(super) fn new(pool: DatabaseConnection, watchdog: Option<Arc<Watchdog>>) -> Self {
+        Self::of(Slot::new(pool), watchdog)
+    }
+
+    pub(super) const fn of(slot: Slot, watchdog: Option<Arc<Watchdog>>) -> Self {
+        Self { slot, watchdog }
+    }
+
+    /// The current pool. Its statements do not fail early.
+    #[must_use]
+    pub fn pool(&self) -> DatabaseConnection {
+        self.slot.get()
+    }
+
+    /// The same connections for a caller that waits for as long as it takes.
+    pub(super) fn without_watchdog(&self) -> Self {
+        Self::of(self.slot.clone(), None)
+    }
+
+    pub(super) fn is_responsive(&self) -> bool {
+        self.watchdog.as_ref().is_none_or(|watchdog| watchdog.is_responsive())
+    }
+
+    pub(super) fn stop_watchdog(&self) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.stop();
+        }
+    }
+
+    /// The driver's pool, for what the ORM does not offer. Its statements do not fail early.
+    pub(crate) fn postgres_pool(&self) -> PgPool {
+        self.pool().get_postgres_connection_pool().clone()
+    }
+
+    /// The driver's pool on SQLite.
+    pub(crate) fn sqlite_pool(&self) -> SqlitePool {
+        self.pool().get_sqlite_connection_pool().clone()
+    }
+
+    /// Runs a statement, but fails as soon as the database is known to be down.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] in that case, else those of the statement.
+    pub async fn fail_fast<T, E: From<DbErr>>(
+        &self,
+        statement: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        match self.watchdog.as_deref() {
+            // A file does not vanish in the middle, and pings wait for the one connection that writes.
+            Some(watchdog) if self.get_database_backend() == DbBackend::Sqlite => {
+                watchdog.unless_down(statement).await
+            }
+            watchdog => fail_fast(watchdog, statement).await,
+        }
+    }
+
+    /// Begins a transaction in its own task. If the caller were dropped while it begins, as a cancelled job is, sqlx would
+    /// return the connection to the pool with the transaction open, and what the next user writes there would never be
+    /// committed. The task goes on, and a transaction that nobody takes is rolled back.
+    pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction> {
+        let pool = self.pool();
+        let begin = tokio::spawn(async move { pool.begin_with_options(options).await });
+        let begin = async { Ok(begin.await.map_err(anyhow::Error::new)??) };
+        let inner = fail_fast::<_, crate::Error>(self.watchdog.as_deref(), begin).await?;
+        // A writer owns the SQLite file, and nothing comes between it and the end of its transaction.
+        let (watchdog, blocks) = match inner.get_database_backend() {
+            DbBackend::Sqlite => (None, self.watchdog.clone()),
+            _ => (self.watchdog.clone(), None),
+        };
+        Ok(Transaction { inner, watchdog, blocks })
+    }
+}
+
+impl Transaction {
+    /// For migrations, which may take long.
+    pub(super) const fn inner(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    /// Commits. If this fails because the database went down, the transaction may have been committed or not.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.commit()).await?;
+        if let Some(watchdog) = self.blocks {
+            watchdog.ping_succeeded();
+        }
+        Ok(())
+    }
+
+    /// Rolls back now.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.rollback()).await
+    }
+}
+
+async fn fail_fast<T, E: From<DbErr>>(
+    watchdog: Option<&Watchdog>,
+    statement: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match watchdog {
+        Some(watchdog) => watchdog.fail_fast(statement).await,
+        None => statement.await,
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Pool {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool().get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.fail_fast(self.pool().execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        self.fail_fast(self.pool().execute_unprepared(text)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.fail_fast(self.pool().query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.fail_fast(self.pool().query_all_raw(statement)).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.execute_unprepared(text)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        fail_fast(self.watchdog.as_deref(), self.inner.query_all_raw(statement)).await
+    }
+}

@@ -1,0 +1,14 @@
+//! Sending mails: by SMTP, as files where there is no server, or into memory in tests.
+
+mod mail;
+mod message;
+mod sender;
+mod smtp;
+mod smtp_error;
+
+pub use self::{
+    mail::{Attachment, Inline, Mail},
+    sender::{Mailer, Outbox},
+    smtp::Smtp,
+};
+pub use crate::base::send_error::SendError;

@@ -1,0 +1,14 @@
+//! Redis: connections to its three logical databases, and the keys in them. Nothing that must survive is kept here.
+
+mod databases;
+mod families;
+mod keys;
+mod link;
+mod source;
+
+pub use self::{
+    databases::Redis,
+    families::{FAMILIES, Family, family_of, table_rows},
+    keys::Keys,
+    link::Link,
+};
