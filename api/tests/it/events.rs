@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use shared::jobs::{
     JobState,
-    status::{self, Status, followers::Followers},
+    status::{self, Status, followers::{Bounds, Followers}},
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
 use uuid::Uuid;
@@ -28,12 +28,11 @@ fn told(driver: &Driver, since: DateTime<Utc>, state: JobState, current: i64) ->
 }
 
 /// The same process with other bounds of following.
-async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::status::followers::Bounds)) -> TestApp {
-    t.with(|app| {
-        app.followers = Followers::default();
-        change(&mut app.followers.bounds);
-    })
-    .await
+async fn bounded(t: &TestApp, change: impl FnOnce(&mut Bounds)) -> TestApp {
+    let mut bounds = Bounds::default();
+    change(&mut bounds);
+    let followers = Followers::new(t.app.clone(), bounds);
+    t.with_router(api::router(api::ApiState { app: t.app.clone(), followers })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

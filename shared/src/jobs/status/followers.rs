@@ -44,6 +44,7 @@ pub struct Bounds {
 pub struct Followers {
     /// How many there may be.
     pub bounds: Bounds,
+    app: App,
     closed: CancellationToken,
     known: Arc<Mutex<Known>>,
 }
@@ -62,24 +63,29 @@ struct Followed {
     heard: Instant,
 }
 
-impl Default for Followers {
+impl Default for Bounds {
     fn default() -> Self {
-        let bounds = Bounds {
+        Self {
             everybody: 4_096,
             of_a_user: 20,
             longest: Duration::from_hours(1),
             check_every: Duration::from_secs(15),
-        };
-        Self { bounds, closed: CancellationToken::new(), known: Arc::default() }
+        }
     }
 }
 
 impl Followers {
+    /// Nobody follows anything yet.
+    #[must_use]
+    pub fn new(app: App, bounds: Bounds) -> Self {
+        Self { bounds, app, closed: CancellationToken::new(), known: Arc::default() }
+    }
+
     /// Follows a job from now on. What it was before is for the caller to find out, afterwards.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when the user follows too many, [`Error::Unavailable`] when the process does.
-    pub fn follow(&self, app: &App, id: Uuid, user_id: i64) -> Result<Following> {
+    pub fn follow(&self, id: Uuid, user_id: i64) -> Result<Following> {
         let mut known = self.known();
         if known.users.values().sum::<usize>() >= self.bounds.everybody {
             return Err(Error::Unavailable(anyhow::anyhow!("too many follow jobs in this process")));
@@ -94,8 +100,8 @@ impl Followers {
             .or_insert_with(|| Followed { latest: watch::Sender::default(), heard: Instant::now() });
         let latest = followed.latest.subscribe();
         if !std::mem::replace(&mut known.is_listening, true) {
-            let (followers, listening) = (self.clone(), app.clone());
-            app.tasks.spawn(async move { followers.listen(&listening).await });
+            let followers = self.clone();
+            self.app.tasks.spawn(async move { followers.listen().await });
         }
         Ok(Following { followers: self.clone(), id, user_id, latest })
     }
@@ -111,10 +117,10 @@ impl Followers {
     }
 
     /// Until nobody follows any more.
-    async fn listen(&self, app: &App) {
+    async fn listen(&self) {
         tokio::select! {
-            () = self.hear(&app.redis) => {}
-            () = self.ask(app) => {}
+            () = self.hear(&self.app.redis) => {}
+            () = self.ask() => {}
             () = self.closed() => {}
         }
     }
@@ -145,11 +151,11 @@ impl Followers {
         Err(Error::Unavailable(anyhow::anyhow!("the subscription has ended")))
     }
 
-    async fn ask(&self, app: &App) {
+    async fn ask(&self) {
         loop {
             tokio::time::sleep(ASK_EVERY).await;
             let Some(silent) = self.silent() else { return };
-            match find_in_ledger(&app.db, &silent).await {
+            match find_in_ledger(&self.app.db, &silent).await {
                 Ok(found) => found.into_iter().for_each(|(id, status)| self.tell(id, status)),
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "the ledger does not say where jobs stand")

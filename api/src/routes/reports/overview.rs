@@ -1,4 +1,4 @@
-//! The administrators' report.
+//! The report for administrators.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::NaiveDate;
@@ -17,41 +17,39 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    auth::Admin,
-    cached::{self, IfNoneMatch},
-    problem::Answer,
+use crate::{
+    http::{
+        answers::{Data, ratio, rounded},
+        auth::Admin,
+        cached,
+        etag::{IfNoneMatch, conditional},
+        problem::Answer,
+    },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read_reports))
 }
 
-/// An answer with data.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Data<T> {
-    pub(crate) msg: &'static str,
-    pub(crate) data: T,
-}
-
-/// Figures about everything.
+/// Figures about lots, users, reservations and revenue.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Report {
-    /// By id; archived ones as long as they have a history.
+    /// By id. Deleted lots are included while they have reservations.
     parking_lots: Vec<LotReport>,
     user_stats: UserStats,
     reservation_stats: ReservationStats,
-    /// Reservations by the month in which they began: twelve, the oldest first.
+    /// Reservations by the month in which they started: twelve months, oldest first.
     monthly_trends: Vec<MonthlyTrend>,
-    /// By the day of payment: thirty, the oldest first.
+    /// By day of payment: thirty days, oldest first.
     daily_revenue: Vec<DailyRevenue>,
-    /// By the month of payment: twelve, the oldest first.
+    /// By month of payment: twelve months, oldest first.
     monthly_revenue: Vec<MonthlyRevenue>,
     payment_distribution: Vec<PaymentMethod>,
     overall_occupancy: Occupancy,
 }
 
-/// The figures and the counters.
+/// The report with the counters in Redis.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReportAndCounters {
     #[serde(flatten)]
@@ -60,17 +58,17 @@ pub(crate) struct ReportAndCounters {
     redis_analytics: RedisAnalytics,
 }
 
-/// A lot's figures.
+/// The figures of a lot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LotReport {
     id: i64,
     location_name: String,
-    /// Closed for good: it has no spots any more.
+    /// Whether the lot has been deleted.
     archived: bool,
     total_spots: i64,
     occupied_spots: i64,
     available_spots: i64,
-    /// In per cent.
+    /// In percent.
     occupancy_rate: f64,
     total_reservations: i64,
     #[schema(value_type = f64)]
@@ -94,7 +92,7 @@ impl From<LotFigures> for LotReport {
     }
 }
 
-/// People with an account.
+/// Users by role.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserStats {
     total_users: i64,
@@ -102,7 +100,7 @@ pub(crate) struct UserStats {
     regular_users: i64,
 }
 
-/// Reservations, without cancelled and expired ones.
+/// Reservations that were not cancelled and did not expire.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReservationStats {
     total_reservations: i64,
@@ -112,7 +110,7 @@ pub(crate) struct ReservationStats {
     total_revenue: Money,
 }
 
-/// A month's reservations.
+/// The reservations of a month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyTrend {
     /// `November 2026`
@@ -120,7 +118,7 @@ pub(crate) struct MonthlyTrend {
     reservations: i64,
 }
 
-/// A day's payments.
+/// The payments of a day.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DailyRevenue {
     date: NaiveDate,
@@ -128,7 +126,7 @@ pub(crate) struct DailyRevenue {
     revenue: Money,
 }
 
-/// A month's payments.
+/// The payments of a month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyRevenue {
     /// `November 2026`
@@ -137,14 +135,14 @@ pub(crate) struct MonthlyRevenue {
     revenue: Money,
 }
 
-/// How often sessions were paid this way.
+/// How often a payment method was used.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentMethod {
     method: String,
     count: i64,
 }
 
-/// All open lots together.
+/// The spots of all lots.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Occupancy {
     total_spots: i64,
@@ -152,7 +150,7 @@ pub(crate) struct Occupancy {
     available_spots: i64,
 }
 
-/// What was counted in Redis, or why that is not known.
+/// The counters in Redis, or why they are not available.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum RedisAnalytics {
@@ -177,11 +175,11 @@ pub(crate) enum RedisAnalytics {
 }
 
 impl RedisAnalytics {
-    async fn now(app: &App) -> Self {
-        Self::counted(app).await.unwrap_or(Self::Unknown { error: "Redis is away" })
+    async fn load(app: &App) -> Self {
+        Self::read(app).await.unwrap_or(Self::Unknown { error: "Redis is not available" })
     }
 
-    async fn counted(app: &App) -> shared::Result<Self> {
+    async fn read(app: &App) -> shared::Result<Self> {
         use Event::{
             Cancellation, Login, Logout, LotCreated, LotDeleted, Registration, Reservation, UserCreated,
             UserDeleted,
@@ -213,10 +211,10 @@ impl RedisAnalytics {
     }
 }
 
-impl Report {
-    fn of(report: admin::Report) -> Self {
+impl From<admin::Report> for Report {
+    fn from(report: admin::Report) -> Self {
         let parking_lots: Vec<_> = report.lots.into_iter().map(LotReport::from).collect();
-        let sum = |of: fn(&LotReport) -> i64| parking_lots.iter().map(of).sum();
+        let sum = |figure: fn(&LotReport) -> i64| parking_lots.iter().map(figure).sum();
         let months = report.months.iter().map(|month| (month.month.month_and_year(), month));
         Self {
             user_stats: UserStats {
@@ -252,34 +250,22 @@ impl Report {
     }
 }
 
-/// Read figures about lots, people, reservations and revenue.
-#[utoipa::path(get, path = "/reports", tag = "reports", security(("bearer" = ["admin"])), params(IfNoneMatch), responses(
-    (status = 200, description = "The figures as of now", body = Data<ReportAndCounters>),
+/// Read figures about lots, users, reservations and revenue.
+#[utoipa::path(get, path = "/reports", tag = "reports", params(IfNoneMatch), responses(
+    (status = 200, description = "The current figures", body = Data<ReportAndCounters>),
 ))]
 pub(crate) async fn read_reports(State(app): State<App>, _: Admin, headers: HeaderMap) -> Answer<Response> {
     let recipe = Recipe {
-        // Another day, another report.
+        // The report covers days, so it changes at midnight.
         key: format!("reports:{}", app.clock.now().with_timezone(&app.config.zone).date_naive()),
         groups: vec![Group::Catalog, Group::Occupancy, Group::Users],
         ttl: app.config.cache.reports,
     };
-    let load = |app: App| async move { cached::entry(&Report::of(admin::report(&app).await?)) };
-    let looker = app.clone();
-    let entry = app.cache.get(recipe, move || load(looker.clone())).await?;
-    // Counters change with every call, so they are never part of what is kept.
+    let load = |app: App| async move { cached::entry(&Report::from(admin::report(&app).await?)) };
+    let loader = app.clone();
+    let entry = app.cache.get(recipe, move || load(loader.clone())).await?;
+    // Counters change with every request, so they are not cached.
     let report = serde_json::from_slice(&entry.body).map_err(|e| Error::from(anyhow::Error::new(e)))?;
-    let data = ReportAndCounters { report, redis_analytics: RedisAnalytics::now(&app).await };
-    Ok(cached::conditional(&headers, cached::entry(&Data { msg: "report", data })?))
-}
-
-/// A part of a whole as a number, 0 of nothing.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub(crate) fn ratio(part: i64, whole: i64) -> f64 {
-    if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
-}
-
-/// With so many decimal places.
-pub(crate) fn rounded(number: f64, places: i32) -> f64 {
-    let scale = 10_f64.powi(places);
-    (number * scale).round() / scale
+    let data = ReportAndCounters { report, redis_analytics: RedisAnalytics::load(&app).await };
+    Ok(conditional(&headers, cached::entry(&Data { msg: "report", data })?))
 }

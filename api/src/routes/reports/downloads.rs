@@ -1,4 +1,4 @@
-//! What administrators download as JSON: every reservation, and the month so far.
+//! What administrators download as JSON: all reservations, and the current month.
 
 use axum::{
     Json,
@@ -19,23 +19,25 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::driver::status;
 use crate::{
     http::{
+        answers::Data,
         auth::Admin,
         paging::{Linked, PageQuery, Paging},
         problem::{Answer, Problem},
     },
-    routes::{reports::Data, user_reports::status},
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(export_parking_details))
         .routes(routes!(export_monthly_report))
         .route("/export/{kind}", axum::routing::get(unknown_export))
 }
 
-/// A reservation with whom and where; `N/A` stands for what there is not.
+/// A reservation with its driver and lot. Missing text is `N/A`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkingDetail {
     reservation_id: i64,
@@ -46,7 +48,7 @@ pub(crate) struct ParkingDetail {
     spot_number: i64,
     #[serde(with = "wire")]
     parking_time: DateTime<Utc>,
-    /// Null while the session runs.
+    /// Null while the parking session is running.
     #[serde(with = "wire::option")]
     leaving_time: Option<DateTime<Utc>>,
     #[schema(value_type = f64)]
@@ -60,49 +62,51 @@ pub(crate) struct ParkingDetail {
 
 impl From<Stay> for ParkingDetail {
     fn from(stay: Stay) -> Self {
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| "N/A".into());
+        let or_missing = |text: Option<String>| text.unwrap_or_else(|| "N/A".into());
         Self {
             reservation_id: stay.id,
             user_name: stay.user_name,
             user_email: stay.user_email,
-            vehicle_number: or_none(stay.vehicle_number),
+            vehicle_number: or_missing(stay.vehicle_number),
             parking_lot: stay.lot_name,
             spot_number: stay.spot_id,
             parking_time: stay.parking_time,
             leaving_time: stay.leaving_time,
             parking_cost: stay.cost,
-            transaction_id: or_none(stay.transaction_id),
-            payment_method: or_none(stay.payment_method),
+            transaction_id: or_missing(stay.transaction_id),
+            payment_method: or_missing(stay.payment_method),
             status: status(stay.state),
         }
     }
 }
 
-/// Reservations with whom and where.
+/// Reservations with drivers and lots.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkingDetails {
     msg: &'static str,
     data: Vec<ParkingDetail>,
-    /// Of all parts.
+    /// The number of reservations on all pages.
     total_records: i64,
 }
 
-/// The month so far.
+/// The current month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyReport {
     /// `November 2026`
     month: String,
-    /// Those that began in it.
+    /// Reservations that started this month.
     total_reservations: i64,
-    /// What was paid in it.
+    /// Payments of this month.
     #[schema(value_type = f64)]
     total_revenue: Money,
     #[serde(with = "wire")]
     report_generated_at: DateTime<Utc>,
 }
 
-/// List all reservations with drivers and lots, also erased and archived ones, without cancelled and expired ones.
-#[utoipa::path(get, path = "/export/parking-details", tag = "reports", security(("bearer" = ["admin"])), params(PageQuery), responses(
+/// List all reservations with drivers and lots.
+///
+/// Deleted users and lots are included, cancelled and expired reservations are not.
+#[utoipa::path(get, path = "/export/parking-details", tag = "reports", params(PageQuery), responses(
     (status = 200, description = "By id", body = ParkingDetails),
 ))]
 pub(crate) async fn export_parking_details(
@@ -117,9 +121,9 @@ pub(crate) async fn export_parking_details(
     Ok(paging.answer(next, ParkingDetails { msg: "parking details", data, total_records }))
 }
 
-/// Read reservations and revenue of the month so far.
-#[utoipa::path(get, path = "/export/monthly-report", tag = "reports", security(("bearer" = ["admin"])), responses(
-    (status = 200, description = "The month as of now", body = Data<MonthlyReport>),
+/// Read the reservations and the revenue of the current month.
+#[utoipa::path(get, path = "/export/monthly-report", tag = "reports", responses(
+    (status = 200, description = "The month until now", body = Data<MonthlyReport>),
 ))]
 pub(crate) async fn export_monthly_report(
     State(app): State<App>,
@@ -139,7 +143,7 @@ async fn unknown_export(_: Admin) -> Response {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "unknown_export",
-        "the exports are parking-details and monthly-report",
+        "the export must be parking-details or monthly-report",
     )
     .into_response()
 }

@@ -1,4 +1,4 @@
-//! Redis for whoever runs it: what it holds, clearing it, and emptying everything for a demonstration.
+//! Redis: a dashboard of what it holds, and clearing it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,6 @@ use shared::{
     operations::{
         clear::{self, Scope},
         dashboard::{self, Dashboard},
-        reset,
     },
     platform::cache::Recipe,
 };
@@ -18,25 +17,26 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        answers::{Data, ratio, rounded},
         auth::Admin,
-        cached::{self, IfNoneMatch},
-        extract::{Json as Body, OptionalJson},
+        body::OptionalJson,
+        cached,
+        etag::IfNoneMatch,
         problem::Answer,
     },
-    routes::reports::{Data, ratio, rounded},
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(read_dashboard))
         .routes(routes!(clear_cache))
-        .routes(routes!(clear_cache_too))
-        .routes(routes!(reset_database))
+        .routes(routes!(clear_cache_alias))
 }
 
-/// Redis: the server, what is counted, and what is stored.
+/// The server, the counters and the stored keys.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RedisBoard {
+pub(crate) struct RedisDashboard {
     /// `connected`.
     #[schema(example = "connected")]
     connection_status: &'static str,
@@ -44,18 +44,18 @@ pub(crate) struct RedisBoard {
     /// Counters by name, such as `total_logins`, and `active_users_count`.
     application_metrics: BTreeMap<&'static str, i64>,
     daily_metrics: DailyMetrics,
-    /// Thirty days, the oldest first.
-    history: Vec<DayView>,
-    /// Answers by status.
+    /// Thirty days, oldest first.
+    history: Vec<DailyCounts>,
+    /// The number of responses by status.
     response_codes: BTreeMap<String, i64>,
-    /// Answers from the cache, by kind.
-    cache_hits: Vec<HitsView>,
-    /// Calls that were refused because there were too many.
+    /// Cache lookups by kind of answer.
+    cache_hits: Vec<CacheHits>,
+    /// Requests that were rejected by a rate limit.
     rate_limit_violations: i64,
     cache_info: CacheInfo,
 }
 
-/// The server.
+/// The Redis server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerInfo {
     #[schema(example = "7.2.4")]
@@ -63,7 +63,7 @@ pub(crate) struct ServerInfo {
     #[schema(example = "1.05M")]
     used_memory_human: String,
     used_memory: u64,
-    /// 0 for no limit.
+    /// 0 if there is no limit.
     maxmemory: u64,
     #[schema(example = "noeviction")]
     maxmemory_policy: String,
@@ -71,7 +71,7 @@ pub(crate) struct ServerInfo {
     uptime_seconds: u64,
 }
 
-/// Today.
+/// The counters of today.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DailyMetrics {
     today_logins: i64,
@@ -79,46 +79,46 @@ pub(crate) struct DailyMetrics {
     today_reservations: i64,
 }
 
-/// A local day.
+/// The counters of a day.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DayView {
+pub(crate) struct DailyCounts {
     date: chrono::NaiveDate,
     logins: i64,
     registrations: i64,
     reservations: i64,
 }
 
-/// How often an answer was in the cache.
+/// How often a kind of answer was in the cache.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HitsView {
+pub(crate) struct CacheHits {
     /// The kind of answer.
     #[schema(example = "parking_lots")]
     group: &'static str,
     hits: i64,
     misses: i64,
-    /// Answers made because Redis was away.
+    /// Lookups that failed because Redis was not available.
     errors: i64,
-    /// Hits of hits and misses, from 0 to 1.
+    /// Hits divided by hits and misses, from 0 to 1.
     hit_rate: f64,
 }
 
-/// Keys of this installation in database 0.
+/// The keys of this installation in database 0.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CacheInfo {
     total_keys: i64,
     cached_answers: i64,
     cached_parking_lots: i64,
-    /// Those that were in use in the last 12 hours.
+    /// Sessions that were used in the last 12 hours.
     active_sessions: i64,
     rate_limits_active: i64,
-    /// Whether all keys were looked at; else the counts are of a part.
+    /// Whether all keys were counted; if not, the counts are too low.
     complete: bool,
 }
 
-impl From<Dashboard> for RedisBoard {
+impl From<Dashboard> for RedisDashboard {
     fn from(board: Dashboard) -> Self {
         let today = board.days.last().copied();
-        let metric = |of: fn(dashboard::Day) -> i64| today.map_or(0, of);
+        let metric = |count: fn(dashboard::Day) -> i64| today.map_or(0, count);
         let totals = board.totals.into_iter().chain([("active_users_count", board.active_users)]);
         let mut metrics: BTreeMap<_, _> = totals.collect();
         Self {
@@ -139,9 +139,9 @@ impl From<Dashboard> for RedisBoard {
                 today_registrations: metric(|day| day.registrations),
                 today_reservations: metric(|day| day.reservations),
             },
-            history: board.days.into_iter().map(DayView::from).collect(),
+            history: board.days.into_iter().map(DailyCounts::from).collect(),
             response_codes: board.statuses.into_iter().map(|(code, n)| (code.to_string(), n)).collect(),
-            cache_hits: board.hits.into_iter().map(HitsView::from).collect(),
+            cache_hits: board.hits.into_iter().map(CacheHits::from).collect(),
             cache_info: CacheInfo {
                 total_keys: board.keys.total,
                 cached_answers: board.keys.cache,
@@ -154,16 +154,16 @@ impl From<Dashboard> for RedisBoard {
     }
 }
 
-impl From<dashboard::Day> for DayView {
+impl From<dashboard::Day> for DailyCounts {
     fn from(day: dashboard::Day) -> Self {
         let dashboard::Day { date, logins, registrations, reservations } = day;
         Self { date, logins, registrations, reservations }
     }
 }
 
-impl From<dashboard::Hits> for HitsView {
-    fn from(of: dashboard::Hits) -> Self {
-        let dashboard::Hits { group, hits, misses, errors } = of;
+impl From<dashboard::Hits> for CacheHits {
+    fn from(hits: dashboard::Hits) -> Self {
+        let dashboard::Hits { group, hits, misses, errors } = hits;
         Self { group, hits, misses, errors, hit_rate: rounded(ratio(hits, hits + misses), 4) }
     }
 }
@@ -171,13 +171,13 @@ impl From<dashboard::Hits> for HitsView {
 /// What to clear.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct ClearCache {
-    /// The cache alone when left out.
+    /// By default only the cache.
     #[serde(default)]
     #[schema(inline)]
     scope: Vec<ScopeName>,
 }
 
-/// A family of keys.
+/// A group of keys.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(try_from = "String", rename_all = "snake_case")]
 enum ScopeName {
@@ -219,92 +219,50 @@ pub(crate) struct Cleared {
     status: &'static str,
 }
 
-/// The words that confirm it.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct ResetDatabase {
-    /// `delete all data`.
-    #[schema(example = "delete all data")]
-    confirm: String,
-}
+/// Counting keys is expensive, so all viewers share one result for this time.
+const DASHBOARD_TTL: Duration = Duration::from_secs(2);
 
-/// What was deleted.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WasReset {
-    msg: &'static str,
-    deleted_rows: u64,
-    deleted_files: u64,
-    /// Null when Redis was away.
-    cleared_cache_keys: Option<u64>,
-    /// `success`.
-    #[schema(example = "success")]
-    status: &'static str,
-}
-
-/// However many watch, Redis is looked through once in this time.
-const GLANCE: Duration = Duration::from_secs(2);
-
-/// Show what Redis is, counts and stores, as of at most two seconds ago.
-#[utoipa::path(get, path = "/admin/redis-dashboard", tag = "admin", security(("bearer" = ["admin"])), params(IfNoneMatch), responses(
-    (status = 200, description = "Everything about Redis", body = Data<RedisBoard>),
-    (status = 503, description = "Redis is away"),
+/// Show the state of Redis, at most two seconds old.
+#[utoipa::path(get, path = "/admin/redis-dashboard", tag = "admin", params(IfNoneMatch), responses(
+    (status = 200, description = "The dashboard", body = Data<RedisDashboard>),
+    (status = 503, description = "Redis is not available"),
 ))]
 pub(crate) async fn read_dashboard(State(app): State<App>, _: Admin, headers: HeaderMap) -> Answer<Response> {
-    let recipe = Recipe { key: "dashboard:redis".into(), groups: Vec::new(), ttl: GLANCE };
+    let recipe = Recipe { key: "dashboard:redis".into(), groups: Vec::new(), ttl: DASHBOARD_TTL };
     cached::answer(&app, &headers, recipe, |app| async move {
-        let data = RedisBoard::from(dashboard::read(&app).await?);
+        let data = RedisDashboard::from(dashboard::read(&app).await?);
         cached::entry(&Data { msg: "Redis", data })
     })
     .await
 }
 
-/// Clear caches, counters or rate limits; sessions and jobs stay.
-#[utoipa::path(post, path = "/admin/clear-cache", tag = "admin", security(("bearer" = ["admin"])), request_body = Option<ClearCache>, responses(
-    (status = 200, description = "They are gone", body = Cleared),
-    (status = 400, description = "There is no such scope"),
-    (status = 503, description = "Redis is away"),
+/// Clear the cache, counters or rate limits. Sessions and jobs are kept.
+#[utoipa::path(post, path = "/admin/clear-cache", tag = "admin", request_body = Option<ClearCache>, responses(
+    (status = 200, description = "The keys are deleted", body = Cleared),
+    (status = 400, description = "No such scope"),
+    (status = 503, description = "Redis is not available"),
 ))]
 pub(crate) async fn clear_cache(
     State(app): State<App>,
-    Admin(who): Admin,
-    OptionalJson(what): OptionalJson<ClearCache>,
+    Admin(admin): Admin,
+    OptionalJson(body): OptionalJson<ClearCache>,
 ) -> Answer<Json<Cleared>> {
-    let named: Vec<Scope> = what.scope.into_iter().map(Scope::from).collect();
+    let named: Vec<Scope> = body.scope.into_iter().map(Scope::from).collect();
     let scopes = if named.is_empty() { vec![Scope::Cache] } else { named };
-    let cleared_keys = clear::clear(&app, Some(who.user_id), &scopes).await?;
+    let cleared_keys = clear::clear(&app, Some(admin.user_id), &scopes).await?;
     Ok(Json(Cleared { msg: "cleared", cleared_keys, status: "success" }))
 }
 
-/// The same under another name.
-#[utoipa::path(post, path = "/admin/cache/clear", tag = "admin", security(("bearer" = ["admin"])), request_body = Option<ClearCache>, responses(
-    (status = 200, description = "They are gone", body = Cleared),
-    (status = 400, description = "There is no such scope"),
-    (status = 503, description = "Redis is away"),
+/// Clear the cache, counters or rate limits: the same as `/admin/clear-cache`.
+#[utoipa::path(post, path = "/admin/cache/clear", tag = "admin", request_body = Option<ClearCache>, responses(
+    (status = 200, description = "The keys are deleted", body = Cleared),
+    (status = 400, description = "No such scope"),
+    (status = 503, description = "Redis is not available"),
 ))]
-pub(crate) async fn clear_cache_too(
+pub(crate) async fn clear_cache_alias(
     app: State<App>,
-    who: Admin,
-    what: OptionalJson<ClearCache>,
+    admin: Admin,
+    body: OptionalJson<ClearCache>,
 ) -> Answer<Json<Cleared>> {
-    clear_cache(app, who, what).await
-}
-
-/// Delete all data but the administrators; where `ALLOW_RESET` says so, and never in production.
-#[utoipa::path(post, path = "/admin/reset-database", tag = "admin", security(("bearer" = ["admin"])), request_body = ResetDatabase, responses(
-    (status = 200, description = "It is gone", body = WasReset),
-    (status = 400, description = "The words are others"),
-    (status = 409, description = "It is not allowed here"),
-))]
-pub(crate) async fn reset_database(
-    State(app): State<App>,
-    Admin(who): Admin,
-    Body(words): Body<ResetDatabase>,
-) -> Answer<Json<WasReset>> {
-    let removed = reset::reset(&app, Some(who.user_id), &words.confirm).await?;
-    Ok(Json(WasReset {
-        msg: "all data is deleted",
-        deleted_rows: removed.rows,
-        deleted_files: removed.files,
-        cleared_cache_keys: removed.keys,
-        status: "success",
-    }))
+    clear_cache(app, admin, body).await
 }

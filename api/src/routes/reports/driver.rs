@@ -1,4 +1,4 @@
-//! A driver's own report and history.
+//! The report and the booking history of a driver.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
@@ -21,21 +21,23 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        answers::{ratio, rounded},
         auth::CurrentUser,
-        cached::{self, IfNoneMatch},
+        cached,
+        etag::IfNoneMatch,
         paging::{PageQuery, Paging},
         problem::Answer,
     },
-    routes::reports::{ratio, rounded},
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read_user_report)).routes(routes!(list_booking_history))
 }
 
-/// An answer with data, and the word that the old client looks for.
+/// Data with the status that the old client checks.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Succeeded<T> {
+pub(crate) struct SuccessData<T> {
     /// Always `success`.
     #[schema(example = "success")]
     status: &'static str,
@@ -43,33 +45,33 @@ pub(crate) struct Succeeded<T> {
     data: T,
 }
 
-impl<T> Succeeded<T> {
-    const fn of(msg: &'static str, data: T) -> Self {
+impl<T> SuccessData<T> {
+    const fn new(msg: &'static str, data: T) -> Self {
         Self { status: "success", msg, data }
     }
 }
 
-/// A driver's figures; the arrays are empty before the first reservation.
+/// The figures of a driver. The arrays are empty before the first reservation.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserReport {
     stats: Stats,
-    /// By the month of payment: twelve, the oldest first.
+    /// By month of payment: twelve months, oldest first.
     monthly_spending: Vec<MonthlySpending>,
-    /// By the month of arrival, the same months.
+    /// By month of arrival, the same months.
     booking_frequency: Vec<MonthlyBookings>,
-    /// The five most frequent.
+    /// The five most used lots.
     favorite_locations: Vec<FavoriteLocation>,
-    /// From Monday.
+    /// From Monday to Sunday.
     daily_usage: Vec<DailyUsage>,
-    /// From 6 AM to 11 PM; arrivals at night are not shown.
+    /// From 6 AM to 11 PM; arrivals at night are left out.
     hourly_usage: Vec<HourlyUsage>,
     duration_analysis: Vec<DurationCount>,
     /// The figures in short sentences.
     insights: Vec<String>,
 }
 
-/// A driver's totals.
+/// The totals of a driver.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stats {
@@ -77,7 +79,7 @@ pub(crate) struct Stats {
     total_spent: Money,
     total_bookings: i64,
     active_bookings: i64,
-    /// Of ended sessions, one decimal place.
+    /// Of parking sessions that have ended, with one decimal place.
     total_hours: f64,
     avg_hours_per_booking: f64,
     /// `N/A` before the first reservation.
@@ -85,7 +87,7 @@ pub(crate) struct Stats {
     favorite_location_count: i64,
 }
 
-/// A month's payments.
+/// The payments of a month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlySpending {
     /// `Jan`
@@ -95,7 +97,7 @@ pub(crate) struct MonthlySpending {
     amount: Money,
 }
 
-/// A month's arrivals.
+/// The arrivals of a month.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyBookings {
     /// `Jan`
@@ -104,14 +106,14 @@ pub(crate) struct MonthlyBookings {
     bookings: i64,
 }
 
-/// A lot's name and how often.
+/// How often a lot was used.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FavoriteLocation {
     name: String,
     count: i64,
 }
 
-/// A weekday's arrivals.
+/// The arrivals of a weekday.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DailyUsage {
     /// `Monday`
@@ -119,7 +121,7 @@ pub(crate) struct DailyUsage {
     sessions: i64,
 }
 
-/// An hour's arrivals.
+/// The arrivals of an hour of the day.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HourlyUsage {
     /// `6 AM`
@@ -127,7 +129,7 @@ pub(crate) struct HourlyUsage {
     sessions: i64,
 }
 
-/// Ended sessions of such a length.
+/// How many parking sessions were this long.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DurationCount {
     /// `1-2 hours`: from one hour to less than two.
@@ -175,31 +177,31 @@ impl From<user::Report> for UserReport {
     }
 }
 
-/// Read your own figures.
-#[utoipa::path(get, path = "/user-reports", tag = "reports", security(("bearer" = [])), params(IfNoneMatch), responses(
-    (status = 200, description = "The figures as of now", body = Succeeded<UserReport>),
+/// Read your figures.
+#[utoipa::path(get, path = "/user-reports", tag = "reports", params(IfNoneMatch), responses(
+    (status = 200, description = "The current figures", body = SuccessData<UserReport>),
 ))]
 pub(crate) async fn read_user_report(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     headers: HeaderMap,
 ) -> Answer<Response> {
     let today = app.clock.now().with_timezone(&app.config.zone).date_naive();
-    let recipe = recipe(&app, "user_report", &format!("{}:{today}", who.user_id), who.user_id);
+    let recipe = recipe(&app, "user_report", &format!("{}:{today}", user.user_id), user.user_id);
     cached::answer(&app, &headers, recipe, move |app| async move {
-        let report = user::report(&app, who.user_id).await?;
-        cached::entry(&Succeeded::of("your report", UserReport::from(report)))
+        let report = user::report(&app, user.user_id).await?;
+        cached::entry(&SuccessData::new("your report", UserReport::from(report)))
     })
     .await
 }
 
-/// What shows a user's reservations depends on these, on the user, and on the names of lots.
+/// Answers about a user's reservations depend on the user, the reservations, and the names of lots.
 fn recipe(app: &App, kind: &str, which: &str, user_id: i64) -> Recipe {
     let ttl = app.config.cache.reports;
     Recipe { key: format!("{kind}:{which}"), groups: vec![Group::Catalog, Group::User(user_id)], ttl }
 }
 
-/// A reservation in a driver's history.
+/// A reservation in the booking history of a driver.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PastBooking {
     id: i64,
@@ -207,19 +209,19 @@ pub(crate) struct PastBooking {
     start_time: DateTime<Utc>,
     #[serde(with = "wire::option")]
     end_time: Option<DateTime<Utc>>,
-    /// Two decimal places.
+    /// With two decimal places.
     duration_hours: Option<f64>,
     #[schema(value_type = f64)]
     total_amount: Money,
     /// `Completed`, `Active` or `Reserved`.
     #[schema(example = "Completed")]
     status: &'static str,
-    /// The driver's today.
+    /// The current licence plate of the driver.
     vehicle_number: Option<String>,
     parking_space: ParkingSpace,
 }
 
-/// Where it was.
+/// The spot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkingSpace {
     id: i64,
@@ -246,8 +248,8 @@ impl From<Stay> for PastBooking {
     }
 }
 
-/// A state as the old client shows it.
-pub(crate) const fn status(state: state::State) -> &'static str {
+/// The status that the old client shows.
+pub(super) const fn status(state: state::State) -> &'static str {
     match state {
         state::State::Reserved => "Reserved",
         state::State::Active => "Active",
@@ -257,22 +259,22 @@ pub(crate) const fn status(state: state::State) -> &'static str {
     }
 }
 
-/// List your own reservations, the latest first, without cancelled and expired ones.
-#[utoipa::path(get, path = "/user-booking-history", tag = "reports", security(("bearer" = [])), params(PageQuery<TimeCursor>, IfNoneMatch), responses(
-    (status = 200, description = "By begin, the latest first", body = Succeeded<Vec<PastBooking>>),
+/// List your reservations, except cancelled and expired ones.
+#[utoipa::path(get, path = "/user-booking-history", tag = "reports", params(PageQuery<TimeCursor>, IfNoneMatch), responses(
+    (status = 200, description = "By start, latest first", body = SuccessData<Vec<PastBooking>>),
 ))]
 pub(crate) async fn list_booking_history(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     headers: HeaderMap,
     paging: Paging<TimeCursor>,
 ) -> Answer<Response> {
-    let recipe = recipe(&app, "booking_history", &who.user_id.to_string(), who.user_id);
+    let recipe = recipe(&app, "booking_history", &user.user_id.to_string(), user.user_id);
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
-        let stays = stays::history(&app, who.user_id, &page).await?;
+        let stays = stays::history(&app, user.user_id, &page).await?;
         let next = stays.next(Stay::moment);
         let data: Vec<_> = stays.items.into_iter().map(PastBooking::from).collect();
-        cached::part(next, &Succeeded::of("your reservations", data))
+        cached::list_entry(next, &SuccessData::new("your reservations", data))
     })
     .await
 }
