@@ -15,8 +15,8 @@ pub fn confirmation(reservation_id: i64, user_id: i64) -> Result<NewJob> {
     Ok(NewJob::of(&SendConfirmation { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
 }
 
-/// Enqueues the confirmations of a booking in its transaction: a mail, and an SMS if an account for that is set.
-pub async fn tell_of_booking(
+/// Enqueues the confirmations of a booking: a mail, and an SMS if an account for that is set.
+pub async fn confirm_booking(
     app: &App,
     change: &mut Change,
     reservation_id: i64,
