@@ -3,7 +3,7 @@
 use axum::extract::FromRef;
 use shared::{
     app::App,
-    jobs::followers::{Bounds, Followers},
+    jobs::status::followers::{Bounds, Followers},
 };
 
 /// The state of the router. A handler asks for the part it needs: `State<App>` or `State<Followers>`.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use shared::{app::App, jobs::followers::Followers};
+use shared::{app::App, jobs::status::followers::Followers};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},

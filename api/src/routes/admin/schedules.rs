@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::Response};
 use serde::de::IgnoredAny;
-use shared::{app::App, base::identity::Identity, jobs::control, parking::schedules};
+use shared::{app::App, base::identity::Identity, jobs::control, operations::schedules};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
