@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     base::money::Money,
-    parking::bookings::{billing, state::State},
+    parking::rules::{billing, state::State},
 };
 
 /// A row of `lots`.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::error::Error,
-    parking::bookings::state::State,
+    parking::rules::state::State,
     platform::{db::Db, entities},
 };
 

@@ -14,7 +14,7 @@ use super::{
     population::HEAVY_SPOTS,
     rows::{Reservation, Site},
 };
-use crate::parking::bookings::state::State;
+use crate::parking::rules::state::State;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;

@@ -5,7 +5,7 @@ use sea_orm::FromQueryResult;
 
 use crate::{
     base::{error::Result, money::Money},
-    parking::bookings::billing,
+    parking::rules::billing,
     platform::db::{Transaction, sql},
 };
 

@@ -92,7 +92,7 @@ pub(super) async fn booked(
     user_id: i64,
 ) -> Result<()> {
     activity::record(change.tx(), now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
-    notifications::tell_of_booking(app, change, id, user_id).await?;
+    notifications::confirm_booking(app, change, id, user_id).await?;
     change.invalidates([Group::Occupancy, Group::User(user_id)]);
     change.counts(Event::Reservation);
     Ok(())

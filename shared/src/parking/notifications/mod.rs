@@ -19,7 +19,7 @@ mod tests;
 mod welcome;
 
 pub use bulk::{Mailing, Summarise};
-pub use confirmation::{SendConfirmation, SendSms, confirmation, tell_of_booking};
+pub use confirmation::{SendConfirmation, SendSms, confirm_booking, confirmation};
 pub use export_ready::{SendExportReady, export_ready};
 pub use monthly_reports::{SendMonthlyReport, SendMonthlyReports};
 pub use notice::{Notice, PostToChat, SendNotice, notify_administrators};

@@ -5,6 +5,6 @@ mod enqueue;
 mod mail;
 mod sms;
 
-pub use enqueue::{confirmation, tell_of_booking};
+pub use enqueue::{confirm_booking, confirmation};
 pub use mail::SendConfirmation;
 pub use sms::SendSms;
