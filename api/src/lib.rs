@@ -1,15 +1,17 @@
-//! The HTTP front door: requests in, the application's answers out. Start reading at `routes.rs`.
+//! The HTTP API: requests in, the application's answers out. Start reading at `routes/mod.rs`, then `http/stack.rs`.
 
 pub mod http;
 pub mod openapi;
 pub mod routes;
+pub mod state;
 
 pub use axum::Router;
 pub use http::server::serve_until;
-use shared::app::App;
+pub use state::ApiState;
 
-/// Everything that the API answers.
-pub fn router(app: App) -> Router {
-    let routes = routes::all(&app);
-    http::stack::wrap(routes, &app)
+/// The whole API, ready to serve. Pass an `App`, or an [`ApiState`] to keep hold of its followers.
+pub fn router(state: impl Into<ApiState>) -> Router {
+    let state = state.into();
+    let app = state.app.clone();
+    http::stack::wrap(routes::all(state), &app)
 }

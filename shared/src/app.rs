@@ -14,7 +14,6 @@ use crate::{
         clock::Clock,
         error::{Error, Result},
     },
-    jobs::followers::Followers,
     platform::{
         cache::{Cache, Group},
         config::{Config, GOOGLE_CHAT_HOST},
@@ -54,8 +53,6 @@ pub struct Parts {
     pub counters: Counters,
     /// Rate limits.
     pub limits: RateLimiter,
-    /// Who follows jobs in this process.
-    pub followers: Followers,
     /// Sends mails.
     pub mailer: Mailer,
     /// Which server a chat's webhook may be at.
@@ -117,7 +114,6 @@ impl App {
         let app = Self(Arc::new(Parts {
             cache: Cache::new(redis.clone(), counters.clone(), config.cache.is_enabled),
             limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
-            followers: Followers::default(),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,

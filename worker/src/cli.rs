@@ -1,4 +1,4 @@
-//! `parkade-worker jobs`: what administrators can do over HTTP, for whoever has the command line.
+//! `parkade-worker jobs`: what administrators can do over HTTP, on the command line.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use shared::{
     app::App,
     base::page::{MAX_LIMIT, Page},
     jobs::{
-        Queue, board,
+        Queue,
         control::{self, Dead},
         schedule::Schedule,
     },
@@ -19,13 +19,13 @@ use uuid::Uuid;
 
 use crate::table::{self, Section, section};
 
-/// A Redis that is away delays a command for no longer; what it is not told, the workers find out by themselves.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a command waits for Redis at its end. Workers find by themselves what Redis does not tell them.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// See and steer jobs. Needs the database only.
+/// List and control jobs, queues and schedules (needs only the database)
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -34,44 +34,44 @@ pub struct Jobs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Queues, running jobs, and the newest dead ones.
+    /// List queues, running jobs and the newest dead jobs
     List {
-        /// At most so many dead jobs.
+        /// List at most this many dead jobs
         #[arg(long, default_value_t = 50)]
         limit: i64,
-        /// Dead jobs older than this one.
-        #[arg(long)]
+        /// List dead jobs older than this one
+        #[arg(long, value_name = "ID")]
         after: Option<Uuid>,
     },
-    /// All about one job.
+    /// Show a job with all its details
     Show {
-        /// The job.
+        /// The id of the job
         id: Uuid,
     },
-    /// Let dead jobs begin anew.
+    /// Retry dead jobs
     Requeue(Which),
-    /// End a job that waits or runs.
+    /// Cancel a queued or running job
     Cancel {
-        /// The job.
+        /// The id of the job
         id: Uuid,
     },
-    /// Remove dead jobs for good.
+    /// Delete dead jobs
     Purge(Which),
-    /// Take no more jobs from a queue, or let the ticks of a schedule pass.
+    /// Pause a queue or a schedule: no more of its jobs are started
     Pause {
-        /// Of a queue or a schedule.
+        /// The name of a queue or a schedule
         name: String,
     },
-    /// The opposite.
+    /// Resume a paused queue or schedule
     Resume {
-        /// Of a queue or a schedule.
+        /// The name of a queue or a schedule
         name: String,
     },
-    /// Schedules with their last and next run.
+    /// List schedules with their last and next runs
     Schedules,
-    /// Run a schedule now.
+    /// Run a schedule now
     Run {
-        /// The schedule.
+        /// The name of the schedule
         name: String,
     },
 }
@@ -79,13 +79,13 @@ enum Command {
 #[derive(Debug, Args)]
 #[group(skip)]
 struct Which {
-    /// One job.
+    /// The id of a dead job
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     id: Option<Uuid>,
-    /// All that are dead.
+    /// All dead jobs
     #[arg(long)]
     all: bool,
-    /// With --all: those of this kind.
+    /// With --all: only jobs of this kind
     #[arg(long, requires = "all")]
     kind: Option<String>,
 }
@@ -97,16 +97,13 @@ impl From<Which> for Dead {
 }
 
 impl Jobs {
-    /// Does what was asked for and prints what came of it.
-    ///
-    /// # Errors
-    /// When there is no such thing, it cannot be done, or the database is away.
+    /// Runs the command and prints its result.
     pub async fn run(self, config: Config) -> anyhow::Result<()> {
         let app = App::connect(config).await?;
         let sections = self.command.run(&app).await?;
         app.tasks.close();
-        if tokio::time::timeout(FAREWELL, app.tasks.wait()).await.is_err() {
-            tracing::info!("Redis is away; the workers will find out by themselves");
+        if tokio::time::timeout(REDIS_TIMEOUT, app.tasks.wait()).await.is_err() {
+            tracing::info!("Redis is not available; workers will notice the change within a few seconds");
         }
         app.db.close().await;
         table::print(&sections, self.json)
@@ -117,19 +114,19 @@ impl Command {
     async fn run(self, app: &App) -> anyhow::Result<Vec<Section>> {
         Ok(match self {
             Self::List { limit, after } => {
-                let dead = board::dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
+                let dead = control::list_dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
                 vec![
-                    section("queues", board::queues(app).await?)?,
-                    section("running", board::running(app).await?)?,
+                    section("queues", control::list_queues(app).await?)?,
+                    section("running", control::list_running(app).await?)?,
                     section("dead", dead.items)?,
                 ]
             }
-            Self::Show { id } => vec![section("job", board::whole(app, id).await?)?],
+            Self::Show { id } => vec![section("job", control::find_details(app, id).await?)?],
             Self::Requeue(which) => {
                 vec![section("requeued", control::requeue(app, None, &which.into()).await?)?]
             }
             Self::Cancel { id } => {
-                control::cancel(app, None, id).await?;
+                control::cancel_as_operator(app, None, id).await?;
                 vec![section("cancelled", id)?]
             }
             Self::Purge(which) => vec![section("purged", control::purge(app, None, &which.into()).await?)?],
@@ -148,11 +145,14 @@ impl Command {
                 vec![section("resumed", name)?]
             }
             Self::Schedules => {
-                vec![section("schedules", board::schedules(app, &schedules::all(&app.config)?).await?)?]
+                vec![section(
+                    "schedules",
+                    control::list_schedules(app, &schedules::all(&app.config)?).await?,
+                )?]
             }
             Self::Run { name } => {
                 let Named::Schedule(schedule) = named(app, &name)? else {
-                    bail!("{name} is a queue, no schedule")
+                    bail!("{name} is a queue, not a schedule")
                 };
                 vec![section("job", control::run_now(app, None, &schedule, Idempotency::none()).await?)?]
             }
@@ -160,7 +160,7 @@ impl Command {
     }
 }
 
-/// What has a name.
+/// A queue or a schedule.
 enum Named {
     Queue(Queue),
     Schedule(Box<Schedule>),

@@ -1,119 +1,139 @@
-//! The worker: takes jobs from the queues, runs them, and keeps the queues fed from the ledger.
+//! The worker: takes jobs from the queues, runs them, and feeds the queues from the ledger.
 
+pub mod alerts;
 pub mod cli;
 pub mod consume;
-pub mod cron;
+pub mod consumers;
 pub mod metrics;
-pub mod perform;
 pub mod registry;
-pub mod sweep;
 pub mod table;
-pub mod watch;
+pub mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
 use shared::{
     app::App,
-    jobs::{Interruption, Queue, relay::Relay, signals::Signals},
+    jobs::{
+        Outcome, Queue, schedule,
+        transport::{Relay, Signals},
+    },
+    operations::schedules,
     platform::mailer::Mailer,
 };
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
-use metrics::Vitals;
+use metrics::Health;
 use registry::Registry;
 
-/// What a worker process works with.
+/// A worker process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Worker {
     /// The application.
     pub app: App,
-    /// This process start, as shown to operators.
+    /// Identifies this process to operators.
     pub name: Arc<str>,
-    /// What it can do.
+    /// The kinds of jobs that it can run.
     pub registry: Registry,
-    /// What it hears.
+    /// The signals that it receives through Redis.
     pub signals: Signals,
-    /// What it is doing.
-    pub running: TaskTracker,
-    /// How it is.
-    pub vitals: Vitals,
+    /// Running jobs and periodic work. Both end before the process does.
+    pub tasks: TaskTracker,
+    /// What `/health` reports.
+    pub health: Health,
 }
 
-/// Running jobs may finish for this long after a stop was asked for; then they go back into the queue.
-const GRACE: Duration = Duration::from_secs(18);
+/// How long running jobs may continue after a stop was requested. Then they go back into the queue.
+const GRACE_PERIOD: Duration = Duration::from_secs(18);
 
-/// Jobs that were interrupted need only write that down.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long interrupted jobs may take to record that.
+const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Worker {
-    /// A worker that can do what `registry` lists.
+    /// A worker for the kinds of jobs in `registry`.
     #[must_use]
     pub fn new(app: App, registry: Registry) -> Self {
-        let name = format!("worker-{}", uuid::Uuid::new_v4().simple()).into();
         Self {
             app,
-            name,
+            name: format!("worker-{}", Uuid::new_v4().simple()).into(),
             registry,
             signals: Signals::default(),
-            running: TaskTracker::new(),
-            vitals: Vitals::default(),
+            tasks: TaskTracker::new(),
+            health: Health::default(),
         }
     }
 
-    /// Works until `stop` is cancelled, then lets running jobs finish or go back.
+    /// Works until `stop` is cancelled, then lets running jobs finish or go back into the queue.
     pub async fn run(&self, stop: CancellationToken) {
         tracing::info!(worker = &*self.name, "worker started");
         if let Mailer::File { folder, .. } = &self.app.mailer {
             tracing::info!(mail.folder = %folder.display(), "no mail server is set: mails are written as files");
         }
-        let workers = self.app.config.workers;
-        let mut feeding = JoinSet::new();
-        let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
-        feeding.spawn(async move { signals.listen(&redis).await });
-        let (app, stopped) = (self.app.clone(), stop.clone());
-        self.running.spawn(async move { sweep::run(&app, &stopped).await });
-        let (worker, stopped) = (self.clone(), stop.clone());
-        self.running.spawn(async move { watch::run(&worker, &stopped).await });
-        let (app, stopped) = (self.app.clone(), stop.clone());
-        self.running.spawn(async move { cron::run(&app, &stopped).await });
-        let mut consuming = JoinSet::new();
-        for (queue, concurrency) in [
-            (Queue::Mail, workers.mail),
-            (Queue::Exports, workers.exports),
-            (Queue::Maintenance, workers.maintenance),
-        ] {
-            let mut relay = Relay::new(self.app.clone(), queue);
-            feeding.spawn(async move { relay.run().await });
-            // A consumer fetches and acknowledges one message after the other, so a wide queue has several.
-            for share in shares(concurrency) {
-                let (worker, stop) = (self.clone(), stop.clone());
-                consuming.spawn(async move { consume::run(&worker, queue, share, stop).await });
-            }
-        }
+        self.start_periodic_work(&stop);
+        let _feeding = self.feed();
+        let consuming = self.consume(&stop);
         self.drain(&stop).await;
-        if tokio::time::timeout(FAREWELL, consuming.join_all()).await.is_err() {
+        if tokio::time::timeout(INTERRUPT_TIMEOUT, consuming.join_all()).await.is_err() {
             tracing::warn!("a consumer did not end in time");
         }
         tracing::info!(worker = &*self.name, "worker stopped");
     }
 
-    /// A consumer waits for its jobs, so unfinished ones are interrupted from here.
+    /// Starts what is finished properly when the worker stops.
+    fn start_periodic_work(&self, stop: &CancellationToken) {
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.tasks.spawn(async move { upkeep::run(&app, &stopped).await });
+        let (worker, stopped) = (self.clone(), stop.clone());
+        self.tasks.spawn(async move { alerts::run(&worker, &stopped).await });
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            match schedules::all(&app.config) {
+                Ok(schedules) => schedule::run(&app, schedules, &stopped).await,
+                Err(error) => tracing::error!(error = error.chain(), "no schedule is run"),
+            }
+        });
+    }
+
+    /// Receives signals and pushes due jobs until the returned tasks are dropped.
+    fn feed(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let (signals, redis) = (self.signals.clone(), self.app.redis.clone());
+        tasks.spawn(async move { signals.listen(&redis).await });
+        for queue in Queue::ALL {
+            let mut relay = Relay::new(self.app.clone(), queue);
+            tasks.spawn(async move { relay.run().await });
+        }
+        tasks
+    }
+
+    fn consume(&self, stop: &CancellationToken) -> JoinSet<()> {
+        let workers = self.app.config.workers;
+        let mut tasks = JoinSet::new();
+        for (queue, concurrency) in [
+            (Queue::Mail, workers.mail),
+            (Queue::Exports, workers.exports),
+            (Queue::Maintenance, workers.maintenance),
+        ] {
+            for share in consumers::split(concurrency) {
+                let (worker, stop) = (self.clone(), stop.clone());
+                tasks.spawn(async move { consumers::run(&worker, queue, share, stop).await });
+            }
+        }
+        tasks
+    }
+
+    /// Waits for `stop` and the running jobs. A consumer waits for its jobs, so unfinished ones are interrupted here.
     async fn drain(&self, stop: &CancellationToken) {
         stop.cancelled().await;
-        self.running.close();
-        if tokio::time::timeout(GRACE, self.running.wait()).await.is_ok() {
+        self.tasks.close();
+        if tokio::time::timeout(GRACE_PERIOD, self.tasks.wait()).await.is_ok() {
             return;
         }
-        tracing::info!(jobs = self.running.len(), "giving unfinished jobs back");
-        self.signals.interrupt_all(Interruption::Shutdown);
-        if tokio::time::timeout(FAREWELL, self.running.wait()).await.is_err() {
-            tracing::warn!(jobs = self.running.len(), "jobs left behind; their leases run out by themselves");
+        tracing::info!(jobs = self.tasks.len(), "returning unfinished jobs to the queue");
+        self.signals.stop_all(&Outcome::Released);
+        if tokio::time::timeout(INTERRUPT_TIMEOUT, self.tasks.wait()).await.is_err() {
+            tracing::warn!(jobs = self.tasks.len(), "jobs left running; other workers take them over");
         }
     }
-}
-
-/// Jobs at once for each consumer of a queue: at most four.
-fn shares(concurrency: usize) -> impl Iterator<Item = usize> {
-    (0..concurrency).step_by(4).map(move |done| (concurrency - done).min(4))
 }

@@ -16,11 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, cli::Jobs, metrics, registry::Registry};
 
-/// Parkade's worker: sends mails, writes exports, keeps house.
+/// Parkade's worker: runs background jobs such as mails, exports and cleanup
 #[derive(Parser)]
 #[command(name = "parkade-worker", version, after_help = settings::help())]
 struct Cli {
-    /// A file with settings, NAME=VALUE a line.
+    /// Read settings from this file, one NAME=VALUE per line
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -29,14 +29,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Take jobs and run them until SIGTERM.
+    /// Run jobs until SIGTERM
     Run,
-    /// Send a mail at once, and tell what works and what does not.
+    /// Send a test mail and report each step
     TestEmail {
-        /// To whom.
+        /// The address to send it to
         address: String,
     },
-    /// See and steer schedules, queues and jobs.
     Jobs(Jobs),
 }
 
@@ -73,7 +72,7 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stop asked for");
+        tracing::info!("stop requested");
         stopped.cancel();
     });
     Ok(stop)

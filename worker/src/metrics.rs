@@ -1,8 +1,8 @@
-//! What a worker tells of itself over HTTP: `/metrics` for Prometheus, and `/health` for whoever restarts it.
+//! A worker's HTTP server: `/metrics` for Prometheus, and `/health` for supervisors that restart it.
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,147 +15,125 @@ use axum::{
     routing::get,
 };
 use metrics::{counter, gauge, histogram};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::{
-    Result,
-    jobs::{Queue, backlog, policy::Verdict, queue},
+    Error, Result,
+    jobs::{Outcome, Queue, control, queue},
     platform::metrics::{self as names, Exporter},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::Worker;
 
-/// A worker that has not reached something for longer is not well.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// A worker that has not reached one of [`PARTS`] for longer is unhealthy.
+const MAX_SILENCE: Duration = Duration::from_secs(15);
 
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Mails take milliseconds, exports minutes.
 const BUCKETS: [f64; 11] = [0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0];
 
-/// What a worker must reach to be well.
+/// What a healthy worker reaches.
 const PARTS: [&str; 3] = ["database", "redis", "consumers"];
 
-/// Signs of life of a worker. Cheap to clone.
+/// What `/health` reports. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Vitals {
+pub struct Health {
     consumers: Arc<Mutex<HashSet<(Queue, String)>>>,
     /// When each of [`PARTS`] was last reached.
     reached: Arc<Mutex<[Instant; PARTS.len()]>>,
 }
 
-impl Default for Vitals {
+impl Default for Health {
     fn default() -> Self {
         Self { consumers: Arc::default(), reached: Arc::new(Mutex::new([Instant::now(); PARTS.len()])) }
     }
 }
 
-impl Vitals {
-    /// Expects a consumer to be alive until the guard is dropped.
+impl Health {
+    /// Expects heartbeats of a consumer until the guard is dropped.
     #[must_use]
-    pub fn consumer(&self, queue: Queue, name: &str) -> Consumer {
+    pub fn expect_consumer(&self, queue: Queue, name: &str) -> ExpectedConsumer {
         let entry = (queue, name.to_owned());
-        self.consumers().insert(entry.clone());
-        Consumer { vitals: self.clone(), entry }
-    }
-
-    fn consumers(&self) -> MutexGuard<'_, HashSet<(Queue, String)>> {
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reached(&self) -> MutexGuard<'_, [Instant; PARTS.len()]> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+        self.consumers.lock().insert(entry.clone());
+        ExpectedConsumer { health: self.clone(), entry }
     }
 }
 
-/// A consumer that ought to be alive.
+/// A consumer that should be alive.
 #[derive(Debug)]
-pub struct Consumer {
-    vitals: Vitals,
+pub struct ExpectedConsumer {
+    health: Health,
     entry: (Queue, String),
 }
 
-impl Drop for Consumer {
+impl Drop for ExpectedConsumer {
     fn drop(&mut self) {
-        self.vitals.consumers().remove(&self.entry);
+        self.health.consumers.lock().remove(&self.entry);
     }
 }
 
-/// A run of a job, which counts as running until it is dropped.
+/// The metrics of one run of a job, which counts as running until this is dropped.
 #[derive(Debug)]
-pub struct Run {
+pub struct RunMetrics {
     kind: &'static str,
-    begun: Instant,
+    started: Instant,
 }
 
-impl Run {
-    /// Begins one.
+impl RunMetrics {
+    /// Counts a run as running.
     #[must_use]
-    pub fn begin(kind: &'static str) -> Self {
+    pub fn start(kind: &'static str) -> Self {
         gauge!(names::JOBS_RUNNING, "kind" => kind).increment(1);
-        Self { kind, begun: Instant::now() }
+        Self { kind, started: Instant::now() }
     }
 
-    /// Ends it; `None` when somebody else has the job now.
-    pub fn end(self, verdict: Option<Verdict>) {
-        counter!(names::JOBS, "kind" => self.kind, "outcome" => outcome_name(verdict)).increment(1);
-        histogram!(names::JOB_SECONDS, "kind" => self.kind).record(self.begun.elapsed());
-    }
-}
-
-/// How a run ended, in a word; `None` when somebody else has the job now.
-pub(crate) const fn outcome_name(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Succeed) => "succeeded",
-        Some(Verdict::Fail) => "failed",
-        Some(Verdict::Retry(_)) => "retried",
-        Some(Verdict::Cancel) => "cancelled",
-        Some(Verdict::Release) => "released",
-        Some(Verdict::Postpone(_)) => "postponed",
-        None => "lease_lost",
+    /// Counts its end.
+    pub fn finish(self, outcome: &Outcome) {
+        counter!(names::JOBS, "kind" => self.kind, "outcome" => outcome.name()).increment(1);
+        histogram!(names::JOB_SECONDS, "kind" => self.kind).record(self.started.elapsed());
     }
 }
 
-impl Drop for Run {
+impl Drop for RunMetrics {
     fn drop(&mut self) {
         gauge!(names::JOBS_RUNNING, "kind" => self.kind).decrement(1);
     }
 }
 
-/// Collects and serves at `WORKER_METRICS_ADDR`, if there is one, until the returned tasks are dropped.
-///
-/// # Errors
-/// When the address cannot be had, or this process collects already.
+/// Collects metrics and serves them at `WORKER_METRICS_ADDR`, if that is set, until the returned tasks are dropped. Fails
+/// if the address is in use, or if this process collects metrics already.
 pub async fn start(worker: &Worker) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     let Some(address) = worker.app.config.operations.worker_metrics_addr else { return Ok(tasks) };
-    let collected = Exporter::install(names::JOB_SECONDS, &BUCKETS)?;
-    begin_at_nought(worker);
+    let exporter = Exporter::install(names::JOB_SECONDS, &BUCKETS)?;
+    initialize_counters(worker);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/health", get(health))
-        .with_state((collected, worker.vitals.clone()));
+        .with_state((exporter, worker.health.clone()));
     tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!(%error, "metrics are not served any more");
+            tracing::error!(%error, "metrics are no longer served");
         }
     });
     let worker = worker.clone();
     tasks.spawn(async move {
-        // Consumers need a moment to show up.
+        // Consumers need a moment for their first heartbeat.
         tokio::time::sleep(Duration::from_secs(1)).await;
         loop {
-            look(&worker).await;
-            tokio::time::sleep(LOOK_EVERY).await;
+            check(&worker).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
     });
     Ok(tasks)
 }
 
-/// Counters that are there before they count: the first event is then seen as a rise.
-fn begin_at_nought(worker: &Worker) {
+/// Sets counters to zero, so that Prometheus sees the first event as an increase.
+fn initialize_counters(worker: &Worker) {
     for kind in worker.registry.names() {
         gauge!(names::JOBS_RUNNING, "kind" => kind).set(0);
         for outcome in names::OUTCOMES {
@@ -170,31 +148,31 @@ fn begin_at_nought(worker: &Worker) {
     }
 }
 
-async fn metrics(State((collected, _)): State<(Exporter, Vitals)>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], collected.text())
+async fn metrics(State((exporter, _)): State<(Exporter, Health)>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exporter.text())
 }
 
-async fn health(State((_, vitals)): State<(Exporter, Vitals)>) -> (StatusCode, Json<Value>) {
-    let silent = vitals.reached().map(|reached| reached.elapsed());
-    let is_well = silent.iter().all(|silent| *silent <= PATIENCE);
+async fn health(State((_, health)): State<(Exporter, Health)>) -> (StatusCode, Json<Value>) {
+    let silences = health.reached.lock().map(|reached| reached.elapsed());
+    let is_healthy = silences.iter().all(|silence| *silence <= MAX_SILENCE);
     let (code, status) =
-        if is_well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+        if is_healthy { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
     let parts: serde_json::Map<String, Value> = PARTS
         .into_iter()
-        .zip(silent)
-        .map(|(part, silent)| (part.to_owned(), json!({ "seconds_since_reached": silent.as_secs() })))
+        .zip(silences)
+        .map(|(part, silence)| (part.to_owned(), json!({ "seconds_since_reached": silence.as_secs() })))
         .collect();
     (code, Json(json!({ "status": status, "parts": parts })))
 }
 
-/// Looks into the ledger and after the consumers.
-async fn look(worker: &Worker) {
+/// Tries to reach each of [`PARTS`].
+async fn check(worker: &Worker) {
     let (ledger, redis, consumers) =
-        tokio::join!(queues(worker), worker.app.redis.ping_queue(), beats(worker));
+        tokio::join!(measure_backlogs(worker), worker.app.redis.ping_queue(), check_heartbeats(worker));
     for (nth, result) in [ledger, redis, consumers].into_iter().enumerate() {
         match result {
             Ok(()) => {
-                worker.vitals.reached()[nth] = Instant::now();
+                worker.health.reached.lock()[nth] = Instant::now();
                 let now = worker.app.clock.now().timestamp_millis();
                 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
                 gauge!(names::LAST_CONTACT, "part" => PARTS[nth]).set(now as f64 / 1_000.0);
@@ -204,30 +182,31 @@ async fn look(worker: &Worker) {
     }
 }
 
-async fn queues(worker: &Worker) -> Result<()> {
+async fn measure_backlogs(worker: &Worker) -> Result<()> {
     let now = worker.app.clock.now();
-    let waiting = backlog::waiting(&worker.app.db, now).await?;
+    let backlogs = control::list_backlogs(&worker.app.db, now).await?;
     for queue in Queue::ALL {
-        let found = waiting.iter().find(|waiting| waiting.queue == queue.name());
-        let oldest = found.and_then(|waiting| (now - waiting.oldest).to_std().ok()).unwrap_or_default();
+        let backlog = backlogs.iter().find(|backlog| backlog.queue == queue.name());
+        let oldest = backlog.and_then(|backlog| (now - backlog.oldest).to_std().ok()).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "a figure")]
-        let depth = found.map_or(0.0, |waiting| waiting.jobs as f64);
+        let depth = backlog.map_or(0.0, |backlog| backlog.jobs as f64);
         gauge!(names::QUEUE_DEPTH, "queue" => queue.name()).set(depth);
         gauge!(names::QUEUE_OLDEST, "queue" => queue.name()).set(oldest.as_secs_f64());
     }
     Ok(())
 }
 
-/// Whether each queue has consumers, and all of them have shown up in Redis lately.
-async fn beats(worker: &Worker) -> Result<()> {
-    let expected = worker.vitals.consumers().clone();
+/// Fails unless every queue has consumers, and all of them have had a heartbeat lately.
+async fn check_heartbeats(worker: &Worker) -> Result<()> {
+    let expected = worker.health.consumers.lock().clone();
+    let since = worker.app.clock.now() - MAX_SILENCE;
     for queue in Queue::ALL {
-        let names: Vec<String> =
-            expected.iter().filter(|(of, _)| *of == queue).map(|(_, name)| name.clone()).collect();
-        let alive = queue::alive(&worker.app.redis, queue, &names, worker.app.clock.now() - PATIENCE).await?;
+        let of_queue = expected.iter().filter(|(of, _)| *of == queue);
+        let names: Vec<String> = of_queue.map(|(_, name)| name.clone()).collect();
+        let alive = queue::count_alive(&worker.app.redis, queue, &names, since).await?;
         if names.is_empty() || alive < names.len() {
             let counts = format!("{alive} of {} consumers of {} are alive", names.len(), queue.name());
-            return Err(shared::Error::Unavailable(anyhow::anyhow!(counts)));
+            return Err(Error::Unavailable(anyhow::anyhow!(counts)));
         }
     }
     Ok(())

@@ -1,11 +1,9 @@
-//! Every kind of job that this worker can run, a line each.
+//! The kinds of jobs that a worker can run, one line each.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use shared::{
-    Result,
-    jobs::{Context, Done, Job},
+    jobs::{Job, Kind},
     operations::cleanup::CleanUp,
     parking::{
         exports::{cleanup::CleanUpExports, job::ExportCsv},
@@ -15,40 +13,6 @@ use shared::{
         },
     },
 };
-
-/// A kind of job, without its type.
-#[derive(Debug, Clone, Copy)]
-pub struct Kind {
-    /// As in the ledger.
-    pub name: &'static str,
-    /// A run takes no longer.
-    pub timeout: Duration,
-    run: fn(&str, Context) -> BoxFuture<'static, Result<Done>>,
-}
-
-impl Kind {
-    fn of<J: Job>() -> Self {
-        Self { name: J::NAME, timeout: J::TIMEOUT, run: run::<J> }
-    }
-
-    /// Runs a job of this kind.
-    ///
-    /// # Errors
-    /// Those of the job; a payload that cannot be read is permanent.
-    pub async fn run(&self, payload: &str, context: Context) -> Result<Done> {
-        (self.run)(payload, context).await
-    }
-}
-
-fn run<J: Job>(payload: &str, context: Context) -> BoxFuture<'static, Result<Done>> {
-    let job = serde_json::from_str::<J>(payload);
-    Box::pin(async move {
-        match job {
-            Ok(job) => job.run(&context).await,
-            Err(error) => Err(shared::Error::Permanent(format!("the payload cannot be read: {error}"))),
-        }
-    })
-}
 
 /// The kinds of a worker. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,7 +41,7 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// The same and one kind more: benchmarks and tests bring their own.
+    /// Adds a kind, for benchmarks and tests.
     #[must_use]
     pub fn with<J: Job>(&self) -> Self {
         let mut kinds = self.0.to_vec();

@@ -1,20 +1,19 @@
-//! How the command line shows what it found: as JSON, or as aligned columns.
+//! Output of the command line: JSON, or aligned columns.
+
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A part of an answer and its name.
+/// A named part of the output.
 pub type Section = (&'static str, Value);
 
-/// A part of an answer.
-///
-/// # Errors
-/// When it has no JSON form.
+/// A part of the output from anything with a JSON form.
 pub fn section(name: &'static str, value: impl Serialize) -> anyhow::Result<Section> {
     Ok((name, serde_json::to_value(value)?))
 }
 
-/// The columns of the lists; JSON has more.
+/// The columns of lists; JSON has more fields.
 const COLUMNS: [(&str, &[&str]); 4] = [
     ("queues", &["name", "waiting", "due", "oldest_seconds", "running", "paused_at"]),
     ("running", &["id", "kind", "attempt", "progress_current", "progress_total", "started_at", "worker"]),
@@ -22,42 +21,41 @@ const COLUMNS: [(&str, &[&str]); 4] = [
     ("schedules", &["name", "timetable", "next_run", "last_run", "last_state", "paused_at"]),
 ];
 
-/// Prints an answer.
-///
-/// # Errors
-/// When it has no JSON form.
-#[expect(clippy::print_stdout, reason = "the command line answers there")]
+/// Prints the output. A reader that stops early, such as `head`, is no error.
 pub fn print(sections: &[Section], as_json: bool) -> anyhow::Result<()> {
-    if as_json {
-        let all: Map<_, _> =
-            sections.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
-        return Ok(());
+    let text = if as_json { json(sections)? } else { sections.iter().map(plain).collect() };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
-    for (name, value) in sections {
-        match value {
-            Value::Array(rows) => println!("{}", list(name, rows)),
-            Value::Object(fields) => println!("{}", columns(&fields.iter().map(line).collect::<Vec<_>>())),
-            value => println!("{name}: {}", shown(value)),
-        }
-    }
-    Ok(())
 }
 
-fn line((name, value): (&String, &Value)) -> Vec<String> {
-    vec![name.clone(), shown(value)]
+fn json(sections: &[Section]) -> anyhow::Result<String> {
+    let all: Map<_, _> = sections.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
+}
+
+fn plain((name, value): &Section) -> String {
+    match value {
+        Value::Array(rows) => list(name, rows) + "\n",
+        Value::Object(fields) => {
+            let lines = fields.iter().map(|(name, value)| vec![name.clone(), cell(value)]);
+            align(&lines.collect::<Vec<_>>()) + "\n"
+        }
+        value => format!("{name}: {}\n", cell(value)),
+    }
 }
 
 fn list(name: &str, rows: &[Value]) -> String {
-    let known = COLUMNS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, columns)| columns);
-    let head = known.iter().map(|column| column.replace('_', " ")).collect();
-    let cells = |row: &Value| known.iter().map(|column| shown(&row[*column])).collect();
+    let columns = COLUMNS.iter().find(|(list, _)| *list == name).map_or(&[][..], |(_, columns)| columns);
+    let head = columns.iter().map(|column| column.replace('_', " ")).collect();
+    let cells = |row: &Value| columns.iter().map(|column| cell(&row[*column])).collect();
     let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
-    format!("{name}: {}\n{}", rows.len(), if rows.is_empty() { String::new() } else { columns(&lines) })
+    format!("{name}: {}\n{}", rows.len(), if rows.is_empty() { String::new() } else { align(&lines) })
 }
 
-/// Lines with what stands below each other aligned.
-fn columns(lines: &[Vec<String>]) -> String {
+/// Pads the cells of each column to the same width.
+fn align(lines: &[Vec<String>]) -> String {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
     let aligned = |line: &Vec<String>| {
@@ -67,10 +65,10 @@ fn columns(lines: &[Vec<String>]) -> String {
     lines.iter().map(aligned).collect()
 }
 
-fn shown(value: &Value) -> String {
+fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
-        // One line a row, whatever a reason has in it.
+        // A row is one line, whatever an error contains.
         Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }

@@ -1,4 +1,4 @@
-//! `parkade-worker test-email`: one mail at once, with the settings at hand, telling step by step what works.
+//! `parkade-worker test-email`: sends one mail with the current settings and reports each step.
 
 use shared::{
     base::clock::Clock,
@@ -9,18 +9,15 @@ use shared::{
     },
 };
 
-/// Sends a mail to `address`. Neither the database nor Redis is needed.
-///
-/// # Errors
-/// Why the mail did not go, and what to do about it.
+/// Sends a mail to `address` without using the database or Redis. An error says what to do about it.
 pub async fn run(config: &Config, address: &str) -> anyhow::Result<()> {
-    let explained = |error: shared::Error| anyhow::anyhow!(error.chain());
-    let mailer = Mailer::from_config(&config.mail).map_err(explained)?;
-    let mail = notifications::test_mail(config, Clock::System.now(), address).map_err(explained)?;
+    let explain = |error: shared::Error| anyhow::anyhow!(error.chain());
+    let mailer = Mailer::from_config(&config.mail).map_err(explain)?;
+    let mail = notifications::test_mail(config, Clock::System.now(), address).map_err(explain)?;
     if let Some(server) = &config.mail.server {
         let (port, encryption) = (config.mail.port, config.mail.encryption());
         let encryption = match encryption {
-            Encryption::Never => "in clear",
+            Encryption::Never => "unencrypted",
             Encryption::StartTls => "with STARTTLS",
             Encryption::FromStart => "with TLS from the first byte",
         };

@@ -1,37 +1,24 @@
-//! `parkade-api backup` and `parkade-api restore`.
+//! `parkade-api backup`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use shared::{
-    app::App,
     base::clock::Clock,
     operations::backup::{self, Manifest},
-    platform::{cache::Group, config::Config},
+    platform::config::Config,
 };
 
-use super::print;
+use super::output::print;
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// Where to; a file in BACKUP_FOLDER that is named by the time when none is given.
+    /// The file to write; by default a new file in BACKUP_FOLDER, named by the time.
     file: Option<PathBuf>,
-    /// Of the files in BACKUP_FOLDER, keep this many and remove older ones.
+    /// Keep this many backups in BACKUP_FOLDER and delete the older ones.
     #[arg(long, conflicts_with = "file", value_parser = clap::value_parser!(u16).range(1..))]
     keep: Option<u16>,
-}
-
-#[derive(Args)]
-pub(super) struct Restore {
-    /// A file that `parkade-api backup` has written.
-    file: PathBuf,
-    /// Where there is data, confirm that it goes by the words: replace all data.
-    #[arg(long)]
-    confirm: Option<String>,
-    /// Check that the file is whole, show what it holds, and change nothing.
-    #[arg(long, conflicts_with = "confirm")]
-    check: bool,
 }
 
 impl Backup {
@@ -47,7 +34,7 @@ impl Backup {
             (None, None) => bail!("name a file, or set BACKUP_FOLDER"),
         };
         let manifest = backup::create(config, &Clock::System, &file).await?;
-        print(&format!("{} holds {}", file.display(), contents(&manifest)))?;
+        print(&format!("{} contains {}", file.display(), contents(&manifest)))?;
         if let Some((folder, keep)) = folder.zip(self.keep) {
             prune(folder, keep.into())?;
         }
@@ -57,35 +44,17 @@ impl Backup {
 
 fn prune(folder: &Path, keep: usize) -> anyhow::Result<()> {
     for (old, _) in backup::files(folder)?.iter().rev().skip(keep) {
-        std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
-        print(&format!("{} is removed", old.display()))?;
+        std::fs::remove_file(old).with_context(|| format!("cannot delete {}", old.display()))?;
+        print(&format!("Deleted {}", old.display()))?;
     }
     Ok(())
 }
 
-impl Restore {
-    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
-        if self.check {
-            return print(&format!(
-                "{} is whole: {}",
-                self.file.display(),
-                contents(&backup::inspect(&self.file)?)
-            ));
-        }
-        let manifest = backup::restore(&config, &self.file, self.confirm.as_deref()).await?;
-        print(&format!("restored and compared row by row: {}", contents(&manifest)))?;
-        // What is cached is of the database of before.
-        let app = App::connect(config).await?;
-        app.cache.invalidate(&[Group::Everything]).await;
-        app.db.close().await;
-        print("export files are not part of a backup; jobs that were waiting will be run")
-    }
-}
-
-fn contents(manifest: &Manifest) -> String {
+/// What a backup contains.
+pub(super) fn contents(manifest: &Manifest) -> String {
     let rows: u64 = manifest.tables.values().map(|table| table.rows).sum();
     format!(
-        "{rows} rows of {} tables as of {}, {} {}, schema {}",
+        "{rows} rows of {} tables from {}, {} {}, schema {}",
         manifest.tables.len(),
         manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
         manifest.engine.name(),

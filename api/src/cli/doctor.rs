@@ -9,11 +9,11 @@ use shared::{
     platform::config::Config,
 };
 
-use super::print;
+use super::output::print;
 
 #[derive(Args)]
 pub(super) struct Doctor {
-    /// Answer in JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -1,14 +1,19 @@
-//! Who may call: `CurrentUser` and `Admin` as extractors, so that a handler says in its signature whom it serves.
+//! Who is calling, and whether they may. The policy decides; `CurrentUser` and `Admin` say in a handler's signature whom it
+//! serves.
+
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::{Error, app::App, base::identity::Identity, parking::accounts::session};
+use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 
-use crate::http::problem::Problem;
+use crate::http::{policy::Access, problem::Problem};
 
-/// Anybody with a good token.
+const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN");
+
+/// Anybody with an open session.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentUser(pub Identity);
 
@@ -16,48 +21,116 @@ pub struct CurrentUser(pub Identity);
 #[derive(Debug, Clone, Copy)]
 pub struct Admin(pub Identity);
 
+/// Whoever sent a request.
+pub(crate) struct Caller {
+    /// Calls with the same key share a rate limit.
+    pub(crate) key: String,
+    identity: Result<Identity>,
+}
+
+/// Finds out who sent a request, as far as the route needs to know.
+pub(crate) async fn identify(
+    app: &App,
+    access: Access,
+    headers: &HeaderMap,
+    peer: Option<SocketAddr>,
+) -> Result<Caller> {
+    let identity = match (access, bearer(headers)) {
+        (Access::Public, Some(token)) => {
+            if let Some(session) = session::session_id(app, token)? {
+                return Ok(Caller { key: format!("session:{session}"), identity: Err(NO_TOKEN) });
+            }
+            Err(NO_TOKEN)
+        }
+        (Access::User | Access::Admin, Some(token)) => match session::authenticate(app, token).await {
+            // Not the caller's fault, so it must not use up the limit of the address.
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            found => found,
+        },
+        (Access::Anonymous, _) | (_, None) => Err(NO_TOKEN),
+    };
+    let key = match &identity {
+        Ok(identity) => format!("user:{}", identity.user_id),
+        Err(_) => format!("address:{}", Address::new(app, headers, peer)),
+    };
+    Ok(Caller { key, identity })
+}
+
+impl Caller {
+    /// The identity, where the route needs one.
+    pub(crate) fn authorise(self, access: Access) -> Result<Option<Identity>> {
+        match access {
+            Access::Anonymous | Access::Public => Ok(None),
+            Access::User => self.identity.map(Some),
+            Access::Admin => require_admin(self.identity?).map(Some),
+        }
+    }
+}
+
+fn require_admin(identity: Identity) -> Result<Identity> {
+    if identity.is_admin { Ok(identity) } else { Err(Error::Forbidden("only an administrator may do this")) }
+}
+
 /// The token of a request.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-impl FromRequestParts<App> for CurrentUser {
+impl<S: Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        if let Some(identity) = parts.extensions.get::<Identity>() {
-            return Ok(Self(*identity));
-        }
-        let token = bearer(&parts.headers)
-            .ok_or(Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN"))?;
-        Ok(Self(session::authenticate(app, token).await?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(*parts.extensions.get::<Identity>().ok_or(NO_TOKEN)?))
     }
 }
 
-impl FromRequestParts<App> for Admin {
+impl<S: Sync> FromRequestParts<S> for Admin {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let CurrentUser(identity) = CurrentUser::from_request_parts(parts, app).await?;
-        if identity.is_admin {
-            Ok(Self(identity))
-        } else {
-            Err(Error::Forbidden("only an administrator may do this").into())
-        }
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let CurrentUser(identity) = CurrentUser::from_request_parts(parts, state).await?;
+        Ok(Self(require_admin(identity)?))
     }
 }
 
 impl CurrentUser {
-    /// Lets pass the user with this id, and administrators.
-    ///
-    /// # Errors
-    /// 403 for anybody else.
-    pub fn must_be(&self, user_id: i64) -> Result<(), Problem> {
+    /// Lets the user with this id pass, and administrators.
+    pub(crate) fn must_be(&self, user_id: i64) -> Result<()> {
         if self.0.is_admin || self.0.user_id == user_id {
             Ok(())
         } else {
-            Err(Error::Forbidden("you may only see your own account").into())
+            Err(Error::Forbidden("you may only see your own account"))
+        }
+    }
+}
+
+/// Where a request comes from. An IPv6 customer usually has a whole /64.
+struct Address(Option<IpAddr>);
+
+impl Address {
+    fn new(app: &App, headers: &HeaderMap, peer: Option<SocketAddr>) -> Self {
+        let is_trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
+        let peer = peer.map(|peer| peer.ip().to_canonical());
+        let Some(peer) = peer.filter(is_trusted) else { return Self(peer) };
+        // Each proxy appends the address it saw, so only what trusted proxies appended can be believed: the client is the
+        // last address that is not one of them.
+        let lines = headers.get_all("x-forwarded-for").iter().rev();
+        let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        let read = |hop: &str| hop.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        Self(Some(hops.map_while(read).find(|hop| !is_trusted(hop)).unwrap_or(peer)))
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                write!(f, "{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("unknown"),
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Answers from the cache: with an ETag, and 304 for who has them already.
+//! Answers from the cache, with an ETag.
 
 use std::fmt::Display;
 
 use axum::{
-    body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, header},
+    response::Response,
 };
 use serde::Serialize;
 use shared::{
@@ -14,21 +13,10 @@ use shared::{
     base::page::Page,
     platform::cache::{Entry, Recipe},
 };
-use utoipa::IntoParams;
 
-use crate::http::{paging::Paging, problem::Answer};
+use crate::http::{etag::conditional, paging::Paging, problem::Answer};
 
-/// What the client has, for the document.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "for the document; `conditional` reads several of them")]
-pub(crate) struct IfNoneMatch {
-    /// The `ETag` of the answer that the client has; if that is still the answer, 304 comes without it.
-    #[param(rename = "If-None-Match", value_type = String, required = false)]
-    if_none_match: Option<String>,
-}
-
-/// The answer that `load` makes, kept under the recipe.
+/// The answer that `load` makes, cached as the recipe says.
 pub(crate) async fn answer<F>(
     app: &App,
     headers: &HeaderMap,
@@ -43,7 +31,7 @@ where
     Ok(conditional(headers, entry))
 }
 
-/// A list that `load` makes: kept when it is asked for as a whole, made again for a part of it.
+/// The list that `load` makes. Only the whole list is cached; a page of it is loaded each time.
 pub(crate) async fn list<C, F>(
     app: &App,
     headers: &HeaderMap,
@@ -56,7 +44,7 @@ where
     F: Future<Output = Result<Entry>> + Send + 'static,
 {
     let (loader, page) = (app.clone(), paging.page.clone());
-    let entry = if paging.is_whole() {
+    let entry = if paging.is_whole_list() {
         app.cache.get(recipe, move || load(loader.clone(), page.clone())).await?
     } else {
         load(loader, page).await?
@@ -67,32 +55,14 @@ where
     Ok(response)
 }
 
-/// The body of an answer, to be kept.
+/// A body in the form in which it is cached.
 pub(crate) fn entry(body: &impl Serialize) -> Result<Entry> {
-    let body = serde_json::to_vec(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
+    let body =
+        serde_json::to_vec(body).map_err(|e| anyhow::Error::new(e).context("serializing an answer"))?;
     Ok(Entry::of(body))
 }
 
-/// The same of a list, with the place where its next part begins.
-pub(crate) fn part(next: Option<impl Display>, body: &impl Serialize) -> Result<Entry> {
+/// A list in the form in which it is cached, with the cursor of its next page.
+pub(crate) fn list_entry(next: Option<impl Display>, body: &impl Serialize) -> Result<Entry> {
     Ok(Entry { next: next.map(|cursor| cursor.to_string()), ..entry(body)? })
-}
-
-/// 304 when the client names the ETag (RFC 9110, 13.1.2: compared weakly), else the answer.
-pub(crate) fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
-    let named = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = named.flat_map(|value| value.split(',')).map(str::trim);
-    let known = tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == entry.etag);
-    let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        (json, Body::from(Bytes::from_owner(entry.body))).into_response()
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Ok(etag) = HeaderValue::from_str(&entry.etag) {
-        headers.insert(header::ETAG, etag);
-    }
-    response
 }

@@ -1,45 +1,53 @@
 //! How the API stops without losing a request.
 //!
-//! First it says that it is not ready and closes each connection after its next answer, while it goes on as before: a proxy
-//! that looks after it sends no more. Then it takes no new connections and finishes what is open.
+//! First it reports that it is not ready, and closes each connection after its next response, while it serves as before: a proxy
+//! that checks its health sends no more requests. Then it accepts no new connections and finishes the open ones.
 
 use std::time::Duration;
 
-use shared::app::App;
+use axum::Router;
+use shared::{app::App, jobs::followers::Followers};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-/// Open requests may take so long after the last new one.
-const LAST_ANSWERS: Duration = Duration::from_secs(10);
+use crate::http::server::serve_until;
 
-/// Answers requests until SIGTERM, or until SIGINT by somebody who does not want to wait.
+/// Open requests get this long after the last new one.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM, or until SIGINT, which skips the wait for proxies.
 ///
 /// # Errors
-/// Those of the listener.
-pub async fn serve(listener: TcpListener, app: &App) -> anyhow::Result<()> {
+/// When the listener or a signal handler fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    app: &App,
+    followers: Followers,
+) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (ending, noticed) = (app.clone(), app.config.drain);
+    let (draining, notice_time, open_streams) = (app.draining.clone(), app.config.drain, followers.clone());
     let stop = async move {
         let is_urgent = tokio::select! {
             _ = terminate.recv() => false,
             _ = interrupt.recv() => true,
         };
-        tracing::info!("stop asked for; not ready for more requests");
-        ending.draining.cancel();
+        tracing::info!("stopping; not ready for more requests");
+        draining.cancel();
         if !is_urgent {
-            tokio::time::sleep(noticed).await;
+            tokio::time::sleep(notice_time).await;
         }
         tracing::info!("finishing open requests");
-        ending.followers.close();
+        open_streams.close();
     };
     let overdue = async {
-        app.followers.closed().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
+        followers.closed().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
     };
     tokio::select! {
-        served = crate::serve_until(listener, crate::router(app.clone()), stop) => served?,
+        served = serve_until(listener, router, stop) => served?,
         () = overdue => tracing::warn!("some requests took too long and are cut off"),
     }
     Ok(())

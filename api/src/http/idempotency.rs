@@ -1,9 +1,8 @@
-//! `Idempotency-Key`: a request that comes twice is done once and answered twice.
+//! `Idempotency-Key`: a request that is repeated takes effect once and gets the same answer again.
 
 use axum::{
-    body::Body,
-    extract::{FromRequest, Request},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    extract::{FromRef, FromRequestParts},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -15,24 +14,24 @@ use shared::{
 use utoipa::IntoParams;
 
 use crate::http::{
-    extract::{OriginalPath, read_body},
+    body,
     problem::{Answer, Problem},
 };
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The key, for the document.
+/// `Idempotency-Key`, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "for the document; the extractor reads the headers itself")]
+#[expect(dead_code, reason = "for the document; the extractor reads the header itself")]
 pub(crate) struct IdempotencyKey {
-    /// Names the request, so that it can be repeated without being done twice: 1 to 255 characters, new for each.
+    /// Identifies the request, so that a repetition takes effect only once: 1 to 255 characters, new for each request.
     #[param(rename = "Idempotency-Key", value_type = String, required = false, pattern = "^[!-~]([ -~]{0,253}[!-~])?$")]
     key: Option<String>,
 }
 
-/// A body (`E` is the extractor of it) and the key under which its answer is answer.
+/// A body, read by the extractor `E`, and the key of the request, if it has one.
 pub(crate) struct Once<E> {
     pub(crate) body: E,
     key: Option<Key>,
@@ -44,29 +43,36 @@ struct Key {
     request_hash: String,
 }
 
-impl<E: FromRequest<App, Rejection = Problem>> FromRequest<App> for Once<E> {
+impl<E, S> FromRequestParts<S> for Once<E>
+where
+    E: FromRequestParts<S, Rejection = Problem>,
+    S: Send + Sync,
+    App: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Answer<Self> {
-        let Some(key) = request.headers().get(&KEY) else {
-            return Ok(Self { body: E::from_request(request, app).await?, key: None });
-        };
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+        let key = Key::of(parts, &App::from_ref(state))?;
+        Ok(Self { body: E::from_request_parts(parts, state).await?, key })
+    }
+}
+
+impl Key {
+    fn of(parts: &Parts, app: &App) -> Result<Option<Self>> {
+        let Some(key) = parts.headers.get(&KEY) else { return Ok(None) };
         let text = key.to_str().unwrap_or_default().to_owned();
         if !(1..=255).contains(&text.len()) || text.contains('\t') {
-            return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters").into());
+            return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters"));
         }
-        let path = OriginalPath::of(&request);
-        let what = format!("{} {}", request.method(), path.without_prefix());
-        let (parts, body) = request.into_parts();
-        let bytes = read_body(body).await?;
-        let request_hash = idempotency::hash(&app.config, &what, &bytes)?;
-        let request = Request::from_parts(parts, Body::from(bytes));
-        Ok(Self { body: E::from_request(request, app).await?, key: Some(Key { text, request_hash }) })
+        let method_and_path = format!("{} {}", parts.method, parts.uri.path());
+        let request_hash = idempotency::hash(&app.config, &method_and_path, body::bytes(parts))?;
+        Ok(Some(Self { text, request_hash }))
     }
 }
 
 impl<E> Once<E> {
-    /// Runs `act`, or repeats the answer if it was run before. An error had no effect, so it releases the key.
+    /// Runs `act`, or repeats the stored answer. `act` stores the answer that `render` makes in the transaction of its effect.
+    /// An error had no effect, so it releases the key.
     pub(crate) async fn answer<T, F>(
         self,
         app: &App,
@@ -79,19 +85,15 @@ impl<E> Once<E> {
     {
         let Some(key) = self.key else {
             let outcome = act(self.body, Idempotency::none()).await?;
-            return response(render(&outcome)?);
+            return Ok(response(render(&outcome)?));
         };
         let now = app.clock.now();
         let claim = match idempotency::claim(&app.db, now, user_id, &key.text, &key.request_hash).await? {
             Claimed::First(claim) => claim,
-            Claimed::Answered(answer) => {
-                let mut response = response(answer)?;
-                response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-                return Ok(response);
-            }
+            Claimed::Answered(stored) => return Ok(replayed(stored)),
         };
         match act(self.body, Idempotency::new(claim.clone(), render.clone())).await {
-            Ok(outcome) => response(render(&outcome)?),
+            Ok(outcome) => Ok(response(render(&outcome)?)),
             Err(error) => {
                 idempotency::release(&app.db, claim).await;
                 Err(error.into())
@@ -102,11 +104,18 @@ impl<E> Once<E> {
 
 /// An answer without headers of its own.
 pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer> {
-    let body = serde_json::to_string(body).map_err(|e| anyhow::Error::new(e).context("an answer"))?;
+    let body =
+        serde_json::to_string(body).map_err(|e| anyhow::Error::new(e).context("serializing an answer"))?;
     Ok(StoredAnswer { status: status.as_u16().into(), headers: None, body })
 }
 
-fn response(answer: StoredAnswer) -> Answer<Response> {
+fn replayed(stored: StoredAnswer) -> Response {
+    let mut response = response(stored);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn response(answer: StoredAnswer) -> Response {
     let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let mut response = (status.unwrap_or(StatusCode::OK), answer.body).into_response();
     let headers = response.headers_mut();
@@ -118,5 +127,5 @@ fn response(answer: StoredAnswer) -> Answer<Response> {
     if status == Some(StatusCode::ACCEPTED) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    Ok(response)
+    response
 }

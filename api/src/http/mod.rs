@@ -1,14 +1,21 @@
-//! What happens around every request, whichever route it takes.
+//! What happens around every request, whichever route it takes. `stack.rs` has the order, `policy.rs` the rules by route.
 
 pub mod admission;
+pub mod answers;
 pub mod auth;
+pub mod body;
 pub mod cached;
 pub mod drain;
-pub mod extract;
+pub mod etag;
+pub mod fields;
+pub mod headers;
 pub mod idempotency;
-pub mod limits;
 pub mod metrics;
 pub mod paging;
+pub mod params;
+pub mod policy;
 pub mod problem;
+pub mod rate_limit;
+pub mod request_id;
 pub mod server;
 pub mod stack;

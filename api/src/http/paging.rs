@@ -1,4 +1,4 @@
-//! Lists in parts: `?limit=` and `?cursor=` in, `Link: <…>; rel="next"` out.
+//! Pages of lists: `?limit=` and `?cursor=` in, `Link: <…>; rel="next"` out.
 
 use std::{fmt::Display, marker::PhantomData, str::FromStr};
 
@@ -22,24 +22,24 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::http::{extract::Query, problem::Problem};
+use crate::http::{params::Query, problem::Problem};
 
-/// The most rows of a part that a client may ask for.
-const MOST: i64 = 1000;
+/// The largest `limit`.
+const MAX_PAGE: i64 = 1000;
 
-/// Which part of a list. Without either, the whole list, up to 10,000 rows.
+/// Without either, the whole list, up to 10,000 rows.
 #[derive(Debug, Deserialize)]
-struct Part {
+struct PageParams {
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-/// The same for the document; `C` as in [`Paging`].
+/// `limit` and `cursor`, for the OpenAPI document.
 pub(crate) struct PageQuery<C = i64>(PhantomData<C>);
 
-/// What a list is sorted by.
+/// What a list is sorted by, as text in `cursor`.
 pub(crate) trait Cursor: FromStr {
-    /// How it is written, and an example.
+    /// Its pattern, and an example.
     const FORM: (&str, &str);
 }
 
@@ -62,56 +62,56 @@ impl<C: Cursor> IntoParams for PageQuery<C> {
             let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
             parameter.description(Some(description)).schema(Some(schema)).build()
         };
-        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MOST));
+        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(MAX_PAGE));
         let (pattern, example) = C::FORM;
         let cursor =
             ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples([example]);
         vec![
-            parameter("limit", "At most so many rows", limit.build()),
+            parameter("limit", "The maximum number of rows", limit.build()),
             parameter(
                 "cursor",
-                "Where the part begins; take it from the `Link` of the part before",
+                "Where the page begins; take it from the `Link` header of the previous page",
                 cursor.build(),
             ),
         ]
     }
 }
 
-/// The part of a list that the request is about; `C` is read from the cursor.
+/// The page of a list that was requested; `C` is read from the cursor.
 #[derive(Debug, Clone)]
 pub(crate) struct Paging<C = i64> {
     pub(crate) page: Page<C>,
     uri: Uri,
 }
 
-/// A list's answer, with the address of its next part.
+/// A page of a list, with the address of the next page.
 pub(crate) type Linked<T> = (AppendHeaders<Option<(HeaderName, HeaderValue)>>, Json<T>);
 
 impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Paging<C> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(query) = Query::<Part>::from_request_parts(parts, state).await?;
+        let Query(query) = Query::<PageParams>::from_request_parts(parts, state).await?;
         let OriginalUri(uri) =
             OriginalUri::from_request_parts(parts, state).await.unwrap_or_else(|e| match e {});
         let limit = match query.limit.map(|text| text.parse()) {
             None => MAX_LIMIT,
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
+            Some(Ok(limit)) if (1..=MAX_PAGE).contains(&limit) => limit,
             Some(_) => return Err(Error::invalid("limit", "must be a whole number from 1 to 1000").into()),
         };
-        let wrong = |_| Error::invalid("cursor", "must be one from the Link header of this list");
+        let wrong = |_| Error::invalid("cursor", "must come from a Link header of this list");
         let after = query.cursor.map(|text| text.parse().map_err(wrong)).transpose()?;
         Ok(Self { page: Page { limit, after }, uri })
     }
 }
 
 impl<C> Paging<C> {
-    /// Whether the request names a part at all.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Whether neither limit nor cursor were given.
+    pub(crate) fn is_whole_list(&self) -> bool {
         self.page.limit == MAX_LIMIT && self.page.after.is_none()
     }
 
-    /// The answer; `next` is where the next part begins, if there is one.
+    /// The response; `next` is the cursor of the next page, if there is one.
     pub(crate) fn answer<T>(&self, next: Option<impl Display>, body: T) -> Linked<T> {
         let link = next.and_then(|cursor| self.link(&cursor));
         (AppendHeaders(link.map(|link| (header::LINK, link))), Json(body))

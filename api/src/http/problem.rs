@@ -1,21 +1,17 @@
-//! The one body of every error: RFC 9457 problem details, with the members that older clients read.
+//! The body of every error: problem details (RFC 9457), with the fields that the old client reads.
 
 use std::time::Duration;
 
 use axum::{
     body::Body,
-    extract::Request,
     http::{HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use shared::{Error, base::error::FieldError};
 use utoipa::ToSchema;
 
-use crate::http::stack::RequestId;
-
-/// An error on its way to the client. [`finish`] makes the body, where request id and path are known.
+/// An error on its way to the client. [`complete`] writes the body, where request id and path are known.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
@@ -31,34 +27,34 @@ pub type Answer<T> = Result<T, Problem>;
 /// The body of an error (`application/problem+json`).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemBody {
-    /// Always `about:blank`: `code` tells problems apart.
+    /// Always `about:blank`; `code` identifies the problem.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The status in words.
+    /// The status as text.
     pub title: &'static str,
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
-    /// What went wrong, for a person.
+    /// What went wrong, for people.
     pub detail: String,
-    /// The path that was called.
+    /// The path of the request.
     pub instance: String,
-    /// Stable, in snake case, for a program.
+    /// What went wrong, for programs: stable, in snake case.
     pub code: &'static str,
-    /// To be named when asking for help.
+    /// The id of the request, to quote when asking for help.
     pub request_id: String,
-    /// The fields at fault.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
-    /// Seconds to wait before the next try.
+    /// Seconds to wait before the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// The same as `detail`.
+    /// The same as `detail`, for the old client.
     pub msg: String,
-    /// The same as `detail`.
+    /// The same as `detail`, for the old client.
     pub message: String,
 }
 
-/// A field at fault.
+/// An invalid field.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemField {
     /// JSON pointer into the body, or the name of a parameter.
@@ -74,27 +70,27 @@ impl Problem {
     }
 
     /// There is no room for another request now.
-    pub(crate) fn overloaded() -> Self {
-        let detail = "too many requests at once; try again";
+    pub(crate) fn at_capacity() -> Self {
+        let detail = "the server is at capacity; try again in a second";
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
     }
 
-    /// For an answer that came without a body, such as those of the router.
+    /// For a response without a body, such as those of the router.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
-            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address"),
+            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => {
-                ("method_not_allowed", "this address does not know the method; see Allow")
+                ("method_not_allowed", "this path does not support the method; see the Allow header")
             }
             StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "the body is larger than 64 KiB"),
-            StatusCode::URI_TOO_LONG => ("uri_too_long", "the address is too long"),
+            StatusCode::URI_TOO_LONG => ("uri_too_long", "path and query are longer than 8 KiB"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 ("unsupported_media_type", "the body must be application/json")
             }
             StatusCode::RANGE_NOT_SATISFIABLE => ("range_not_satisfiable", "the file has no such range"),
-            StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "the service cannot answer now; try again"),
-            status if status.is_server_error() => ("internal", "something went wrong on our side"),
-            _ => ("bad_request", "the request cannot be understood"),
+            StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "the service is not available now; try again"),
+            status if status.is_server_error() => ("internal", "something went wrong on the server"),
+            _ => ("bad_request", "the request is malformed"),
         };
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         Self { retry_after, ..Self::new(status, code, detail) }
@@ -125,9 +121,9 @@ impl From<Error> for Problem {
                 retry_after: Some(whole_seconds(retry_after).max(1)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
             },
-            Error::Overloaded => Self::overloaded(),
+            Error::Overloaded => Self::at_capacity(),
             Error::Unavailable(_) => {
-                tracing::error!(error = error.chain(), "a dependency is away");
+                tracing::error!(error = error.chain(), "a service that is needed is not available");
                 Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
             }
             Error::Internal(_) | Error::Interrupted | Error::Permanent(_) => {
@@ -138,7 +134,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Rounded up: who comes a moment too early is refused again.
+/// Rounded up, because a client that returns a moment too early is refused again.
 pub(crate) fn whole_seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }
@@ -151,16 +147,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives every error its body, also those that come from the router or from a panic.
-pub async fn finish(request: Request, next: Next) -> Response {
-    let instance = request.uri().path().to_owned();
-    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
-    let mut response = next.run(request).await;
-    complete(&mut response, &instance, &request_id.0);
-    response
-}
-
-/// Gives the answer its body if it is an error.
+/// Writes the body of an error, also of those that come from the router or from a panic.
 pub(crate) fn complete(response: &mut Response, instance: &str, request_id: &str) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {

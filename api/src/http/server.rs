@@ -1,4 +1,4 @@
-//! The server: how many may connect, how slow a client may be, and how it all ends.
+//! The server: how many connections it accepts, how slow clients may be, and how it shuts down.
 
 use std::{
     net::SocketAddr,
@@ -20,36 +20,36 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// So long may the head of a request take, and a connection be idle before the next one. Proxies keep idle connections for a
-/// minute by default; they should be the ones who close them, since we might do so just as a request comes.
-const HEAD_PATIENCE: Duration = Duration::from_secs(75);
+/// The head of a request must arrive within this time, and the next request on an idle connection. Proxies close idle
+/// connections after a minute by default; they should do it first, as we might close one just as a request arrives.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// A client that takes nothing of what it is sent for so long is cut off.
+/// A client that acknowledges nothing for this long is cut off.
 #[cfg(target_os = "linux")]
-const TAKE_PATIENCE: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is kept of a head, or of an answer that the client has not taken yet.
+/// The size of the head of a request, and of what is buffered of a response.
 const BUFFER: usize = 64 * 1024;
 
-/// The most connections at once, where the operating system allows for as many.
-const CONNECTIONS: usize = 10_000;
+/// Connections at once, if the operating system allows that many open files.
+const MAX_CONNECTIONS: usize = 10_000;
 
-/// What the process needs of its open files for anything else: the database, Redis, exports.
+/// Open files for everything else: the database, Redis, exports.
 const OTHER_FILES: usize = 256;
 
-/// After an error of the operating system, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The wait after a failed `accept`, for instance because too many files are open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests until `stop` is done, then finishes those that are open.
+/// Serves until `stop` completes, then finishes the open requests.
 ///
 /// # Errors
-/// Those of the operating system.
+/// When the limit of open files cannot be read or raised.
 pub async fn serve_until(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    serve(listener, router, stop, most_connections()?, HEAD_PATIENCE).await;
+    serve(listener, router, stop, max_connections()?, HEAD_TIMEOUT).await;
     Ok(())
 }
 
@@ -58,12 +58,12 @@ async fn serve(
     router: Router,
     stop: impl Future<Output = ()>,
     connections: usize,
-    head_patience: Duration,
+    head_timeout: Duration,
 ) {
     let slots = Arc::new(Semaphore::new(connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head_patience).max_buf_size(BUFFER);
-    let (open, mut stop, mut told) = (GracefulShutdown::new(), pin!(stop), None::<Instant>);
+    http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(BUFFER);
+    let (open, mut stop, mut logged_at) = (GracefulShutdown::new(), pin!(stop), None::<Instant>);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -74,19 +74,19 @@ async fn serve(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(slot) = slots.clone().try_acquire_owned() else {
-            if told.is_none_or(|told| told.elapsed() > Duration::from_secs(1)) {
-                tracing::warn!("too many connections are open; new ones are closed at once");
-                told = Some(Instant::now());
+            if logged_at.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+                tracing::warn!("too many open connections; new ones are closed");
+                logged_at = Some(Instant::now());
             }
             continue;
         };
         tune(&stream);
-        let connection = http.serve_connection(TokioIo::new(stream), service_fn(answering(&router, peer)));
+        let connection = http.serve_connection(TokioIo::new(stream), service_fn(responder(&router, peer)));
         let connection = open.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -99,8 +99,8 @@ async fn serve(
     open.shutdown().await;
 }
 
-/// How requests of this client are answered.
-fn answering(
+/// Answers the requests of one client.
+fn responder(
     router: &Router,
     peer: SocketAddr,
 ) -> impl Fn(Request<Incoming>) -> tower::util::Oneshot<Router, Request<Body>> + use<> {
@@ -115,20 +115,20 @@ fn answering(
 fn tune(stream: &TcpStream) {
     let set = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    let set = set.and_then(|()| socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TAKE_PATIENCE)));
+    let set = set.and_then(|()| socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SEND_TIMEOUT)));
     if let Err(error) = set {
-        tracing::debug!(%error, "an option of a connection was refused");
+        tracing::debug!(%error, "a socket option could not be set");
     }
 }
 
-/// As many as may be, with all the open files that the process may have; what is left over is for everything else.
-fn most_connections() -> std::io::Result<usize> {
+/// Raises the limit of open files as far as allowed, and leaves some for everything else.
+fn max_connections() -> std::io::Result<usize> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current < maximum || maximum.is_none() && current.is_some() {
         setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     }
     let files = maximum.and_then(|files| files.try_into().ok()).unwrap_or(usize::MAX);
-    Ok(CONNECTIONS.min(files.saturating_sub(OTHER_FILES)).max(1))
+    Ok(MAX_CONNECTIONS.min(files.saturating_sub(OTHER_FILES)).max(1))
 }
 
 #[cfg(test)]
@@ -143,16 +143,16 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-    async fn served(connections: usize, head_patience: Duration) -> (SocketAddr, oneshot::Sender<()>) {
+    async fn served(connections: usize, head_timeout: Duration) -> (SocketAddr, oneshot::Sender<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, (stop, stopped)) = (listener.local_addr().unwrap(), oneshot::channel());
         let router = Router::new().route("/", get(async || "hello"));
         let stopped = async { drop(stopped.await) };
-        tokio::spawn(async move { serve(listener, router, stopped, connections, head_patience).await });
+        tokio::spawn(async move { serve(listener, router, stopped, connections, head_timeout).await });
         (address, stop)
     }
 
-    /// Calls once. Whether there was an answer.
+    /// Sends one request; whether it was answered with 200.
     async fn call(client: &mut TcpStream) -> bool {
         let mut answer = [0; 15];
         client.write_all(REQUEST).await.is_ok()
@@ -162,8 +162,8 @@ mod tests {
 
     #[tokio::test]
     async fn slow_or_silent_clients_are_cut_off() {
-        let patience = Duration::from_millis(300);
-        let (address, _stop) = served(10, patience).await;
+        let timeout = Duration::from_millis(300);
+        let (address, _stop) = served(10, timeout).await;
         let begun = Instant::now();
         let mut silent = TcpStream::connect(address).await.unwrap();
         let (mut reading, mut writing) = TcpStream::connect(address).await.unwrap().into_split();
@@ -182,12 +182,12 @@ mod tests {
         }
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
         assert_eq!(silent.read(&mut [0; 100]).await.unwrap_or(0), 0);
-        assert!((patience..patience * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert!((timeout..timeout * 10).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
     async fn connections_over_the_limit_are_closed() {
-        let (address, _stop) = served(2, HEAD_PATIENCE).await;
+        let (address, _stop) = served(2, HEAD_TIMEOUT).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(call(&mut first).await && call(&mut second).await);

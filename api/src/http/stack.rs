@@ -1,259 +1,165 @@
-//! What happens around every request: an id, a trace, limits, CORS, and a body for every error.
+//! What every request passes, in order: `complete_response` around CORS around `run_request` around the routes. Whatever
+//! depends on the route is decided by its [`Policy`].
 
-use std::time::{Duration, Instant};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    extract::{ConnectInfo, OriginalUri, Request, State},
+    http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use shared::{
-    app::App,
-    platform::telemetry::{self, spans},
-};
+use futures::FutureExt;
+use shared::{app::App, platform::telemetry};
 use tower::ServiceBuilder;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
-use tracing::{Instrument, field::Empty};
-use uuid::Uuid;
+use tracing::Instrument;
 
 use crate::http::{
-    admission::{self, Gates},
-    limits,
+    admission::Gates,
+    auth, body, headers,
     metrics::Measured,
-    problem,
+    policy::{self, Policy},
+    problem::{self, Problem},
+    rate_limit, request_id,
 };
-
-/// The largest body that is read.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// The longest path and query.
 const MAX_URI: usize = 8 * 1024;
 
-/// No request is worked on longer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// A client waits at most this long for a response to begin.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// JSON is no page: nothing of it is run, framed, or taken for something else, and nobody in between keeps it.
-const PROTECTION: [(HeaderName, &str); 5] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    (header::CACHE_CONTROL, "no-store"),
-];
+struct Stack {
+    app: App,
+    gates: Gates,
+}
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// As in [W3C Trace Context](https://www.w3.org/TR/trace-context/).
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Names a request in logs, answers and the jobs that it enqueues.
-#[derive(Debug, Clone, Default)]
-pub struct RequestId(pub String);
-
-/// Wraps the routes.
+/// Wraps the routes. Layers around the router as a whole are cheaper than layers around each route, because the router clones
+/// a route with all its layers for every request.
 pub fn wrap(routes: Router, app: &App) -> Router {
-    let origins: Vec<HeaderValue> =
-        app.config.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-    let cors = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            IDEMPOTENCY_KEY,
-            REQUEST_ID,
-            TRACEPARENT,
-        ])
-        .expose_headers([
-            header::LOCATION,
-            header::RETRY_AFTER,
-            header::CONTENT_DISPOSITION,
-            header::ETAG,
-            header::LINK,
-            HeaderName::from_static("idempotency-replayed"),
-            HeaderName::from_static("x-ratelimit-remaining"),
-            REQUEST_ID,
-            TRACEPARENT,
-        ]);
-    // Only what must know the route goes around each single one: for every request the router clones a route with all
-    // its layers, and each layer clones those within it again. What goes around the router as a whole clones one `Arc`.
-    let routes = routes.layer(middleware::from_fn_with_state(app.clone(), at_route));
-    let gates = Gates::new(app);
-    let around = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(app.clone(), count))
-        .layer(middleware::from_fn(forget_strangers))
-        .layer(middleware::from_fn_with_state(app.clone(), protect))
-        .layer(cors)
-        .layer(middleware::from_fn_with_state(gates.clone(), admission::turn_away))
-        .layer(middleware::from_fn(identify))
-        .layer(middleware::from_fn(problem::finish))
-        .layer(middleware::from_fn(limit_uri))
-        .layer(middleware::from_fn_with_state(app.clone(), bound))
-        .layer(middleware::from_fn_with_state(gates, admission::admit))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+    let stack = Arc::new(Stack { app: app.clone(), gates: Gates::new(app) });
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(app.clone(), complete_response))
+        .layer(headers::cors(&app.config))
+        .layer(middleware::from_fn_with_state(stack, run_request));
+    Router::new().fallback_service(layers.service(routes))
+}
+
+/// Finds the policy of the request, counts and measures it, and adds the headers that every response has.
+async fn complete_response(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let policy = policy::find(request.method(), request.uri().path());
+    let measured = Measured::begin(&app, request.method(), policy);
+    request.extensions_mut().insert(policy);
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers::strip_cors_for_unknown_origins(headers);
+    headers::protect(headers, &app.config);
+    headers.extend(measured.end(&app, status));
+    if app.draining.is_cancelled() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Runs the request if there is room for it, and gives every error its body.
+async fn run_request(State(stack): State<Arc<Stack>>, mut request: Request, next: Next) -> Response {
+    let Some(policy) = request.extensions_mut().remove::<Policy>() else { return next.run(request).await };
+    let id = request_id::of(request.headers());
+    let path = request.uri().path().to_owned();
+    let mut response = if stack.gates.is_full(policy.gate) {
+        // Nothing more is done for it, so that refusing stays cheap.
+        Problem::at_capacity().into_response()
+    } else {
+        request_id::traced(request, &id, policy, |request| run_until_deadline(stack, policy, request, next))
+            .await
+    };
+    problem::complete(&mut response, &path, &id);
+    request_id::add(&mut response, &id);
+    response
+}
+
+/// Responds with 503 after the deadline. A read is cancelled then. A write goes on, as it does when the client goes away: what
+/// follows its commit must happen.
+async fn run_until_deadline(stack: Arc<Stack>, policy: Policy, request: Request, next: Next) -> Response {
+    let tasks = stack.app.tasks.clone();
+    let running = AssertUnwindSafe(run_admitted(stack, policy, request, next)).catch_unwind();
+    let done = if policy.writes {
+        let trace = telemetry::trace_id().unwrap_or_default();
+        let task = tasks.spawn(telemetry::in_trace(trace, running).in_current_span());
+        tokio::time::timeout(DEADLINE, task)
+            .await
+            .map(|done| done.unwrap_or_else(|error| Err(Box::new(error))))
+    } else {
+        tokio::time::timeout(DEADLINE, running).await
+    };
+    match done {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
             tracing::error!("a handler panicked");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .service(routes);
-    Router::new().fallback_service(around)
+        }
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
-/// Nobody waits for an answer longer than [`TIMEOUT`]. A read is dropped then. A write goes on, as it does when its caller
-/// goes away: what follows its commit must happen.
-async fn bound(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_read = request.method().is_safe();
-    let answering = next.run(request);
-    let answer = if is_read {
-        tokio::time::timeout(TIMEOUT, answering).await.ok()
-    } else {
-        let trace = telemetry::trace_id().unwrap_or_default();
-        let task = app.tasks.spawn(telemetry::in_trace(trace, answering).in_current_span());
-        tokio::time::timeout(TIMEOUT, task)
-            .await
-            .ok()
-            .map(|done| done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+/// Reads the body before it takes a place behind the gate, so that a slow sender blocks nobody. A streamed response gives its
+/// place back when it begins.
+async fn run_admitted(stack: Arc<Stack>, policy: Policy, mut request: Request, next: Next) -> Response {
+    if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
+        return StatusCode::URI_TOO_LONG.into_response();
+    }
+    if let Err(problem) = body::read(&mut request).await {
+        return problem.into_response();
+    }
+    match stack.gates.enter(policy.gate) {
+        Ok(_place) => run_within_limits(&stack.app, policy, request, next).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Counts the call, identifies the caller, and runs the handler if the rate limit and the policy let the caller through.
+async fn run_within_limits(app: &App, policy: Policy, mut request: Request, next: Next) -> Response {
+    if policy.is_known() {
+        let method = policy::method_name(request.method());
+        app.counters.increment(format!("endpoint_calls:{method} {}", policy.path));
+        if let Some(counter) = policy.counter {
+            app.counters.increment(counter);
+        }
+        strip_prefix(&mut request);
+    }
+    let Some(action) = policy.rate_limit else { return next.run(request).await };
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    let caller = match auth::identify(app, policy.access, request.headers(), peer).await {
+        Ok(caller) => caller,
+        Err(error) => return Problem::from(error).into_response(),
     };
-    answer.unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    let key = caller.key.clone();
+    let handling = async move {
+        match caller.authorise(policy.access) {
+            Ok(identity) => {
+                if let Some(identity) = identity {
+                    request.extensions_mut().insert(identity);
+                }
+                next.run(request).await
+            }
+            Err(error) => Problem::from(error).into_response(),
+        }
+    };
+    rate_limit::limited(app, action, &key, handling).await
 }
 
-/// Counts calls and answers by status, and says how long the answer took. A process that is about to stop asks its clients
-/// to connect anew.
-async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    app.counters.increment("total_api_calls");
-    let measured = Measured::begin(request.method());
-    let mut response = next.run(request).await;
-    measured.end(&response);
-    app.counters.increment(format!("response_codes:{}", response.status().as_u16()));
-    let took = format!("app;dur={:.1}", begun.elapsed().as_secs_f64() * 1000.0);
-    if let Ok(took) = HeaderValue::from_str(&took) {
-        response.headers_mut().insert("server-timing", took);
-    }
-    if app.draining.is_cancelled() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-/// Counts calls by endpoint, and limits them.
-async fn at_route(State(app): State<App>, request: Request, next: Next) -> Response {
-    let method = method_name(request.method());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let path = matched.as_ref().map_or("", MatchedPath::as_str);
-    let path = path.strip_prefix("/api").unwrap_or(path);
-    if matched.is_some() {
-        app.counters.increment(format!("endpoint_calls:{method} {path}"));
-        match (method, path.split('/').nth(1)) {
-            ("GET", Some("users")) => app.counters.increment("api_calls:users:get"),
-            ("GET", Some("parking-lots")) => app.counters.increment("api_calls:parking_lots:get"),
-            _ => {}
+/// Every route has two addresses, with and without `/api`, and is mounted once. `OriginalUri` is what the client sent.
+fn strip_prefix(request: &mut Request) {
+    let uri = request.uri().clone();
+    let rest = uri.path_and_query().and_then(|path| policy::without_prefix(path.as_str()));
+    if let Some(Ok(path)) = rest.map(PathAndQuery::try_from) {
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(stripped) = Uri::from_parts(parts) {
+            *request.uri_mut() = stripped;
         }
     }
-    tracing::Span::current().record("http.route", path);
-    let mut response = limits::limit(&app, path, request, next).await;
-    if let Some(matched) = matched.filter(|_| shared::platform::metrics::is_enabled()) {
-        response.extensions_mut().insert(matched);
-    }
-    response
-}
-
-/// A method as it is counted: anybody can make up methods, and every name is a key in Redis.
-pub(crate) fn method_name(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
-    }
-}
-
-async fn limit_uri(request: Request, next: Next) -> Response {
-    let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    if length > MAX_URI { StatusCode::URI_TOO_LONG.into_response() } else { next.run(request).await }
-}
-
-/// Other origins than those of the list are told nothing about CORS at all.
-async fn forget_strangers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
-        for name in [
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-        ] {
-            headers.remove(name);
-        }
-    }
-    response
-}
-
-/// What browsers are told for everybody's safety; an answer that says something else itself, as pages do, is left alone.
-async fn protect(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in PROTECTION {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if app.config.public_url.starts_with("https://") {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
-    response
-}
-
-/// Takes the caller's request id and trace if they are sensible ones, or gives new ones, and logs the request under them.
-/// The trace is what its jobs carry on.
-async fn identify(mut request: Request, next: Next) -> Response {
-    let (id, trace) = names(request.headers());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", trace, request.id = id, http.method = %request.method(), http.path = request.uri().path(),
-        http.route = Empty, http.status = Empty);
-    if let Some(traceparent) = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
-        spans::set_parent(&span, traceparent);
-    }
-    let answered = async {
-        let response = next.run(request).await;
-        let status = response.status().as_u16();
-        tracing::Span::current().record("http.status", i64::from(status));
-        tracing::debug!(http.status = status, "answered");
-        // Our own step of the trace has an id, too.
-        let ours = spans::span_id(&tracing::Span::current())
-            .unwrap_or_else(|| telemetry::new_trace_id()[..16].to_owned());
-        (response, ours)
-    };
-    let (mut response, ours) = telemetry::in_trace(trace.clone(), answered.instrument(span)).await;
-    let trace = HeaderValue::try_from(format!("00-{trace}-{ours}-01"));
-    response.headers_mut().extend(trace.ok().map(|trace| (TRACEPARENT, trace)));
-    sign(&mut response, &id);
-    response
-}
-
-/// Tells the caller the id of the request.
-pub(crate) fn sign(response: &mut Response, id: &str) {
-    response.headers_mut().extend(HeaderValue::from_str(id).ok().map(|id| (REQUEST_ID, id)));
-}
-
-/// The request id and the trace.
-fn names(headers: &HeaderMap) -> (String, String) {
-    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    let trace = given.and_then(telemetry::parse_traceparent);
-    (request_id(headers), trace.map_or_else(telemetry::new_trace_id, ToOwned::to_owned))
-}
-
-/// That of the caller if it is a sensible one, or a new one.
-pub(crate) fn request_id(headers: &HeaderMap) -> String {
-    let sensible =
-        |id: &&str| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sensible);
-    given.map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
+    request.extensions_mut().insert(OriginalUri(uri));
 }

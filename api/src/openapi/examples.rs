@@ -1,4 +1,4 @@
-//! Examples, by the name of what they are examples of. One that a schema has already is left alone.
+//! Examples by the name of the field or parameter. A schema that has an example keeps it.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,31 @@ use utoipa::openapi::{
     schema::{ArrayItems, SchemaType},
 };
 
-/// By name, those of one type each.
+/// For each name, an example of each type that it has.
 const TABLE: &str = include_str!("examples.json");
 
-/// What is needed to fill the document.
+/// The table of examples.
 pub(super) struct Examples(Value);
 
 impl Examples {
-    /// A test finds out when a name is missing, and so when the table cannot be read.
+    /// If the table cannot be read, the test that requires examples fails.
     pub(super) fn new() -> Self {
         Self(serde_json::from_str(TABLE).unwrap_or_default())
     }
 
-    /// Fills in those of every property.
-    pub(super) fn of_components(&self, components: &mut Components) {
+    /// Adds examples to every property.
+    pub(super) fn add_to_components(&self, components: &mut Components) {
         for schema in components.schemas.values_mut() {
-            self.of_properties(schema);
+            self.add_to_properties(schema);
         }
     }
 
-    /// Fills in those of parameters, and that of a body: an object of the examples of its properties.
-    pub(super) fn of_operation(&self, operation: &mut Operation, schemas: &BTreeMap<String, RefOr<Schema>>) {
+    /// Adds examples to parameters, and to the body: an object made of the examples of its properties.
+    pub(super) fn add_to_operation(
+        &self,
+        operation: &mut Operation,
+        schemas: &BTreeMap<String, RefOr<Schema>>,
+    ) {
         for parameter in operation.parameters.iter_mut().flatten() {
             if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
                 self.fill(name, schema);
@@ -47,23 +51,23 @@ impl Examples {
         }
     }
 
-    fn of_properties(&self, schema: &mut RefOr<Schema>) {
+    fn add_to_properties(&self, schema: &mut RefOr<Schema>) {
         let RefOr::T(schema) = schema else { return };
         match schema {
             Schema::Object(object) => {
                 for (name, property) in &mut object.properties {
                     self.fill(name, property);
-                    self.of_properties(property);
+                    self.add_to_properties(property);
                 }
             }
             Schema::Array(array) => {
                 if let ArrayItems::RefOrSchema(items) = &mut array.items {
-                    self.of_properties(items);
+                    self.add_to_properties(items);
                 }
             }
-            Schema::OneOf(some) => some.items.iter_mut().for_each(|item| self.of_properties(item)),
-            Schema::AllOf(some) => some.items.iter_mut().for_each(|item| self.of_properties(item)),
-            Schema::AnyOf(some) => some.items.iter_mut().for_each(|item| self.of_properties(item)),
+            Schema::OneOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
+            Schema::AllOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
+            Schema::AnyOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
             _ => {}
         }
     }
@@ -73,7 +77,7 @@ impl Examples {
             RefOr::T(Schema::Object(object))
                 if object.examples.is_empty() && object.enum_values.is_none() =>
             {
-                // Those of handlers come by the older keyword.
+                // `#[schema(example = …)]` writes the older keyword.
                 object.examples.extend(object.example.take());
                 if !object.examples.is_empty() {
                     return;
@@ -97,7 +101,7 @@ impl Examples {
     }
 }
 
-/// By type; a UUID is told from other texts by its format.
+/// Whether the example has the type of the schema. UUIDs are distinguished from other text by their format.
 fn fits(value: &Value, object: &Object) -> bool {
     let one_of = |kinds: &[Type]| {
         let is = |kind: &Type| match value {

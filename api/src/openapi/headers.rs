@@ -1,4 +1,4 @@
-//! Headers of answers: described once, below `components`, and named by every response that has them.
+//! Response headers: described once under `components`, and referenced by every response that has them.
 
 use std::collections::BTreeMap;
 
@@ -10,52 +10,56 @@ use utoipa::openapi::{
 
 use super::has_parameter;
 
-/// Name, what it says, and an example.
+/// Name, description and example.
 const TEXTS: [(&str, &str, &str); 11] = [
     (
         "X-Request-Id",
-        "The id of the request: the one that it came with, or a new one",
+        "The id of the request: the one that was sent, or a new one",
         "0190a0a0-0000-7000-8000-000000000000",
     ),
     (
         "Traceparent",
-        "The trace (W3C Trace Context): the one that the request came with, or a new one; logs and jobs carry it",
+        "The trace (W3C Trace Context): the one that was sent, or a new one. It appears in logs and continues in jobs",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
-    ("RateLimit-Policy", "The budget: calls (`q`) in seconds (`w`)", "\"default\";q=300;w=60"),
-    ("RateLimit", "What is left of it (`r`) for so many seconds (`t`)", "\"default\";r=299;t=42"),
-    ("ETag", "The state of what is shown, for `If-None-Match` and `If-Match`", "\"7-3\""),
+    (
+        "RateLimit-Policy",
+        "The rate limit: calls (`q`) in a window of seconds (`w`)",
+        "\"default\";q=300;w=60",
+    ),
+    ("RateLimit", "Calls left (`r`), and seconds until the limit is reset (`t`)", "\"default\";r=299;t=42"),
+    ("ETag", "The version of the answer, for `If-None-Match` and `If-Match`", "\"7-3\""),
     (
         "Link",
-        "The next part of the list, if there is one",
+        "The next page of the list, if there is one",
         "</api/parking-lots?limit=50&cursor=57>; rel=\"next\"",
     ),
     (
         "Location",
-        "Where it is, or where to follow the task",
+        "The address of the new resource, or of the task",
         "/api/tasks/0190a0a0-0000-7000-8000-000000000000",
     ),
     (
         "Idempotency-Replayed",
-        "`true` when this is the answer to an earlier request with the same key",
+        "`true` if this is the stored answer to an earlier request with the same key",
         "true",
     ),
     ("WWW-Authenticate", "`Bearer`", "Bearer"),
     ("Content-Disposition", "The name of the file", "attachment; filename=\"parking.csv\""),
-    ("Content-Range", "Which bytes of the file these are, or how many it has", "bytes 0-99/2048"),
+    ("Content-Range", "The range of bytes in the body, and the size of the file", "bytes 0-99/2048"),
 ];
 
 const NUMBERS: [(&str, &str, i64); 4] = [
-    ("X-RateLimit-Limit", "Calls of the budget", 300),
-    ("X-RateLimit-Remaining", "Calls that are left of it", 299),
-    ("X-RateLimit-Reset", "Seconds until it is full again", 42),
-    ("Retry-After", "Seconds to wait before the next try", 1),
+    ("X-RateLimit-Limit", "Calls allowed in the window", 300),
+    ("X-RateLimit-Remaining", "Calls left", 299),
+    ("X-RateLimit-Reset", "Seconds until the limit is reset", 42),
+    ("Retry-After", "Seconds to wait before the next attempt", 1),
 ];
 
 const LIMITS: [&str; 5] =
     ["RateLimit-Policy", "RateLimit", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
 
-/// For the components of the document.
+/// The headers under `components`.
 pub(super) fn components() -> BTreeMap<String, RefOr<Header>> {
     let header = |name: &str, description: &str, kind: Type, example: serde_json::Value| {
         let schema = ObjectBuilder::new().schema_type(kind).examples([example]);
@@ -69,8 +73,8 @@ pub(super) fn components() -> BTreeMap<String, RefOr<Header>> {
     texts.chain(numbers).collect()
 }
 
-/// Names the headers of every response; those that a handler wrote down are named the same way.
-pub(super) fn name(operation: &mut Operation, is_limited: bool) {
+/// References the headers of every response, including those that a handler describes.
+pub(super) fn add(operation: &mut Operation, is_limited: bool) {
     let is = |name| has_parameter(operation, name, ParameterIn::Header);
     let (cached, once) = (is("If-None-Match"), is("Idempotency-Key"));
     let is_list = has_parameter(operation, "cursor", ParameterIn::Query);
@@ -96,6 +100,6 @@ pub(super) fn name(operation: &mut Operation, is_limited: bool) {
 }
 
 fn refer(response: &mut Response, name: String) {
-    let there = utoipa::openapi::Ref::new(format!("#/components/headers/{name}"));
-    response.headers.insert(name, RefOr::Ref(there));
+    let reference = utoipa::openapi::Ref::new(format!("#/components/headers/{name}"));
+    response.headers.insert(name, RefOr::Ref(reference));
 }

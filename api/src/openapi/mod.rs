@@ -1,34 +1,43 @@
-//! What is the same for every operation is said here once, and added to the document.
+//! What is the same for every operation, added to the OpenAPI document once.
 
 mod examples;
 mod headers;
+pub(crate) mod schemas;
 
+use axum::http::Method;
 use utoipa::openapi::{
     Content, OpenApi, Ref, RefOr, Response, Schema,
     path::{Operation, Parameter, ParameterIn},
-    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use self::examples::Examples;
+use crate::http::policy::{self, Access, Policy};
 
-/// Completes the document that the handlers wrote.
+/// Completes the document that the handlers describe.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.headers = headers::components();
     let examples = Examples::new();
-    examples.of_components(components);
+    examples.add_to_components(components);
     for (path, item) in &mut document.paths.paths {
-        let is_limited = !["/api/health/live", "/api/health/ready"].contains(&path.as_str());
-        for operation in
-            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
-        {
-            leave_out_null_bodies(operation);
-            add_common_statuses(operation, is_limited);
-            give_problems_their_body(operation);
-            headers::name(operation, is_limited);
-            examples.of_operation(operation, &components.schemas);
+        let operations = [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PUT, &mut item.put),
+            (Method::DELETE, &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            let policy = policy::find(&method, path);
+            remove_null_bodies(operation);
+            add_security(operation, policy.access);
+            add_common_responses(operation, policy);
+            add_problem_bodies(operation);
+            headers::add(operation, policy.rate_limit.is_some());
+            examples.add_to_operation(operation, &components.schemas);
         }
     }
     document
@@ -39,8 +48,8 @@ fn has_parameter(operation: &Operation, name: &str, place: ParameterIn) -> bool 
     operation.parameters.iter().flatten().any(is)
 }
 
-/// A body that may be missing is an object where it is there.
-fn leave_out_null_bodies(operation: &mut Operation) {
+/// A body may be missing, but not null.
+fn remove_null_bodies(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     for content in body.content.values_mut() {
         if let RefOr::T(content) = content
@@ -52,31 +61,35 @@ fn leave_out_null_bodies(operation: &mut Operation) {
     }
 }
 
-/// Statuses that come from the extractors and from what is around every handler.
-fn add_common_statuses(operation: &mut Operation, is_limited: bool) {
-    let scopes: Vec<String> = (operation.security.iter().flatten())
-        .filter_map(|requirement| serde_json::to_value(requirement).ok())
-        .filter_map(|requirement| serde_json::from_value(requirement["bearer"].clone()).ok())
-        .flat_map(|scopes: Vec<String>| scopes)
-        .collect();
+fn add_security(operation: &mut Operation, access: Access) {
+    let scopes: &[&str] = match access {
+        Access::Anonymous | Access::Public => return,
+        Access::User => &[],
+        Access::Admin => &["admin"],
+    };
+    operation.security = Some(vec![SecurityRequirement::new("bearer", scopes.iter().copied())]);
+}
+
+/// Responses that come from the extractors and the layers around every handler.
+fn add_common_responses(operation: &mut Operation, policy: Policy) {
     let in_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query);
     let reads_query = operation.parameters.iter().flatten().any(in_query);
     let is_cached = has_parameter(operation, "If-None-Match", ParameterIn::Header);
     let is_once = has_parameter(operation, "Idempotency-Key", ParameterIn::Header);
     let common = [
-        (is_cached, "304", "What the client has is what there is; nothing is sent"),
-        (is_once, "409", "A request with this `Idempotency-Key` is being answered"),
-        (is_once, "422", "This `Idempotency-Key` was used for another request"),
-        (is_limited, "429", "Too many requests; wait as long as `Retry-After` says"),
-        (true, "503", "The database is away, or there is too much to do"),
-        (operation.security.is_some(), "401", "No token, or one that is not good any more"),
-        (scopes.iter().any(|scope| scope == "admin"), "403", "Not an administrator"),
+        (is_cached, "304", "The client has the current answer"),
+        (is_once, "409", "Another request with this `Idempotency-Key` is in progress"),
+        (is_once, "422", "This `Idempotency-Key` was used for a different request"),
+        (policy.rate_limit.is_some(), "429", "Too many requests; wait for `Retry-After` seconds"),
+        (true, "503", "The database is not available, or the server is at capacity"),
+        (operation.security.is_some(), "401", "The token is missing or invalid, or its session has ended"),
+        (policy.access == Access::Admin, "403", "You are not an administrator"),
         (
             operation.request_body.is_some() || reads_query || is_once,
             "400",
-            "The request is malformed, or a field is wrong",
+            "The request is malformed, or a field is invalid",
         ),
-        (operation.request_body.is_some(), "408", "The body took too long to come"),
+        (operation.request_body.is_some(), "408", "The body took too long to arrive"),
         (operation.request_body.is_some(), "413", "The body is larger than 64 KiB"),
         (operation.request_body.is_some(), "415", "The body is not `application/json`"),
     ];
@@ -88,7 +101,7 @@ fn add_common_statuses(operation: &mut Operation, is_limited: bool) {
     }
 }
 
-fn give_problems_their_body(operation: &mut Operation) {
+fn add_problem_bodies(operation: &mut Operation) {
     let responses = operation.responses.responses.iter_mut();
     for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
         if let RefOr::T(response) = response

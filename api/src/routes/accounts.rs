@@ -1,4 +1,4 @@
-//! Registration, login and the caller's own sessions.
+//! Registration, login and the user's own sessions.
 
 use axum::{
     Json,
@@ -16,13 +16,12 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::http::{
-    auth::CurrentUser,
-    extract::{self, Path},
-    problem::Answer,
+use crate::{
+    http::{answers::Message, auth::CurrentUser, body, params::Path, problem::Answer},
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(register))
         .routes(routes!(log_in))
@@ -32,26 +31,26 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(end_session))
 }
 
-/// What a new driver tells.
+/// A new driver.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Register {
-    /// Unique without regard to case.
+    /// Unique, ignoring case.
     #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: String,
-    /// The login; unique without regard to case.
+    /// Used to log in; unique, ignoring case.
     #[schema(max_length = 120, format = "email")]
     email: String,
     #[schema(min_length = 8, max_length = 256)]
     password: String,
-    /// The plate; unique, and none when blank.
+    /// The licence plate: unique; blank counts as none.
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
-    /// Unique, and none when blank.
+    /// Unique; blank counts as none.
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
 
-/// Who logs in.
+/// Credentials.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct LogIn {
     email: String,
@@ -82,7 +81,7 @@ impl From<User> for UserView {
     }
 }
 
-/// A user and their token.
+/// A user with a token.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenAndUser {
     msg: &'static str,
@@ -91,7 +90,7 @@ pub(crate) struct TokenAndUser {
 }
 
 impl TokenAndUser {
-    fn of(msg: &'static str, LoggedIn { user, token }: LoggedIn) -> Json<Self> {
+    fn new(msg: &'static str, LoggedIn { user, token }: LoggedIn) -> Json<Self> {
         Json(Self { msg, token, user: user.into() })
     }
 }
@@ -103,13 +102,7 @@ pub(crate) struct Token {
     token: String,
 }
 
-/// A word of confirmation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Message {
-    pub(crate) msg: &'static str,
-}
-
-/// A login.
+/// A session: one login.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionView {
     id: Uuid,
@@ -118,14 +111,14 @@ pub(crate) struct SessionView {
     #[serde(with = "wire")]
     expires_at: DateTime<Utc>,
     user_agent: Option<String>,
-    /// When it was last in use, to the minute; null when that is unknown.
+    /// The last use, to the minute; null if unknown.
     #[serde(with = "wire::option")]
     last_active_at: Option<DateTime<Utc>>,
-    /// Whether this request came by it.
+    /// Whether this request belongs to it.
     current: bool,
 }
 
-/// The caller's logins.
+/// The user's sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sessions {
     msg: &'static str,
@@ -136,15 +129,15 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
 }
 
-/// Open an account and log in.
+/// Register a driver and log in.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Register, responses(
-    (status = 201, description = "The account is open", body = TokenAndUser),
-    (status = 409, description = "Name, mail, plate or phone is taken"),
+    (status = 201, description = "Registered and logged in", body = TokenAndUser),
+    (status = 409, description = "Username, email, vehicle number or phone number is already in use"),
 ))]
 pub(crate) async fn register(
     State(app): State<App>,
     headers: HeaderMap,
-    extract::Json(body): extract::Json<Register>,
+    body::Json(body): body::Json<Register>,
 ) -> Answer<(StatusCode, Json<TokenAndUser>)> {
     let registration = Registration {
         username: body.username,
@@ -154,70 +147,70 @@ pub(crate) async fn register(
         phone_number: body.phone_number,
     };
     let logged_in = accounts::register(&app, registration, user_agent(&headers)).await?;
-    Ok((StatusCode::CREATED, TokenAndUser::of("welcome to Parkade", logged_in)))
+    Ok((StatusCode::CREATED, TokenAndUser::new("welcome to Parkade", logged_in)))
 }
 
-/// Log in by mail address and password.
+/// Log in with email and password.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LogIn, responses(
     (status = 200, description = "Logged in", body = TokenAndUser),
-    (status = 401, description = "Address or password is wrong"),
+    (status = 401, description = "Email or password is wrong"),
 ))]
 pub(crate) async fn log_in(
     State(app): State<App>,
     headers: HeaderMap,
-    extract::Json(body): extract::Json<LogIn>,
+    body::Json(body): body::Json<LogIn>,
 ) -> Answer<Json<TokenAndUser>> {
     let logged_in = accounts::log_in(&app, &body.email, body.password, user_agent(&headers)).await?;
-    Ok(TokenAndUser::of("logged in", logged_in))
+    Ok(TokenAndUser::new("logged in", logged_in))
 }
 
-/// End this session; its tokens are void from now on.
-#[utoipa::path(post, path = "/auth/logout", tag = "accounts", security(("bearer" = [])), responses(
+/// Log out: end this session and invalidate its tokens.
+#[utoipa::path(post, path = "/auth/logout", tag = "accounts", responses(
     (status = 200, description = "Logged out", body = Message),
 ))]
-pub(crate) async fn log_out(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Message>> {
-    accounts::log_out(&app, &who).await?;
+pub(crate) async fn log_out(State(app): State<App>, CurrentUser(user): CurrentUser) -> Answer<Json<Message>> {
+    accounts::log_out(&app, &user).await?;
     Ok(Json(Message { msg: "logged out" }))
 }
 
-/// Extend this session and get a new token for it.
-#[utoipa::path(post, path = "/auth/refresh", tag = "accounts", security(("bearer" = [])), responses(
+/// Extend this session and issue a new token.
+#[utoipa::path(post, path = "/auth/refresh", tag = "accounts", responses(
     (status = 200, description = "A new token", body = Token),
 ))]
-pub(crate) async fn refresh(State(app): State<App>, CurrentUser(who): CurrentUser) -> Answer<Json<Token>> {
-    Ok(Json(Token { msg: "session extended", token: session::refresh(&app, &who).await? }))
+pub(crate) async fn refresh(State(app): State<App>, CurrentUser(user): CurrentUser) -> Answer<Json<Token>> {
+    Ok(Json(Token { msg: "session extended", token: session::refresh(&app, &user).await? }))
 }
 
-/// The caller's open sessions.
-#[utoipa::path(get, path = "/auth/sessions", tag = "accounts", security(("bearer" = [])), responses(
-    (status = 200, description = "The newest first", body = Sessions),
+/// List your open sessions.
+#[utoipa::path(get, path = "/auth/sessions", tag = "accounts", responses(
+    (status = 200, description = "Newest first", body = Sessions),
 ))]
 pub(crate) async fn list_sessions(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
 ) -> Answer<Json<Sessions>> {
-    let sessions = session::list(&app, who.user_id).await?.into_iter().map(|session| SessionView {
+    let sessions = session::list(&app, user.user_id).await?.into_iter().map(|session| SessionView {
         id: session.row.id,
         created_at: session.row.created_at,
         expires_at: session.row.expires_at,
         user_agent: session.row.user_agent,
         last_active_at: session.last_active_at,
-        current: session.row.id == who.session_id,
+        current: session.row.id == user.session_id,
     });
     Ok(Json(Sessions { msg: "your sessions", sessions: sessions.collect() }))
 }
 
-/// End one of the caller's sessions.
-#[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "accounts", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The session")), responses(
-    (status = 200, description = "Ended", body = Message),
-    (status = 404, description = "The caller has no such session"),
+/// End one of your sessions.
+#[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "accounts",
+    params(("id" = Uuid, Path, description = "Session id")), responses(
+    (status = 200, description = "The session has ended", body = Message),
+    (status = 404, description = "You have no such session"),
 ))]
 pub(crate) async fn end_session(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    session::end(&app, who.user_id, id).await?;
+    session::end(&app, user.user_id, id).await?;
     Ok(Json(Message { msg: "session ended" }))
 }

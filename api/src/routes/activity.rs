@@ -1,4 +1,4 @@
-//! What a user did.
+//! The activity log of a user.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -11,32 +11,35 @@ use shared::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    auth::CurrentUser,
-    extract::Query,
-    paging::{Linked, PageQuery, Paging},
-    problem::Answer,
+use crate::{
+    http::{
+        auth::CurrentUser,
+        paging::{Linked, PageQuery, Paging},
+        params::Query,
+        problem::Answer,
+    },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_activity))
 }
 
-/// Whose activity.
+/// Whose activity to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Whose {
-    /// The user; yourself without. Only administrators may name others.
+pub(crate) struct ActivityQuery {
+    /// The user; by default yourself. Only administrators may name others.
     user_id: Option<i64>,
 }
 
-/// Something that a user did.
+/// An entry of the activity log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ActivityView {
     id: i64,
     /// `login`, `booking`, `cancellation`, `release`, `export` or `notification`.
     kind: String,
-    /// The id of the reservation or the export, or the kind of mail.
+    /// The id of the reservation or export, or the kind of notification.
     subject: Option<String>,
     #[serde(with = "wire")]
     created_at: DateTime<Utc>,
@@ -53,7 +56,7 @@ impl From<Activity> for ActivityView {
     }
 }
 
-/// A user's activity.
+/// A user's activity log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Activities {
     msg: &'static str,
@@ -64,19 +67,19 @@ pub(crate) struct Activities {
     activities: Vec<ActivityView>,
 }
 
-/// List what a user did: logins, bookings, cancellations, releases, exports, mails.
-#[utoipa::path(get, path = "/user/activity", tag = "accounts", security(("bearer" = [])), params(Whose, PageQuery), responses(
-    (status = 200, description = "The newest first", body = Activities),
-    (status = 403, description = "Only administrators may see what others did"),
-    (status = 404, description = "There is no such user"),
+/// List a user's activity: logins, bookings, cancellations, releases, exports, notifications.
+#[utoipa::path(get, path = "/user/activity", tag = "accounts", params(ActivityQuery, PageQuery), responses(
+    (status = 200, description = "Newest first", body = Activities),
+    (status = 403, description = "Only administrators may see the activity of others"),
+    (status = 404, description = "No such user"),
 ))]
 pub(crate) async fn list_activity(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
-    Query(whose): Query<Whose>,
+    CurrentUser(user): CurrentUser,
+    Query(query): Query<ActivityQuery>,
     paging: Paging,
 ) -> Answer<Linked<Activities>> {
-    let history = activity::history(&app, &who, whose.user_id, &paging.page).await?;
+    let history = activity::history(&app, &user, query.user_id, &paging.page).await?;
     let next = history.activities.next(|row| row.id);
     Ok(paging.answer(
         next,

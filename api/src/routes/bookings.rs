@@ -1,4 +1,4 @@
-//! Booking a spot, arriving, leaving, and a user's reservations.
+//! Booking, occupying and releasing a spot, and the reservations of a user.
 
 use axum::{
     Json,
@@ -21,16 +21,21 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    auth::CurrentUser,
-    cached::{self, IfNoneMatch},
-    extract::{self, Path, whole},
-    idempotency::{IdempotencyKey, Once, reply},
-    paging::{PageQuery, Paging},
-    problem::{Answer, Problem},
+use crate::{
+    http::{
+        auth::CurrentUser,
+        body, cached,
+        etag::IfNoneMatch,
+        fields::integer,
+        idempotency::{IdempotencyKey, Once, reply},
+        paging::{PageQuery, Paging},
+        params::Path,
+        problem::{Answer, Problem},
+    },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(book_spot))
         .routes(routes!(occupy_spot))
@@ -42,32 +47,32 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// Where to park.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct BookSpot {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "integer")]
     lot_id: i64,
 }
 
-/// Which reservation begins.
+/// Which reservation starts.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct OccupySpot {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "integer")]
     reservation_id: i64,
 }
 
-/// Which session ends, and how it is paid.
+/// Which parking session ends, and how it is paid.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ReleaseSpot {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "integer")]
     reservation_id: i64,
     #[schema(max_length = 50, pattern = "^[^\\x00]*$")]
     transaction_id: Option<String>,
-    /// `qr`, `upi`, `card`, `cash`, or another name.
+    /// `qr`, `upi`, `card`, `cash` or another name.
     #[schema(max_length = 20, pattern = "^[^\\x00]*$")]
     payment_method: Option<String>,
 }
 
-/// A session that has begun.
+/// A parking session that has started.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Booked {
+pub(crate) struct BookedSpot {
     id: i64,
     spot_id: i64,
     lot_name: String,
@@ -80,8 +85,8 @@ pub(crate) struct Booked {
     status: &'static str,
 }
 
-impl Booked {
-    fn of(reservation: &Reservation) -> Self {
+impl BookedSpot {
+    fn new(reservation: &Reservation) -> Self {
         Self {
             id: reservation.id,
             spot_id: reservation.spot_id,
@@ -94,9 +99,9 @@ impl Booked {
     }
 }
 
-/// An arrival.
+/// A reservation whose parking session has started.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Occupied {
+pub(crate) struct OccupiedSpot {
     id: i64,
     spot_id: i64,
     #[serde(with = "wire")]
@@ -105,9 +110,9 @@ pub(crate) struct Occupied {
     status: &'static str,
 }
 
-/// A session that has ended, with its bill.
+/// A parking session that has ended, with its bill.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Released {
+pub(crate) struct ReleasedSpot {
     id: i64,
     spot_id: i64,
     #[serde(with = "wire")]
@@ -126,7 +131,7 @@ pub(crate) struct Released {
     status: &'static str,
 }
 
-impl From<Release> for Released {
+impl From<Release> for ReleasedSpot {
     fn from(release: Release) -> Self {
         let reservation = release.reservation;
         Self {
@@ -145,9 +150,9 @@ impl From<Release> for Released {
     }
 }
 
-/// A reservation in its owner's list.
+/// A reservation with its lot and payment.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReservationView {
+pub(crate) struct ReservationDetails {
     id: i64,
     spot_id: i64,
     lot_name: String,
@@ -165,7 +170,7 @@ pub(crate) struct ReservationView {
     status: &'static str,
 }
 
-impl From<Reservation> for ReservationView {
+impl From<Reservation> for ReservationDetails {
     fn from(reservation: Reservation) -> Self {
         Self {
             id: reservation.id,
@@ -183,109 +188,115 @@ impl From<Reservation> for ReservationView {
     }
 }
 
-/// An answer about one reservation.
+/// One reservation.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct About<T> {
+pub(crate) struct OneReservation<T> {
     pub(crate) msg: &'static str,
     pub(crate) reservation: T,
 }
 
 /// A user's reservations.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Reservations {
+pub(crate) struct UserReservations {
     msg: &'static str,
-    /// Their name.
+    /// The username.
     user: String,
-    reservations: Vec<ReservationView>,
+    reservations: Vec<ReservationDetails>,
 }
 
-/// Start a session now on a free spot of the lot.
-#[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", security(("bearer" = [])), request_body = BookSpot, params(IdempotencyKey), responses(
-    (status = 201, description = "The spot is yours", body = About<Booked>),
-    (status = 404, description = "There is no such lot"),
-    (status = 409, description = "The lot is full, or you are parked already"),
+/// Book a spot: start a parking session now on a free spot of the lot.
+#[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", request_body = BookSpot, params(IdempotencyKey), responses(
+    (status = 201, description = "The parking session has started", body = OneReservation<BookedSpot>),
+    (status = 404, description = "No such lot"),
+    (status = 409, description = "The lot is full, or you are already parked"),
 ))]
 pub(crate) async fn book_spot(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
-    once: Once<extract::Json<BookSpot>>,
+    CurrentUser(user): CurrentUser,
+    once: Once<body::Json<BookSpot>>,
 ) -> Answer<Response> {
     let booked = |reservation: &Reservation| {
-        reply(StatusCode::CREATED, &About { msg: "spot booked", reservation: Booked::of(reservation) })
+        reply(
+            StatusCode::CREATED,
+            &OneReservation { msg: "spot booked", reservation: BookedSpot::new(reservation) },
+        )
     };
-    let book = |extract::Json(body): extract::Json<BookSpot>, keep| {
-        bookings::book_spot(&app, who.user_id, body.lot_id, keep)
+    let book = |body::Json(body): body::Json<BookSpot>, keep| {
+        bookings::book_spot(&app, user.user_id, body.lot_id, keep)
     };
-    once.answer(&app, who.user_id, booked, book).await
+    once.answer(&app, user.user_id, booked, book).await
 }
 
-/// Arrive at a reserved spot.
-#[utoipa::path(post, path = "/booking/occupy-spot", tag = "bookings", security(("bearer" = [])), request_body = OccupySpot, responses(
-    (status = 200, description = "The session has begun", body = About<Occupied>),
+/// Occupy a reserved spot: start its parking session.
+#[utoipa::path(post, path = "/booking/occupy-spot", tag = "bookings", request_body = OccupySpot, responses(
+    (status = 200, description = "The parking session has started", body = OneReservation<OccupiedSpot>),
     (status = 404, description = "You have no such reservation"),
-    (status = 409, description = "It cannot begin"),
+    (status = 409, description = "The reservation cannot start now"),
 ))]
 pub(crate) async fn occupy_spot(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
-    extract::Json(body): extract::Json<OccupySpot>,
-) -> Answer<Json<About<Occupied>>> {
-    let reservation = bookings::occupy_spot(&app, &who, body.reservation_id).await?;
-    let occupied = Occupied {
+    CurrentUser(user): CurrentUser,
+    body::Json(body): body::Json<OccupySpot>,
+) -> Answer<Json<OneReservation<OccupiedSpot>>> {
+    let reservation = bookings::occupy_spot(&app, &user, body.reservation_id).await?;
+    let occupied = OccupiedSpot {
         id: reservation.id,
         spot_id: reservation.spot_id,
         parking_time: reservation.parking_time,
         status: "occupied",
     };
-    Ok(Json(About { msg: "spot occupied", reservation: occupied }))
+    Ok(Json(OneReservation { msg: "spot occupied", reservation: occupied }))
 }
 
-/// Leave: end the session and get the bill. Repeating it answers the same and bills nothing again.
-#[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", security(("bearer" = [])), request_body = ReleaseSpot, params(IdempotencyKey), responses(
-    (status = 200, description = "The bill", body = About<Released>),
+/// Release a spot: end the parking session and bill it. Repeating the request returns the same bill.
+#[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", request_body = ReleaseSpot, params(IdempotencyKey), responses(
+    (status = 200, description = "The bill", body = OneReservation<ReleasedSpot>),
     (status = 404, description = "You have no such reservation"),
-    (status = 409, description = "There is no session to end, or it was paid otherwise"),
+    (status = 409, description = "No parking session is running, or it was already paid differently"),
 ))]
 pub(crate) async fn release_spot(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
-    once: Once<extract::Json<ReleaseSpot>>,
+    CurrentUser(user): CurrentUser,
+    once: Once<body::Json<ReleaseSpot>>,
 ) -> Answer<Response> {
     let released = |release: &Release| {
-        reply(StatusCode::OK, &About { msg: "spot released", reservation: Released::from(release.clone()) })
+        reply(
+            StatusCode::OK,
+            &OneReservation { msg: "spot released", reservation: ReleasedSpot::from(release.clone()) },
+        )
     };
-    let release = |extract::Json(body): extract::Json<ReleaseSpot>, keep| {
+    let release = |body::Json(body): body::Json<ReleaseSpot>, keep| {
         let payment = Payment { transaction_id: body.transaction_id, method: body.payment_method };
-        bookings::release_spot(&app, &who, body.reservation_id, payment, keep)
+        bookings::release_spot(&app, &user, body.reservation_id, payment, keep)
     };
-    once.answer(&app, who.user_id, released, release).await
+    once.answer(&app, user.user_id, released, release).await
 }
 
 async fn unknown_action(_: CurrentUser) -> Response {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "unknown_action",
-        "the actions are book-spot, occupy-spot and release-spot",
+        "the action must be book-spot, occupy-spot or release-spot",
     )
     .into_response()
 }
 
-/// List a user's reservations: your own, or anybody's for an administrator.
-#[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user"), PageQuery, IfNoneMatch), responses(
-    (status = 200, description = "By id", body = Reservations),
-    (status = 403, description = "Somebody else's"),
-    (status = 404, description = "There is no such user"),
+/// List a user's reservations. Users see their own, administrators everybody's.
+#[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings",
+    params(("id" = i64, Path, description = "User id"), PageQuery, IfNoneMatch), responses(
+    (status = 200, description = "By id", body = UserReservations),
+    (status = 403, description = "The reservations of another user"),
+    (status = 404, description = "No such user"),
 ))]
 pub(crate) async fn list_reservations_of_user(
     State(app): State<App>,
-    who: CurrentUser,
+    caller: CurrentUser,
     Path(id): Path<String>,
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
     let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
-    who.must_be(id)?;
+    caller.must_be(id)?;
     let recipe = Recipe {
         key: format!("user_reservations:{id}"),
         groups: vec![Group::Catalog, Group::User(id)],
@@ -295,8 +306,8 @@ pub(crate) async fn list_reservations_of_user(
         let user = accounts::by_id(&app, id).await?.username;
         let list = bookings::of_user(&app, id, &page).await?;
         let next = list.next(|row| row.id);
-        let reservations = list.items.into_iter().map(ReservationView::from).collect();
-        cached::part(next, &Reservations { msg: "reservations", user, reservations })
+        let reservations = list.items.into_iter().map(ReservationDetails::from).collect();
+        cached::list_entry(next, &UserReservations { msg: "reservations", user, reservations })
     })
     .await
 }

@@ -1,12 +1,13 @@
-//! CSV exports: request, follow, download, look back, cancel.
+//! CSV exports of reservations: request, status, download, history, cancel.
 
 use axum::{
     Json,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
     Error, Result,
@@ -15,9 +16,8 @@ use shared::{
         identity::Identity,
         time::{self, wire},
     },
-    jobs::status::State as JobState,
+    jobs::JobState,
     parking::exports::{self, Export, Stage},
-    platform::idempotency::StoredAnswer,
 };
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -27,16 +27,20 @@ use uuid::Uuid;
 
 use crate::{
     http::{
+        answers::{Accepted, accepted},
         auth::{Admin, CurrentUser},
-        extract::{OptionalJson, Path, optional_whole},
-        idempotency::{IdempotencyKey, Once, reply},
+        body::OptionalJson,
+        fields::optional_integer,
+        idempotency::{IdempotencyKey, Once},
         paging::{Linked, PageQuery, Paging},
+        params::Path,
         problem::Answer,
     },
-    routes::schemas::optional_instant,
+    openapi::schemas::optional_instant,
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(request_export))
         .routes(routes!(export_status))
@@ -47,22 +51,22 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel_export))
 }
 
-/// What the file is to hold; everything may be left out.
+/// Which reservations to export. Every field is optional.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(crate) struct RequestExport {
-    /// Reservations that begin then or later; a local time or day of the application's zone, or with an offset.
+    /// Reservations that start at this time or later. A time or day without an offset is in the time zone of the installation.
     #[schema(schema_with = optional_instant)]
     from: Option<String>,
-    /// Reservations that begin before then; later than `from`.
+    /// Reservations that start before this time; later than `from`.
     #[schema(schema_with = optional_instant)]
     to: Option<String>,
-    /// Of this lot only.
-    #[serde(default, deserialize_with = "optional_whole")]
+    /// Reservations of this lot only.
+    #[serde(default, deserialize_with = "optional_integer")]
     lot_id: Option<i64>,
-    /// Hashes instead of names, no plates and no transaction ids.
+    /// Replace names by hashes, and leave out licence plates and transaction ids.
     #[serde(default)]
     anonymise: bool,
-    /// `all` for everybody's reservations (administrators), `own` otherwise.
+    /// `own`, the default, or `all` for everybody's reservations (administrators only).
     #[schema(pattern = "^(own|all)$")]
     scope: Option<String>,
 }
@@ -90,25 +94,6 @@ impl RequestExport {
     }
 }
 
-/// Work that has been asked for.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Accepted {
-    msg: &'static str,
-    message: &'static str,
-    task_id: Uuid,
-    job_id: Uuid,
-    #[schema(example = "processing")]
-    status: &'static str,
-}
-
-/// The answer to a request for work in the background: where to look, and when.
-pub(crate) fn accepted(id: Uuid, msg: &'static str) -> Result<StoredAnswer> {
-    let message = "the work is done in the background; poll the task";
-    let body = Accepted { msg, message, task_id: id, job_id: id, status: "processing" };
-    let kept = reply(StatusCode::ACCEPTED, &body)?;
-    Ok(StoredAnswer { headers: Some(format!("/api/tasks/{id}")), ..kept })
-}
-
 /// An export.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportView {
@@ -123,7 +108,7 @@ pub(crate) struct ExportView {
     rows: Option<i64>,
     bytes: Option<i64>,
     sha256: Option<String>,
-    /// While there is a file.
+    /// Null unless the file can be downloaded.
     download_url: Option<String>,
     #[serde(with = "wire")]
     created_at: DateTime<Utc>,
@@ -134,13 +119,13 @@ pub(crate) struct ExportView {
 }
 
 impl ExportView {
-    fn of(export: Export, now: DateTime<Utc>) -> Self {
+    fn new(export: Export, now: DateTime<Utc>) -> Self {
         let stage = export.stage(now);
         Self {
             job_id: export.id,
             task_id: export.id,
             status: match stage {
-                Stage::Underway(JobState::Pending) => "pending",
+                Stage::Underway(JobState::Queued) => "pending",
                 Stage::Underway(_) => "processing",
                 Stage::Ready => "completed",
                 Stage::Expired => "expired",
@@ -168,7 +153,7 @@ pub(crate) struct OneExport {
     export: ExportView,
 }
 
-/// An export and whose it is.
+/// An export with its owner.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OwnedExport {
     user_id: i64,
@@ -176,72 +161,72 @@ pub(crate) struct OwnedExport {
     export: ExportView,
 }
 
-/// A list of exports.
+/// Exports.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Exports<T> {
     msg: &'static str,
     exports: Vec<T>,
 }
 
-/// Ask for a CSV file of reservations. A mail says when it is there.
-#[utoipa::path(post, path = "/export/csv/request", tag = "exports", security(("bearer" = [])), request_body = Option<RequestExport>, params(IdempotencyKey), responses(
-    (status = 202, description = "Follow the task", body = Accepted, headers(("Location"), ("Retry-After"))),
-    (status = 400, description = "A field is wrong"),
-    (status = 403, description = "Everybody's reservations are for administrators"),
+/// Request a CSV file of reservations. An email is sent when it is ready.
+#[utoipa::path(post, path = "/export/csv/request", tag = "exports", request_body = Option<RequestExport>, params(IdempotencyKey), responses(
+    (status = 202, description = "The task is accepted; `Location` says where to poll it", body = Accepted, headers(("Location"), ("Retry-After"))),
+    (status = 400, description = "A field is invalid"),
+    (status = 403, description = "Only administrators may export everybody's reservations"),
 ))]
 pub(crate) async fn request_export(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     once: Once<OptionalJson<RequestExport>>,
 ) -> Answer<Response> {
-    request(&app, &who, once).await
+    request(&app, &user, once).await
 }
 
-/// What `/export/csv/request` and `/tasks/export-csv` both do.
+/// Handles `/export/csv/request` and `/tasks/export-csv`.
 pub(crate) async fn request(
     app: &App,
-    who: &Identity,
+    user: &Identity,
     once: Once<OptionalJson<RequestExport>>,
 ) -> Answer<Response> {
     let requested = |id: &Uuid| accepted(*id, "export requested");
-    once.answer(app, who.user_id, requested, async |OptionalJson(body), keep| {
-        exports::request(app, who, body.checked(app)?, keep).await
+    once.answer(app, user.user_id, requested, async |OptionalJson(body), keep| {
+        exports::request(app, user, body.checked(app)?, keep).await
     })
     .await
 }
 
-/// Where an export stands.
-#[utoipa::path(get, path = "/export/csv/status/{id}", tag = "exports", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The export")), responses(
+/// Read the status of an export.
+#[utoipa::path(get, path = "/export/csv/status/{id}", tag = "exports",
+    params(("id" = Uuid, Path, description = "Export id")), responses(
     (status = 200, description = "The export", body = OneExport),
     (status = 404, description = "You have no such export"),
 ))]
 pub(crate) async fn export_status(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<OneExport>> {
-    let export = exports::find(&app, &who, id).await?;
-    Ok(Json(OneExport { msg: "export", export: ExportView::of(export, app.clock.now()) }))
+    let export = exports::find(&app, &user, id).await?;
+    Ok(Json(OneExport { msg: "export", export: ExportView::new(export, app.clock.now()) }))
 }
 
-/// The file of a finished export, whole or by `Range`.
-#[utoipa::path(get, path = "/export/download/{id}", tag = "exports", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The export")), responses(
+/// Download the file of a finished export; `Range` is supported.
+#[utoipa::path(get, path = "/export/download/{id}", tag = "exports",
+    params(("id" = Uuid, Path, description = "Export id")), responses(
     (status = 200, description = "The file", body = String, content_type = "text/csv", headers(("Content-Disposition")), example = json!("reservation_id,lot,parking_time\n7,Main Street,2026-11-21T09:00:00Z\n")),
     (status = 206, description = "A part of the file", body = String, content_type = "text/csv", headers(("Content-Disposition"), ("Content-Range")), example = json!("reservation_id,lot")),
     (status = 404, description = "You have no such export"),
-    (status = 409, description = "There is no file yet"),
+    (status = 409, description = "The file is not ready"),
     (status = 410, description = "The file has expired"),
     (status = 416, description = "The file has no such range"),
 ))]
 pub(crate) async fn download_export(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<Uuid>,
     request: Request,
 ) -> Answer<Response> {
-    let (path, name) = exports::download(&app, &who, id).await?;
+    let (path, name) = exports::download(&app, &user, id).await?;
     let mut response = match ServeFile::new(path).oneshot(request).await {
         Ok(response) => response.into_response(),
         Err(never) => match never {},
@@ -259,35 +244,33 @@ pub(crate) async fn download_export(
     Ok(response)
 }
 
-/// `Content-Disposition` for any name (RFC 6266, RFC 8187): a plain form, and the exact one in UTF-8.
+/// `Content-Disposition` for any name: an ASCII form, and the exact one in UTF-8 (RFC 6266, RFC 8187).
 fn attachment(name: &str) -> String {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
-    let exact = name.bytes().fold(String::new(), |text, byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => text + &char::from(byte).to_string(),
-        _ => format!("{text}%{byte:02X}"),
-    });
+    let exact = utf8_percent_encode(name, ENCODED);
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
 /// List your exports.
-#[utoipa::path(get, path = "/export/csv/history", tag = "exports", security(("bearer" = [])), params(PageQuery<Uuid>), responses(
-    (status = 200, description = "The newest first", body = Exports<ExportView>),
+#[utoipa::path(get, path = "/export/csv/history", tag = "exports", params(PageQuery<Uuid>), responses(
+    (status = 200, description = "Newest first", body = Exports<ExportView>),
 ))]
 pub(crate) async fn export_history(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     paging: Paging<Uuid>,
 ) -> Answer<Linked<Exports<ExportView>>> {
     let now = app.clock.now();
-    let list = exports::history(&app, Some(who.user_id), &paging.page).await?;
-    let (next, list) = (list.next(|export| export.id), list.map(|export| ExportView::of(export, now)));
+    let list = exports::history(&app, Some(user.user_id), &paging.page).await?;
+    let (next, list) = (list.next(|export| export.id), list.map(|export| ExportView::new(export, now)));
     Ok(paging.answer(next, Exports { msg: "your exports", exports: list.items }))
 }
 
-/// List everybody's exports.
-#[utoipa::path(get, path = "/export/admin/jobs", tag = "exports", security(("bearer" = ["admin"])), params(PageQuery<Uuid>), responses(
-    (status = 200, description = "The newest first", body = Exports<OwnedExport>),
+/// List the exports of all users.
+#[utoipa::path(get, path = "/export/admin/jobs", tag = "exports", params(PageQuery<Uuid>), responses(
+    (status = 200, description = "Newest first", body = Exports<OwnedExport>),
 ))]
 pub(crate) async fn all_exports(
     State(app): State<App>,
@@ -298,38 +281,39 @@ pub(crate) async fn all_exports(
     let list = exports::history(&app, None, &paging.page).await?;
     let next = list.next(|export| export.id);
     let list =
-        list.map(|export| OwnedExport { user_id: export.user_id, export: ExportView::of(export, now) });
+        list.map(|export| OwnedExport { user_id: export.user_id, export: ExportView::new(export, now) });
     Ok(paging.answer(next, Exports { msg: "all exports", exports: list.items }))
 }
 
-/// Remove the files of expired exports now.
-#[utoipa::path(post, path = "/export/admin/cleanup", tag = "exports", security(("bearer" = ["admin"])), params(IdempotencyKey), responses(
-    (status = 202, description = "Follow the task; its result says what was freed", body = Accepted, headers(("Location"), ("Retry-After"))),
+/// Delete the files of expired exports now.
+#[utoipa::path(post, path = "/export/admin/cleanup", tag = "exports", params(IdempotencyKey), responses(
+    (status = 202, description = "The task is accepted; its result says what was freed", body = Accepted, headers(("Location"), ("Retry-After"))),
 ))]
 pub(crate) async fn clean_up_exports(
     State(app): State<App>,
-    Admin(who): Admin,
+    Admin(admin): Admin,
     once: Once<OptionalJson<IgnoredAny>>,
 ) -> Answer<Response> {
     let requested = |id: &Uuid| accepted(*id, "clean-up requested");
-    once.answer(&app, who.user_id, requested, async |_, keep| exports::clean_up(&app, &who, keep).await).await
+    once.answer(&app, admin.user_id, requested, async |_, keep| exports::clean_up(&app, &admin, keep).await)
+        .await
 }
 
-/// Give up an export that is not finished.
-#[utoipa::path(post, path = "/export/csv/cancel/{id}", tag = "exports", security(("bearer" = [])),
-    params(("id" = Uuid, Path, description = "The export")), responses(
-    (status = 200, description = "It ends", body = OneExport),
+/// Cancel an export that is not finished.
+#[utoipa::path(post, path = "/export/csv/cancel/{id}", tag = "exports",
+    params(("id" = Uuid, Path, description = "Export id")), responses(
+    (status = 200, description = "The export is cancelled, or will be in a moment", body = OneExport),
     (status = 404, description = "You have no such export"),
-    (status = 409, description = "It has ended already"),
+    (status = 409, description = "The export has already ended"),
 ))]
 pub(crate) async fn cancel_export(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<OneExport>> {
-    exports::cancel(&app, &who, id).await?;
-    let export = exports::find(&app, &who, id).await?;
-    Ok(Json(OneExport { msg: "export cancelled", export: ExportView::of(export, app.clock.now()) }))
+    exports::cancel(&app, &user, id).await?;
+    let export = exports::find(&app, &user, id).await?;
+    Ok(Json(OneExport { msg: "export cancelled", export: ExportView::new(export, app.clock.now()) }))
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! Is it there, is it ready, how are its parts, and the greeting at the root.
+//! Liveness, readiness and the health of the services that Parkade needs.
 
 use std::time::Instant;
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{app::App, platform::counters::Event};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::problem::Answer;
+use crate::{http::problem::Answer, state::ApiState};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(health))
         .routes(routes!(live))
@@ -18,34 +18,30 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(redis_health))
 }
 
-pub(crate) fn root() -> Router<App> {
-    Router::new().route("/", get(greet))
-}
-
-/// A sign of life.
+/// The process answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alive {
-    msg: &'static str,
+    pub(crate) msg: &'static str,
     /// `ok`.
     #[schema(example = "ok")]
-    status: &'static str,
+    pub(crate) status: &'static str,
 }
 
-/// How everything is.
+/// The health of everything.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     msg: &'static str,
-    /// `ok`, or `degraded` without Redis: slower, and background work waits.
+    /// `ok`, or `degraded` without Redis: responses are slower, and background work waits.
     #[schema(example = "ok")]
     status: &'static str,
     version: &'static str,
-    database: Part,
-    redis: Part,
+    database: ServiceHealth,
+    redis: ServiceHealth,
 }
 
-/// Something that is needed.
+/// The health of one service.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Part {
+pub(crate) struct ServiceHealth {
     /// `ok` or `away`.
     #[schema(example = "ok")]
     status: &'static str,
@@ -53,47 +49,43 @@ pub(crate) struct Part {
     took_ms: f64,
 }
 
-impl Part {
-    fn of(begun: Instant, is_there: bool) -> Self {
-        let took_ms = (begun.elapsed().as_secs_f64() * 1e5).round() / 100.0;
-        Self { status: if is_there { "ok" } else { "away" }, took_ms }
+impl ServiceHealth {
+    fn new(started: Instant, is_available: bool) -> Self {
+        let took_ms = (started.elapsed().as_secs_f64() * 1e5).round() / 100.0;
+        Self { status: if is_available { "ok" } else { "away" }, took_ms }
     }
 }
 
-/// Redis and what it counts.
+/// The health of Redis.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedisHealth {
     msg: &'static str,
     stats: RedisStats,
 }
 
-/// Figures of Redis.
+/// What Redis counts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RedisStats {
     /// `connected`.
     #[schema(example = "connected")]
     status: &'static str,
-    /// Users seen in the last 12 hours.
+    /// Users who were active in the last 12 hours.
     active_users: i64,
     total_logins: i64,
     total_registrations: i64,
     app_name: &'static str,
 }
 
-async fn greet() -> Json<Alive> {
-    Json(Alive { msg: "Parkade is running; its API is under /api, its documentation at /docs", status: "ok" })
-}
-
-/// Tell that the process runs.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "It does", body = Alive)))]
+/// Check that the process is alive.
+#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "It is alive", body = Alive)))]
 pub(crate) async fn live() -> Json<Alive> {
     Json(Alive { msg: "alive", status: "ok" })
 }
 
-/// Tell whether the process can do its work.
+/// Check that the process is ready for requests.
 ///
-/// It can when the database answers and the process is not about to stop. Redis may be away.
-#[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, description = "It can", body = Alive)))]
+/// It is ready while the database answers, unless it is about to stop. Redis may be unavailable.
+#[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, description = "It is ready", body = Alive)))]
 pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Alive>> {
     if app.draining.is_cancelled() {
         return Err(StatusCode::SERVICE_UNAVAILABLE.into());
@@ -102,27 +94,27 @@ pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Alive>> {
     Ok(Json(Alive { msg: "ready", status: "ok" }))
 }
 
-/// Tell how everything is.
+/// Check the health of everything.
 #[utoipa::path(get, path = "/health", tag = "health", responses(
-    (status = 200, description = "Requests are answered, perhaps without Redis", body = Health),
+    (status = 200, description = "Requests are served, perhaps without Redis", body = Health),
 ))]
 pub(crate) async fn health(State(app): State<App>) -> Answer<Json<Health>> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let (database, redis) =
-        tokio::join!(async { app.db.ping().await.map(|()| Part::of(begun, true)) }, async {
-            Part::of(begun, app.redis.ping().await.is_ok())
+        tokio::join!(async { app.db.ping().await.map(|()| ServiceHealth::new(started, true)) }, async {
+            ServiceHealth::new(started, app.redis.ping().await.is_ok())
         },);
     let (status, msg) = match redis.status {
         "ok" => ("ok", "all is well"),
-        _ => ("degraded", "Redis is away; requests are answered without it"),
+        _ => ("degraded", "Redis is not available; requests are served without it"),
     };
     Ok(Json(Health { msg, status, version: env!("CARGO_PKG_VERSION"), database: database?, redis }))
 }
 
-/// Tell how Redis is.
+/// Check the health of Redis.
 #[utoipa::path(get, path = "/health/redis", tag = "health", responses(
-    (status = 200, description = "It answers", body = RedisHealth),
-    (status = 503, description = "It is away"),
+    (status = 200, description = "Redis answers", body = RedisHealth),
+    (status = 503, description = "Redis is not available"),
 ))]
 pub(crate) async fn redis_health(State(app): State<App>) -> Answer<Json<RedisHealth>> {
     app.redis.ping().await?;

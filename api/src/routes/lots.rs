@@ -1,4 +1,4 @@
-//! Lots: read by everybody; opened, changed and closed by administrators.
+//! Parking lots: anybody reads them; administrators create, change and delete them.
 
 use axum::{
     Json,
@@ -21,33 +21,35 @@ use shared::{
     },
 };
 use utoipa::{
-    IntoParams, ToSchema,
+    ToSchema,
     openapi::schema::{Object, ObjectBuilder, SchemaType, Type},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        answers::Message,
         auth::Admin,
-        cached::{self, IfNoneMatch},
-        extract::{
-            self, Path, maybe_number_or_text, maybe_whole_or_text, number_or_text, present, whole_or_text,
-        },
+        body, cached,
+        etag::{IfMatch, IfNoneMatch, if_match},
+        fields::{integer_or_text, number_or_text, present, present_integer_or_text, present_number_or_text},
         idempotency::{IdempotencyKey, Once, reply},
         paging::{PageQuery, Paging},
+        params::Path,
         problem::Answer,
     },
-    routes::{accounts::Message, schemas::text},
+    openapi::schemas::text,
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_lots, create_lot))
         .routes(routes!(read_lot, update_lot, delete_lot))
         .routes(routes!(list_free_spots))
 }
 
-/// A lot to open. Numbers may also come as text.
+/// A new lot. Numbers may also be sent as text.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateLot {
     #[schema(schema_with = text::<100>)]
@@ -59,18 +61,18 @@ pub(crate) struct CreateLot {
     address: String,
     #[schema(schema_with = text::<10>)]
     pincode: String,
-    #[serde(deserialize_with = "whole_or_text")]
+    #[serde(deserialize_with = "integer_or_text")]
     #[schema(schema_with = slots)]
     number_of_slots: i64,
 }
 
-/// What is to be different about a lot; what is missing stays as it is. Numbers may also come as text.
+/// Changes to a lot; missing fields stay as they are. Numbers may also be sent as text.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateLot {
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = text::<100>)]
     location_name: Option<String>,
-    #[serde(default, deserialize_with = "maybe_number_or_text")]
+    #[serde(default, deserialize_with = "present_number_or_text")]
     #[schema(schema_with = price)]
     price: Option<f64>,
     #[serde(default, deserialize_with = "present")]
@@ -79,7 +81,7 @@ pub(crate) struct UpdateLot {
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = text::<10>)]
     pincode: Option<String>,
-    #[serde(default, deserialize_with = "maybe_whole_or_text")]
+    #[serde(default, deserialize_with = "present_integer_or_text")]
     #[schema(schema_with = slots)]
     number_of_slots: Option<i64>,
 }
@@ -87,7 +89,7 @@ pub(crate) struct UpdateLot {
 fn price() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
-        .description(Some("Per started hour, in major units"))
+        .description(Some("Per started hour, as a decimal in the main currency unit (25.50)"))
         .minimum(Some(0))
         .maximum(Some(10_000_000_000_i64))
         .multiple_of(Some(0.01))
@@ -104,18 +106,8 @@ fn slots() -> Object {
         .build()
 }
 
-fn to_price(major: f64) -> Result<Money, Error> {
-    Money::from_major(major).map_err(|why| Error::invalid("/price", why))
-}
-
-/// On which condition a lot is changed.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "for the document; the handler reads several of them")]
-pub(crate) struct IfMatch {
-    /// Change it only if it is as it was read: its `ETag`.
-    #[param(rename = "If-Match", value_type = String, required = false)]
-    if_match: Option<String>,
+fn to_price(amount: f64) -> Result<Money, Error> {
+    Money::from_major(amount).map_err(|why| Error::invalid("/price", why))
 }
 
 /// A lot.
@@ -123,7 +115,7 @@ pub(crate) struct IfMatch {
 pub(crate) struct LotView {
     id: i64,
     location_name: String,
-    /// Per started hour, in major units.
+    /// Per started hour, as a decimal in the main currency unit (25.50).
     #[schema(value_type = f64)]
     price: Money,
     address: String,
@@ -146,7 +138,7 @@ impl From<Lot> for LotView {
     }
 }
 
-/// All lots.
+/// Lots.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Lots {
     msg: &'static str,
@@ -162,7 +154,7 @@ pub(crate) struct OneLot {
 
 /// A free spot.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FreeSpotView {
+pub(crate) struct FreeSpot {
     id: i64,
     lot_id: i64,
     #[schema(example = "available")]
@@ -174,19 +166,19 @@ pub(crate) struct FreeSpotView {
 pub(crate) struct FreeSpots {
     msg: &'static str,
     lot_name: String,
-    available_spots: Vec<FreeSpotView>,
-    /// All of them, also when only a part is asked for.
+    available_spots: Vec<FreeSpot>,
+    /// The number of free spots, on all pages.
     count: i64,
 }
 
-/// One lot with the tag of what is shown.
+/// One lot with its ETag.
 type Tagged = (AppendHeaders<[(HeaderName, String); 1]>, Json<OneLot>);
 
 fn tagged(msg: &'static str, lot: Lot) -> Tagged {
     (AppendHeaders([(header::ETAG, lots::etag(&lot))]), Json(OneLot { msg, lot: lot.into() }))
 }
 
-/// List the open lots.
+/// List the parking lots.
 #[utoipa::path(get, path = "/parking-lots", tag = "lots", params(PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Lots),
 ))]
@@ -195,38 +187,38 @@ pub(crate) async fn list_lots(
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
-    cached::list(&app, &headers, &paging, recipe(&app, ALL.into()), all_lots).await
+    cached::list(&app, &headers, &paging, recipe(&app, WHOLE_LIST.into()), load_lots).await
 }
 
-/// What everybody asks for first.
-const ALL: &str = "parking_lots:all";
+/// The cache key of the list that every client loads first.
+const WHOLE_LIST: &str = "parking_lots:all";
 
-async fn all_lots(app: App, page: Page) -> shared::Result<Entry> {
+async fn load_lots(app: App, page: Page) -> shared::Result<Entry> {
     let list = lots::list(&app, &page).await?;
     let next = list.next(|lot| lot.id);
     let lots = list.items.into_iter().map(LotView::from).collect();
-    cached::part(next, &Lots { msg: "parking lots", lots })
+    cached::list_entry(next, &Lots { msg: "parking lots", lots })
 }
 
-/// Has the list of lots ready before anybody asks for it. What goes wrong is told to whoever asks first.
+/// Loads the list of lots into the cache before the first request. A failure is left to that request.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load = move || all_lots(loader.clone(), Page::default());
-    if let Err(error) = app.cache.get(recipe(&app, ALL.into()), load).await {
-        tracing::debug!(error = error.chain(), "the list of lots is not warm");
+    let load = move || load_lots(loader.clone(), Page::default());
+    if let Err(error) = app.cache.get(recipe(&app, WHOLE_LIST.into()), load).await {
+        tracing::debug!(error = error.chain(), "the list of lots is not cached yet");
     }
 }
 
-/// What shows lots depends on how administrators describe them, and on who books.
+/// Answers about lots depend on what administrators change, and on every booking.
 fn recipe(app: &App, key: String) -> Recipe {
     Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache.parking }
 }
 
-/// Read one open lot.
+/// Read one lot.
 #[utoipa::path(get, path = "/parking-lots/{id}", tag = "lots",
-    params(("id" = i64, Path, description = "The lot"), IfNoneMatch), responses(
+    params(("id" = i64, Path, description = "Lot id"), IfNoneMatch), responses(
     (status = 200, description = "The lot", body = OneLot),
-    (status = 404, description = "There is none"),
+    (status = 404, description = "No such lot"),
 ))]
 pub(crate) async fn read_lot(
     State(app): State<App>,
@@ -241,11 +233,11 @@ pub(crate) async fn read_lot(
     .await
 }
 
-/// List the spots of a lot that can be booked now.
+/// List the free spots of a lot.
 #[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
-    params(("id" = i64, Path, description = "The lot"), PageQuery, IfNoneMatch), responses(
-    (status = 200, description = "By number", body = FreeSpots),
-    (status = 404, description = "There is no such lot"),
+    params(("id" = i64, Path, description = "Lot id"), PageQuery, IfNoneMatch), responses(
+    (status = 200, description = "By spot number", body = FreeSpots),
+    (status = 404, description = "No such lot"),
 ))]
 pub(crate) async fn list_free_spots(
     State(app): State<App>,
@@ -257,7 +249,7 @@ pub(crate) async fn list_free_spots(
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
         let (lot, spots) = lots::free_spots(&app, id, &page).await?;
         let next = spots.next(|spot| spot.number);
-        let view = |spot: lots::FreeSpot| FreeSpotView { id: spot.id, lot_id: lot.id, status: "available" };
+        let view = |spot: lots::FreeSpot| FreeSpot { id: spot.id, lot_id: lot.id, status: "available" };
         let available_spots: Vec<_> = spots.items.into_iter().map(view).collect();
         let body = FreeSpots {
             msg: "available spots",
@@ -265,26 +257,26 @@ pub(crate) async fn list_free_spots(
             lot_name: lot.location_name,
             available_spots,
         };
-        cached::part(next, &body)
+        cached::list_entry(next, &body)
     })
     .await
 }
 
-/// Open a lot with all its spots.
-#[utoipa::path(post, path = "/parking-lots", tag = "lots", security(("bearer" = ["admin"])), request_body = CreateLot, params(IdempotencyKey), responses(
-    (status = 201, description = "The lot is open", body = OneLot, headers(("Location"), ("ETag"))),
+/// Create a lot with all its spots.
+#[utoipa::path(post, path = "/parking-lots", tag = "lots", request_body = CreateLot, params(IdempotencyKey), responses(
+    (status = 201, description = "The lot is created", body = OneLot, headers(("Location"), ("ETag"))),
 ))]
 pub(crate) async fn create_lot(
     State(app): State<App>,
-    Admin(who): Admin,
-    once: Once<extract::Json<CreateLot>>,
+    Admin(admin): Admin,
+    once: Once<body::Json<CreateLot>>,
 ) -> Answer<Response> {
     let created = |lot: &Lot| {
         let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
         let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
         Ok(StoredAnswer { headers, ..reply(StatusCode::CREATED, &body)? })
     };
-    let create = async |extract::Json(body): extract::Json<CreateLot>, keep| {
+    let create = async |body::Json(body): body::Json<CreateLot>, keep| {
         let new = NewLot {
             location_name: body.location_name,
             price: to_price(body.price)?,
@@ -294,28 +286,28 @@ pub(crate) async fn create_lot(
         };
         lots::create(&app, new, keep).await
     };
-    once.answer(&app, who.user_id, created, create).await
+    once.answer(&app, admin.user_id, created, create).await
 }
 
 /// Change a lot.
 ///
-/// More slots bring back retired spots, then add new ones. Fewer retire free spots first; one that is held leaves when its
-/// last reservation ends. `available_slots` is counted and cannot be set.
-#[utoipa::path(put, path = "/parking-lots/{id}", tag = "lots", security(("bearer" = ["admin"])), request_body = UpdateLot,
+/// With more slots, retired spots return to service before new ones are added. With fewer, free spots are retired first; an
+/// occupied or reserved spot is retired when its last reservation ends. `available_slots` is counted and cannot be set.
+#[utoipa::path(put, path = "/parking-lots/{id}", tag = "lots", request_body = UpdateLot,
     params(
-        ("id" = i64, Path, description = "The lot"),
+        ("id" = i64, Path, description = "Lot id"),
         IfMatch,
     ), responses(
-    (status = 200, description = "The lot as it is now", body = OneLot, headers(("ETag"))),
-    (status = 404, description = "There is no such lot"),
-    (status = 412, description = "It was changed since it was read; read it again"),
+    (status = 200, description = "The changed lot", body = OneLot, headers(("ETag"))),
+    (status = 404, description = "No such lot"),
+    (status = 412, description = "The lot has changed since it was read; read it again"),
 ))]
 pub(crate) async fn update_lot(
     State(app): State<App>,
     _: Admin,
     Path(id): Path<i64>,
     headers: HeaderMap,
-    extract::Json(body): extract::Json<UpdateLot>,
+    body::Json(body): body::Json<UpdateLot>,
 ) -> Answer<Tagged> {
     let change = LotChange {
         location_name: body.location_name,
@@ -324,18 +316,16 @@ pub(crate) async fn update_lot(
         pincode: body.pincode,
         number_of_slots: body.number_of_slots,
     };
-    let tags: Vec<_> =
-        headers.get_all(header::IF_MATCH).iter().map(|tags| tags.to_str().unwrap_or_default()).collect();
-    let if_match = (!tags.is_empty()).then(|| tags.join(","));
-    Ok(tagged("parking lot updated", lots::update(&app, id, change, if_match.as_deref()).await?))
+    let lot = lots::update(&app, id, change, if_match(&headers).as_deref()).await?;
+    Ok(tagged("parking lot updated", lot))
 }
 
-/// Close a lot for good. Its reservations keep its name.
-#[utoipa::path(delete, path = "/parking-lots/{id}", tag = "lots", security(("bearer" = ["admin"])),
-    params(("id" = i64, Path, description = "The lot")), responses(
-    (status = 200, description = "It is closed", body = Message),
-    (status = 404, description = "There is no such lot"),
-    (status = 409, description = "Spots are occupied or reserved"),
+/// Delete a lot. Its reservations keep its name.
+#[utoipa::path(delete, path = "/parking-lots/{id}", tag = "lots",
+    params(("id" = i64, Path, description = "Lot id")), responses(
+    (status = 200, description = "The lot is deleted", body = Message),
+    (status = 404, description = "No such lot"),
+    (status = 409, description = "Some spots are occupied or reserved"),
 ))]
 pub(crate) async fn delete_lot(
     State(app): State<App>,

@@ -1,4 +1,4 @@
-//! What is kept about people, and how they get it and have it erased.
+//! The privacy notice.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -6,31 +6,33 @@ use shared::app::App;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(privacy_notice))
 }
 
-/// How data about people is used.
+/// How personal data is used.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PrivacyNotice {
     msg: &'static str,
     notice: Vec<Topic>,
 }
 
-/// One thing to know.
+/// One topic of the notice.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Topic {
-    /// What it is about.
+    /// The heading.
     #[schema(example = "What is kept")]
     topic: &'static str,
-    /// In plain words.
-    #[schema(example = "Your name, your mail address and your bookings.")]
+    /// The text.
+    #[schema(example = "Your name, your email address and your bookings.")]
     text: String,
 }
 
-/// Tell what is kept about people, for how long, and how they get it or have it erased.
+/// Read what personal data is stored and for how long, and how to get or erase it.
 #[utoipa::path(get, path = "/privacy", tag = "accounts", responses(
-    (status = 200, description = "The notice, with the periods of this installation", body = PrivacyNotice),
+    (status = 200, description = "The privacy notice of this installation", body = PrivacyNotice),
 ))]
 pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice> {
     let config = &app.config;
@@ -38,40 +40,41 @@ pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice
     let notice = [
         (
             "What is kept",
-            "Your name and mail address, a hash of your password, your plate and phone number if you gave them; \
-             your bookings and what you paid; when you logged in, booked, left, exported, and which mails you got."
+            "Your name and email address, a hash of your password, your licence plate and phone number if you entered \
+             them; your bookings and payments; when you logged in, booked, left or exported, and which emails you were \
+             sent."
                 .to_owned(),
         ),
         (
-            "What for",
-            "To let you park, to bill you, and to write to you about it. It is not sold, and nobody else gets it but \
-             those who run this installation and the services by which they write to you."
+            "What it is used for",
+            "To let you park, to bill you, and to write to you about it. It is not sold. Only the operators of this \
+             installation, and the services through which they send messages, can see it."
                 .to_owned(),
         ),
         (
-            "Which mails you can do without",
-            "Reminders and monthly reports: each has a link that ends them, without a login.".to_owned(),
+            "Which emails are optional",
+            "Reminders and monthly reports: each has a link to unsubscribe without logging in.".to_owned(),
         ),
         (
-            "How long",
+            "How long it is stored",
             format!(
-                "As long as you have an account. Files of exports are kept for {hours} hours, records of background \
-                 work for {days} days, statistics of calls, which name nobody, for longer."
+                "As long as you have an account. Export files are kept for {hours} hours and records of background work \
+                 for {days} days. Call statistics, which are anonymous, are kept longer."
             ),
         ),
         (
-            "How to get it",
+            "How to get your data",
             "GET /api/users/{id}, /api/user/activity and /api/user-reports; your bookings as a CSV file by \
              POST /api/export/csv/request."
                 .to_owned(),
         ),
         (
             "How to have it erased",
-            "Ask an administrator to delete your account: name, mail address, plate, phone number and sessions go at \
-             once. Bookings and bills stay, as the books need them, under a name that says nothing."
+            "Ask an administrator to delete your account. Your name, email address, licence plate, phone number and \
+             sessions are erased at once. Bookings and bills stay for the accounts, under an anonymous name."
                 .to_owned(),
         ),
     ];
     let notice = notice.into_iter().map(|(topic, text)| Topic { topic, text }).collect();
-    Json(PrivacyNotice { msg: "how data about you is used", notice })
+    Json(PrivacyNotice { msg: "how your data is used", notice })
 }

@@ -1,4 +1,4 @@
-//! Reservations for a window: make, look up, cancel; and everybody's, for administrators.
+//! Reservations of a spot for a time window: create, read, list, cancel.
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::{DateTime, Utc};
@@ -18,38 +18,39 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        answers::Message,
         auth::{Admin, CurrentUser},
-        extract::{self, Path, optional_whole_or_text, whole},
+        body,
+        fields::{integer, optional_integer_or_text},
         idempotency::{IdempotencyKey, Once, reply},
         paging::{Linked, PageQuery, Paging},
+        params::Path,
         problem::Answer,
     },
-    routes::{
-        accounts::Message,
-        bookings::About,
-        schemas::{instant, optional_id},
-    },
+    openapi::schemas::{instant, optional_id},
+    routes::bookings::OneReservation,
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_reservations, reserve))
         .routes(routes!(read_reservation, cancel_reservation))
 }
 
-/// A spot and when it is wanted. Times without an offset are local ones of the application's zone.
+/// A spot and a time window. Times without an offset are in the time zone of the installation.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Reserve {
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "integer")]
     spot_id: i64,
-    /// The begin: not in the past, and within the next 365 days.
+    /// The start: not in the past, and within the next 365 days.
     #[schema(schema_with = instant)]
     parking_time: String,
-    /// The end: after the begin, by as much as the installation allows.
+    /// The end: after the start, and within the longest window that the installation allows.
     #[schema(schema_with = instant)]
     leaving_time: String,
-    /// For whom: for yourself without. Only administrators may name others.
-    #[serde(default, deserialize_with = "optional_whole_or_text")]
+    /// The user; by default yourself. Only administrators may name others.
+    #[serde(default, deserialize_with = "optional_integer_or_text")]
     #[schema(schema_with = optional_id)]
     user_id: Option<i64>,
 }
@@ -73,25 +74,25 @@ impl Reserve {
 
 /// A reservation.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Resv {
+pub(crate) struct ReservationSummary {
     id: i64,
     spot_id: i64,
     user_id: i64,
-    /// Arrival, or the begin of the window.
+    /// The arrival, or the start of the window.
     #[serde(with = "wire")]
     parking_time: DateTime<Utc>,
-    /// Departure, or the end of a window that has not begun.
+    /// The departure, or the end of a window that has not started.
     #[serde(with = "wire::option")]
     leaving_time: Option<DateTime<Utc>>,
-    /// The bill; before it, the quote for a window.
+    /// The bill, or the quote for a window.
     #[schema(value_type = f64)]
     parking_cost: Money,
     /// `reserved`, `active`, `completed`, `cancelled` or `expired`.
     status: &'static str,
 }
 
-impl Resv {
-    fn of(reservation: &Reservation) -> Self {
+impl ReservationSummary {
+    fn new(reservation: &Reservation) -> Self {
         Self {
             id: reservation.id,
             spot_id: reservation.spot_id,
@@ -104,36 +105,39 @@ impl Resv {
     }
 }
 
-/// Everybody's reservations.
+/// All reservations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AllReservations {
     msg: &'static str,
-    reservations: Vec<Resv>,
+    reservations: Vec<ReservationSummary>,
 }
 
-/// Reserve a spot for a window.
-#[utoipa::path(post, path = "/reservations", tag = "bookings", security(("bearer" = [])), request_body = Reserve, params(IdempotencyKey), responses(
-    (status = 201, description = "The spot is kept for you", body = About<Resv>),
+/// Reserve a spot for a time window.
+#[utoipa::path(post, path = "/reservations", tag = "bookings", request_body = Reserve, params(IdempotencyKey), responses(
+    (status = 201, description = "The spot is reserved", body = OneReservation<ReservationSummary>),
     (status = 403, description = "Only administrators may reserve for others"),
-    (status = 404, description = "There is no such spot or user"),
-    (status = 409, description = "The spot is taken during this window, or about to be taken out of service"),
+    (status = 404, description = "No such spot or user"),
+    (status = 409, description = "The spot is reserved or occupied during this window, or will be taken out of service"),
 ))]
 pub(crate) async fn reserve(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
-    once: Once<extract::Json<Reserve>>,
+    CurrentUser(user): CurrentUser,
+    once: Once<body::Json<Reserve>>,
 ) -> Answer<Response> {
     let reserved = |reservation: &Reservation| {
-        reply(StatusCode::CREATED, &About { msg: "spot reserved", reservation: Resv::of(reservation) })
+        reply(
+            StatusCode::CREATED,
+            &OneReservation { msg: "spot reserved", reservation: ReservationSummary::new(reservation) },
+        )
     };
-    let reserve = async |extract::Json(body): extract::Json<Reserve>, keep| {
-        bookings::reserve(&app, &who, body.checked(&app)?, keep).await
+    let reserve = async |body::Json(body): body::Json<Reserve>, keep| {
+        bookings::reserve(&app, &user, body.checked(&app)?, keep).await
     };
-    once.answer(&app, who.user_id, reserved, reserve).await
+    once.answer(&app, user.user_id, reserved, reserve).await
 }
 
-/// List everybody's reservations.
-#[utoipa::path(get, path = "/reservations", tag = "bookings", security(("bearer" = ["admin"])), params(PageQuery), responses(
+/// List all reservations.
+#[utoipa::path(get, path = "/reservations", tag = "bookings", params(PageQuery), responses(
     (status = 200, description = "By id", body = AllReservations),
 ))]
 pub(crate) async fn list_reservations(
@@ -142,38 +146,38 @@ pub(crate) async fn list_reservations(
     paging: Paging,
 ) -> Answer<Linked<AllReservations>> {
     let list = bookings::list(&app, &paging.page).await?;
-    let reservations = list.items.iter().map(Resv::of).collect();
+    let reservations = list.items.iter().map(ReservationSummary::new).collect();
     let next = list.next(|row| row.id);
     Ok(paging.answer(next, AllReservations { msg: "reservations", reservations }))
 }
 
-/// Look a reservation up.
-#[utoipa::path(get, path = "/reservations/{id}", tag = "bookings", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The reservation")), responses(
-    (status = 200, description = "The reservation", body = About<Resv>),
-    (status = 404, description = "You have none with this id"),
+/// Read one reservation.
+#[utoipa::path(get, path = "/reservations/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "Reservation id")), responses(
+    (status = 200, description = "The reservation", body = OneReservation<ReservationSummary>),
+    (status = 404, description = "You have no such reservation"),
 ))]
 pub(crate) async fn read_reservation(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<i64>,
-) -> Answer<Json<About<Resv>>> {
-    let reservation = Resv::of(&bookings::find(&app, &who, id).await?);
-    Ok(Json(About { msg: "reservation", reservation }))
+) -> Answer<Json<OneReservation<ReservationSummary>>> {
+    let reservation = ReservationSummary::new(&bookings::find(&app, &user, id).await?);
+    Ok(Json(OneReservation { msg: "reservation", reservation }))
 }
 
-/// Cancel a reservation that has not begun. Repeating it changes nothing.
-#[utoipa::path(delete, path = "/reservations/{id}", tag = "bookings", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The reservation")), responses(
-    (status = 200, description = "It is cancelled and costs nothing", body = Message),
-    (status = 404, description = "You have none with this id"),
-    (status = 409, description = "Its session has begun, or it has ended otherwise"),
+/// Cancel a reservation that has not started. Repeating the request changes nothing.
+#[utoipa::path(delete, path = "/reservations/{id}", tag = "bookings",
+    params(("id" = i64, Path, description = "Reservation id")), responses(
+    (status = 200, description = "The reservation is cancelled, free of charge", body = Message),
+    (status = 404, description = "You have no such reservation"),
+    (status = 409, description = "The reservation has started or ended"),
 ))]
 pub(crate) async fn cancel_reservation(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    bookings::cancel(&app, &who, id).await?;
+    bookings::cancel(&app, &user, id).await?;
     Ok(Json(Message { msg: "reservation cancelled" }))
 }

@@ -1,4 +1,4 @@
-//! Spots: for administrators, who see who is where, and can put a car onto a spot or end its session.
+//! Parking spots, for administrators: who is where, and starting or ending a parking session by hand.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -18,25 +18,30 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{
-    auth::Admin,
-    extract::{self, Path, optional_whole, present},
-    paging::{Linked, PageQuery, Paging},
-    problem::Answer,
+use crate::{
+    http::{
+        auth::Admin,
+        body,
+        fields::{optional_integer, present},
+        paging::{Linked, PageQuery, Paging},
+        params::Path,
+        problem::Answer,
+    },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_spots)).routes(routes!(read_spot, update_spot))
 }
 
-/// What an attendant says about a spot.
+/// The new state of a spot.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateSpot {
     #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = status)]
     status: Option<String>,
-    /// Who occupies it.
-    #[serde(default, deserialize_with = "optional_whole")]
+    /// The user who occupies it.
+    #[serde(default, deserialize_with = "optional_integer")]
     user_id: Option<i64>,
 }
 
@@ -45,7 +50,7 @@ fn status() -> Object {
         .schema_type(Type::String)
         .enum_values(Some(["occupied", "available", "reserved"]))
         .description(Some(
-            "`occupied` begins a session of the user, `available` ends it; otherwise what it is already",
+            "`occupied` starts a parking session of the user, `available` ends the running one; the current status changes nothing",
         ))
         .build()
 }
@@ -55,12 +60,12 @@ fn status() -> Object {
 pub(crate) struct SpotView {
     id: i64,
     lot_id: i64,
-    /// Who is there, or comes next.
+    /// The user who is parked there or has the next reservation.
     user_id: Option<i64>,
     /// `occupied`, `reserved` or `available`.
     #[schema(example = "occupied")]
     status: &'static str,
-    /// Arrival, or the begin of the next window.
+    /// The arrival, or the start of the next reservation.
     #[serde(with = "wire::option")]
     booking_time: Option<DateTime<Utc>>,
 }
@@ -91,8 +96,8 @@ pub(crate) struct OneSpot {
     spot: SpotView,
 }
 
-/// List the spots in service of all lots.
-#[utoipa::path(get, path = "/parking-spots", tag = "spots", security(("bearer" = ["admin"])), params(PageQuery), responses(
+/// List the spots of all lots that are in service.
+#[utoipa::path(get, path = "/parking-spots", tag = "spots", params(PageQuery), responses(
     (status = 200, description = "By id", body = Spots),
 ))]
 pub(crate) async fn list_spots(State(app): State<App>, _: Admin, paging: Paging) -> Answer<Linked<Spots>> {
@@ -103,10 +108,10 @@ pub(crate) async fn list_spots(State(app): State<App>, _: Admin, paging: Paging)
 }
 
 /// Read one spot.
-#[utoipa::path(get, path = "/parking-spots/{id}", tag = "spots", security(("bearer" = ["admin"])),
-    params(("id" = i64, Path, description = "The spot")), responses(
+#[utoipa::path(get, path = "/parking-spots/{id}", tag = "spots",
+    params(("id" = i64, Path, description = "Spot id")), responses(
     (status = 200, description = "The spot", body = OneSpot),
-    (status = 404, description = "There is none in service"),
+    (status = 404, description = "No such spot in service"),
 ))]
 pub(crate) async fn read_spot(
     State(app): State<App>,
@@ -116,23 +121,23 @@ pub(crate) async fn read_spot(
     Ok(Json(OneSpot { msg: "parking spot", spot: spots::find(&app, id).await?.into() }))
 }
 
-/// Put a driver onto a spot, or end the session there.
+/// Start or end a parking session on a spot.
 ///
-/// The session is billed as if its driver had left without paying.
-#[utoipa::path(put, path = "/parking-spots/{id}", tag = "spots", security(("bearer" = ["admin"])), request_body = UpdateSpot,
-    params(("id" = i64, Path, description = "The spot")), responses(
-    (status = 200, description = "The spot as it is now", body = OneSpot),
-    (status = 404, description = "There is no such spot in service, or no such user"),
-    (status = 409, description = "The spot or the user is not free, or only a reservation can do it"),
+/// A session that ends is billed as if the driver had released the spot without naming a payment.
+#[utoipa::path(put, path = "/parking-spots/{id}", tag = "spots", request_body = UpdateSpot,
+    params(("id" = i64, Path, description = "Spot id")), responses(
+    (status = 200, description = "The changed spot", body = OneSpot),
+    (status = 404, description = "No such spot in service, or no such user"),
+    (status = 409, description = "The spot is not free, the user is already parked, or the status can only be set by a reservation"),
 ))]
 pub(crate) async fn update_spot(
     State(app): State<App>,
-    Admin(who): Admin,
+    Admin(admin): Admin,
     Path(id): Path<i64>,
-    extract::Json(body): extract::Json<UpdateSpot>,
+    body::Json(body): body::Json<UpdateSpot>,
 ) -> Answer<Json<OneSpot>> {
     let status = body.status.map(|text| text.parse()).transpose();
     let status = status.map_err(|why: &str| Error::invalid("/status", why))?;
-    let spot = attendant::set_spot(&app, &who, id, status, body.user_id).await?;
+    let spot = attendant::set_spot(&app, &admin, id, status, body.user_id).await?;
     Ok(Json(OneSpot { msg: "parking spot", spot: spot.into() }))
 }

@@ -1,4 +1,4 @@
-//! Tasks: background work by the names and states that older clients know.
+//! Tasks: background jobs, by the names and states that the old client knows.
 
 use axum::{
     Json,
@@ -12,7 +12,10 @@ use shared::{
     Error,
     app::App,
     base::identity::Identity,
-    jobs::status::{self, State as JobState, Status},
+    jobs::{
+        JobState,
+        status::{self, Status},
+    },
     operations::schedules::{DAILY_REMINDERS, MONTHLY_REPORTS},
 };
 use utoipa::ToSchema;
@@ -21,38 +24,41 @@ use uuid::Uuid;
 
 use crate::{
     http::{
+        answers::Accepted,
         auth::CurrentUser,
-        extract::{OptionalJson, Path, Query},
+        body::OptionalJson,
         idempotency::{IdempotencyKey, Once},
+        params::{Path, Query},
         problem::{Answer, Problem},
     },
     routes::{
         admin::schedules,
-        exports::{self, Accepted, RequestExport},
+        exports::{self, RequestExport},
     },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(read_task, start_task))
 }
 
-/// The kinds of tasks that can be started by name.
-const TYPES: [&str; 3] = ["export-csv", "test-daily-reminder", "test-monthly-report"];
+/// The tasks that can be started by name.
+const NAMES: [&str; 3] = ["export-csv", "test-daily-reminder", "test-monthly-report"];
 
-/// Which task, where the path names its type.
+/// The id of the task, if the path has its name.
 #[derive(Debug, Deserialize)]
-pub(crate) struct WhichTask {
+pub(crate) struct TaskQuery {
     task_id: Option<String>,
 }
 
-/// Where a task stands.
+/// The status of a task.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TaskView {
     msg: &'static str,
     task_id: Uuid,
     /// `PENDING`, `PROGRESS`, `SUCCESS`, `FAILURE` or `CANCELLED`.
     state: &'static str,
-    /// The state in words.
+    /// The state, for people.
     #[schema(example = "the task is running")]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,100 +71,102 @@ pub(crate) struct TaskView {
     error: Option<String>,
 }
 
-fn unknown_type() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "unknown_task", format!("the tasks are: {}", TYPES.join(", ")))
+fn unknown_task() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "unknown_task", format!("the tasks are: {}", NAMES.join(", ")))
 }
 
-/// Start a task: `export-csv`, the same as a request for an export; or, for administrators, `test-daily-reminder` and
-/// `test-monthly-report`, which run the schedules now.
-#[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])), request_body = Option<RequestExport>,
-    params(("task" = String, Path, description = "Its type", pattern = "^(export-csv|test-daily-reminder|test-monthly-report)$"), IdempotencyKey), responses(
-    (status = 202, description = "Follow the task", body = Accepted, headers(("Location"), ("Retry-After"))),
-    (status = 400, description = "There is no such type, or a field is wrong"),
-    (status = 403, description = "Everybody's reservations and the schedules are for administrators"),
+/// Start a task.
+///
+/// `export-csv` is the same as a request for an export. Administrators may also start `test-daily-reminder` and
+/// `test-monthly-report`, which run these schedules now.
+#[utoipa::path(post, path = "/tasks/{task}", tag = "tasks", request_body = Option<RequestExport>,
+    params(("task" = String, Path, description = "The name of the task", pattern = "^(export-csv|test-daily-reminder|test-monthly-report)$"), IdempotencyKey), responses(
+    (status = 202, description = "The task is accepted; `Location` says where to poll it", body = Accepted, headers(("Location"), ("Retry-After"))),
+    (status = 400, description = "No such task, or a field is invalid"),
+    (status = 403, description = "Only administrators may export everybody's reservations or run schedules"),
 ))]
 pub(crate) async fn start_task(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(task): Path<String>,
     once: Once<OptionalJson<RequestExport>>,
 ) -> Answer<Response> {
     match task.as_str() {
-        "export-csv" => exports::request(&app, &who, once).await,
-        "test-daily-reminder" => run(&app, &who, DAILY_REMINDERS, once).await,
-        "test-monthly-report" => run(&app, &who, MONTHLY_REPORTS, once).await,
-        _ => Err(unknown_type()),
+        "export-csv" => exports::request(&app, &user, once).await,
+        "test-daily-reminder" => run(&app, &user, DAILY_REMINDERS, once).await,
+        "test-monthly-report" => run(&app, &user, MONTHLY_REPORTS, once).await,
+        _ => Err(unknown_task()),
     }
 }
 
-async fn run<E>(app: &App, who: &Identity, schedule: &str, once: Once<E>) -> Answer<Response> {
-    if !who.is_admin {
+async fn run<E>(app: &App, user: &Identity, schedule: &str, once: Once<E>) -> Answer<Response> {
+    if !user.is_admin {
         return Err(Error::Forbidden("only an administrator may do this").into());
     }
-    schedules::run(app, who, schedule, once).await
+    schedules::run(app, user, schedule, once).await
 }
 
-/// Where a task stands, by `/tasks/{id}` or by `/tasks/{type}?task_id={id}`.
-#[utoipa::path(get, path = "/tasks/{task}", tag = "tasks", security(("bearer" = [])),
-    params(("task" = String, Path, description = "Its id, or its type",
+/// Read the status of a task: `/tasks/{id}` or `/tasks/{name}?task_id={id}`.
+#[utoipa::path(get, path = "/tasks/{task}", tag = "tasks",
+    params(("task" = String, Path, description = "The id of the task, or its name",
             pattern = "^(export-csv|test-daily-reminder|test-monthly-report|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$"),
-           ("task_id" = Option<Uuid>, Query, description = "Its id, where the path names the type")), responses(
-    (status = 200, description = "The task. While it has not ended, `Retry-After` says when to ask again", body = TaskView,
+           ("task_id" = Option<Uuid>, Query, description = "The id of the task, if the path has its name")), responses(
+    (status = 200, description = "The task. Until it has ended, `Retry-After` says when to poll again", body = TaskView,
      headers(("Retry-After"))),
-    (status = 400, description = "There is no such type, or no id"),
+    (status = 400, description = "No such task name, or the id is missing"),
     (status = 404, description = "You have no such task"),
 ))]
 pub(crate) async fn read_task(
     State(app): State<App>,
-    CurrentUser(who): CurrentUser,
+    CurrentUser(user): CurrentUser,
     Path(task): Path<String>,
-    Query(which): Query<WhichTask>,
+    Query(query): Query<TaskQuery>,
 ) -> Answer<Response> {
     let in_path = task.parse::<Uuid>().ok();
-    if in_path.is_none() && !TYPES.contains(&task.as_str()) {
-        return Err(unknown_type());
+    if in_path.is_none() && !NAMES.contains(&task.as_str()) {
+        return Err(unknown_task());
     }
-    let in_query = which.task_id.map(|id| id.parse().map_err(|_| Error::NotFound("task"))).transpose()?;
+    let in_query = query.task_id.map(|id| id.parse().map_err(|_| Error::NotFound("task"))).transpose()?;
     let id = in_path.or(in_query).ok_or_else(|| Error::invalid("task_id", "is missing"))?;
-    let status = find(&app, &who, id).await?;
+    let status = find(&app, &user, id).await?;
     let is_final = status.state.is_final();
-    let mut answer = Json(TaskView::of(id, status)).into_response();
+    let mut answer = Json(TaskView::new(id, status)).into_response();
     if !is_final {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Ok(answer)
 }
 
-/// Where a task of the caller stands, and for administrators that of anybody.
-pub(crate) async fn find(app: &App, who: &Identity, id: Uuid) -> Result<Status, Error> {
+/// The status of a task that this user may see.
+pub(crate) async fn find(app: &App, user: &Identity, id: Uuid) -> Result<Status, Error> {
     status::find(app, id)
         .await?
-        .filter(|status| who.is_admin || status.owner_id == Some(who.user_id))
+        .filter(|status| user.is_admin || status.owner_id == Some(user.user_id))
         .ok_or(Error::NotFound("task"))
 }
 
 impl TaskView {
-    pub(crate) fn of(task_id: Uuid, status: Status) -> Self {
-        let running = status.state == JobState::Progress;
+    pub(crate) fn new(task_id: Uuid, status: Status) -> Self {
+        let running = status.state == JobState::Running;
         Self {
             msg: "task",
             task_id,
-            state: status.state.as_str(),
-            status: in_words(status.state),
+            state: status.state.client_word(),
+            status: describe(status.state),
             current: running.then_some(status.current),
             total: running.then_some(status.total),
-            result: (status.state == JobState::Success).then_some(status.result),
+            result: (status.state == JobState::Succeeded).then_some(status.result),
             error: status.error,
         }
     }
 }
 
-const fn in_words(state: JobState) -> &'static str {
+const fn describe(state: JobState) -> &'static str {
     match state {
-        JobState::Pending => "the task waits for a worker",
-        JobState::Progress => "the task is running",
-        JobState::Success => "the task is done",
-        JobState::Failure => "the task failed",
+        JobState::Queued => "the task is waiting for a worker",
+        JobState::Running => "the task is running",
+        JobState::Succeeded => "the task is done",
+        JobState::Failed => "the task failed",
         JobState::Cancelled => "the task was cancelled",
     }
 }

@@ -1,4 +1,4 @@
-//! The links in mails that end more of their kind: a page with a button, and the button (RFC 8058).
+//! The unsubscribe links of emails: a page with a button, and one-click unsubscribing (RFC 8058).
 
 use axum::{
     extract::State,
@@ -10,62 +10,75 @@ use shared::{Error, Result, app::App, parking::notifications::Subscription};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{extract::Query, problem::Answer};
+use crate::{
+    http::{params::Query, problem::Answer},
+    state::ApiState,
+};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(ask_to_unsubscribe, unsubscribe))
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(confirm_unsubscribe, unsubscribe))
 }
 
-/// A link as it stands in a mail.
+/// The query of an unsubscribe link.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Link {
-    /// Whose mails
+pub(crate) struct UnsubscribeLink {
+    /// The recipient
     user_id: i64,
-    /// Which mails
+    /// The kind of emails
     #[param(pattern = "^(reminders|reports)$")]
     mails: String,
-    /// Of the link, in hexadecimal
+    /// The signature of the link, in hexadecimal
     #[param(pattern = "^[0-9a-f]{64}$")]
     signature: String,
 }
 
-impl Link {
+impl UnsubscribeLink {
     fn subscription(&self) -> Result<Subscription> {
         Subscription::named(&self.mails).ok_or(Error::NotFound("unsubscribe link"))
     }
 }
 
-/// A page that asks whether mails of a kind are to end; opening it changes nothing.
-#[utoipa::path(get, path = "/unsubscribe", tag = "accounts", params(Link), responses(
+/// Show a page that asks for confirmation. Opening it changes nothing.
+#[utoipa::path(get, path = "/unsubscribe", tag = "accounts", params(UnsubscribeLink), responses(
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
-    (status = 404, description = "The link is not one of ours"),
+    (status = 404, description = "The link is not valid"),
 ))]
-pub(crate) async fn ask_to_unsubscribe(State(app): State<App>, Query(link): Query<Link>) -> Answer<Response> {
+pub(crate) async fn confirm_unsubscribe(
+    State(app): State<App>,
+    Query(link): Query<UnsubscribeLink>,
+) -> Answer<Response> {
     let subscription = link.subscription()?;
     subscription.verify(&app.config, link.user_id, &link.signature)?;
     let (title, text) = match subscription {
         Subscription::Reminders => {
-            ("No more reminders?", "We will not write when you have not been here for a while.")
+            ("No more reminders?", "We will no longer write when you have not parked for a while.")
         }
         Subscription::Reports => {
-            ("No more monthly reports?", "We will not send what your parking came to each month.")
+            ("No more monthly reports?", "We will no longer send a summary of your parking each month.")
         }
     };
     Ok(page(title, text, r#"<form method="post"><button>Yes, unsubscribe</button></form>"#))
 }
 
-/// End mails of a kind, by a link or at one click in a mail program. Once more changes nothing.
-#[utoipa::path(post, path = "/unsubscribe", tag = "accounts", params(Link), responses(
-    (status = 200, description = "A page that says so", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
-    (status = 404, description = "The link is not one of ours"),
+/// Unsubscribe from a kind of emails, from the page or with one click in an email program. Repeating it changes nothing.
+#[utoipa::path(post, path = "/unsubscribe", tag = "accounts", params(UnsubscribeLink), responses(
+    (status = 200, description = "A page that confirms it", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 404, description = "The link is not valid"),
 ))]
-pub(crate) async fn unsubscribe(State(app): State<App>, Query(link): Query<Link>) -> Answer<Response> {
+pub(crate) async fn unsubscribe(
+    State(app): State<App>,
+    Query(link): Query<UnsubscribeLink>,
+) -> Answer<Response> {
     link.subscription()?.end(&app, link.user_id, &link.signature).await?;
-    Ok(page("You are unsubscribed", "Mails about your bookings, receipts and exports still come.", ""))
+    Ok(page(
+        "You are unsubscribed",
+        "You will still get emails about your bookings, receipts and exports.",
+        "",
+    ))
 }
 
-/// A page of one box. It loads nothing, and tells nobody where it was.
+/// A page that loads nothing and sends no referrer.
 fn page(title: &str, text: &str, form: &str) -> Response {
     const STYLE: &str = "body{margin:0;padding:24px 12px;background:#edf1f5;font:16px/1.55 sans-serif;color:#24384c}\
         main{max-width:440px;margin:0 auto;padding:28px 26px;border-radius:12px;background:#fff}\

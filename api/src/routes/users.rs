@@ -1,4 +1,4 @@
-//! Users: administered by administrators, and each by themselves.
+//! Users: administrators manage them all, everybody else only themselves.
 
 use axum::{
     Json,
@@ -19,17 +19,21 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
+        answers::Message,
         auth::{Admin, CurrentUser},
-        cached::{self, IfNoneMatch},
-        extract::{self, Path, Query, present},
+        body, cached,
+        etag::IfNoneMatch,
+        fields::present,
         idempotency::{IdempotencyKey, Once, reply},
         paging::{PageQuery, Paging},
+        params::{Path, Query},
         problem::Answer,
     },
-    routes::accounts::{Message, UserView},
+    routes::accounts::UserView,
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_users, create_user)).routes(routes!(
         read_user,
         update_user,
@@ -37,58 +41,58 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     ))
 }
 
-/// Somebody who is to get an account.
+/// A new user.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateUser {
-    /// Unique without regard to case.
+    /// Unique, ignoring case.
     #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: String,
-    /// The login; unique without regard to case.
+    /// Used to log in; unique, ignoring case.
     #[schema(max_length = 120, format = "email")]
     email: String,
     #[schema(min_length = 8, max_length = 256)]
     password: String,
-    /// A driver (`user`) without it.
+    /// By default `user`, a driver.
     #[schema(pattern = "^(user|admin)$")]
     role: Option<String>,
-    /// The plate; unique, and none when blank.
+    /// The licence plate: unique; blank counts as none.
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
-    /// Unique, and none when blank.
+    /// Unique; blank counts as none.
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
 
-/// What is to change of a user; what is not named stays.
+/// Changes to a user; missing fields stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateUser {
-    /// Unique without regard to case.
+    /// Unique, ignoring case.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: Option<String>,
-    /// The login; unique without regard to case.
+    /// Used to log in; unique, ignoring case.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 120, format = "email")]
     email: Option<String>,
-    /// Another one ends all sessions of the user.
+    /// A new password ends all sessions of the user.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256)]
     password: Option<String>,
-    /// Counts from administrators only. Another one ends all sessions of the user.
+    /// Ignored unless an administrator sends it. A new role ends all sessions of the user.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, pattern = "^(user|admin)$")]
     role: Option<String>,
-    /// The plate; null or a blank one takes it away.
+    /// The licence plate; null or blank removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<Option<String>>,
-    /// Null or a blank one takes it away.
+    /// Null or blank removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
 }
 
-/// All users.
+/// Users.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Users {
     msg: &'static str,
@@ -102,25 +106,25 @@ pub(crate) struct OneUser {
     user: UserView,
 }
 
-/// Whom to look up.
+/// Which users to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct LookUp {
-    /// Only the user with this mail address, without regard to case.
+pub(crate) struct UserQuery {
+    /// Only the user with this email, ignoring case.
     #[param(max_length = 120, pattern = r"^[^\x00]*$")]
     email: Option<String>,
-    /// Only the user of this name, without regard to case.
+    /// Only the user with this name, ignoring case.
     #[param(max_length = 80, pattern = r"^[^\x00]*$")]
     username: Option<String>,
 }
 
-impl LookUp {
-    /// No stored text is longer or has a NUL, and PostgreSQL refuses to be asked about that.
-    fn wanted(self) -> Result<Filter, Error> {
+impl UserQuery {
+    /// No stored text is longer or contains NUL, and PostgreSQL rejects a query with NUL.
+    fn checked(self) -> Result<Filter, Error> {
         for (name, text, most) in [("email", &self.email, 120), ("username", &self.username, 80)] {
             let Some(text) = text else { continue };
             if text.contains('\0') {
-                return Err(Error::invalid(name, "must not hold a NUL character"));
+                return Err(Error::invalid(name, "must not contain a NUL character"));
             }
             if text.chars().count() > most {
                 return Err(Error::invalid(name, format!("must have at most {most} characters")));
@@ -130,44 +134,44 @@ impl LookUp {
     }
 }
 
-/// Every user, or one by mail address or name.
-#[utoipa::path(get, path = "/users", tag = "users", security(("bearer" = ["admin"])), params(LookUp, PageQuery, IfNoneMatch), responses(
+/// List all users, or find one by email or name.
+#[utoipa::path(get, path = "/users", tag = "users", params(UserQuery, PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Users),
 ))]
 pub(crate) async fn list_users(
     State(app): State<App>,
     _: Admin,
     headers: HeaderMap,
-    Query(look_up): Query<LookUp>,
+    Query(query): Query<UserQuery>,
     paging: Paging,
 ) -> Answer<Response> {
-    let wanted = look_up.wanted()?;
+    let wanted = query.checked()?;
     let key = wanted.digest().map_or_else(|| "users:all".into(), |digest| format!("user_lookup:{digest}"));
     let recipe = Recipe { key, groups: vec![Group::Users], ttl: app.config.cache.users };
-    let load = move |app, page| found(app, wanted.clone(), page);
+    let load = move |app, page| load_users(app, wanted.clone(), page);
     cached::list(&app, &headers, &paging, recipe, load).await
 }
 
-async fn found(app: App, wanted: Filter, page: Page) -> shared::Result<Entry> {
+async fn load_users(app: App, wanted: Filter, page: Page) -> shared::Result<Entry> {
     let users = accounts::list(&app, &wanted, &page).await?;
     let next = users.next(|user| user.id);
     let users = users.items.into_iter().map(UserView::from).collect();
-    cached::part(next, &Users { msg: "users", users })
+    cached::list_entry(next, &Users { msg: "users", users })
 }
 
-/// Open an account for somebody.
-#[utoipa::path(post, path = "/users", tag = "users", security(("bearer" = ["admin"])), request_body = CreateUser, params(IdempotencyKey), responses(
-    (status = 201, description = "The account is open", body = OneUser),
-    (status = 409, description = "Name, mail, plate or phone is taken"),
+/// Create a user.
+#[utoipa::path(post, path = "/users", tag = "users", request_body = CreateUser, params(IdempotencyKey), responses(
+    (status = 201, description = "The user is created", body = OneUser),
+    (status = 409, description = "Username, email, vehicle number or phone number is already in use"),
 ))]
 pub(crate) async fn create_user(
     State(app): State<App>,
-    Admin(who): Admin,
-    once: Once<extract::Json<CreateUser>>,
+    Admin(admin): Admin,
+    once: Once<body::Json<CreateUser>>,
 ) -> Answer<Response> {
     let created =
         |user: &User| reply(StatusCode::CREATED, &OneUser { msg: "user created", user: user.clone().into() });
-    let create = |extract::Json(body): extract::Json<CreateUser>, keep| {
+    let create = |body::Json(body): body::Json<CreateUser>, keep| {
         let registration = Registration {
             username: body.username,
             email: body.email,
@@ -177,23 +181,23 @@ pub(crate) async fn create_user(
         };
         accounts::create(&app, registration, body.role, keep)
     };
-    once.answer(&app, who.user_id, created, create).await
+    once.answer(&app, admin.user_id, created, create).await
 }
 
-/// A user: oneself, or anybody for an administrator.
-#[utoipa::path(get, path = "/users/{id}", tag = "users", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user"), IfNoneMatch), responses(
+/// Read a user. Users see themselves, administrators everybody.
+#[utoipa::path(get, path = "/users/{id}", tag = "users",
+    params(("id" = i64, Path, description = "User id"), IfNoneMatch), responses(
     (status = 200, description = "The user", body = OneUser),
-    (status = 403, description = "Somebody else"),
-    (status = 404, description = "There is no such user"),
+    (status = 403, description = "Another user"),
+    (status = 404, description = "No such user"),
 ))]
 pub(crate) async fn read_user(
     State(app): State<App>,
-    who: CurrentUser,
+    caller: CurrentUser,
     Path(id): Path<i64>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    who.must_be(id)?;
+    caller.must_be(id)?;
     let recipe =
         Recipe { key: format!("user:{id}"), groups: vec![Group::User(id)], ttl: app.config.cache.users };
     cached::answer(&app, &headers, recipe, move |app| async move {
@@ -202,22 +206,22 @@ pub(crate) async fn read_user(
     .await
 }
 
-/// Change a user: oneself, or anybody for an administrator.
-#[utoipa::path(put, path = "/users/{id}", tag = "users", security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The user")), request_body = UpdateUser, responses(
-    (status = 200, description = "The user as changed", body = OneUser),
-    (status = 403, description = "Somebody else"),
-    (status = 404, description = "There is no such user"),
-    (status = 409, description = "Name, mail, plate or phone is taken, or this is the last administrator"),
+/// Change a user. Users change themselves, administrators everybody.
+#[utoipa::path(put, path = "/users/{id}", tag = "users",
+    params(("id" = i64, Path, description = "User id")), request_body = UpdateUser, responses(
+    (status = 200, description = "The changed user", body = OneUser),
+    (status = 403, description = "Another user"),
+    (status = 404, description = "No such user"),
+    (status = 409, description = "Username, email, vehicle number or phone number is already in use, or this is the last administrator"),
 ))]
 pub(crate) async fn update_user(
     State(app): State<App>,
-    who: CurrentUser,
+    caller: CurrentUser,
     Path(id): Path<String>,
-    extract::Json(body): extract::Json<UpdateUser>,
+    body::Json(body): body::Json<UpdateUser>,
 ) -> Answer<Json<OneUser>> {
     let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
-    who.must_be(id)?;
+    caller.must_be(id)?;
     let changes = Changes {
         username: body.username,
         email: body.email,
@@ -226,19 +230,19 @@ pub(crate) async fn update_user(
         vehicle_number: body.vehicle_number,
         phone_number: body.phone_number,
     };
-    let user = accounts::update(&app, &who.0, id, changes).await?;
+    let user = accounts::update(&app, &caller.0, id, changes).await?;
     Ok(Json(OneUser { msg: "user changed", user: user.into() }))
 }
 
-/// Delete a user who is no administrator, and erase who they were.
+/// Delete a driver and erase their personal data.
 ///
-/// Sessions end, what is reserved is cancelled, and what is running is billed as if it ended now. Bookings and bills
-/// stay, under a name that says nothing.
-#[utoipa::path(delete, path = "/users/{id}", tag = "users", security(("bearer" = ["admin"])),
-    params(("id" = i64, Path, description = "The user")), responses(
-    (status = 200, description = "Deleted", body = Message),
-    (status = 403, description = "Not an administrator, or the user is one"),
-    (status = 404, description = "There is no such user"),
+/// Sessions end, reservations are cancelled, and a running parking session is billed as if it ended now. Past bookings and bills
+/// stay under an anonymous name. Administrators cannot be deleted.
+#[utoipa::path(delete, path = "/users/{id}", tag = "users",
+    params(("id" = i64, Path, description = "User id")), responses(
+    (status = 200, description = "The user is deleted", body = Message),
+    (status = 403, description = "You are not an administrator, or the user is one"),
+    (status = 404, description = "No such user"),
 ))]
 pub(crate) async fn delete_user(
     State(app): State<App>,

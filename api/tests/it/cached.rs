@@ -230,7 +230,7 @@ async fn cache_hits_misses_and_errors_are_counted_by_kind() {
     t.eventually("a hit is logged", async || line("cache HIT")).await;
     redis.kill().await.unwrap();
     client.get("/parking-lots/1", "").await;
-    t.eventually("that Redis is away is logged", async || line("cache away")).await;
+    t.eventually("that Redis is away is logged", async || line("cache unavailable")).await;
     redis.restart().await.unwrap();
     let names = ["cache_hits:parking_lot", "cache_misses:parking_lot", "cache_errors:parking_lot"];
     t.eventually("they are counted", async || {

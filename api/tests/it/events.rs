@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::json;
 use shared::jobs::{
-    followers::Followers,
-    status::{self, State, Status},
+    JobState,
+    status::{self, Status, followers::{Bounds, Followers}},
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
 use uuid::Uuid;
@@ -21,19 +21,18 @@ async fn task(t: &TestApp, driver: &Driver) -> Uuid {
 }
 
 /// What a worker would tell.
-fn told(driver: &Driver, since: DateTime<Utc>, state: State, current: i64) -> Status {
-    let result = if state == State::Success { json!({ "rows": current }) } else { json!(null) };
+fn told(driver: &Driver, since: DateTime<Utc>, state: JobState, current: i64) -> Status {
+    let result = if state == JobState::Succeeded { json!({ "rows": current }) } else { json!(null) };
     let kind = "export-csv".to_owned();
     Status { kind, owner_id: Some(driver.id), since, state, current, total: 9, result, error: None }
 }
 
 /// The same process with other bounds of following.
-async fn bounded(t: &TestApp, change: impl FnOnce(&mut shared::jobs::followers::Bounds)) -> TestApp {
-    t.with(|app| {
-        app.followers = Followers::default();
-        change(&mut app.followers.bounds);
-    })
-    .await
+async fn bounded(t: &TestApp, change: impl FnOnce(&mut Bounds)) -> TestApp {
+    let mut bounds = Bounds::default();
+    change(&mut bounds);
+    let followers = Followers::new(t.app.clone(), bounds);
+    t.with_router(api::router(api::ApiState { app: t.app.clone(), followers })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,16 +52,16 @@ async fn stream_sends_current_state_then_changes_until_final() {
     let begun = t.app.clock.now();
     let mut ids = vec![first.id];
     for current in [0, 3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
         let event = events.next().await.unwrap();
         assert_eq!((&event.data["state"], &event.data["current"]), (&json!("PROGRESS"), &json!(current)));
         ids.push(event.id);
     }
     // Neither the past nor the same again is told.
     for current in [3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
     }
-    status::publish(&t.app, id, &told(&asha, begun, State::Success, 0)).await;
+    status::publish(&t.app, id, &told(&asha, begun, JobState::Succeeded, 0)).await;
     let end = events.rest().await;
     assert_eq!(end.len(), 1, "{end:?}");
     assert_eq!((&end[0].data["state"], &end[0].data["result"]), (&json!("SUCCESS"), &json!({ "rows": 0 })));
@@ -90,7 +89,7 @@ async fn stale_progress_of_an_earlier_run_is_dropped() {
     let new = old + chrono::TimeDelta::seconds(3);
     let mut seen = Vec::new();
     for (begun, current) in [(old, 8), (new, 1), (old, 9), (new, 2)] {
-        status::publish(&t.app, id, &told(&asha, begun, State::Progress, current)).await;
+        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
         // The late one is not told, so nothing can be awaited for it.
         while (begun, current) != (old, 9) && seen.last() != Some(&(json!("PROGRESS"), json!(current))) {
             let event = events.next().await.unwrap();
@@ -101,11 +100,11 @@ async fn stale_progress_of_an_earlier_run_is_dropped() {
     let pending = (json!("PENDING"), json!(null));
     assert_eq!(seen, [pending.clone(), running(8), pending, running(1), running(2)]);
     // Nor is it believed by who asks.
-    status::publish(&t.app, id, &told(&asha, old, State::Progress, 9)).await;
+    status::publish(&t.app, id, &told(&asha, old, JobState::Running, 9)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().current, 2);
-    status::publish(&t.app, id, &told(&asha, new, State::Success, 0)).await;
-    status::publish(&t.app, id, &told(&asha, new, State::Progress, 5)).await;
-    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, State::Success);
+    status::publish(&t.app, id, &told(&asha, new, JobState::Succeeded, 0)).await;
+    status::publish(&t.app, id, &told(&asha, new, JobState::Running, 5)).await;
+    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +169,7 @@ async fn stream_ends_with_the_session_and_after_its_limit() {
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     assert_eq!(ends.rest().await, []);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    status::publish(&t.app, other, &told(&ravi, t.app.clock.now(), State::Progress, 1)).await;
+    status::publish(&t.app, other, &told(&ravi, t.app.clock.now(), JobState::Running, 1)).await;
     assert_eq!(goes_on.next().await.unwrap().data["current"], 1, "the other login is as good as before");
     assert!(goes_on.others.contains(&": ping".to_owned()), "{:?}", goes_on.others);
 

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
-    jobs::{NewJob, board, ledger, policy::LEASE, schedule::Proposer},
+    jobs::{NewJob, control, ledger, policy::LEASE, schedule::Proposer},
     operations::{cleanup::CleanUp, schedules},
     parking::{exports::cleanup::CleanUpExports, notifications},
     platform::db::at,
@@ -32,7 +32,7 @@ async fn dead(t: &TestApp, job: &NewJob) -> Uuid {
 }
 
 async fn state(t: &TestApp, id: Uuid) -> String {
-    board::whole(&t.app, id).await.unwrap().state
+    control::find_details(&t.app, id).await.unwrap().state.to_string()
 }
 
 async fn act(t: &TestApp, who: &Driver, path: &str) -> Answer {
@@ -135,13 +135,13 @@ async fn requeued_dead_job_restarts_for_its_owner(t: TestApp) {
         t.get(&format!("/tasks/{id}"), Some(&asha)).await.body["state"] == "PENDING"
     })
     .await;
-    let job = board::whole(&t.app, id).await.unwrap();
+    let job = control::find_details(&t.app, id).await.unwrap();
     assert_eq!((job.attempt, job.crashes, job.error, job.finished_at), (0, 0, None, None));
     act(&t, &admin, &format!("/admin/jobs/{id}/requeue")).await.problem(409, "job_not_dead");
     act(&t, &admin, &format!("/admin/jobs/{}/requeue", Uuid::nil())).await.problem(404, "not_found");
     let worker = t.work();
     t.eventually("it runs", || async { state(&t, id).await == "succeeded" }).await;
-    assert_eq!(board::whole(&t.app, id).await.unwrap().attempt, 1);
+    assert_eq!(control::find_details(&t.app, id).await.unwrap().attempt, 1);
     worker.stop().await;
 }
 
@@ -269,10 +269,14 @@ async fn ticks_of_a_paused_schedule_are_skipped(t: TestApp) {
     let t = t.at(clock.clone()).await;
     let admin = t.admin().await;
     let mut proposer = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-    assert_eq!(proposer.look().await.unwrap().len(), 0);
+    assert_eq!(proposer.propose_due().await.unwrap().len(), 0);
     act(&t, &admin, "/admin/schedules/file-cleanup/pause").await.expect(200);
     clock.advance(TimeDelta::hours(9));
-    assert_eq!(proposer.look().await.unwrap().len(), 1, "the reminders of 18:00, and no clean-up at 02:00");
+    assert_eq!(
+        proposer.propose_due().await.unwrap().len(),
+        1,
+        "the reminders of 18:00, and no clean-up at 02:00"
+    );
     let admin = t.log_in(&admin.email).await;
     let board = t.get("/admin/jobs", Some(&admin)).await.expect(200).body;
     let cleanup = named(&board["schedules"], "file-cleanup");
@@ -280,9 +284,12 @@ async fn ticks_of_a_paused_schedule_are_skipped(t: TestApp) {
     assert_eq!(named(&board["schedules"], "daily-reminders")["last_state"], "queued");
     act(&t, &admin, "/admin/schedules/file-cleanup/resume").await.expect(200);
     let mut fresh = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-    assert_eq!((proposer.look().await.unwrap().len(), fresh.look().await.unwrap().len()), (0, 0));
+    assert_eq!(
+        (proposer.propose_due().await.unwrap().len(), fresh.propose_due().await.unwrap().len()),
+        (0, 0)
+    );
     clock.advance(TimeDelta::hours(24));
-    assert_eq!(fresh.look().await.unwrap().len(), 2, "both of the next day");
+    assert_eq!(fresh.propose_due().await.unwrap().len(), 2, "both of the next day");
 }
 
 #[testkit::both_databases]
@@ -310,9 +317,9 @@ async fn manual_run_reuses_a_live_tick(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let mut proposer = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-    proposer.look().await.unwrap();
+    proposer.propose_due().await.unwrap();
     clock.advance(TimeDelta::hours(1));
-    let tick = proposer.look().await.unwrap();
+    let tick = proposer.propose_due().await.unwrap();
     let admin = t.admin().await;
     let answer = act(&t, &admin, "/tasks/test-daily-reminder").await.expect(202);
     assert_eq!(answer.body["task_id"], json!(tick[0]));
@@ -341,7 +348,7 @@ async fn admins_start_reminders_and_reports_as_tasks(t: TestApp) {
             (json!("processing"), &first.body, "true")
         );
         let id = first.body["task_id"].as_str().unwrap();
-        assert_eq!(board::whole(&t.app, id.parse().unwrap()).await.unwrap().kind, kind);
+        assert_eq!(control::find_details(&t.app, id.parse().unwrap()).await.unwrap().kind, kind);
         assert_eq!(
             t.get(&format!("{path}?task_id={id}"), Some(&admin)).await.expect(200).body["state"],
             "PENDING"

@@ -32,6 +32,7 @@ mod old_client;
 mod once;
 mod openapi;
 mod overload;
+mod policy;
 mod race;
 mod redis_away;
 mod redis_pipes;

@@ -174,7 +174,7 @@ async fn clear_and_reset_work_from_the_command_line(t: TestApp) {
     assert!(beginning(&t, &format!("{}cache:", t.app.redis.keys().prefix())).await.is_empty());
     let reset = operate(&t, &["reset", "--confirm", PHRASE], &[("ALLOW_RESET", "true")]).await;
     assert!(
-        reset.status.success() && String::from_utf8_lossy(&reset.stdout).starts_with("deleted: "),
+        reset.status.success() && String::from_utf8_lossy(&reset.stdout).starts_with("Deleted "),
         "{reset:?}"
     );
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 1);

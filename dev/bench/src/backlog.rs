@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sea_orm::ConnectionTrait;
 use shared::{
     app::App,
-    jobs::{Queue, ledger, queue, relay::Relay},
+    jobs::{Queue, ledger, queue, transport::Relay},
     platform::db::{Engine, at, sql},
 };
 use tokio::sync::watch;

@@ -130,7 +130,7 @@ async fn users(app: &App, count: usize) -> Result<Vec<User>> {
 }
 
 /// Told to nobody, so that it begins a second or two later.
-async fn insert(app: &App, user: &User, job: &impl Job) -> Result<ledger::Enqueued> {
+async fn insert(app: &App, user: &User, job: &impl Job) -> Result<jobs::Enqueued> {
     Ok(ledger::insert(app.db.write(), app.clock.now(), &NewJob::of(job)?.owner(user.id)).await?)
 }
 
@@ -274,7 +274,7 @@ async fn cancel(stage: &Stage, user: &User, jobs: usize, report: &mut Report) ->
         for (id, note) in batch {
             let asked = micros();
             ensure!(jobs::cancel(app, id).await?, "it runs");
-            reaches(app, id, |status| status.state == status::State::Cancelled).await?;
+            reaches(app, id, |status| status.state == jobs::JobState::Cancelled).await?;
             let stopped: i64 =
                 std::fs::read_to_string(note).context("what it held is still there")?.parse()?;
             #[expect(clippy::cast_precision_loss, reason = "a figure")]

@@ -90,9 +90,19 @@ impl TestApp {
     }
 
     async fn serve(app: App, engine: Engine, settings: Vec<(String, String)>, folder: Arc<TempDir>) -> Self {
+        let router = api::router(app.clone());
+        Self::serve_router(app, router, engine, settings, folder).await
+    }
+
+    async fn serve_router(
+        app: App,
+        router: api::Router,
+        engine: Engine,
+        settings: Vec<(String, String)>,
+        folder: Arc<TempDir>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let router = api::router(app.clone());
         tokio::spawn(async move {
             api::serve_until(listener, router, std::future::pending()).await.expect("the API serves")
         });
@@ -108,6 +118,12 @@ impl TestApp {
     /// The same application with something else changed.
     pub async fn with(&self, change: impl FnOnce(&mut Parts)) -> Self {
         Self::serve(self.app.with(change), self.engine, self.settings.clone(), self.folder.clone()).await
+    }
+
+    /// The same application behind a router of the test's own.
+    pub async fn with_router(&self, router: api::Router) -> Self {
+        let (settings, folder) = (self.settings.clone(), self.folder.clone());
+        Self::serve_router(self.app.clone(), router, self.engine, settings, folder).await
     }
 
     /// A second API process on the same database, files and Redis that shares no memory with this one, with some

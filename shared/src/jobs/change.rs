@@ -6,7 +6,11 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Enqueued, NewJob, ledger, queue},
+    jobs::{
+        job::NewJob,
+        ledger::{self, Enqueued},
+        transport,
+    },
     platform::{cache::Group, counters::Event, db::Transaction, idempotency::Idempotency},
 };
 
@@ -84,7 +88,7 @@ impl Change {
             app.cache.invalidate(&groups).await;
         }
         if !jobs.is_empty() {
-            queue::announce_soon(&app, jobs);
+            transport::announce_soon(&app, jobs);
         }
         for event in events {
             app.counters.record(event);

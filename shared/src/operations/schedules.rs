@@ -5,7 +5,10 @@ use chrono::{NaiveTime, Timelike};
 use super::cleanup::CleanUp;
 use crate::{
     base::error::{Error, Result},
-    jobs::{NewJob, schedule::Schedule, timetable::Timetable},
+    jobs::{
+        NewJob,
+        schedule::{Schedule, Timetable},
+    },
     parking::notifications::{SendMonthlyReports, SendReminders},
     platform::config::Config,
 };

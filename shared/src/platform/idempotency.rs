@@ -102,7 +102,7 @@ pub fn hash(config: &Config, method_and_path: &str, body: &[u8]) -> Result<Strin
     mac.update(method_and_path.as_bytes());
     mac.update(b"\n");
     mac.update(body);
-    Ok(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(mac.finalize().into_bytes()))
 }
 
 /// Claims the key, or finds the answer that is stored under it.

@@ -1,33 +1,35 @@
-//! Who acts in the world: clients that ask for jobs, and workers that run them, one small step at a time.
+//! The actors of the world: clients that enqueue jobs, and workers that run them, one small step at a time.
 
-use std::{collections::BTreeMap, time::Duration};
-
+use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
-use shared::jobs::{
-    Interruption, Queue,
-    machine::{Id, Row},
-    policy::{self, Close, Ending, LEASE, RENEW_EVERY, Verdict},
+use serde_json::json;
+use shared::{
+    Error,
+    jobs::{
+        Done, Outcome, Queue,
+        policy::{LEASE, RENEW_INTERVAL},
+        transport::selection::{HEAD_START, Selection},
+    },
 };
 
 use crate::{
     checks::Track,
+    machine::{Id, Row},
     world::{Lost, World},
 };
 
-/// Jobs of a queue in Redis at most; a real one holds a thousand.
-const MOST_WAITING: usize = 6;
+/// The maximum of messages per queue in Redis; 1,000 in the product.
+const MAX_WAITING: u64 = 6;
+/// How many jobs a worker runs at once.
 const CAPACITY: usize = 4;
-const HEAD_START: Duration = Duration::from_secs(1);
-const PATIENCE: TimeDelta = TimeDelta::seconds(10);
-const PATIENCE_WITH_EMPTY_QUEUE: TimeDelta = TimeDelta::seconds(1);
-const SWEEP_EVERY: TimeDelta = TimeDelta::milliseconds(500);
-const RECORD_TRIES: u32 = 5;
+const SWEEP_INTERVAL: TimeDelta = TimeDelta::milliseconds(500);
+const MAX_RECORD_TRIES: u32 = 5;
 
-/// A request that changes something and asks for jobs.
+/// A request that enqueues jobs.
 pub(crate) struct Request {
     jobs: Vec<(Id, Row)>,
-    /// A tick of a schedule, whose insert decides whether the job is written.
+    /// A tick of a schedule. The job is written only if the tick is new.
     tick: Option<(u8, i64)>,
     stage: Stage,
 }
@@ -50,29 +52,31 @@ pub(crate) struct Worker {
     pub(crate) is_alive: bool,
     pub(crate) is_stopping: bool,
     pub(crate) frozen_until: Option<DateTime<Utc>>,
-    /// How wrong its clock is.
+    /// The error of its clock.
     pub(crate) skew: TimeDelta,
     runs: Vec<Run>,
-    pushed: BTreeMap<(Id, i64), DateTime<Utc>>,
+    /// One per queue, as in the relays of a real worker.
+    selections: [Selection; Queue::ALL.len()],
     next_sweep: DateTime<Utc>,
 }
 
-/// A job in the hands of a worker.
+/// A run of a job.
 struct Run {
     id: Id,
     token: Id,
     attempt: i64,
     max_attempts: i64,
     work_left: u32,
-    interrupted: Option<Interruption>,
+    /// The outcome with which it has to stop.
+    stop: Option<Outcome>,
     next_renewal: DateTime<Utc>,
-    /// How it ended, and how often recording that was tried.
-    ending: Option<(Verdict, u32)>,
+    /// How it ended, and how many times recording that has failed.
+    outcome: Option<(Outcome, u32)>,
 }
 
-/// What is left of a run after a step.
-enum After {
-    GoesOn,
+/// What follows a step of a run.
+enum Next {
+    Continue,
     Over,
     WorkerDies,
 }
@@ -86,21 +90,21 @@ impl Worker {
             frozen_until: None,
             skew: TimeDelta::zero(),
             runs: Vec::new(),
-            pushed: BTreeMap::new(),
+            selections: std::array::from_fn(|_| Selection::new(MAX_WAITING)),
             next_sweep: DateTime::UNIX_EPOCH,
         }
     }
 
-    pub(crate) fn hear_cancel(&mut self, id: Id) {
+    pub(crate) fn receive_cancel(&mut self, id: Id) {
         for run in self.runs.iter_mut().filter(|run| run.id == id) {
-            run.interrupted.get_or_insert(Interruption::Cancelled);
+            run.stop.get_or_insert(Outcome::Cancelled);
         }
     }
 }
 
 impl World {
-    /// Somebody wants something: one or two jobs, or the job of a tick.
-    pub(crate) fn ask(&mut self) {
+    /// A request for one or two jobs, or for the job of a tick.
+    pub(crate) fn new_request(&mut self) {
         let tick = self.chance(20).then(|| {
             let tick = self.now.timestamp() / 10;
             (self.rng.random_range(0..2), tick)
@@ -141,13 +145,13 @@ impl World {
             Stage::Over => {}
             Stage::Open => self.finish_transaction(index),
             Stage::Committed(jobs) => {
-                // A client that is killed here leaves it to the relay.
+                // If the client is killed here, the relay pushes the jobs.
                 if self.faults && self.chance(25) {
                     self.counts.killed_clients += 1;
                     return;
                 }
                 for (id, queue) in jobs {
-                    if self.redis[queue as usize].len() < MOST_WAITING {
+                    if (self.redis[queue as usize].len() as u64) < MAX_WAITING {
                         self.push(queue, id);
                     }
                 }
@@ -155,12 +159,12 @@ impl World {
         }
     }
 
-    /// Commits, rolls back, or dies before or after.
+    /// Commits or rolls back.
     fn finish_transaction(&mut self, index: usize) {
         let (jobs, tick) = (std::mem::take(&mut self.requests[index].jobs), self.requests[index].tick);
         let now = self.now;
         if self.faults && self.chance(20) {
-            self.say(|| format!("rolled back: {:?}", jobs.iter().map(|job| job.0).collect::<Vec<_>>()));
+            self.log(|| format!("rolled back: {:?}", jobs.iter().map(|job| job.0).collect::<Vec<_>>()));
             for (id, _) in jobs {
                 self.counts.rolled_back += 1;
                 self.tracks.insert(id, Track::rolled_back());
@@ -177,27 +181,27 @@ impl World {
         }
         let mut written = Vec::new();
         for (id, mut row) in jobs {
-            // A tick stands for one job of its own.
+            // Each tick has a job of its own.
             if tick.is_some() {
                 row.unique_key = None;
             }
             let (queue, due) = (row.queue, row.run_at <= now);
-            let there = self.ledger.insert(id, row);
-            if there == id {
+            let inserted = self.ledger.insert(id, row);
+            if inserted == id {
                 self.counts.jobs += 1;
                 self.tracks.insert(id, Track::committed());
             } else {
                 self.counts.duplicate_keys += 1;
             }
-            self.say(|| format!("committed {there}"));
+            self.log(|| format!("committed {inserted}"));
             if due {
-                written.push((there, queue));
+                written.push((inserted, queue));
             }
         }
         self.requests[index].stage = Stage::Committed(written);
     }
 
-    /// Any worker does any few things.
+    /// A random worker takes up to three random steps.
     pub(crate) fn worker_step(&mut self) {
         let index = self.rng.random_range(0..self.workers.len());
         for _ in 0..3 {
@@ -219,7 +223,7 @@ impl World {
         }
     }
 
-    /// A worker without faults: everything that is to be done now.
+    /// A worker without faults does everything that is due.
     pub(crate) fn worker_turn(&mut self, index: usize) {
         if self.is_awake(index) {
             self.sweep(index);
@@ -238,14 +242,14 @@ impl World {
         worker.is_alive && worker.frozen_until.is_none()
     }
 
-    /// Death: what it ran stays as it is in the ledger, what it had fetched may come back.
+    /// The worker dies. Its jobs stay running in the ledger, and its messages may be delivered again.
     pub(crate) fn kill_worker(&mut self, index: usize) {
         if std::mem::replace(&mut self.workers[index].is_alive, false) {
             self.counts.killed_workers += 1;
             let runs = std::mem::take(&mut self.workers[index].runs);
-            self.say(|| format!("worker {index} dies with {} runs", runs.len()));
+            self.log(|| format!("worker {index} dies with {} runs", runs.len()));
             for run in runs {
-                // Redis gives the message back, or has lost it.
+                // Redis delivers the message again, or has lost it.
                 if self.chance(50) {
                     self.push(self.ledger.rows[&run.id].queue, run.id);
                 }
@@ -260,11 +264,11 @@ impl World {
         let worker = &mut self.workers[index];
         if worker.is_alive && worker.is_stopping {
             for run in &mut worker.runs {
-                run.interrupted.get_or_insert(Interruption::Shutdown);
+                run.stop.get_or_insert(Outcome::Released);
             }
             if worker.runs.is_empty() {
                 worker.is_alive = false;
-                self.say(|| format!("worker {index} has stopped"));
+                self.log(|| format!("worker {index} has stopped"));
                 if self.workers.iter().all(|worker| !worker.is_alive) {
                     self.start_worker();
                 }
@@ -272,31 +276,29 @@ impl World {
         }
     }
 
-    /// The relay of all queues, as in `relay.rs`.
+    /// The relays of all queues, with the decision of the product.
     fn sweep(&mut self, index: usize) {
         let now = self.now + self.workers[index].skew;
         if self.workers[index].is_stopping || self.now < self.workers[index].next_sweep || !self.redis_is_up {
             return;
         }
-        self.workers[index].next_sweep = self.now + SWEEP_EVERY;
-        let buried = self.ledger.bury_poison(now);
-        buried.into_iter().for_each(|id| self.check_burial(id));
+        self.workers[index].next_sweep = self.now + SWEEP_INTERVAL;
+        let failed = self.ledger.fail_poison(now);
+        failed.into_iter().for_each(|id| self.check_poison(id));
         for queue in Queue::ALL {
-            let waiting = self.redis[queue as usize].len();
-            let patience = if waiting == 0 { PATIENCE_WITH_EMPTY_QUEUE } else { PATIENCE };
-            let due = self.ledger.due(now, HEAD_START, queue);
-            let since = self.now;
-            self.workers[index].pushed.retain(|_, at| since - *at < patience);
-            let fresh: Vec<_> =
-                due.into_iter().filter(|job| !self.workers[index].pushed.contains_key(job)).collect();
-            for job in fresh.into_iter().take(MOST_WAITING.saturating_sub(waiting)) {
-                self.push(queue, job.0);
-                self.workers[index].pushed.insert(job, since);
+            let (waiting, elapsed) = (self.redis[queue as usize].len() as u64, self.elapsed());
+            let selection = &mut self.workers[index].selections[queue as usize];
+            if selection.room(waiting) == 0 {
+                continue;
             }
+            let due = self.ledger.due(now, HEAD_START, queue, selection.rows_to_read(waiting));
+            let selected = selection.select(due, waiting, elapsed);
+            selection.record(&selected, elapsed);
+            selected.iter().for_each(|job| self.push(queue, job.id.as_u128()));
         }
     }
 
-    /// Takes a message and claims its job.
+    /// Fetches a message and claims its job.
     fn fetch(&mut self, index: usize) {
         let queue = self.rng.random_range(0..3);
         let worker = &self.workers[index];
@@ -318,16 +320,16 @@ impl World {
         match claimed {
             Ok(Some(row)) => {
                 self.counts.runs += 1;
-                self.say(|| format!("worker {index} runs {id}, attempt {}", row.attempt));
+                self.log(|| format!("worker {index} runs {id}, attempt {}", row.attempt));
                 let run = Run {
                     id,
                     token,
                     attempt: row.attempt,
                     max_attempts: row.max_attempts,
                     work_left: self.rng.random_range(1..6),
-                    interrupted: row.cancel_requested.then_some(Interruption::Cancelled),
-                    next_renewal: self.now + TimeDelta::from_std(RENEW_EVERY).expect("short"),
-                    ending: None,
+                    stop: row.cancel_requested.then_some(Outcome::Cancelled),
+                    next_renewal: self.now + TimeDelta::from_std(RENEW_INTERVAL).expect("short"),
+                    outcome: None,
                 };
                 self.workers[index].runs.push(run);
             }
@@ -338,50 +340,52 @@ impl World {
 
     fn run_step(&mut self, index: usize, nth: usize) {
         let mut run = self.workers[index].runs.remove(nth);
-        let after = match run.ending {
+        let next = match run.outcome {
             Some(_) => self.record(index, &mut run),
             None => self.work(index, &mut run),
         };
-        match after {
-            After::GoesOn => self.workers[index].runs.push(run),
-            After::Over => {}
-            After::WorkerDies => {
+        match next {
+            Next::Continue => self.workers[index].runs.push(run),
+            Next::Over => {}
+            Next::WorkerDies => {
                 self.workers[index].runs.push(run);
                 self.kill_worker(index);
             }
         }
     }
 
-    /// A piece of work, or a renewal, or the end of the work.
-    fn work(&mut self, index: usize, run: &mut Run) -> After {
-        if run.next_renewal <= self.now && run.interrupted.is_none() {
+    /// A piece of work, a renewal, or the end of the work.
+    fn work(&mut self, index: usize, run: &mut Run) -> Next {
+        if run.next_renewal <= self.now && run.stop.is_none() {
             return self.renew(index, run);
         }
-        let kind = self.ledger.rows[&run.id].kind.clone();
-        let ending = match run.interrupted {
-            Some(Interruption::LeaseLost) => return After::Over,
-            Some(Interruption::Cancelled) => Ending::Cancelled,
-            Some(Interruption::Shutdown) => Ending::Shutdown,
+        let outcome = match &run.stop {
+            Some(Outcome::LeaseLost) => return Next::Over,
+            Some(outcome) => outcome.clone(),
             None if run.work_left > 0 => {
                 run.work_left -= 1;
-                return After::GoesOn;
+                return Next::Continue;
             }
-            None => match kind.as_str() {
-                "poison" => return After::WorkerDies,
-                "bad" => Ending::Permanent,
-                "flaky" if self.chance(50) => Ending::Transient,
-                "flaky" if self.chance(20) => Ending::Busy(LEASE),
-                _ => Ending::Succeeded,
-            },
+            None => {
+                let result = match self.ledger.rows[&run.id].kind.clone().as_str() {
+                    "poison" => return Next::WorkerDies,
+                    "bad" => Err(Error::Permanent("never".into())),
+                    "flaky" if self.chance(50) => Err(Error::Unavailable(anyhow!("not today"))),
+                    "flaky" if self.chance(20) => Err(Error::RateLimited { retry_after: LEASE }),
+                    _ => Ok(Done::with(json!({}))),
+                };
+                let now = self.now + self.workers[index].skew;
+                let jitter = self.rng.random_range(0.0..1.0);
+                Outcome::of(result, (run.attempt, run.max_attempts), now, jitter)
+            }
         };
-        let chance = self.rng.random_range(0.0..1.0);
-        run.ending = Some((policy::verdict(ending, run.attempt, run.max_attempts, chance), 0));
-        After::GoesOn
+        run.outcome = Some((outcome, 0));
+        Next::Continue
     }
 
-    fn renew(&mut self, index: usize, run: &mut Run) -> After {
+    fn renew(&mut self, index: usize, run: &mut Run) -> Next {
         let (now, id, token) = (self.now + self.workers[index].skew, run.id, run.token);
-        run.next_renewal = self.now + TimeDelta::from_std(RENEW_EVERY).expect("short");
+        run.next_renewal = self.now + TimeDelta::from_std(RENEW_INTERVAL).expect("short");
         let progress = (run.attempt, i64::from(run.work_left));
         let renewed = self.write(|world| {
             let held = world.ledger.renew(now, LEASE, token, id, progress);
@@ -392,25 +396,26 @@ impl World {
             held
         });
         match renewed {
-            Ok(Some(true)) => run.interrupted = Some(Interruption::Cancelled),
-            Ok(None) => run.interrupted = Some(Interruption::LeaseLost),
+            Ok(Some(true)) => run.stop = Some(Outcome::Cancelled),
+            Ok(None) => run.stop = Some(Outcome::LeaseLost),
             Ok(Some(false)) | Err(Lost::Reply) => {}
-            Err(Lost::Writer) => return After::WorkerDies,
+            Err(Lost::Writer) => return Next::WorkerDies,
         }
-        After::GoesOn
+        Next::Continue
     }
 
-    /// Writes the end down, together with a job that follows from a success.
-    fn record(&mut self, index: usize, run: &mut Run) -> After {
-        let Some((verdict, tries)) = run.ending else { return After::GoesOn };
+    /// Records the outcome, with a success sometimes together with a job that follows.
+    fn record(&mut self, index: usize, run: &mut Run) -> Next {
+        let Some((outcome, tries)) = run.outcome.clone() else { return Next::Continue };
         let (now, id, token) = (self.now + self.workers[index].skew, run.id, run.token);
-        let follower = (verdict == Verdict::Succeed && self.chance(10)).then(|| self.new_job());
+        let succeeded = matches!(outcome, Outcome::Succeeded(_));
+        let follower = (succeeded && self.chance(10)).then(|| self.new_job());
         let recorded = self.write(|world| {
             let before = world.ledger.rows[&id].attempt;
-            let closed = world.ledger.close(now, token, id, Close::of(verdict, now, "{}", "not today"));
+            let closed = world.ledger.close(now, token, id, &outcome);
             world.check_write(id, token, closed);
             if closed {
-                world.check_close(id, verdict, before);
+                world.check_close(id, &outcome, before);
                 if let Some((id, row)) = follower
                     && world.ledger.insert(id, row) == id
                 {
@@ -421,12 +426,12 @@ impl World {
             closed
         });
         match recorded {
-            Ok(_) => After::Over,
-            Err(Lost::Writer) => After::WorkerDies,
-            Err(Lost::Reply) if tries + 1 == RECORD_TRIES => After::Over,
+            Ok(_) => Next::Over,
+            Err(Lost::Writer) => Next::WorkerDies,
+            Err(Lost::Reply) if tries + 1 == MAX_RECORD_TRIES => Next::Over,
             Err(Lost::Reply) => {
-                run.ending = Some((verdict, tries + 1));
-                After::GoesOn
+                run.outcome = Some((outcome, tries + 1));
+                Next::Continue
             }
         }
     }

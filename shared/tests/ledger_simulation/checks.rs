@@ -1,29 +1,33 @@
-//! What must hold after every step. The world keeps its own notes, and never asks the ledger whether it was right.
+//! The rules that must hold after every step. They are checked against separate notes, not against what the ledger says
+//! about itself.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use shared::jobs::{
-    machine::{Id, Row, State},
-    policy::{LEASE, MAX_CRASHES, Verdict},
+    JobState, Outcome,
+    policy::{LEASE, MAX_CRASHES},
 };
 
-use crate::world::World;
+use crate::{
+    machine::{Id, Row},
+    world::World,
+};
 
-/// What the world knows of a job.
+/// The notes about a job.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
     committed: bool,
-    /// Who may write about it: the token of the last claim, until a write has ended that run.
+    /// The token of the last claim, until a write has ended that run. Only its holder may write.
     holder: Option<Id>,
-    /// Until when nobody else may take it.
+    /// Until when no other worker may claim it.
     safe_until: DateTime<Utc>,
-    /// How often it was taken.
+    /// How often it was claimed.
     starts: i64,
-    /// Leases that ran out since it was last given back in order.
+    /// Leases that expired since a run last ended properly.
     lost_in_a_row: i64,
     releases: i64,
-    /// Its row at its end.
+    /// Its final row.
     end: Option<Row>,
 }
 
@@ -44,25 +48,25 @@ impl World {
         let track = self.tracks.get_mut(&id).expect("a known job");
         assert!(track.committed, "job {id} was rolled back and runs");
         assert!(track.end.is_none(), "job {id} has ended and runs");
-        assert!(!before.state.is_live() || before.finished_at.is_none(), "job {id} is live and finished");
-        if before.state == State::Running {
-            assert!(track.safe_until < now, "job {id} is taken away from who holds it");
+        assert!(before.state.is_final() || before.finished_at.is_none(), "job {id} is live and finished");
+        if before.state == JobState::Running {
+            assert!(track.safe_until < now, "job {id} is claimed although its lease is valid");
             track.lost_in_a_row += 1;
-            assert!(track.lost_in_a_row < MAX_CRASHES, "job {id} kills its workers and is run again");
+            assert!(track.lost_in_a_row < MAX_CRASHES, "job {id} kills its workers and runs again");
         } else {
             track.lost_in_a_row = 0;
-            assert!(!before.cancel_requested, "job {id} was given up and is run");
-            assert!(before.run_at <= now, "job {id} is run before its time");
+            assert!(!before.cancel_requested, "job {id} was cancelled and runs");
+            assert!(before.run_at <= now, "job {id} runs too early");
         }
         track.starts += 1;
         (track.holder, track.safe_until) = (Some(token), now + LEASE);
     }
 
-    /// A job was given up.
-    pub(crate) fn check_burial(&mut self, id: Id) {
-        self.say(|| format!("job {id} is buried"));
+    /// A job was failed as poison.
+    pub(crate) fn check_poison(&mut self, id: Id) {
+        self.log(|| format!("job {id} is failed as poison"));
         let track = self.tracks.get_mut(&id).expect("a known job");
-        assert_eq!(track.lost_in_a_row, MAX_CRASHES - 1, "job {id} is buried, and was not lost often enough");
+        assert_eq!(track.lost_in_a_row, MAX_CRASHES - 1, "job {id} has not killed enough workers");
         track.holder = None;
     }
 
@@ -72,7 +76,7 @@ impl World {
         assert_eq!(
             accepted,
             track.holder == Some(token) && track.end.is_none(),
-            "job {id}: a write is accepted exactly from who holds the lease"
+            "job {id}: exactly the holder of the lease may write"
         );
         self.counts.stale_writes_refused += u64::from(!accepted);
     }
@@ -82,68 +86,71 @@ impl World {
         self.tracks.get_mut(&id).expect("a known job").safe_until = now + LEASE;
     }
 
-    /// A run was ended.
-    pub(crate) fn check_close(&mut self, id: Id, verdict: Verdict, attempt: i64) {
+    /// The end of a run was recorded.
+    pub(crate) fn check_close(&mut self, id: Id, outcome: &Outcome, attempt: i64) {
         let (row, track) = (&self.ledger.rows[&id], self.tracks.get_mut(&id).expect("a known job"));
         (track.holder, track.lost_in_a_row) = (None, 0);
-        match verdict {
-            Verdict::Release | Verdict::Postpone(_) => {
+        match outcome {
+            Outcome::Released | Outcome::Postponed { .. } => {
                 track.releases += 1;
                 self.counts.released += 1;
                 assert_eq!(
                     row.attempt,
                     attempt - 1,
-                    "job {id}: neither a shutdown nor waiting costs an attempt"
+                    "job {id}: neither a shutdown nor a postponement costs an attempt"
                 );
             }
-            Verdict::Retry(_) => self.counts.retried += 1,
-            _ => assert!(!row.state.is_live(), "job {id} ended and lives"),
+            Outcome::Retry { .. } => self.counts.retried += 1,
+            _ => assert!(row.state.is_final(), "job {id} has ended and is {}", row.state),
         }
     }
 
-    /// The state of everything.
+    /// Checks every job.
     pub(crate) fn check(&mut self) {
         let mut keys = BTreeSet::new();
         for (id, row) in &self.ledger.rows {
-            let track = self.tracks.get_mut(id).expect("a row that nobody has asked for");
-            assert!(track.committed, "job {id} was rolled back and is there");
+            let track = self.tracks.get_mut(id).expect("a row that nobody wrote");
+            assert!(track.committed, "job {id} was rolled back and exists");
             if let Some(end) = &track.end {
-                assert_eq!(row, end, "job {id}: an end is final");
+                assert_eq!(row, end, "job {id} changed after its end");
                 continue;
             }
-            // Failures use up the attempts; a crash costs one more, at most two in a row before each end of a run.
-            let most = row.max_attempts + (MAX_CRASHES - 1) * (1 + track.releases);
-            assert!((0..=most).contains(&row.attempt), "job {id}: attempt {} of {most}", row.attempt);
+            // Failures use up the attempts. Crashes cost more, at most two in a row before each end of a run.
+            let max = row.max_attempts + (MAX_CRASHES - 1) * (1 + track.releases);
+            assert!((0..=max).contains(&row.attempt), "job {id}: attempt {} of {max}", row.attempt);
             assert!((0..MAX_CRASHES).contains(&row.crashes), "job {id}: {} crashes", row.crashes);
-            assert_eq!(row.lease.is_some(), row.state == State::Running, "job {id}: {row:?}");
-            assert_eq!(row.finished_at.is_some(), !row.state.is_live(), "job {id}: {row:?}");
-            assert!(row.state != State::Queued || !row.cancel_requested, "job {id} was given up and waits");
-            if let Some(key) = row.unique_key.as_ref().filter(|_| row.state.is_live()) {
-                assert!(keys.insert((&row.kind, key)), "two living jobs {} have the key {key}", row.kind);
+            assert_eq!(row.lease.is_some(), row.state == JobState::Running, "job {id}: {row:?}");
+            assert_eq!(row.finished_at.is_some(), row.state.is_final(), "job {id}: {row:?}");
+            assert!(
+                row.state != JobState::Queued || !row.cancel_requested,
+                "job {id} was cancelled and is queued"
+            );
+            if let Some(key) = row.unique_key.as_ref().filter(|_| !row.state.is_final()) {
+                assert!(keys.insert((&row.kind, key)), "two live jobs {} have the key {key}", row.kind);
             }
-            if !row.state.is_live() {
+            if row.state.is_final() {
                 track.end = Some(row.clone());
             }
         }
     }
 
-    /// When all is over.
-    pub(crate) fn check_the_end(&self) {
+    /// Checks every job after the recovery.
+    pub(crate) fn check_after_recovery(&self) {
         for (id, track) in &self.tracks {
             let row = self.ledger.rows.get(id);
             assert_eq!(row.is_some(), track.committed, "job {id}: a row exactly if it was committed");
             let Some(row) = row else { continue };
-            assert!(!row.state.is_live(), "job {id} never ends");
+            assert!(row.state.is_final(), "job {id} never ends");
             if row.kind == "poison" {
-                let most = MAX_CRASHES * (1 + track.releases);
-                assert!(track.starts <= most, "job {id} has killed {} workers", track.starts);
-                assert!(row.state != State::Succeeded);
+                let max = MAX_CRASHES * (1 + track.releases);
+                assert!(track.starts <= max, "job {id} has killed {} workers", track.starts);
+                assert!(row.state != JobState::Succeeded);
             }
         }
         for (tick, id) in &self.ticks {
             assert!(self.ledger.rows.contains_key(id), "tick {tick:?} has no job");
         }
         let jobs: BTreeSet<_> = self.ticks.values().collect();
-        assert_eq!(jobs.len(), self.ticks.len(), "one job a tick");
+        assert_eq!(jobs.len(), self.ticks.len(), "one job per tick");
     }
 }

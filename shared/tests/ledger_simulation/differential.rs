@@ -1,27 +1,28 @@
-//! The machine and the statements do the same: random sequences of operations go to both, and every field of every row
-//! is compared after each.
+//! Compares the state machine with the statements: random operations go to both, and every field of every row is compared
+//! after each.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use shared::{
+    Error,
     jobs::{
-        Context, Done, Job, NewJob, Queue, backlog,
-        ledger::{self, Claim},
-        machine::{Id, Lease, Ledger, Row, State},
-        policy::{self, Close, Ending, LEASE},
+        Context, Done, Job, JobState, NewJob, Outcome, Queue,
+        ledger::{self, Claim, DueJob, row},
+        policy::LEASE,
     },
-    platform::{
-        db::{at, sql},
-        entities::job,
-    },
+    platform::db::{at, sql},
 };
 use testkit::TestApp;
 use uuid::Uuid;
+
+use crate::machine::{Id, Lease, Ledger, Row};
 
 const SEQUENCES: u64 = 300;
 const STEPS: usize = 40;
@@ -40,20 +41,20 @@ impl<const LANE: u8> Job for Idle<LANE> {
     }
 }
 
-/// The two that are to agree, and the time.
+/// The real ledger, the machine, and the time.
 struct Pair<'a> {
     t: &'a TestApp,
     rng: ChaCha8Rng,
     now: DateTime<Utc>,
     machine: Ledger,
-    /// Every claim that was ever granted: most are stale.
+    /// Every claim that was ever granted; most are stale.
     claims: Vec<Claim>,
     ids: Vec<Uuid>,
 }
 
 #[testkit::both_databases]
 async fn simulated_ledger_and_sql_agree_on_every_field(t: TestApp) {
-    let seeds = crate::told("SEED").map_or(0..SEQUENCES, |seed| seed..seed + 1);
+    let seeds = crate::seed_to_replay().map_or(0..SEQUENCES, |seed| seed..seed + 1);
     for seed in seeds {
         let mut pair = Pair::new(&t, seed).await;
         for step in 0..STEPS {
@@ -72,12 +73,12 @@ impl<'a> Pair<'a> {
         Self { t, rng, now, machine: Ledger::default(), claims: Vec::new(), ids: vec![Uuid::nil()] }
     }
 
-    /// One operation on both, which must answer the same.
+    /// One operation on both, with the same result.
     async fn step(&mut self) -> &'static str {
         let millis = if self.rng.random_bool(0.2) { -2_000..9_000 } else { 0..800 };
         self.now += TimeDelta::milliseconds(self.rng.random_range(millis));
         if self.rng.random_bool(0.2) {
-            self.go_to_a_border();
+            self.move_to_a_boundary();
         }
         match self.rng.random_range(0..100) {
             0..22 => self.insert().await,
@@ -85,18 +86,18 @@ impl<'a> Pair<'a> {
             50..60 => self.renew().await,
             60..80 => self.close().await,
             80..85 => self.cancel().await,
-            85..90 => self.bury().await,
+            85..90 => self.fail_poison().await,
             90..96 => self.due().await,
             _ => self.pause().await,
         }
     }
 
-    /// To the very instant at which a lease ends, or a job is due.
-    fn go_to_a_border(&mut self) {
-        let borders = self.machine.rows.values().filter(|row| row.state.is_live());
-        let borders: Vec<_> = borders.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
-        if let Some(border) = borders.choose(&mut self.rng) {
-            self.now = *border;
+    /// Sets the time to the exact moment at which a lease expires or a job is due.
+    fn move_to_a_boundary(&mut self) {
+        let live = self.machine.rows.values().filter(|row| !row.state.is_final());
+        let boundaries: Vec<_> = live.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
+        if let Some(boundary) = boundaries.choose(&mut self.rng) {
+            self.now = *boundary;
         }
     }
 
@@ -176,59 +177,62 @@ impl<'a> Pair<'a> {
 
     async fn close(&mut self) -> &'static str {
         let Some(claim) = self.any_claim() else { return "nothing" };
-        let ending = [
-            Ending::Succeeded,
-            Ending::Transient,
-            Ending::Permanent,
-            Ending::Cancelled,
-            Ending::Shutdown,
-            Ending::Busy(LEASE),
-        ][self.rng.random_range(0..6)];
-        let verdict =
-            policy::verdict(ending, claim.attempt, claim.max_attempts, self.rng.random_range(0.0..0.5));
-        let how = Close::of(verdict, self.now, "{\"a\":1}", "a reason");
+        let result = match self.rng.random_range(0..6) {
+            0 => Ok(Done::with(json!({ "a": 1 }))),
+            1 => Err(Error::Unavailable(anyhow!("a reason"))),
+            2 => Err(Error::Permanent("a reason".into())),
+            _ => Err(Error::RateLimited { retry_after: LEASE }),
+        };
+        let outcome = match self.rng.random_range(0..6) {
+            0 => Outcome::Cancelled,
+            1 => Outcome::Released,
+            _ => {
+                let jitter = self.rng.random_range(0.0..0.5);
+                Outcome::of(result, (claim.attempt, claim.max_attempts), self.now, jitter)
+            }
+        };
         let tx = self.t.app.db.begin().await.unwrap();
-        let closed = ledger::close(&tx, self.now, &claim, how).await.unwrap();
+        let closed = ledger::close(&tx, self.now, &claim, &outcome).await.unwrap();
         if self.rng.random_bool(0.1) {
             tx.rollback().await.unwrap();
             return "a rolled back close";
         }
         tx.commit().await.unwrap();
         let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
-        assert_eq!(closed, self.machine.close(self.now, token, id, how), "what {how:?} returns");
+        assert_eq!(closed, self.machine.close(self.now, token, id, &outcome), "what {outcome:?} returns");
         "close"
     }
 
     async fn cancel(&mut self) -> &'static str {
         let id = self.any_id();
         let row = ledger::cancel(&self.t.app.db, self.now, id).await.unwrap();
-        let state = self.machine.cancel(self.now, id.as_u128()).map(State::as_str);
-        assert_eq!(row.as_ref().map(|row| row.state.as_str()), state, "what a cancellation returns");
+        let state = self.machine.cancel(self.now, id.as_u128());
+        assert_eq!(row.map(|row| row.state), state, "what a cancellation returns");
         "cancel"
     }
 
-    async fn bury(&mut self) -> &'static str {
-        let mut buried = backlog::bury_poison(&self.t.app.db, self.now).await.unwrap();
-        buried.sort();
-        let ids: Vec<Id> = buried.iter().map(Uuid::as_u128).collect();
-        assert_eq!(ids, self.machine.bury_poison(self.now), "who is buried");
-        "bury"
+    async fn fail_poison(&mut self) -> &'static str {
+        let mut failed = ledger::fail_poison(&self.t.app.db, self.now).await.unwrap();
+        failed.sort();
+        let ids: Vec<Id> = failed.iter().map(Uuid::as_u128).collect();
+        assert_eq!(ids, self.machine.fail_poison(self.now), "what is failed as poison");
+        "fail poison"
     }
 
     async fn due(&mut self) -> &'static str {
         let queue = Queue::ALL[self.rng.random_range(0..3)];
         let head_start = Duration::from_millis(self.rng.random_range(0..1_500));
-        let due = backlog::due(&self.t.app.db, self.now, head_start, queue, 1_000).await.unwrap();
+        let mut due = ledger::due(&self.t.app.db, self.now, head_start, queue, 1_000).await.unwrap();
         let order = |id: Uuid| {
             let row = &self.machine.rows[&id.as_u128()];
-            (row.state == State::Queued).then_some(row.run_at)
+            (row.state == JobState::Queued).then_some(row.run_at)
         };
         assert!(due.is_sorted_by_key(|due| order(due.id)), "abandoned ones, then the oldest first: {due:?}");
-        let mut due: Vec<_> = due.iter().map(|due| (due.id.as_u128(), due.attempt)).collect();
-        let mut expected = self.machine.due(self.now, head_start, queue);
-        due.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(due, expected, "who is due");
+        let mut expected = self.machine.due(self.now, head_start, queue, 1_000);
+        let by_id = |due: &DueJob| (due.id, due.attempt);
+        due.sort_unstable_by_key(by_id);
+        expected.sort_unstable_by_key(by_id);
+        assert_eq!(due, expected, "what is due");
         "due"
     }
 
@@ -246,21 +250,20 @@ impl<'a> Pair<'a> {
     }
 
     async fn compare(&self, when: &str) {
-        let rows = job::Entity::find().all(self.t.app.db.read()).await.unwrap();
+        let rows = row::Entity::find().all(self.t.app.db.read()).await.unwrap();
         let rows: BTreeMap<Id, Row> =
             rows.into_iter().map(|row| (row.id.as_u128(), as_in_memory(row))).collect();
-        assert_eq!(rows, self.machine.rows, "the tables (left) and the machine (right) differ after {when}");
+        assert_eq!(rows, self.machine.rows, "the table (left) and the machine (right) differ after {when}");
     }
 }
 
-fn as_in_memory(row: job::Model) -> Row {
-    let states = [State::Queued, State::Running, State::Succeeded, State::Failed, State::Cancelled];
+fn as_in_memory(row: row::Model) -> Row {
     assert_eq!(row.lease_token.is_some(), row.lease_until.is_some());
     Row {
         kind: row.kind,
         queue: Queue::named(&row.queue).unwrap(),
         unique_key: row.unique_key,
-        state: states.into_iter().find(|state| state.as_str() == row.state).unwrap(),
+        state: row.state,
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         crashes: row.crashes,

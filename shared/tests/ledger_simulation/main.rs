@@ -1,12 +1,14 @@
-//! The ledger under every crash that a seed can think of, and the proof that the machine simulated is the one shipped.
+//! Simulates the ledger under crashes, outages and wrong clocks, and proves that the simulated ledger is the real one.
 //!
-//! `SEED=17 cargo test -p shared --test ledger_simulation simulation -- --nocapture` plays one seed again, step by step.
+//! `SEED=17 cargo test -p shared --test ledger_simulation simulation -- --nocapture` replays one seed and prints
+//! each step.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 
 mod actors;
 mod checks;
 mod differential;
+mod machine;
 mod world;
 
 use std::time::Instant;
@@ -15,27 +17,27 @@ use world::World;
 
 const SEEDS: u64 = 10_000;
 
-/// A number that the developer gives.
-#[expect(clippy::disallowed_methods, reason = "this is told by whoever runs the tests, it is no setting")]
-fn told(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+/// The seed to replay, if the developer sets one.
+#[expect(clippy::disallowed_methods, reason = "an option of this test, not a setting")]
+fn seed_to_replay() -> Option<u64> {
+    std::env::var("SEED").ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Plays one seed. Panics with what went wrong.
-fn play(seed: u64, loud: bool) -> world::Counts {
-    let mut world = World::new(seed, loud);
-    world.live();
+/// Simulates the world of one seed. Panics if a rule is broken.
+fn play(seed: u64, is_verbose: bool) -> world::Counts {
+    let mut world = World::new(seed, is_verbose);
+    world.run_with_faults();
     world.recover();
     world.counts
 }
 
 #[test]
 fn ten_thousand_seeds_keep_every_ledger_rule() {
-    if let Some(seed) = told("SEED") {
+    if let Some(seed) = seed_to_replay() {
         println!("{:#?}", play(seed, true));
         return;
     }
-    let (begun, threads) = (Instant::now(), 4);
+    let (started, threads) = (Instant::now(), 4);
     let parts: Vec<_> = (0..threads)
         .map(|part| {
             std::thread::spawn(move || {
@@ -52,9 +54,9 @@ fn ten_thousand_seeds_keep_every_ledger_rule() {
     for part in parts {
         total += part.join().expect("no seed fails");
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("{SEEDS} seeds in {seconds:.1} s, {:.0} a second: {total:#?}", SEEDS as f64 / seconds);
-    // A world in which nothing goes wrong would prove nothing.
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{SEEDS} seeds in {seconds:.1} s, {:.0} per second: {total:#?}", SEEDS as f64 / seconds);
+    // Without every kind of fault the simulation would prove nothing.
     assert!(total.everything_happened(), "{total:#?}");
     assert!(seconds < 120.0, "too slow to be part of the tests: {seconds} s");
 }

@@ -1,21 +1,19 @@
-//! A simulated world: one store, a Redis that forgets, and processes that crash, freeze and have wrong clocks.
+//! The simulated world: one database, a Redis that loses messages, and processes that crash, freeze and have wrong clocks.
 
 use std::{collections::BTreeMap, ops::AddAssign, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{Rng, seq::SliceRandom};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use shared::jobs::{
-    Queue,
-    machine::{Id, Ledger, Row, State},
-};
+use shared::jobs::{JobState, Queue, policy::POISON};
 
 use crate::{
     actors::{Request, Worker},
     checks::Track,
+    machine::{Id, Ledger, Row},
 };
 
-/// What happened in a world, or in many.
+/// How often each kind of event happened.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Counts {
     pub(crate) jobs: u64,
@@ -64,7 +62,7 @@ impl Counts {
         ]
     }
 
-    /// Whether each kind of event came up.
+    /// Whether each kind of event happened.
     pub(crate) fn everything_happened(mut self) -> bool {
         self.all().iter().all(|count| **count > 0)
     }
@@ -78,11 +76,11 @@ impl AddAssign for Counts {
     }
 }
 
-/// What became of a write.
+/// A write that failed for the writer.
 pub(crate) enum Lost {
-    /// The writer hears an error; the write may have happened.
+    /// The writer gets an error. The write may have happened.
     Reply,
-    /// The writer is gone; the write may have happened.
+    /// The writer dies. The write may have happened.
     Writer,
 }
 
@@ -99,22 +97,23 @@ pub(crate) struct World {
     pub(crate) requests: Vec<Request>,
     pub(crate) tracks: BTreeMap<Id, Track>,
     pub(crate) counts: Counts,
-    /// Whether things may still go wrong.
+    /// Whether faults happen.
     pub(crate) faults: bool,
-    loud: bool,
+    is_verbose: bool,
     last_id: Id,
 }
 
+const START: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
 const STEPS: usize = 200;
-const MOST_JOBS: u64 = 12;
-/// When the faults are over, everything ends within this: three lost leases, the longest pauses, the relay's patience.
+const MAX_JOBS: u64 = 12;
+/// Every job ends within this time after the faults: three expired leases, the longest pauses, messages sent again.
 const RECOVERY: Duration = Duration::from_mins(4);
 
 impl World {
-    pub(crate) fn new(seed: u64, loud: bool) -> Self {
+    pub(crate) fn new(seed: u64, is_verbose: bool) -> Self {
         let mut world = Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
-            now: DateTime::from_timestamp(1_800_000_000, 0).expect("an instant"),
+            now: START,
             ledger: Ledger::default(),
             ticks: BTreeMap::new(),
             redis: Default::default(),
@@ -124,7 +123,7 @@ impl World {
             tracks: BTreeMap::new(),
             counts: Counts::default(),
             faults: true,
-            loud,
+            is_verbose,
             last_id: 0,
         };
         for _ in 0..world.rng.random_range(1..=3) {
@@ -143,19 +142,23 @@ impl World {
         self.last_id
     }
 
-    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
-        if self.loud {
+    /// The time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        (self.now - START).to_std().expect("the time only advances")
+    }
+
+    pub(crate) fn log(&self, what: impl FnOnce() -> String) {
+        if self.is_verbose {
             eprintln!("{} {}", self.now.format("%H:%M:%S%.3f"), what());
         }
     }
 
-    /// The time of faults.
-    pub(crate) fn live(&mut self) {
+    pub(crate) fn run_with_faults(&mut self) {
         for _ in 0..STEPS {
             let pause = if self.chance(5) { 6_000 } else { 400 };
             self.now += TimeDelta::milliseconds(self.rng.random_range(0..pause));
             match self.rng.random_range(0..100) {
-                0..10 if self.counts.jobs + self.counts.rolled_back < MOST_JOBS => self.ask(),
+                0..10 if self.counts.jobs + self.counts.rolled_back < MAX_JOBS => self.new_request(),
                 10..20 => self.client_step(),
                 20..90 => self.worker_step(),
                 90..93 => self.cancel_one(),
@@ -165,7 +168,7 @@ impl World {
         }
     }
 
-    /// The faults stop. Whatever was committed must end.
+    /// The faults stop, and every committed job must end.
     pub(crate) fn recover(&mut self) {
         self.faults = false;
         self.redis_is_up = true;
@@ -177,12 +180,12 @@ impl World {
         if self.workers.is_empty() {
             self.start_worker();
         }
-        self.say(|| "the faults stop".into());
+        self.log(|| "the faults stop".into());
         let end = self.now + RECOVERY;
         while self.requests.iter().any(|request| !request.is_over())
-            || self.ledger.rows.values().any(|row| row.state.is_live())
+            || self.ledger.rows.values().any(|row| !row.state.is_final())
         {
-            assert!(self.now < end, "not every job ends: {:#?}", self.living());
+            assert!(self.now < end, "not every job ends: {:#?}", self.live_jobs());
             self.now += TimeDelta::milliseconds(200);
             for index in 0..self.requests.len() {
                 self.client_step_of(index);
@@ -190,27 +193,27 @@ impl World {
             for index in 0..self.workers.len() {
                 self.worker_turn(index);
             }
-            // Poison takes its worker along; somebody starts another.
+            // Poison kills its worker; a supervisor starts another.
             if self.workers.iter().all(|worker| !worker.is_alive) {
                 self.start_worker();
             }
             self.check();
         }
-        self.check_the_end();
+        self.check_after_recovery();
         self.count_ends();
     }
 
-    fn living(&self) -> Vec<(&Id, &Row)> {
-        self.ledger.rows.iter().filter(|(_, row)| row.state.is_live()).collect()
+    fn live_jobs(&self) -> Vec<(&Id, &Row)> {
+        self.ledger.rows.iter().filter(|(_, row)| !row.state.is_final()).collect()
     }
 
     pub(crate) fn start_worker(&mut self) {
         let id = self.new_id();
-        self.say(|| format!("worker {id} starts"));
+        self.log(|| format!("worker {id} starts"));
         self.workers.push(Worker::new(id));
     }
 
-    /// A write into the store by a worker or a client, with all that may go wrong about it.
+    /// A write to the database by a worker or a client, which may be lost or kill its writer.
     pub(crate) fn write<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Result<T, Lost> {
         let fate = if self.faults { self.rng.random_range(0..100) } else { 99 };
         match fate {
@@ -229,12 +232,11 @@ impl World {
         }
     }
 
-    /// Puts messages into Redis, as far as it is there.
-    pub(crate) fn push(&mut self, queue: Queue, id: Id) -> bool {
+    /// Pushes a message, unless Redis is down.
+    pub(crate) fn push(&mut self, queue: Queue, id: Id) {
         if self.redis_is_up {
             self.redis[queue as usize].push(id);
         }
-        self.redis_is_up
     }
 
     fn fault(&mut self) {
@@ -283,7 +285,7 @@ impl World {
         if worker.is_alive && worker.frozen_until.is_none() {
             worker.frozen_until = Some(until);
             self.counts.frozen += 1;
-            self.say(|| format!("worker {index} freezes for {millis} ms"));
+            self.log(|| format!("worker {index} freezes for {millis} ms"));
         }
     }
 
@@ -295,19 +297,19 @@ impl World {
         let nth = self.rng.random_range(0..count);
         let (now, id) = (self.now, *self.ledger.rows.keys().nth(nth).expect("a row"));
         let state = self.ledger.cancel(now, id);
-        self.say(|| format!("cancel {id}: {state:?}"));
+        self.log(|| format!("cancel {id}: {state:?}"));
         // The signal may be lost; then the flag is seen at the next renewal.
-        if state == Some(State::Running) && self.redis_is_up && self.chance(60) {
-            self.workers.iter_mut().for_each(|worker| worker.hear_cancel(id));
+        if state == Some(JobState::Running) && self.redis_is_up && self.chance(60) {
+            self.workers.iter_mut().for_each(|worker| worker.receive_cancel(id));
         }
     }
 
     fn count_ends(&mut self) {
         for row in self.ledger.rows.values() {
             match row.state {
-                State::Succeeded => self.counts.succeeded += 1,
-                State::Cancelled => self.counts.cancelled += 1,
-                _ if row.error.as_deref() == Some(shared::jobs::policy::POISON) => self.counts.poisoned += 1,
+                JobState::Succeeded => self.counts.succeeded += 1,
+                JobState::Cancelled => self.counts.cancelled += 1,
+                _ if row.error.as_deref() == Some(POISON) => self.counts.poisoned += 1,
                 _ => self.counts.failed += 1,
             }
         }

@@ -13,7 +13,7 @@ use devstack::{ChaosProxy, MailSink, Mode, Redis};
 use futures::{TryStreamExt, future::join_all};
 use serde_json::json;
 use shared::{
-    jobs::{queue, status},
+    jobs::{JobState, queue, status},
     parking::{
         bookings::history::{self, Filter},
         notifications,
@@ -86,7 +86,7 @@ async fn killed_worker_export_is_completed_by_another(t: TestApp) {
     let seen = watch(file_of(&t, id), bytes);
     is_underway(&t, id).await;
     first.kill().unwrap();
-    assert_eq!(row(&t, id).await.state, "running", "killed in the middle");
+    assert_eq!(row(&t, id).await.state, JobState::Running, "killed in the middle");
     assert!(!file_of(&t, id).exists());
     let part = files_of(&t, id);
     assert!(part.len() == 1 && part[0].ends_with(".part"), "what a kill leaves: {part:?}");

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
     Error, Result,
-    jobs::{self, Context, Done, Job, NewJob, Queue, status::Version},
+    jobs::{self, Context, Done, Job, JobState, NewJob, Queue, status::Version},
 };
 use testkit::{Event, TestApp};
 use uuid::Uuid;
@@ -168,7 +168,7 @@ async fn racing_cancel_and_completion_has_one_winner(t: TestApp) {
     }
     for (id, end, was_asked) in &ends {
         let row = row(&t, *id).await;
-        let told = if row.state == "succeeded" { "SUCCESS" } else { "CANCELLED" };
+        let told = if row.state == JobState::Succeeded { "SUCCESS" } else { "CANCELLED" };
         assert_eq!(end, told, "{row:#?}");
         assert_eq!(row.result.is_some(), end == "SUCCESS", "{row:#?}");
         assert!(*was_asked || end == "SUCCESS", "what was too late to be cancelled has succeeded: {row:#?}");

@@ -7,13 +7,14 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
+use serde_json::{Value, json};
 use shared::{
+    Error,
     jobs::{
-        NewJob, Queue, backlog,
-        ledger::{self, Claim, Close},
-        policy::{self, Ending, LEASE, MAX_CRASHES, Verdict},
+        Done, JobState, NewJob, Outcome, Queue,
+        ledger::{self, Claim, row::Model},
+        policy::{LEASE, MAX_CRASHES},
     },
-    platform::entities::job,
 };
 use testkit::TestApp;
 use uuid::Uuid;
@@ -51,22 +52,34 @@ impl<'a> Ledger<'a> {
         ledger::renew(&self.t.app.db, self.now, LEASE, claim, (3, 9)).await.unwrap()
     }
 
-    async fn close(&self, claim: &Claim, how: Close<'_>) -> bool {
-        ledger::close(self.t.app.db.write(), self.now, claim, how).await.unwrap()
+    async fn close(&self, claim: &Claim, how: Outcome) -> bool {
+        ledger::close(self.t.app.db.write(), self.now, claim, &how).await.unwrap()
     }
 
-    async fn cancel(&self, id: Uuid) -> String {
+    async fn cancel(&self, id: Uuid) -> JobState {
         ledger::cancel(&self.t.app.db, self.now, id).await.unwrap().unwrap().state
     }
 
     async fn due(&self) -> Vec<Uuid> {
-        let due = backlog::due(&self.t.app.db, self.now, Duration::ZERO, Queue::Mail, 100).await.unwrap();
+        let due = ledger::due(&self.t.app.db, self.now, Duration::ZERO, Queue::Mail, 100).await.unwrap();
         due.iter().map(|due| due.id).collect()
     }
 
-    async fn row(&self, id: Uuid) -> job::Model {
+    async fn row(&self, id: Uuid) -> Model {
         row(self.t, id).await
     }
+}
+
+fn succeeded(result: Value) -> Outcome {
+    Outcome::Succeeded(Done::with(result))
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed(error.to_owned())
+}
+
+fn retry(run_at: DateTime<Utc>, error: &str) -> Outcome {
+    Outcome::Retry { run_at, error: error.to_owned() }
 }
 
 const LEASE_MILLIS: i64 = LEASE.as_millis() as i64;
@@ -86,8 +99,8 @@ async fn job_is_claimed_once_and_only_when_due(t: TestApp) {
     assert!(l.due().await.is_empty());
     let row = l.row(id).await;
     assert_eq!(
-        (row.state.as_str(), row.started_at, row.worker.as_deref()),
-        ("running", Some(l.now), Some("tester"))
+        (row.state, row.started_at, row.worker.as_deref()),
+        (JobState::Running, Some(l.now), Some("tester"))
     );
 }
 
@@ -104,11 +117,12 @@ async fn stale_lease_token_changes_nothing(t: TestApp) {
     let refused = async |l: &Ledger<'_>| {
         assert_eq!(l.renew(&stale).await, None);
         for how in [
-            Close::Succeeded("{}"),
-            Close::Failed("stale"),
-            Close::Cancelled,
-            Close::Retry(later, "stale"),
-            Close::Release,
+            succeeded(json!({})),
+            failed("stale"),
+            Outcome::Cancelled,
+            retry(later, "stale"),
+            Outcome::Released,
+            Outcome::LeaseLost,
         ] {
             assert!(!l.close(&stale, how).await);
         }
@@ -116,11 +130,11 @@ async fn stale_lease_token_changes_nothing(t: TestApp) {
     refused(&l).await;
     assert_eq!(l.row(id).await, before, "while somebody else runs it");
 
-    assert!(l.close(&fresh, Close::Succeeded("7")).await);
+    assert!(l.close(&fresh, succeeded(json!(7))).await);
     let before = l.row(id).await;
-    assert_eq!((before.state.as_str(), before.result.as_deref()), ("succeeded", Some("7")));
+    assert_eq!((before.state, before.result.as_deref()), (JobState::Succeeded, Some("7")));
     refused(&l).await;
-    assert!(!l.close(&fresh, Close::Failed("twice")).await, "an end is final for its own worker too");
+    assert!(!l.close(&fresh, failed("twice")).await, "an end is final for its own worker too");
     assert!(l.claim(id).await.is_none());
     assert_eq!(l.row(id).await, before, "after its end");
 }
@@ -147,9 +161,9 @@ async fn retry_waits_and_keeps_the_error(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
-    assert!(l.close(&claim, Close::Retry(l.now + TimeDelta::seconds(30), "not today")).await);
+    assert!(l.close(&claim, retry(l.now + TimeDelta::seconds(30), "not today")).await);
     let row = l.row(id).await;
-    assert_eq!((row.state.as_str(), row.attempt, row.error.as_deref()), ("queued", 1, Some("not today")));
+    assert_eq!((row.state, row.attempt, row.error.as_deref()), (JobState::Queued, 1, Some("not today")));
     assert_eq!((row.lease_token, row.lease_until, row.finished_at), (None, None, None));
     l.wait(29_999);
     assert!(l.claim(id).await.is_none());
@@ -164,7 +178,7 @@ async fn released_job_regains_its_attempt(t: TestApp) {
     for _ in 0..5 {
         let claim = l.claim(id).await.unwrap();
         assert_eq!(claim.attempt, 1);
-        assert!(l.close(&claim, Close::Release).await);
+        assert!(l.close(&claim, Outcome::Released).await);
         assert_eq!(l.row(id).await.attempt, 0);
     }
 }
@@ -179,10 +193,10 @@ async fn unique_key_returns_the_live_job_until_it_ends(t: TestApp) {
     assert_eq!(l.add(&keyed()).await, first, "while it runs");
     assert_ne!(l.add(&Ledger::job().unique("18")).await, first);
     assert_ne!(l.add(&Ledger::job()).await, first);
-    assert!(l.close(&claim, Close::Succeeded("{}")).await);
+    assert!(l.close(&claim, succeeded(json!({}))).await);
     let second = l.add(&keyed()).await;
     assert_ne!(second, first);
-    assert_eq!(l.row(second).await.state, "queued");
+    assert_eq!(l.row(second).await.state, JobState::Queued);
 }
 
 /// Between "there is one already" and "here is its id" that one may end; then the new one must be written.
@@ -193,7 +207,7 @@ async fn enqueued_id_exists_even_if_the_live_job_just_ended(t: TestApp) {
         for _ in 0..150 {
             let id = l.add(&Ledger::job().unique("race")).await;
             if let Some(claim) = l.claim(id).await {
-                l.close(&claim, Close::Succeeded("{}")).await;
+                l.close(&claim, succeeded(json!({}))).await;
             }
         }
     };
@@ -211,16 +225,16 @@ async fn three_crashes_make_a_job_dead(t: TestApp) {
     let mut l = Ledger::of(&t);
     let (id, other) = (l.add(&Ledger::job()).await, l.add(&Ledger::job()).await);
     for attempt in 1..=MAX_CRASHES {
-        assert!(backlog::bury_poison(&t.app.db, l.now).await.unwrap().is_empty());
+        assert!(ledger::fail_poison(&t.app.db, l.now).await.unwrap().is_empty());
         assert_eq!(l.claim(id).await.unwrap().attempt, attempt);
         l.wait(LEASE_MILLIS + 1);
     }
     assert!(l.claim(id).await.is_none(), "no fourth start");
-    assert_eq!(backlog::bury_poison(&t.app.db, l.now).await.unwrap(), [id]);
+    assert_eq!(ledger::fail_poison(&t.app.db, l.now).await.unwrap(), [id]);
     let row = l.row(id).await;
-    assert_eq!((row.state.as_str(), row.attempt, row.finished_at), ("failed", 3, Some(l.now)));
+    assert_eq!((row.state, row.attempt, row.finished_at), (JobState::Failed, 3, Some(l.now)));
     assert!(row.error.unwrap().contains("vanished"));
-    assert_eq!(l.row(other).await.state, "queued");
+    assert_eq!(l.row(other).await.state, JobState::Queued);
 }
 
 #[testkit::both_databases]
@@ -231,21 +245,21 @@ async fn only_consecutive_crashes_count(t: TestApp) {
         l.claim(id).await.unwrap();
         l.wait(LEASE_MILLIS + 1);
         let claim = l.claim(id).await.expect("two starts are not three");
-        assert!(l.close(&claim, Close::Retry(l.now, "answered")).await, "an answer ends the row");
+        assert!(l.close(&claim, retry(l.now, "answered")).await, "an answer ends the row");
     }
-    assert!(backlog::bury_poison(&t.app.db, l.now + TimeDelta::hours(1)).await.unwrap().is_empty());
+    assert!(ledger::fail_poison(&t.app.db, l.now + TimeDelta::hours(1)).await.unwrap().is_empty());
 }
 
 #[testkit::both_databases]
 async fn queued_job_is_cancelled_immediately(t: TestApp) {
     let mut l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
-    assert_eq!(l.cancel(id).await, "cancelled");
+    assert_eq!(l.cancel(id).await, JobState::Cancelled);
     let row = l.row(id).await;
     assert_eq!((row.attempt, row.finished_at), (0, Some(l.now)));
     assert!(l.claim(id).await.is_none());
     l.wait(1);
-    assert_eq!(l.cancel(id).await, "cancelled");
+    assert_eq!(l.cancel(id).await, JobState::Cancelled);
     assert_eq!(l.row(id).await, row, "the second time changes nothing");
 }
 
@@ -254,10 +268,10 @@ async fn running_job_is_asked_to_stop(t: TestApp) {
     let l = Ledger::of(&t);
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
-    assert_eq!(l.cancel(id).await, "running");
+    assert_eq!(l.cancel(id).await, JobState::Running);
     assert_eq!(l.renew(&claim).await, Some(true), "its worker hears of it");
-    assert!(l.close(&claim, Close::Cancelled).await);
-    assert_eq!(l.cancel(id).await, "cancelled");
+    assert!(l.close(&claim, Outcome::Cancelled).await);
+    assert_eq!(l.cancel(id).await, JobState::Cancelled);
 }
 
 #[testkit::both_databases]
@@ -267,14 +281,15 @@ async fn racing_success_and_cancel_has_one_winner(t: TestApp) {
         let id = l.add(&Ledger::job()).await;
         let claim = l.claim(id).await.unwrap();
         let (written, released, _) = tokio::join!(
-            l.close(&claim, Close::Succeeded("1")),
-            l.close(&claim, Close::Release),
+            l.close(&claim, succeeded(json!(1))),
+            l.close(&claim, Outcome::Released),
             l.cancel(id)
         );
         assert!(written != released, "one of two closes is written");
         let state = l.row(id).await.state;
-        let ended = if written { vec!["succeeded"] } else { vec!["queued", "cancelled"] };
-        assert!(ended.contains(&state.as_str()), "{state}");
+        let ended =
+            if written { vec![JobState::Succeeded] } else { vec![JobState::Queued, JobState::Cancelled] };
+        assert!(ended.contains(&state), "{state}");
     }
 }
 
@@ -302,7 +317,7 @@ async fn number_of_starts_is_bounded(t: TestApp) {
         let id = l.add(&Ledger::job()).await;
         let mut starts = 0;
         loop {
-            backlog::bury_poison(&t.app.db, l.now).await.unwrap();
+            ledger::fail_poison(&t.app.db, l.now).await.unwrap();
             let Some(claim) = l.claim(id).await else { break };
             starts += 1;
             assert!(starts < 20, "seed {seed} goes on for ever");
@@ -310,16 +325,14 @@ async fn number_of_starts_is_bounded(t: TestApp) {
                 l.wait(LEASE_MILLIS + 1);
                 continue;
             }
-            match policy::verdict(Ending::Transient, claim.attempt, claim.max_attempts, 1.0) {
-                Verdict::Retry(pause) => {
-                    l.wait(i64::try_from(pause.as_millis()).unwrap());
-                    assert!(l.close(&claim, Close::Retry(l.now, "again")).await);
-                }
-                Verdict::Fail => assert!(l.close(&claim, Close::Failed("enough")).await),
-                other => panic!("{other:?}"),
+            let error = Error::Unavailable(anyhow::anyhow!("again"));
+            let outcome = Outcome::of(Err(error), (claim.attempt, claim.max_attempts), l.now, 1.0);
+            if let Outcome::Retry { run_at, .. } = outcome {
+                l.now = run_at;
             }
+            assert!(l.close(&claim, outcome).await);
         }
-        assert_eq!(l.row(id).await.state, "failed", "seed {seed}");
+        assert_eq!(l.row(id).await.state, JobState::Failed, "seed {seed}");
         assert!(starts < 3 + MAX_CRASHES, "seed {seed}: {starts} starts of 3 attempts");
     }
 }
@@ -334,8 +347,7 @@ async fn rollback_leaves_no_job(t: TestApp) {
     ledger::insert(&tx, t.app.clock.now(), &other).await.unwrap();
     tx.rollback().await.unwrap();
     // Even a message that was sent too early finds nothing to run.
-    shared::jobs::queue::announce(&t.app.redis, &[written, ledger::Enqueued { id: other.id, ..written }])
-        .await;
+    shared::jobs::announce(&t.app.redis, &[written, ledger::Enqueued { id: other.id, ..written }]).await;
     let after = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap().unique("undone")).await;
     crate::support::reaches(&t, after.id, "succeeded").await;
     assert!(ledger::find(&t.app.db, undone.id).await.unwrap().is_none());
@@ -349,8 +361,8 @@ async fn job_cancelled_while_failing_is_not_retried(t: TestApp) {
     let now = t.app.clock.now();
     let claim = ledger::claim(&t.app.db, now, LEASE, "w", job.id).await.unwrap().unwrap();
     ledger::cancel(&t.app.db, now, job.id).await.unwrap();
-    let again = Close::Retry(now + TimeDelta::hours(1), "a passing reason");
-    assert!(ledger::close(t.app.db.write(), now, &claim, again).await.unwrap());
+    let again = retry(now + TimeDelta::hours(1), "a passing reason");
+    assert!(ledger::close(t.app.db.write(), now, &claim, &again).await.unwrap());
     let row = row(&t, job.id).await;
-    assert_eq!((row.state.as_str(), row.finished_at), ("cancelled", Some(now)));
+    assert_eq!((row.state, row.finished_at), (JobState::Cancelled, Some(now)));
 }

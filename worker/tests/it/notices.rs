@@ -209,7 +209,7 @@ async fn booking(t: &TestApp, name: &str, phone: &str) -> (i64, Uuid) {
         format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-sms' AND unique_key = '{reservation}'");
     assert_eq!(number(t, &text).await, 1);
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-    use shared::platform::entities::job::{Column, Entity};
+    use shared::jobs::ledger::row::{Column, Entity};
     let job = Entity::find()
         .filter(Column::Kind.eq("send-sms"))
         .filter(Column::UniqueKey.eq(reservation.to_string()))
@@ -320,7 +320,7 @@ async fn dies(t: &TestApp, when: DateTime<Utc>) {
 /// Payloads of the notices so far, oldest first.
 async fn notices(t: &TestApp) -> Vec<String> {
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
-    use shared::platform::entities::job::{Column, Entity};
+    use shared::jobs::ledger::row::{Column, Entity};
     let found = Entity::find().filter(Column::Kind.eq("send-notice")).order_by_asc(Column::Id);
     found.all(t.app.db.read()).await.unwrap().into_iter().map(|job| job.payload).collect()
 }

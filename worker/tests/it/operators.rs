@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use shared::{
-    jobs::{NewJob, board},
+    jobs::{NewJob, control},
     operations::cleanup::CleanUp,
     parking::notifications,
     platform::db::at,
@@ -67,7 +67,7 @@ fn clean_up(t: &TestApp) -> NewJob {
 }
 
 async fn state(t: &TestApp, id: Uuid) -> String {
-    board::whole(&t.app, id).await.unwrap().state
+    control::find_details(&t.app, id).await.unwrap().state.to_string()
 }
 
 #[testkit::both_databases]

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use devstack::MailSink;
-use shared::{jobs::queue, parking::notifications};
+use shared::{
+    jobs::{JobState, queue},
+    parking::notifications,
+};
 use testkit::TestApp;
 use uuid::Uuid;
 
@@ -63,7 +66,7 @@ async fn distant_mail_slot_is_awaited_in_the_ledger() {
         .await;
         for id in &jobs {
             let job = row(&t, *id).await;
-            assert!(job.state == "succeeded" || (job.error.is_none() && job.finished_at.is_none()), "{job:#?}");
+            assert!(job.state == JobState::Succeeded || (job.error.is_none() && job.finished_at.is_none()), "{job:#?}");
         }
         let deliveries = number(&t, "SELECT COUNT(*) AS n FROM email_deliveries").await;
         assert_eq!(deliveries, 1, "a mail is claimed when its turn has come");

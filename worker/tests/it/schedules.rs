@@ -16,14 +16,11 @@ use shared::{
     base::clock::Clock,
     jobs::{
         NewJob,
-        schedule::{Proposer, Schedule},
-        timetable::Timetable,
+        ledger::row,
+        schedule::{Proposer, Schedule, Timetable},
     },
     operations::{cleanup::CleanUp, schedules},
-    platform::{
-        db::at,
-        entities::{cron_tick, job},
-    },
+    platform::{db::at, entities::cron_tick},
 };
 use testkit::{Engine, Processes, TestApp};
 
@@ -54,14 +51,14 @@ fn proposers(workers: &[TestApp]) -> Vec<Proposer> {
 
 /// Lets all of them look at once. Returns how many jobs came of it.
 async fn look(proposers: &mut [Proposer]) -> usize {
-    let looks = futures::future::join_all(proposers.iter_mut().map(Proposer::look)).await;
+    let looks = futures::future::join_all(proposers.iter_mut().map(Proposer::propose_due)).await;
     looks.into_iter().map(|jobs| jobs.unwrap().len()).sum()
 }
 
 /// Every tick by schedule. Fails the test unless each has a job of its own, which is about it.
 async fn ticks(t: &TestApp) -> BTreeMap<String, Vec<DateTime<Utc>>> {
     let rows = cron_tick::Entity::find().all(t.app.db.read()).await.unwrap();
-    let jobs = job::Entity::find().all(t.app.db.read()).await.unwrap();
+    let jobs = row::Entity::find().all(t.app.db.read()).await.unwrap();
     assert_eq!(rows.len(), jobs.len(), "ticks and jobs");
     let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.id, job)).collect();
     let mut ticks = BTreeMap::<_, Vec<_>>::new();
@@ -172,33 +169,33 @@ async fn only_the_newest_missed_tick_is_caught_up(mut t: TestApp) {
     t.app = t.app.with_clock(Clock::fixed(instant("2026-11-20T10:00:00Z")));
     let late = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
     let fresh = || Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-    assert_eq!(fresh().look().await.unwrap().len(), 0);
+    assert_eq!(fresh().propose_due().await.unwrap().len(), 0);
     t.app.clock.advance(TimeDelta::days(5));
     // 18:00 in Kolkata is 12:30 here, 02:00 is 20:30 of the day before.
     assert_eq!(look(&mut [fresh(), fresh(), fresh(), late]).await, 2);
     let caught = ticks(&t).await;
     assert_eq!(caught[schedules::DAILY_REMINDERS], [instant("2026-11-24T12:30:00Z")]);
     assert_eq!(caught[schedules::FILE_CLEANUP], [instant("2026-11-24T20:30:00Z")]);
-    assert_eq!(fresh().look().await.unwrap().len(), 0);
+    assert_eq!(fresh().propose_due().await.unwrap().len(), 0);
     // A worker whose clock is slow finds an older tick, which was passed over.
     t.app.clock.advance(TimeDelta::days(-1));
-    assert_eq!(fresh().look().await.unwrap().len(), 0);
+    assert_eq!(fresh().propose_due().await.unwrap().len(), 0);
 }
 
 #[testkit::both_databases]
 async fn changed_schedule_creates_no_past_tick(mut t: TestApp) {
     t.app = t.app.with_clock(Clock::fixed(instant("2026-11-20T10:00:00Z")));
     let mut before = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-    before.look().await.unwrap();
+    before.propose_due().await.unwrap();
     let changed = t.second_process(&[("CLEANUP_TIME", "15:00")]).await;
     let mut after = Proposer::new(changed.app.clone(), schedules::all(&changed.app.config).unwrap());
     // It is half past three there.
-    assert_eq!(after.look().await.unwrap().len(), 0);
+    assert_eq!(after.propose_due().await.unwrap().len(), 0);
     t.app.clock.advance(TimeDelta::hours(12));
     // 18:00 and 02:00 are over by the old settings, 18:00 by the new ones; those who started last count.
-    assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+    assert_eq!(before.propose_due().await.unwrap().len() + after.propose_due().await.unwrap().len(), 1);
     t.app.clock.advance(TimeDelta::hours(12));
-    assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+    assert_eq!(before.propose_due().await.unwrap().len() + after.propose_due().await.unwrap().len(), 1);
     let ticks = ticks(&t).await;
     assert_eq!(ticks[schedules::DAILY_REMINDERS], [instant("2026-11-20T12:30:00Z")]);
     assert_eq!(ticks[schedules::FILE_CLEANUP], [instant("2026-11-21T09:30:00Z")]);

@@ -10,8 +10,8 @@ use shared::{
     app::App,
     base::clock::Clock,
     jobs::{
-        NewJob,
-        status::{self, State, Status},
+        JobState, NewJob,
+        status::{self, Status},
     },
 };
 use uuid::Uuid;
@@ -29,7 +29,7 @@ async fn export_goes_from_pending_to_progress_to_success(t: TestApp) {
     let driver = driver_with(&t, 120_000).await;
     let id = request_export(&t, &driver).await;
     let pending = find(&t.app, id).await;
-    assert_eq!((pending.state, pending.current, pending.owner_id), (State::Pending, 0, Some(driver.id)));
+    assert_eq!((pending.state, pending.current, pending.owner_id), (JobState::Queued, 0, Some(driver.id)));
     let worker = t.work();
     let mut seen = vec![pending];
     while !seen.last().unwrap().state.is_final() {
@@ -39,10 +39,11 @@ async fn export_goes_from_pending_to_progress_to_success(t: TestApp) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let rank =
-        |state| [State::Pending, State::Progress, State::Success].iter().position(|known| *known == state);
+    let rank = |state| {
+        [JobState::Queued, JobState::Running, JobState::Succeeded].iter().position(|known| *known == state)
+    };
     assert!(seen.is_sorted_by_key(|status| rank(status.state).expect("one of these")), "{seen:#?}");
-    let progress: Vec<_> = seen.iter().filter(|status| status.state == State::Progress).collect();
+    let progress: Vec<_> = seen.iter().filter(|status| status.state == JobState::Running).collect();
     assert!(progress.is_sorted_by_key(|status| status.current), "{progress:#?}");
     let partly = progress.iter().filter(|status| 0 < status.current && status.current < 120_000).count();
     assert!(partly >= 1, "something between nothing and all: {progress:#?}");
@@ -65,18 +66,20 @@ async fn status_comes_from_the_ledger_without_redis(t: TestApp, mut redis: Redis
     reaches(&t, busy, "running").await;
     redis.kill().await.unwrap();
     let waiting = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
-    for (id, state) in [(done, State::Success), (busy, State::Progress), (waiting.id, State::Pending)] {
+    for (id, state) in
+        [(done, JobState::Succeeded), (busy, JobState::Running), (waiting.id, JobState::Queued)]
+    {
         assert_eq!(find(&t.app, id).await.state, state);
     }
     assert_eq!(find(&t.app, done).await.result["run"], 1);
     assert!(status::find(&t.app, Uuid::new_v4()).await.unwrap().is_none());
     // It ends without Redis, too.
     reaches(&t, busy, "succeeded").await;
-    assert_eq!(find(&t.app, busy).await.state, State::Success);
+    assert_eq!(find(&t.app, busy).await.state, JobState::Succeeded);
     redis.restart().await.unwrap();
     // What Redis last heard of it was that it runs.
     within(Duration::from_secs(10), "the truth", || async {
-        find(&t.app, busy).await.state == State::Success
+        find(&t.app, busy).await.state == JobState::Succeeded
     })
     .await;
     worker.stop().await;
@@ -91,13 +94,13 @@ async fn stale_redis_status_is_not_trusted(t: TestApp) {
         kind: "probe-mail".into(),
         owner_id: Some(owner),
         since: then.clock.now(),
-        state: State::Progress,
+        state: JobState::Running,
         current: 1,
         total: 2,
         result: Value::Null,
         error: None,
     };
     status::publish(&then, job.id, &running).await;
-    assert_eq!(find(&then, job.id).await.state, State::Progress, "five seconds ago it was true");
-    assert_eq!(find(&t.app, job.id).await.state, State::Pending);
+    assert_eq!(find(&then, job.id).await.state, JobState::Running, "five seconds ago it was true");
+    assert_eq!(find(&t.app, job.id).await.state, JobState::Queued);
 }

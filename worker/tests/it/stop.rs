@@ -6,7 +6,7 @@ use devstack::MailSink;
 use sea_orm::EntityTrait;
 use shared::{
     Error,
-    jobs::{Context, Job, context::Progress, queue, status},
+    jobs::{Context, Job, JobState, Progress, queue, status},
     parking::{exports::job::ExportCsv, notifications},
     platform::entities::export,
 };
@@ -50,7 +50,7 @@ async fn cancelled_running_export_leaves_no_file(t: TestApp) {
     assert_eq!((row.attempt, row.result), (1, None));
     t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_cancelled");
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, status::State::Cancelled);
+    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Cancelled);
     assert!(t.mails().iter().all(|mail| !mail.subject.contains("export")), "no mail about it");
     worker.stop().await;
 }
@@ -63,7 +63,7 @@ async fn export_cancelled_while_queued_never_starts(t: TestApp) {
     let worker = t.work();
     reaches(&t, kept, "succeeded").await;
     let row = row(&t, id).await;
-    assert_eq!((row.state.as_str(), row.started_at, row.attempt), ("cancelled", None, 0));
+    assert_eq!((row.state, row.started_at, row.attempt), (JobState::Cancelled, None, 0));
     assert!(files_of(&t, id).is_empty());
     worker.stop().await;
 }
@@ -85,8 +85,8 @@ async fn stopping_worker_finishes_running_jobs_only(t: TestApp) {
     assert_eq!(first.wait(Duration::from_secs(30)).await.unwrap(), Some(0), "{}", first.log());
     eprintln!("ended {:?} after SIGTERM", asked.elapsed());
     let ended = row(&t, id).await;
-    assert_eq!((ended.state.as_str(), ended.attempt), ("succeeded", 1), "{}", first.log());
-    assert_eq!((row(&t, late.id).await.state.as_str(), row(&t, late.id).await.attempt), ("queued", 0));
+    assert_eq!((ended.state, ended.attempt), (JobState::Succeeded, 1), "{}", first.log());
+    assert_eq!((row(&t, late.id).await.state, row(&t, late.id).await.attempt), (JobState::Queued, 0));
     let second = processes.worker();
     reaches(&t, late.id, "succeeded").await;
     assert_eq!(row(&t, late.id).await.attempt, 1);
@@ -108,8 +108,8 @@ async fn job_beyond_the_grace_is_returned_uncounted() {
     eprintln!("ended {:?} after it was told to", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     let back = row(&t, id).await;
-    assert_eq!((back.state.as_str(), back.attempt, back.lease_token), ("queued", 0, None));
-    assert_eq!(row(&t, short_id).await.state, "succeeded");
+    assert_eq!((back.state, back.attempt, back.lease_token), (JobState::Queued, 0, None));
+    assert_eq!(row(&t, short_id).await.state, JobState::Succeeded);
     let next = t.work_with(registry());
     let done = reaches(&t, id, "succeeded").await;
     assert_eq!((done.attempt, long.runs().len()), (1, 2));
@@ -126,7 +126,7 @@ async fn frozen_worker_writes_nothing_stale(t: TestApp) {
     let id = request_export(&t, &driver).await;
     is_underway(&t, id).await;
     frozen.pause().unwrap();
-    assert_eq!(row(&t, id).await.state, "running", "frozen in the middle");
+    assert_eq!(row(&t, id).await.state, JobState::Running, "frozen in the middle");
     let awake = processes.worker();
     let before = reaches(&t, id, "succeeded").await;
     assert_eq!(before.attempt, 2);

@@ -14,10 +14,14 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{
     Error, Result,
-    jobs::{Context, Done, Job, NewJob, Queue, ledger, queue},
+    jobs::{
+        Context, Done, Job, JobState, NewJob, Progress, Queue,
+        ledger::{self, row::Model},
+        queue,
+    },
     platform::{
         db::{at, sql},
-        entities::{email_delivery, job},
+        entities::email_delivery,
         mailer::Mailer,
     },
 };
@@ -124,16 +128,16 @@ pub(crate) async fn enqueue_for(t: &TestApp, owner: i64, job: &impl Job) -> Uuid
     enqueued.id
 }
 
-pub(crate) async fn row(t: &TestApp, id: Uuid) -> job::Model {
+pub(crate) async fn row(t: &TestApp, id: Uuid) -> Model {
     ledger::find(&t.app.db, id).await.unwrap().expect("the job is in the ledger")
 }
 
 /// Waits until the job is in this state, and returns its row.
-pub(crate) async fn reaches(t: &TestApp, id: Uuid, state: &str) -> job::Model {
+pub(crate) async fn reaches(t: &TestApp, id: Uuid, state: &str) -> Model {
     let deadline = Instant::now() + Duration::from_secs(40);
     loop {
         let row = row(t, id).await;
-        if row.state == state {
+        if row.state.as_str() == state {
             return row;
         }
         assert!(Instant::now() < deadline, "not {state} within 40 s: {row:#?}");
@@ -145,7 +149,7 @@ pub(crate) async fn reaches(t: &TestApp, id: Uuid, state: &str) -> job::Model {
 pub(crate) async fn hurry(t: &TestApp, id: Uuid, attempt: i64) {
     within(Duration::from_secs(40), "a planned retry", || async {
         let row = row(t, id).await;
-        row.state == "queued" && row.attempt == attempt
+        row.state == JobState::Queued && row.attempt == attempt
     })
     .await;
     execute(t, "UPDATE jobs SET run_at = created_at WHERE id = $1", [id.into()]).await;
@@ -258,7 +262,7 @@ pub(crate) fn context(t: &TestApp) -> Context {
         id: Uuid::now_v7(),
         owner_id: None,
         attempt: 1,
-        progress: shared::jobs::context::Progress::default(),
+        progress: Progress::default(),
     }
 }
 

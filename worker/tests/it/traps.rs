@@ -11,10 +11,9 @@ use futures::{StreamExt, future::join_all, stream};
 use redis::AsyncCommands;
 use shared::{
     jobs::{
-        NewJob, Queue, ledger,
+        JobState, NewJob, Queue, ledger,
         policy::{self, LEASE, MAX_CRASHES},
-        queue,
-        status::{self, State},
+        queue, status,
     },
     parking::notifications,
     platform::db::at,
@@ -82,7 +81,7 @@ async fn trap_2_redis_backlog_stays_bounded(t: TestApp) {
         () = within(Duration::from_secs(180), "5,000 jobs", || async { number(&t, left).await == 0 }) => {}
     }
     eprintln!("{:?}: 5,000 jobs in {:?}; at most {most:?} waited in Redis", t.engine, began.elapsed());
-    assert!((100..=queue::MOST_WAITING + 100).contains(&most.into_inner()));
+    assert!((100..=queue::MAX_WAITING + 100).contains(&most.into_inner()));
     assert_eq!(job.runs().len(), 5_000);
     worker.stop().await;
 }
@@ -94,7 +93,7 @@ async fn trap_2_mass_announcement_does_not_wedge_the_queue(t: TestApp) {
     let many: Vec<_> = (0..10_000).map(|_| ledger::Enqueued { id: Uuid::new_v4(), ..known }).collect();
     queue::announce(&t.app.redis, &many).await;
     let waiting = queue::waiting(&t.app.redis, Queue::Mail).await.unwrap();
-    assert!((1..=queue::MOST_WAITING).contains(&waiting), "{waiting} messages");
+    assert!((1..=queue::MAX_WAITING).contains(&waiting), "{waiting} messages");
     let worker = t.work_with(registry());
     reaches(&t, known.id, "succeeded").await;
     worker.stop().await;
@@ -117,7 +116,7 @@ async fn trap_3_saturated_worker_keeps_its_heartbeat(t: TestApp) {
     }
     let workers = queue::config(&t.app.redis, Queue::Maintenance).workers_set();
     let mut beats = 0;
-    while row(&t, long_id).await.state == "running" {
+    while row(&t, long_id).await.state == JobState::Running {
         let seen: Vec<(String, i64)> =
             t.app.redis.queue.connection().unwrap().zrange_withscores(&workers, 0, -1).await.unwrap();
         let oldest = seen.iter().map(|(_, beat)| *beat).min().unwrap();
@@ -232,8 +231,9 @@ async fn trap_6_attempts_follow_the_ledger(t: TestApp) {
     let (moody, hopeless) = (Probe::<MAIL>::new(&[Act::FailForNow]), Probe::<MAIL>::new(&[Act::FailForGood]));
     let (id, hopeless_id) = (enqueue(&t, &moody).await, enqueue(&t, &hopeless).await);
     for attempt in 1..=2 {
-        let tried =
-            async || Some(row(&t, id).await).filter(|row| row.state == "queued" && row.attempt == attempt);
+        let tried = async || {
+            Some(row(&t, id).await).filter(|row| row.state == JobState::Queued && row.attempt == attempt)
+        };
         within(Duration::from_secs(20), "a planned retry", async || tried().await.is_some()).await;
         let planned = row(&t, id).await;
         let pause = planned.run_at - t.app.clock.now();
@@ -286,7 +286,7 @@ async fn trap_7_poison_job_is_dead_after_three_starts(t: TestApp) {
     assert!(probe.runs().is_empty(), "no fourth start");
     warm_up(&t).await;
     let told = status::find(&t.app, poison.id).await.unwrap().unwrap();
-    assert_eq!(told.state, State::Failure);
+    assert_eq!(told.state, JobState::Failed);
     worker.stop().await;
 }
 
@@ -303,16 +303,16 @@ async fn trap_7_poison_export_delays_nobody(t: TestApp) {
         let other = insert(&t, &notifications::welcome(user).unwrap()).await;
         queue::announce(&t.app.redis, &[other]).await;
         within(Duration::from_secs(10), "a mail in spite of it", || async {
-            row(&t, other.id).await.state == "succeeded"
+            row(&t, other.id).await.state == JobState::Succeeded
         })
         .await;
         within(Duration::from_secs(20), "a start", || async {
             let row = row(&t, id).await;
-            (row.state.as_str(), row.attempt) == ("running", attempt)
+            (row.state, row.attempt) == (JobState::Running, attempt)
         })
         .await;
         worker.kill().unwrap();
-        assert_eq!(row(&t, id).await.state, "running", "killed in the middle");
+        assert_eq!(row(&t, id).await.state, JobState::Running, "killed in the middle");
     }
     let last = processes.worker();
     let row = reaches(&t, id, "failed").await;
@@ -402,7 +402,7 @@ async fn trap_10_panics_and_timeouts_are_recorded(t: TestApp) {
     assert!(timed_out.error.as_deref().unwrap().contains("longer than 300ms"), "{:?}", timed_out.error);
     for id in [id, endless_id] {
         let told = status::find(&t.app, id).await.unwrap().unwrap();
-        assert_eq!((told.state, told.error.as_deref()), (State::Failure, Some("internal error")));
+        assert_eq!((told.state, told.error.as_deref()), (JobState::Failed, Some("internal error")));
     }
     warm_up(&t).await;
     worker.stop().await;

@@ -1,41 +1,26 @@
-//! For whoever runs the place: is the data sound, and what is in the database.
+//! The database: what it is and holds, and emptying it for a demonstration.
 
 use axum::{Json, extract::State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     app::App,
-    operations::{database_info, integrity},
+    operations::{database_info, reset},
     platform::{config::Environment, db::Engine},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::{auth::Admin, problem::Answer};
+use crate::{
+    http::{auth::Admin, body, problem::Answer},
+    state::ApiState,
+};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(check_integrity)).routes(routes!(read_database_info))
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(read_database_info)).routes(routes!(reset_database))
 }
 
-/// The state of the data.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Integrity {
-    msg: &'static str,
-    /// Whether every rule holds.
-    ok: bool,
-    checks: Vec<CheckView>,
-}
-
-/// A rule about the data.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CheckView {
-    rule: &'static str,
-    ok: bool,
-    /// Rows that break it, the first hundred.
-    offenders: Vec<String>,
-}
-
-/// What the database is and holds.
+/// The database and its tables.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DatabaseInfo {
     msg: &'static str,
@@ -43,14 +28,14 @@ pub(crate) struct DatabaseInfo {
     engine: &'static str,
     #[schema(example = "3.46.0")]
     version: String,
-    /// The last migration that was applied.
+    /// The last applied migration.
     schema: Option<String>,
-    /// Migrations that are still to be applied.
+    /// The number of migrations that are not applied yet.
     pending_migrations: usize,
     tables: Vec<TableView>,
 }
 
-/// A table and how many rows it has.
+/// A table.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TableView {
     #[schema(example = "reservations")]
@@ -58,28 +43,31 @@ pub(crate) struct TableView {
     rows: i64,
 }
 
-/// Check that the data is sound.
-#[utoipa::path(get, path = "/admin/integrity", tag = "admin", security(("bearer" = ["admin"])), responses(
-    (status = 200, description = "Every rule, and what breaks it", body = Integrity),
-))]
-pub(crate) async fn check_integrity(State(app): State<App>, _: Admin) -> Answer<Json<Integrity>> {
-    let checks: Vec<CheckView> = integrity::check(&app)
-        .await?
-        .into_iter()
-        .map(|check| CheckView {
-            rule: check.rule,
-            ok: check.offenders.is_empty(),
-            offenders: check.offenders,
-        })
-        .collect();
-    let ok = checks.iter().all(|check| check.ok);
-    Ok(Json(Integrity { msg: if ok { "the data is sound" } else { "the data is not sound" }, ok, checks }))
+/// The confirmation of a reset.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ResetDatabase {
+    /// `delete all data`.
+    #[schema(example = "delete all data")]
+    confirm: String,
 }
 
-/// Describe the database; not in production.
-#[utoipa::path(get, path = "/debug/database-info", tag = "admin", security(("bearer" = ["admin"])), responses(
+/// What a reset deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResetResult {
+    msg: &'static str,
+    deleted_rows: u64,
+    deleted_files: u64,
+    /// Null if Redis was not available.
+    cleared_cache_keys: Option<u64>,
+    /// `success`.
+    #[schema(example = "success")]
+    status: &'static str,
+}
+
+/// Describe the database. Not available in production.
+#[utoipa::path(get, path = "/debug/database-info", tag = "admin", responses(
     (status = 200, description = "Engine, schema and tables", body = DatabaseInfo),
-    (status = 404, description = "This is production"),
+    (status = 404, description = "This is a production installation"),
 ))]
 pub(crate) async fn read_database_info(State(app): State<App>, _: Admin) -> Answer<Json<DatabaseInfo>> {
     if app.config.environment == Environment::Production {
@@ -96,5 +84,28 @@ pub(crate) async fn read_database_info(State(app): State<App>, _: Admin) -> Answ
         schema: info.schema,
         pending_migrations: info.pending,
         tables: info.tables.into_iter().map(|(name, rows)| TableView { name, rows }).collect(),
+    }))
+}
+
+/// Delete all data except the administrators.
+///
+/// Only where the setting `ALLOW_RESET` is true, and never in production.
+#[utoipa::path(post, path = "/admin/reset-database", tag = "admin", request_body = ResetDatabase, responses(
+    (status = 200, description = "The data is deleted", body = ResetResult),
+    (status = 400, description = "The confirmation phrase does not match"),
+    (status = 409, description = "A reset is not allowed here"),
+))]
+pub(crate) async fn reset_database(
+    State(app): State<App>,
+    Admin(admin): Admin,
+    body::Json(body): body::Json<ResetDatabase>,
+) -> Answer<Json<ResetResult>> {
+    let removed = reset::reset(&app, Some(admin.user_id), &body.confirm).await?;
+    Ok(Json(ResetResult {
+        msg: "all data is deleted",
+        deleted_rows: removed.rows,
+        deleted_files: removed.files,
+        cleared_cache_keys: removed.keys,
+        status: "success",
     }))
 }

@@ -1,4 +1,4 @@
-//! What became of messages: mails, chats, SMS.
+//! Deliveries of messages: emails, chat messages and SMS.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -11,30 +11,33 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::http::{
-    auth::Admin,
-    extract::Query,
-    paging::{Linked, PageQuery, Paging},
-    problem::Answer,
+use crate::{
+    http::{
+        auth::Admin,
+        paging::{Linked, PageQuery, Paging},
+        params::Query,
+        problem::Answer,
+    },
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list_deliveries))
 }
 
-/// Which messages.
+/// Which deliveries to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Which {
-    /// Only those in this state.
+pub(crate) struct DeliveryQuery {
+    /// Only deliveries in this state.
     #[param(pattern = "^(sending|sent|refused|ambiguous)$")]
     state: Option<String>,
-    /// Only those of this kind, such as `receipt`.
+    /// Only messages of this kind, such as `receipt`.
     #[param(pattern = "^[a-z_]{1,40}$")]
     kind: Option<String>,
 }
 
-impl Which {
+impl DeliveryQuery {
     fn checked(self) -> Result<Self> {
         if self.state.as_deref().is_some_and(|state| !deliveries::STATES.contains(&state)) {
             return Err(Error::invalid("state", "must be sending, sent, refused or ambiguous"));
@@ -44,16 +47,16 @@ impl Which {
                 && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         };
         if self.kind.as_deref().is_some_and(|kind| !is_name(kind)) {
-            return Err(Error::invalid("kind", "must be small letters and underscores"));
+            return Err(Error::invalid("kind", "must be lower-case letters and underscores"));
         }
         Ok(self)
     }
 }
 
-/// A message and what became of it.
+/// A message and its delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeliveryView {
-    /// What goes once.
+    /// Identifies the message; it is sent once.
     #[schema(example = "receipt:7")]
     key: String,
     #[schema(example = "receipt")]
@@ -61,20 +64,20 @@ pub(crate) struct DeliveryView {
     /// `mail`, `chat` or `sms`.
     #[schema(example = "mail")]
     channel: String,
-    /// To whom; nobody in particular for a chat.
+    /// The recipient; null for a chat.
     user_id: Option<i64>,
-    /// The job that sent it last; requeue it to send a message that is held.
+    /// The job that sent it last. Requeue that job to send the message again.
     job_id: Option<Uuid>,
-    /// As in the mail's header and the log of the mail server.
+    /// The Message-ID, as in the header of the email and the log of the mail server.
     #[schema(example = "0b57a4e1c2d94f60@parkade.example")]
     message_id: String,
     /// `sending`, `sent`, `refused` or `ambiguous`.
     #[schema(example = "sent")]
     state: String,
     attempts: i64,
-    /// Whether it may have gone twice.
+    /// Whether it may have been sent twice.
     resent: bool,
-    /// Why it is not sent.
+    /// Why it was not sent.
     #[schema(example = "rejected permanently: 550 5.1.1 no such mailbox")]
     error: Option<String>,
     #[serde(with = "wire")]
@@ -102,26 +105,26 @@ impl From<email_delivery::Model> for DeliveryView {
     }
 }
 
-/// Messages.
+/// Deliveries.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Deliveries {
     msg: &'static str,
     deliveries: Vec<DeliveryView>,
 }
 
-/// List what became of messages to users and administrators.
-#[utoipa::path(get, path = "/admin/deliveries", tag = "admin", security(("bearer" = ["admin"])), params(Which, PageQuery<Uuid>), responses(
-    (status = 200, description = "The newest first", body = Deliveries),
+/// List the deliveries of messages to users and administrators.
+#[utoipa::path(get, path = "/admin/deliveries", tag = "admin", params(DeliveryQuery, PageQuery<Uuid>), responses(
+    (status = 200, description = "Newest first", body = Deliveries),
 ))]
 pub(crate) async fn list_deliveries(
     State(app): State<App>,
     _: Admin,
-    Query(which): Query<Which>,
+    Query(query): Query<DeliveryQuery>,
     paging: Paging<Uuid>,
 ) -> Answer<Linked<Deliveries>> {
-    let which = which.checked()?;
-    let found = deliveries::list(&app, which.state.as_deref(), which.kind.as_deref(), &paging.page).await?;
-    // Only rows with a job are listed.
+    let query = query.checked()?;
+    let found = deliveries::list(&app, query.state.as_deref(), query.kind.as_deref(), &paging.page).await?;
+    // Every listed row has a job.
     let next = found.next(|row| row.job_id.unwrap_or_default());
     Ok(paging.answer(next, Deliveries { msg: "deliveries", deliveries: found.map(DeliveryView::from).items }))
 }

@@ -1,4 +1,4 @@
-//! Jobs as administrators see and steer them: schedules, queues, what runs, what was given up.
+//! Background jobs: the overview, and requeueing, cancelling and purging jobs.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -7,10 +7,7 @@ use shared::{
     Error, Result,
     app::App,
     base::time::wire,
-    jobs::{
-        board::{self, DeadJob, QueueRow, RunningJob, ScheduleRow, WholeJob},
-        control::{self, Dead},
-    },
+    jobs::control::{self, Dead, DeadJob, JobDetails, QueueRow, RunningJob, ScheduleRow},
     operations::schedules,
 };
 use utoipa::ToSchema;
@@ -19,15 +16,17 @@ use uuid::Uuid;
 
 use crate::{
     http::{
+        answers::Message,
         auth::Admin,
-        extract::{OptionalJson, Path},
+        body::OptionalJson,
         paging::{Linked, PageQuery, Paging},
+        params::Path,
         problem::Answer,
     },
-    routes::accounts::Message,
+    state::ApiState,
 };
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_jobs))
         .routes(routes!(read_job, purge_job))
@@ -37,15 +36,15 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(purge_jobs))
 }
 
-/// Everything at one glance.
+/// Schedules, queues and jobs.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Board {
+pub(crate) struct JobsOverview {
     msg: &'static str,
     schedules: Vec<ScheduleView>,
     queues: Vec<QueueView>,
-    /// The longest at it first.
+    /// Longest running first.
     running: Vec<RunningView>,
-    /// The newest first, in parts.
+    /// Newest first, in pages.
     dead: Vec<DeadView>,
 }
 
@@ -54,16 +53,16 @@ pub(crate) struct Board {
 pub(crate) struct ScheduleView {
     #[schema(example = "daily-reminders")]
     name: &'static str,
-    /// A cron expression and the zone in which it is read.
+    /// A cron expression and its time zone.
     timetable: String,
     paused: bool,
-    /// None while it is paused.
+    /// Null while the schedule is paused.
     #[serde(with = "wire::option")]
     next_run: Option<DateTime<Utc>>,
     #[serde(with = "wire::option")]
     last_run: Option<DateTime<Utc>>,
     last_job_id: Option<Uuid>,
-    /// The state of that job.
+    /// The state of the last job.
     last_state: Option<String>,
 }
 
@@ -76,7 +75,7 @@ impl From<ScheduleRow> for ScheduleView {
             next_run: row.next_run,
             last_run: row.last_run,
             last_job_id: row.last_job_id,
-            last_state: row.last_state,
+            last_state: row.last_state.map(|state| state.to_string()),
         }
     }
 }
@@ -87,11 +86,11 @@ pub(crate) struct QueueView {
     #[schema(example = "mail")]
     name: &'static str,
     paused: bool,
-    /// Jobs that wait, those for later included.
+    /// Jobs that are waiting, including those for later.
     waiting: i64,
-    /// Those of them whose time has come.
+    /// Waiting jobs that are due.
     due: i64,
-    /// For how long the oldest of these has been due.
+    /// For how long the oldest job has been due.
     oldest_seconds: Option<i64>,
     #[schema(example = 1)]
     running: i64,
@@ -110,7 +109,7 @@ impl From<QueueRow> for QueueView {
     }
 }
 
-/// A job that a worker is at.
+/// A running job.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunningView {
     job_id: Uuid,
@@ -145,7 +144,7 @@ impl From<RunningJob> for RunningView {
     }
 }
 
-/// A job that was given up.
+/// A dead job: it failed for good.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeadView {
     job_id: Uuid,
@@ -179,20 +178,20 @@ impl From<DeadJob> for DeadView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OneJob {
     msg: &'static str,
-    /// All that the ledger knows of it.
+    /// Every field of the job.
     #[schema(value_type = Object)]
-    job: WholeJob,
+    job: JobDetails,
 }
 
-/// Which dead jobs.
+/// Which dead jobs to change.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct WhichDead {
-    /// Those of this kind; all without.
+pub(crate) struct DeadJobFilter {
+    /// Only jobs of this kind; by default all.
     #[schema(max_length = 80, pattern = r"^[^\x00]*$")]
     kind: Option<String>,
 }
 
-impl WhichDead {
+impl DeadJobFilter {
     fn checked(self) -> Result<Dead> {
         let is_kind = |kind: &String| kind.len() <= 80 && !kind.contains('\0');
         if !self.kind.as_ref().is_none_or(is_kind) {
@@ -202,112 +201,112 @@ impl WhichDead {
     }
 }
 
-/// How many jobs it was.
+/// The number of changed jobs.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Changed {
+pub(crate) struct ChangedJobs {
     msg: &'static str,
     jobs: u64,
 }
 
-/// Schedules, queues, running jobs, and the dead ones.
-#[utoipa::path(get, path = "/admin/jobs", tag = "jobs", security(("bearer" = ["admin"])), params(PageQuery<Uuid>), responses(
-    (status = 200, description = "All of it; the dead jobs in parts", body = Board),
+/// List schedules, queues, running jobs and dead jobs.
+#[utoipa::path(get, path = "/admin/jobs", tag = "jobs", params(PageQuery<Uuid>), responses(
+    (status = 200, description = "The overview; dead jobs in pages", body = JobsOverview),
 ))]
 pub(crate) async fn list_jobs(
     State(app): State<App>,
     _: Admin,
     paging: Paging<Uuid>,
-) -> Answer<Linked<Board>> {
-    let schedules = board::schedules(&app, &schedules::all(&app.config)?).await?;
-    let dead = board::dead(&app, &paging.page).await?;
-    let board = Board {
+) -> Answer<Linked<JobsOverview>> {
+    let schedules = control::list_schedules(&app, &schedules::all(&app.config)?).await?;
+    let dead = control::list_dead(&app, &paging.page).await?;
+    let overview = JobsOverview {
         msg: "jobs",
         schedules: schedules.into_iter().map(Into::into).collect(),
-        queues: board::queues(&app).await?.into_iter().map(Into::into).collect(),
-        running: board::running(&app).await?.into_iter().map(Into::into).collect(),
+        queues: control::list_queues(&app).await?.into_iter().map(Into::into).collect(),
+        running: control::list_running(&app).await?.into_iter().map(Into::into).collect(),
         dead: dead.items.iter().cloned().map(Into::into).collect(),
     };
-    Ok(paging.answer(dead.next(|job| job.id), board))
+    Ok(paging.answer(dead.next(|job| job.id), overview))
 }
 
-/// One job, with its payload.
-#[utoipa::path(get, path = "/admin/jobs/{id}", tag = "jobs", security(("bearer" = ["admin"])), params(("id" = Uuid, Path, description = "The job")), responses(
+/// Read one job with its payload.
+#[utoipa::path(get, path = "/admin/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Job id")), responses(
     (status = 200, description = "The job", body = OneJob),
-    (status = 404, description = "There is no such job"),
+    (status = 404, description = "No such job"),
 ))]
 pub(crate) async fn read_job(State(app): State<App>, _: Admin, Path(id): Path<Uuid>) -> Answer<Json<OneJob>> {
-    Ok(Json(OneJob { msg: "job", job: board::whole(&app, id).await? }))
+    Ok(Json(OneJob { msg: "job", job: control::find_details(&app, id).await? }))
 }
 
-/// Remove a dead job for good.
-#[utoipa::path(delete, path = "/admin/jobs/{id}", tag = "jobs", security(("bearer" = ["admin"])), params(("id" = Uuid, Path, description = "The job")), responses(
-    (status = 200, description = "It is gone", body = Message),
-    (status = 404, description = "There is no such job"),
+/// Purge a dead job: delete it for good.
+#[utoipa::path(delete, path = "/admin/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Job id")), responses(
+    (status = 200, description = "The job is deleted", body = Message),
+    (status = 404, description = "No such job"),
     (status = 409, description = "The job is not dead"),
 ))]
 pub(crate) async fn purge_job(
     State(app): State<App>,
-    Admin(who): Admin,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::purge(&app, Some(who.user_id), &Dead::One(id)).await?;
+    control::purge(&app, Some(admin.user_id), &Dead::One(id)).await?;
     Ok(Json(Message { msg: "job purged" }))
 }
 
-/// Let a dead job begin anew.
-#[utoipa::path(post, path = "/admin/jobs/{id}/requeue", tag = "jobs", security(("bearer" = ["admin"])), params(("id" = Uuid, Path, description = "The job")), responses(
-    (status = 200, description = "It waits, its tries counted from 1", body = Message),
-    (status = 404, description = "There is no such job"),
-    (status = 409, description = "The job is not dead, or another one with its unique key lives"),
+/// Requeue a dead job.
+#[utoipa::path(post, path = "/admin/jobs/{id}/requeue", tag = "jobs", params(("id" = Uuid, Path, description = "Job id")), responses(
+    (status = 200, description = "The job is waiting, with all its attempts left", body = Message),
+    (status = 404, description = "No such job"),
+    (status = 409, description = "The job is not dead, or another job with the same unique key is waiting or running"),
 ))]
 pub(crate) async fn requeue_job(
     State(app): State<App>,
-    Admin(who): Admin,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::requeue(&app, Some(who.user_id), &Dead::One(id)).await?;
+    control::requeue(&app, Some(admin.user_id), &Dead::One(id)).await?;
     Ok(Json(Message { msg: "job requeued" }))
 }
 
-/// End a job that waits or runs.
-#[utoipa::path(post, path = "/admin/jobs/{id}/cancel", tag = "jobs", security(("bearer" = ["admin"])), params(("id" = Uuid, Path, description = "The job")), responses(
-    (status = 200, description = "It has ended, or will in a moment", body = Message),
-    (status = 404, description = "There is no such job"),
-    (status = 409, description = "The job has ended already"),
+/// Cancel a waiting or running job.
+#[utoipa::path(post, path = "/admin/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "Job id")), responses(
+    (status = 200, description = "The job is cancelled, or will be in a moment", body = Message),
+    (status = 404, description = "No such job"),
+    (status = 409, description = "The job has already ended"),
 ))]
 pub(crate) async fn cancel_job(
     State(app): State<App>,
-    Admin(who): Admin,
+    Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::cancel(&app, Some(who.user_id), id).await?;
+    control::cancel_as_operator(&app, Some(admin.user_id), id).await?;
     Ok(Json(Message { msg: "job cancelled" }))
 }
 
-/// Let all dead jobs begin anew.
-#[utoipa::path(post, path = "/admin/jobs/requeue", tag = "jobs", security(("bearer" = ["admin"])), request_body = Option<WhichDead>, responses(
-    (status = 200, description = "They wait; of several with one unique key only the newest", body = Changed),
-    (status = 400, description = "The kind is none"),
+/// Requeue all dead jobs.
+#[utoipa::path(post, path = "/admin/jobs/requeue", tag = "jobs", request_body = Option<DeadJobFilter>, responses(
+    (status = 200, description = "The jobs are waiting; of several with the same unique key only the newest is requeued", body = ChangedJobs),
+    (status = 400, description = "The kind is invalid"),
 ))]
 pub(crate) async fn requeue_jobs(
     State(app): State<App>,
-    Admin(who): Admin,
-    OptionalJson(which): OptionalJson<WhichDead>,
-) -> Answer<Json<Changed>> {
-    let jobs = control::requeue(&app, Some(who.user_id), &which.checked()?).await?;
-    Ok(Json(Changed { msg: "jobs requeued", jobs }))
+    Admin(admin): Admin,
+    OptionalJson(filter): OptionalJson<DeadJobFilter>,
+) -> Answer<Json<ChangedJobs>> {
+    let jobs = control::requeue(&app, Some(admin.user_id), &filter.checked()?).await?;
+    Ok(Json(ChangedJobs { msg: "jobs requeued", jobs }))
 }
 
-/// Remove all dead jobs for good.
-#[utoipa::path(post, path = "/admin/jobs/purge", tag = "jobs", security(("bearer" = ["admin"])), request_body = Option<WhichDead>, responses(
-    (status = 200, description = "They are gone", body = Changed),
-    (status = 400, description = "The kind is none"),
+/// Purge all dead jobs: delete them for good.
+#[utoipa::path(post, path = "/admin/jobs/purge", tag = "jobs", request_body = Option<DeadJobFilter>, responses(
+    (status = 200, description = "The jobs are deleted", body = ChangedJobs),
+    (status = 400, description = "The kind is invalid"),
 ))]
 pub(crate) async fn purge_jobs(
     State(app): State<App>,
-    Admin(who): Admin,
-    OptionalJson(which): OptionalJson<WhichDead>,
-) -> Answer<Json<Changed>> {
-    let jobs = control::purge(&app, Some(who.user_id), &which.checked()?).await?;
-    Ok(Json(Changed { msg: "jobs purged", jobs }))
+    Admin(admin): Admin,
+    OptionalJson(filter): OptionalJson<DeadJobFilter>,
+) -> Answer<Json<ChangedJobs>> {
+    let jobs = control::purge(&app, Some(admin.user_id), &filter.checked()?).await?;
+    Ok(Json(ChangedJobs { msg: "jobs purged", jobs }))
 }

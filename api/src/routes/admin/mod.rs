@@ -2,18 +2,23 @@
 
 pub mod database;
 pub mod deliveries;
+pub mod integrity;
 pub mod jobs;
+pub mod queues;
+pub mod redis;
 pub mod schedules;
-pub mod upkeep;
 
-use shared::app::App;
 use utoipa_axum::router::OpenApiRouter;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(jobs::routes())
         .merge(schedules::routes())
+        .merge(queues::routes())
+        .merge(integrity::routes())
+        .merge(redis::routes())
         .merge(database::routes())
-        .merge(upkeep::routes())
         .merge(deliveries::routes())
 }

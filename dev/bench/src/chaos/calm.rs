@@ -164,7 +164,7 @@ async fn risen(site: &Site) -> Result<Vec<String>> {
         let row =
             ledger::cancel(&site.app.db, site.app.clock.now(), enqueued.id).await?.context("the job")?;
         jobs::queue::announce(&site.app.redis, &[enqueued]).await;
-        if row.state == "cancelled" {
+        if row.state == jobs::JobState::Cancelled {
             cancelled.push(job.id);
         }
     }

@@ -7,9 +7,9 @@ use sea_orm::EntityTrait;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::{
-    jobs::policy::POISON,
+    jobs::{JobState, ledger::row as job, policy::POISON},
     parking::exports::file,
-    platform::entities::{email_delivery, job},
+    platform::entities::email_delivery,
 };
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ impl Evidence<'_> {
             |row: &job::Model| row.result.as_deref().is_some_and(|text| text.contains("skipped"));
         let mail_jobs = self.rows.values().filter(|row| row.queue == "mail" && row.kind.starts_with("send-"));
         let mail_jobs = mail_jobs.filter(|row| !is_skipped(row));
-        let dead = mail_jobs.clone().filter(|row| row.state == "failed");
+        let dead = mail_jobs.clone().filter(|row| row.state == JobState::Failed);
         // A row that says "sent" was written by the run whose lease was lost while it waited for the database.
         let explained = |row: &&job::Model| {
             of.get(&row.id)
@@ -72,7 +72,7 @@ impl Evidence<'_> {
         };
         let unexplained: Vec<String> =
             dead.filter(|row| !explained(row)).map(|row| format!("{}: {:?}", row.id, row.error)).collect();
-        let done = mail_jobs.filter(|row| row.state == "succeeded");
+        let done = mail_jobs.filter(|row| row.state == JobState::Succeeded);
         let unsent = done.filter(|row| of.get(&row.id).is_none_or(|mail| mail.state != "sent"));
         let unsent: Vec<String> = unsent.map(|row| format!("{} {:?}", row.id, row.result)).collect();
         self.none("mails done, says the job, and not the row", unsent);
@@ -89,8 +89,8 @@ impl Evidence<'_> {
             let sum = content.map(|bytes| {
                 Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
             });
-            match (row.state.as_str(), sum) {
-                ("succeeded", Some(sum)) => {
+            match (row.state, sum) {
+                (JobState::Succeeded, Some(sum)) => {
                     let result: Value = serde_json::from_str(row.result.as_deref().unwrap_or("null"))?;
                     if result["sha256"].as_str() != Some(&sum) {
                         wrong.push(format!("{}: the file is not what the job says", row.id));
@@ -99,9 +99,9 @@ impl Evidence<'_> {
                     again += usize::from(row.attempt > 1);
                     sums.insert(sum);
                 }
-                ("succeeded", None) => wrong.push(format!("{}: no file", row.id)),
-                ("cancelled", Some(_)) => wrong.push(format!("{}: cancelled, with a file", row.id)),
-                ("failed", _) if row.error.as_deref() != Some(POISON) => {
+                (JobState::Succeeded, None) => wrong.push(format!("{}: no file", row.id)),
+                (JobState::Cancelled, Some(_)) => wrong.push(format!("{}: cancelled, with a file", row.id)),
+                (JobState::Failed, _) if row.error.as_deref() != Some(POISON) => {
                     failed.push(format!("{}: {:?}", row.id, row.error));
                 }
                 _ => {}

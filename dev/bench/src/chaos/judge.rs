@@ -7,14 +7,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use shared::{
     jobs::{
-        Job,
+        Job, JobState,
+        ledger::row as job,
         policy::{MAX_CRASHES, POISON},
     },
     operations::integrity,
-    platform::{
-        db::sql,
-        entities::{cron_tick, job},
-    },
+    platform::{db::sql, entities::cron_tick},
 };
 use uuid::Uuid;
 
@@ -83,12 +81,14 @@ impl<'a> Evidence<'a> {
     }
 
     fn endings(&mut self) {
-        let of = |state: &str| self.rows.values().filter(|row| row.state == state).count();
-        let ends = ["succeeded", "failed", "cancelled"].map(|state| (state, of(state)));
+        let of = |state: JobState| self.rows.values().filter(|row| row.state == state).count();
+        let ends =
+            [JobState::Succeeded, JobState::Failed, JobState::Cancelled].map(|state| (state, of(state)));
         let unended = self.rows.values().filter(|row| row.finished_at.is_none());
         let unended = unended.map(|row| format!("{} {} is {}", row.kind, row.id, row.state)).collect();
         self.count("jobs committed", self.rows.len());
-        ends.into_iter().for_each(|(state, count)| self.count(&format!("jobs that {}", past(state)), count));
+        ends.into_iter()
+            .for_each(|(state, count)| self.count(&format!("jobs that {}", past(state.as_str())), count));
         self.none("jobs that never ended", unended);
     }
 
@@ -195,7 +195,7 @@ impl<'a> Evidence<'a> {
                 unexplained.push(format!("{} {id}: runs {attempts:?}", row.kind));
             }
             let result = format!("{{\"attempt\":{}}}", row.attempt);
-            if row.state == "succeeded" && row.result.as_ref() != Some(&result) {
+            if row.state == JobState::Succeeded && row.result.as_ref() != Some(&result) {
                 stale.push(format!("{} {id}: attempt {}, result {:?}", row.kind, row.attempt, row.result));
             }
             if row.kind == "chaos-poison" {

@@ -16,8 +16,7 @@ use shared::{
     app::App,
     jobs::{
         Context, Done, Job, NewJob, Queue,
-        schedule::{Proposer, Schedule},
-        timetable::Timetable,
+        schedule::{Proposer, Schedule, Timetable},
     },
     platform::config::{Config, Sources},
 };
@@ -187,7 +186,7 @@ async fn propose(app: App) -> Result<()> {
     let mut proposer = Proposer::new(app, [schedule]);
     loop {
         // What fails is proposed at the next look.
-        let _ = proposer.look().await;
+        let _ = proposer.propose_due().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::platform::entities::job;
+use shared::jobs::ledger::row as job;
 
 use super::{
     calm::Calm,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::{clock::Clock, error::Result},
-    jobs::backlog,
+    jobs::control,
     operations::{
         backup,
         schema::{APPLIED_MIGRATIONS, known_migrations},
@@ -90,7 +90,7 @@ async fn applied_migrations(db: &Db) -> Result<Vec<String>> {
 
 async fn examine_jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
     let now = clock.now();
-    for waiting in backlog::waiting(db, now).await? {
+    for waiting in control::list_backlogs(db, now).await? {
         found.push(rules::backlog(&waiting.queue, waiting.jobs, (now - waiting.oldest).num_seconds()));
     }
     let count = sql(db.read(), "SELECT COUNT(*) AS n FROM jobs WHERE state = 'failed'", []);

@@ -63,7 +63,7 @@ async fn count_consumers(config: &Config, clock: &Clock) -> Result<Vec<Verdict>>
     let since = clock.now() - MAX_SILENCE;
     let mut found = Vec::new();
     for queue in Queue::ALL {
-        found.push(rules::consumers(queue.name(), queue::alive_since(&redis, queue, since).await?));
+        found.push(rules::consumers(queue.name(), queue::count_all_alive(&redis, queue, since).await?));
     }
     Ok(found)
 }

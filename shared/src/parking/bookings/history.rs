@@ -1,4 +1,4 @@
-//! Reservations by the million: rows as lines of text, straight from the database and never all in memory.
+//! Streaming reservations by the million: the database formats the lines, and memory holds a few at a time.
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
@@ -12,20 +12,20 @@ use crate::{
     platform::db::{Db, Engine},
 };
 
-/// Which reservations.
+/// Selects reservations; the default selects all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this user; of everybody without.
+    /// Of this user.
     pub user_id: Option<i64>,
-    /// That begin at this instant or later.
+    /// That begin at this time or later.
     pub from: Option<DateTime<Utc>>,
-    /// That begin before this instant.
+    /// That begin before this time.
     pub until: Option<DateTime<Utc>>,
     /// In this lot.
     pub lot_id: Option<i64>,
 }
 
-/// The cells of a line, in order.
+/// The columns of a line.
 const COLUMNS: [&str; 13] = [
     "r.id",
     "l.location_name",
@@ -42,7 +42,7 @@ const COLUMNS: [&str; 13] = [
     "u.username",
 ];
 
-/// How a line spells its cells.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// PostgreSQL's COPY text format.
@@ -51,7 +51,7 @@ pub enum Encoding {
     Json,
 }
 
-/// The encoding of the lines that come from this database.
+/// The format of the lines from this database.
 #[must_use]
 pub const fn encoding(engine: Engine) -> Encoding {
     match engine {
@@ -63,11 +63,11 @@ pub const fn encoding(engine: Engine) -> Encoding {
 const JOINS: &str =
     "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id JOIN users u ON u.id = r.user_id";
 
-/// Rows of a query on SQLite, which hands over text much faster than rows.
+/// Rows per query on SQLite, which returns one long text much faster than many rows.
 const PAGE: i64 = 500;
 
 impl Filter {
-    /// The condition. COPY takes no bound values; these are numbers and instants, so they are written out.
+    /// The condition. COPY takes no parameters, so the numbers and times are written out.
     fn condition(&self, engine: Engine) -> String {
         let instant = |at: &DateTime<Utc>| match engine {
             // As sea-orm stores it, so that text compares as time.
@@ -86,14 +86,14 @@ impl Filter {
         if conditions.is_empty() { "1 = 1".to_owned() } else { conditions.join(" AND ") }
     }
 
-    /// The query behind [`lines`], with plain columns: what a bare copy of the same rows runs.
+    /// The query behind [`lines`], with plain columns.
     #[must_use]
     pub fn query(&self, engine: Engine) -> String {
         let (columns, condition) = (COLUMNS.join(", "), self.condition(engine));
         format!("SELECT {columns} FROM reservations r {JOINS} WHERE {condition} ORDER BY r.id")
     }
 
-    /// A page of the same after the row `$1`, as JSON arrays in one text, and the id of the page's last row.
+    /// The page after the row `$1` as JSON arrays in one text, and the id of its last row.
     fn page(&self) -> String {
         let (columns, condition) = (COLUMNS.join(", "), self.condition(Engine::Sqlite));
         format!(
@@ -104,10 +104,7 @@ impl Filter {
     }
 }
 
-/// How many reservations there are.
-///
-/// # Errors
-/// Those of the database.
+/// The number of selected reservations.
 pub async fn count(db: &Db, filter: &Filter) -> Result<i64> {
     let text =
         format!("SELECT COUNT(*) AS count FROM reservations r WHERE {}", filter.condition(db.engine()));
@@ -115,7 +112,7 @@ pub async fn count(db: &Db, filter: &Filter) -> Result<i64> {
     Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or(0))
 }
 
-/// The reservations by id, as of one instant: pieces of one or more whole lines.
+/// The selected reservations by id, in one snapshot. Each item holds one or more complete lines.
 pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
     match db.engine() {
         Engine::Postgres => {
@@ -130,7 +127,7 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
         Engine::Sqlite => {
             let page = filter.page();
             let pool = db.read().sqlite_pool();
-            // One transaction, so that every page is of the same instant.
+            // One transaction, so that all pages come from one snapshot.
             stream::once(async move { Ok::<_, sqlx::Error>(pages(pool.begin().await?, page)) })
                 .try_flatten()
                 .map_err(failed)
@@ -139,8 +136,8 @@ pub fn lines(db: &Db, filter: &Filter) -> BoxStream<'static, Result<Vec<u8>>> {
     }
 }
 
-/// A connection that nobody uses afterwards. A COPY that is dropped in the middle, as that of a cancelled export is,
-/// leaves unread answers on its connection, and sqlx would give them to whoever uses it next.
+/// A connection that is closed after use. A COPY that is dropped early, for example by a cancelled export, leaves unread
+/// rows on its connection, and sqlx would return them to the next query.
 fn one_time_connection(db: &Db) -> PgPool {
     let pool = db.read().postgres_pool();
     let options = pool.options().clone().max_connections(1);

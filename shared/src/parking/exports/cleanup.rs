@@ -19,10 +19,10 @@ use super::{
 use crate::{
     app::App,
     base::{error::Result, identity::Identity},
-    jobs::{Change, Context, Done, Job, NewJob, Queue},
+    jobs::{Change, Context, Done, Job, JobState, NewJob, Queue, ledger::row as job},
     platform::{
         db::{at, sql},
-        entities::{export, job},
+        entities::export,
         idempotency::Idempotency,
     },
 };
@@ -89,10 +89,12 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     for chunk in files.chunks(CHUNK) {
         let (states, removed) = (job_states(app, chunk).await?, removed_exports(app, chunk).await?);
         for name in chunk {
-            let is_needed = match (name, states.get(&name.id()).map(String::as_str)) {
-                (Name::Unfinished { .. }, state) => state == Some("running"),
+            let is_needed = match (name, states.get(&name.id())) {
+                (Name::Unfinished { .. }, state) => state == Some(&JobState::Running),
                 // The job moves the file to its final name just before it succeeds.
-                (Name::Finished { id }, Some("running" | "succeeded")) => !removed.contains(id),
+                (Name::Finished { id }, Some(JobState::Running | JobState::Succeeded)) => {
+                    !removed.contains(id)
+                }
                 (Name::Finished { .. }, _) => false,
             };
             if !is_needed {
@@ -103,7 +105,7 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
     Ok(())
 }
 
-async fn job_states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, String>> {
+async fn job_states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, JobState>> {
     let rows = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State])

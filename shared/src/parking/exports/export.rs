@@ -11,7 +11,7 @@ use crate::{
         identity::Identity,
         page::{Page, Paged},
     },
-    jobs::status,
+    jobs::JobState,
     platform::db::sql,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The job has not ended.
-    Underway(status::State),
+    Underway(JobState),
     /// The file can be downloaded.
     Ready,
     /// The file has expired; it may already be removed.
@@ -56,7 +56,7 @@ pub struct Export {
     /// When the file was removed.
     pub removed_at: Option<DateTime<Utc>>,
     /// State of the job.
-    pub state: String,
+    pub state: JobState,
     /// Rows written so far, while the job runs.
     pub progress_current: i64,
     /// Rows to write.
@@ -67,15 +67,16 @@ impl Export {
     /// How far it has come at `now`.
     #[must_use]
     pub fn stage(&self, now: DateTime<Utc>) -> Stage {
-        match self.state.as_str() {
-            "succeeded" if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) => {
+        match self.state {
+            JobState::Succeeded
+                if self.removed_at.is_some() || self.expires_at.is_none_or(|at| at <= now) =>
+            {
                 Stage::Expired
             }
-            "succeeded" => Stage::Ready,
-            "failed" => Stage::Failed,
-            "cancelled" => Stage::Cancelled,
-            "running" => Stage::Underway(status::State::Progress),
-            _ => Stage::Underway(status::State::Pending),
+            JobState::Succeeded => Stage::Ready,
+            JobState::Failed => Stage::Failed,
+            JobState::Cancelled => Stage::Cancelled,
+            JobState::Queued | JobState::Running => Stage::Underway(self.state),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     base::error::{Error, Result},
-    jobs::{Context, Done, Job, Queue, context::Progress},
+    jobs::{Context, Done, Job, Progress, Queue},
     parking::{
         bookings::history::{self, Encoding, Filter},
         notifications,

@@ -143,7 +143,7 @@ pub async fn check_failed_jobs(app: &App) -> Result<()> {
     let (db, span) = (app.db.read(), [last - LATE_COMMITS, app.clock.now() - LATE_COMMITS]);
     let failed = Failed::find_by_statement(sql(db, FAILED, span.map(at))).one(db).await?;
     let Some(failed) = failed else { return Ok(()) };
-    let reason = failed.error.as_deref().map_or("unknown", status::for_owner);
+    let reason = failed.error.as_deref().map_or("unknown", status::error_for_owner);
     let fact = |label: &str, value: String| (label.to_owned(), value);
     let facts = vec![
         fact("Job", failed.kind.clone()),

@@ -7,7 +7,6 @@ pub mod cron_tick;
 pub mod email_delivery;
 pub mod export;
 pub mod idempotency_key;
-pub mod job;
 pub mod lot;
 pub mod paused_queue;
 pub mod reservation;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::{clock::Clock, error::Error},
-    jobs::{Context, Done, Job, context::Progress, new_id},
+    jobs::{Context, Done, Job, Progress, new_id},
     parking::notifications::{SendConfirmation, SendExportReady, SendReceipt, SendWelcome},
     platform::{
         config::{Config, Sources},

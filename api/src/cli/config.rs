@@ -1,0 +1,24 @@
+//! `parkade-api config`.
+
+use clap::Subcommand;
+use shared::platform::{config::Config, settings};
+
+use super::output::print;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Read every setting and report all problems.
+    Check,
+    /// Print the settings as Markdown, the contents of docs/SETTINGS.md.
+    Docs,
+}
+
+/// Loading the settings has already checked all but the secret, which not every command needs.
+pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+    config.jwt_secret()?;
+    print("All settings are valid")
+}
+
+pub(super) fn docs() -> anyhow::Result<()> {
+    print(settings::markdown().trim_end())
+}

@@ -1,0 +1,16 @@
+//! Standard output, where commands answer.
+
+use std::io::{self, Write};
+
+/// Prints a line.
+pub(super) fn print(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}
+
+/// Ends a command quietly when its reader has seen enough.
+pub(super) fn ignore_broken_pipe(error: anyhow::Error) -> anyhow::Result<()> {
+    match error.downcast_ref::<io::Error>() {
+        Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    }
+}

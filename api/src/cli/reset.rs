@@ -1,0 +1,29 @@
+//! `parkade-api reset`.
+
+use clap::Args;
+use shared::{
+    app::App,
+    operations::reset::{self, Removed},
+    platform::config::Config,
+};
+
+use super::output::print;
+
+#[derive(Args)]
+pub(super) struct Reset {
+    /// The confirmation phrase: delete all data.
+    #[arg(long)]
+    confirm: String,
+}
+
+impl Reset {
+    pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let app = App::start(config).await?;
+        let removed = reset::reset(&app, None, &self.confirm).await;
+        app.db.close().await;
+        let Removed { rows, keys, files } = removed?;
+        let keys = keys
+            .map_or_else(|| "no keys, because Redis is not available".into(), |keys| format!("{keys} keys"));
+        print(&format!("Deleted {rows} rows, {files} files and {keys}. The administrators are kept."))
+    }
+}

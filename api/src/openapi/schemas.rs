@@ -1,0 +1,43 @@
+//! Schemas of values that have no type of their own.
+
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
+
+/// Text that is not blank and has no NUL.
+pub(crate) fn text<const MAX: usize>() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(MAX))
+        .pattern(Some(r"^[^\u0000]*[^\s\u0000][^\u0000]*$"))
+        .build()
+}
+
+/// An ISO 8601 time or day.
+pub(crate) fn instant() -> Object {
+    timed(SchemaType::Type(Type::String))
+}
+
+/// An ISO 8601 time or day, or null.
+pub(crate) fn optional_instant() -> Object {
+    timed(SchemaType::from_iter([Type::String, Type::Null]))
+}
+
+fn timed(kind: SchemaType) -> Object {
+    ObjectBuilder::new()
+        .schema_type(kind)
+        .description(Some("ISO 8601; without an offset, in the time zone of the installation"))
+        .pattern(Some(concat!(
+            r"^(19(7[1-9]|[89][0-9])|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
+            r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?)?$"
+        )))
+        .build()
+}
+
+/// An id, also as text, or null.
+pub(crate) fn optional_id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::String, Type::Null]))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .pattern(Some("^[0-9]{1,18}$"))
+        .build()
+}

@@ -1,0 +1,29 @@
+//! What is at the root only: a greeting, the OpenAPI document and its viewer.
+
+use axum::{
+    Json, Router,
+    http::{HeaderValue, header},
+    routing::get,
+};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::routes::health::Alive;
+
+/// The viewer is the only page with scripts: its own.
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
+
+pub(crate) fn routes(document: OpenApi) -> Router {
+    let policy =
+        SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    let viewer = Router::new().merge(SwaggerUi::new("/docs").url("/openapi.json", document));
+    viewer.route_layer(policy).route("/", get(greet))
+}
+
+async fn greet() -> Json<Alive> {
+    Json(Alive { msg: "Parkade is running; the API is under /api, its documentation at /docs", status: "ok" })
+}

@@ -1,0 +1,36 @@
+//! Cancellation in the ledger: a waiting job ends at once, a running one is flagged.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::row;
+use crate::{
+    base::error::Result,
+    platform::db::{Db, at, sql},
+};
+
+const CANCEL: &str = "UPDATE jobs SET
+        cancel_requested = TRUE,
+        finished_at = CASE WHEN state = 'queued' THEN $1 ELSE finished_at END,
+        state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
+    WHERE state IN ('queued', 'running')";
+
+/// Cancels a job and returns its row afterwards.
+pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<row::Model>> {
+    let text = format!("{CANCEL} AND id = $2");
+    db.write().execute_raw(sql(db.write(), &text, [at(now), id.into()])).await?;
+    row::find(db, id).await
+}
+
+/// Cancels all jobs of one kind that a user has asked for, in the caller's transaction.
+pub async fn cancel_all(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    owner_id: i64,
+    kind: &str,
+) -> Result<()> {
+    let text = format!("{CANCEL} AND owner_id = $2 AND kind = $3");
+    db.execute_raw(sql(db, &text, [at(now), owner_id.into(), kind.into()])).await?;
+    Ok(())
+}
