@@ -26,7 +26,6 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-
 /// Parkade's API: parking lots, bookings, exports.
 #[derive(Parser)]
 #[command(name = "parkade-api", version, after_help = settings::help())]

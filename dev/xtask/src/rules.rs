@@ -8,10 +8,10 @@ use crate::cargo;
 
 /// Packages, and what must not be among the dependencies of the shipped code.
 const DEPENDENCIES: [(&str, &[&str]); 4] = [
-    ("api", &["worker", "devstack", "testkit", "bench", "fuzz", "xtask"]),
-    ("worker", &["api", "devstack", "testkit", "bench", "fuzz", "xtask"]),
-    ("shared", &["api", "worker", "devstack", "testkit", "bench", "fuzz", "xtask"]),
-    ("migration", &["api", "worker", "shared", "devstack", "testkit", "bench", "fuzz", "xtask"]),
+    ("api", &["worker", "devstack", "testkit", "bench", "chaos", "fuzz", "xtask"]),
+    ("worker", &["api", "devstack", "testkit", "bench", "chaos", "fuzz", "xtask"]),
+    ("shared", &["api", "worker", "devstack", "testkit", "bench", "chaos", "fuzz", "xtask"]),
+    ("migration", &["api", "worker", "shared", "devstack", "testkit", "bench", "chaos", "fuzz", "xtask"]),
 ];
 
 /// Rules and figures alone: no database, no Redis, no clock. Below `shared/src`.
