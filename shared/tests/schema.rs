@@ -71,184 +71,191 @@ const ONE_A_SPOT: [&str; 3] =
     ["reservations_one_active_a_spot", "reservations.spot_id", "reservations_no_overlap"];
 const ONE_A_USER: [&str; 2] = ["reservations_one_active_a_user", "reservations.user_id"];
 
-testkit::on_both! {
-    async fn windows_on_one_spot_never_overlap(t: TestApp) {
-        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
-        let spots = spots(&t, 2).await;
-        reservation(&t, asha, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
-        for (from, until) in [
-            (60, Some(120)), (30, Some(61)), (119, Some(180)), (70, Some(80)), (0, Some(500)), (119, None), (0, None), (60, None),
-        ] {
-            let second = reservation(&t, ravi, spots[0], "reserved", after(from), until.map(after)).await;
-            refused(second, &OVERLAP);
-        }
-        let by_a_microsecond = after(60) + TimeDelta::microseconds(1);
-        refused(reservation(&t, ravi, spots[0], "reserved", after(0), Some(by_a_microsecond)).await, &OVERLAP);
-        refused(reservation(&t, ravi, spots[0], "active", after(0), None).await, &OVERLAP);
-        for (spot, from, until) in [(0, 0, Some(60)), (0, 120, Some(180)), (1, 60, Some(120)), (0, 180, None)] {
-            reservation(&t, ravi, spots[spot], "reserved", after(from), until.map(after)).await.unwrap();
-        }
+#[testkit::both_databases]
+async fn windows_on_one_spot_never_overlap(t: TestApp) {
+    let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+    let spots = spots(&t, 2).await;
+    reservation(&t, asha, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
+    for (from, until) in [
+        (60, Some(120)),
+        (30, Some(61)),
+        (119, Some(180)),
+        (70, Some(80)),
+        (0, Some(500)),
+        (119, None),
+        (0, None),
+        (60, None),
+    ] {
+        let second = reservation(&t, ravi, spots[0], "reserved", after(from), until.map(after)).await;
+        refused(second, &OVERLAP);
+    }
+    let by_a_microsecond = after(60) + TimeDelta::microseconds(1);
+    refused(reservation(&t, ravi, spots[0], "reserved", after(0), Some(by_a_microsecond)).await, &OVERLAP);
+    refused(reservation(&t, ravi, spots[0], "active", after(0), None).await, &OVERLAP);
+    for (spot, from, until) in [(0, 0, Some(60)), (0, 120, Some(180)), (1, 60, Some(120)), (0, 180, None)] {
+        reservation(&t, ravi, spots[spot], "reserved", after(from), until.map(after)).await.unwrap();
     }
 }
 
-testkit::on_both! {
-    async fn windows_that_are_over_for_good_hold_nothing(t: TestApp) {
-        let asha = user(&t, "Asha").await;
-        let spot = spots(&t, 1).await[0];
-        for state in ["cancelled", "expired", "completed", "cancelled", "completed", "reserved"] {
-            reservation(&t, asha, spot, state, after(0), Some(after(60))).await.unwrap();
-        }
-        refused(reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await, &OVERLAP);
+#[testkit::both_databases]
+async fn windows_that_are_over_for_good_hold_nothing(t: TestApp) {
+    let asha = user(&t, "Asha").await;
+    let spot = spots(&t, 1).await[0];
+    for state in ["cancelled", "expired", "completed", "cancelled", "completed", "reserved"] {
+        reservation(&t, asha, spot, state, after(0), Some(after(60))).await.unwrap();
     }
+    refused(reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await, &OVERLAP);
 }
 
-testkit::on_both! {
-    async fn a_walk_in_holds_its_spot_without_end(t: TestApp) {
-        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
-        let spot = spots(&t, 1).await[0];
-        reservation(&t, asha, spot, "active", after(0), None).await.unwrap();
-        for (from, until) in [(0, 1), (1_000_000, 1_000_060), (-60, 1)] {
-            refused(reservation(&t, ravi, spot, "reserved", after(from), Some(after(until))).await, &OVERLAP);
-        }
-        reservation(&t, ravi, spot, "reserved", after(-60), Some(after(0))).await.unwrap();
+#[testkit::both_databases]
+async fn a_walk_in_holds_its_spot_without_end(t: TestApp) {
+    let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+    let spot = spots(&t, 1).await[0];
+    reservation(&t, asha, spot, "active", after(0), None).await.unwrap();
+    for (from, until) in [(0, 1), (1_000_000, 1_000_060), (-60, 1)] {
+        refused(reservation(&t, ravi, spot, "reserved", after(from), Some(after(until))).await, &OVERLAP);
     }
+    reservation(&t, ravi, spot, "reserved", after(-60), Some(after(0))).await.unwrap();
 }
 
-testkit::on_both! {
-    async fn a_change_cannot_make_windows_overlap_either(t: TestApp) {
-        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
-        let spots = spots(&t, 2).await;
-        let first = reservation(&t, asha, spots[0], "reserved", after(0), Some(after(60))).await.unwrap();
-        let later = reservation(&t, ravi, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
-        let other = reservation(&t, ravi, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
-        let cancelled = reservation(&t, ravi, spots[0], "cancelled", after(0), Some(after(60))).await.unwrap();
-        for (text, values) in [
-            ("UPDATE reservations SET starts_at = $2 WHERE id = $1", vec![later.into(), at(after(59))]),
-            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(after(61))]),
-            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(None)]),
-            ("UPDATE reservations SET spot_id = $2 WHERE id = $1", vec![other.into(), spots[0].into()]),
-            ("UPDATE reservations SET state = $2 WHERE id = $1", vec![cancelled.into(), "reserved".into()]),
-        ] {
-            refused(change(&t, text, values).await, &OVERLAP);
-        }
-        change(&t, "UPDATE reservations SET ends_at = $2 WHERE id = $1", [first.into(), at(after(30))]).await.unwrap();
-        change(&t, "UPDATE reservations SET starts_at = $2 WHERE id = $1", [later.into(), at(after(30))]).await.unwrap();
+#[testkit::both_databases]
+async fn a_change_cannot_make_windows_overlap_either(t: TestApp) {
+    let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+    let spots = spots(&t, 2).await;
+    let first = reservation(&t, asha, spots[0], "reserved", after(0), Some(after(60))).await.unwrap();
+    let later = reservation(&t, ravi, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
+    let other = reservation(&t, ravi, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
+    let cancelled = reservation(&t, ravi, spots[0], "cancelled", after(0), Some(after(60))).await.unwrap();
+    for (text, values) in [
+        ("UPDATE reservations SET starts_at = $2 WHERE id = $1", vec![later.into(), at(after(59))]),
+        ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(after(61))]),
+        ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![first.into(), at(None)]),
+        ("UPDATE reservations SET spot_id = $2 WHERE id = $1", vec![other.into(), spots[0].into()]),
+        ("UPDATE reservations SET state = $2 WHERE id = $1", vec![cancelled.into(), "reserved".into()]),
+    ] {
+        refused(change(&t, text, values).await, &OVERLAP);
     }
+    change(&t, "UPDATE reservations SET ends_at = $2 WHERE id = $1", [first.into(), at(after(30))])
+        .await
+        .unwrap();
+    change(&t, "UPDATE reservations SET starts_at = $2 WHERE id = $1", [later.into(), at(after(30))])
+        .await
+        .unwrap();
 }
 
-testkit::on_both! {
-    async fn no_spot_has_two_sessions(t: TestApp) {
-        let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
-        let spot = spots(&t, 1).await[0];
-        reservation(&t, asha, spot, "active", after(0), Some(after(60))).await.unwrap();
-        // The window of the first is over, but it is still there.
-        refused(reservation(&t, ravi, spot, "active", after(60), None).await, &ONE_A_SPOT);
-        let next = reservation(&t, ravi, spot, "reserved", after(60), Some(after(120))).await.unwrap();
-        let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
-        refused(change(&t, text, [next.into()]).await, &ONE_A_SPOT);
-    }
+#[testkit::both_databases]
+async fn no_spot_has_two_sessions(t: TestApp) {
+    let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
+    let spot = spots(&t, 1).await[0];
+    reservation(&t, asha, spot, "active", after(0), Some(after(60))).await.unwrap();
+    // The window of the first is over, but it is still there.
+    refused(reservation(&t, ravi, spot, "active", after(60), None).await, &ONE_A_SPOT);
+    let next = reservation(&t, ravi, spot, "reserved", after(60), Some(after(120))).await.unwrap();
+    let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+    refused(change(&t, text, [next.into()]).await, &ONE_A_SPOT);
 }
 
-testkit::on_both! {
-    async fn no_user_has_two_sessions(t: TestApp) {
-        let asha = user(&t, "Asha").await;
-        let spots = spots(&t, 2).await;
-        reservation(&t, asha, spots[0], "active", after(0), None).await.unwrap();
-        refused(reservation(&t, asha, spots[1], "active", after(0), None).await, &ONE_A_USER);
-        let reserved = reservation(&t, asha, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
-        let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
-        refused(change(&t, text, [reserved.into()]).await, &ONE_A_USER);
-    }
+#[testkit::both_databases]
+async fn no_user_has_two_sessions(t: TestApp) {
+    let asha = user(&t, "Asha").await;
+    let spots = spots(&t, 2).await;
+    reservation(&t, asha, spots[0], "active", after(0), None).await.unwrap();
+    refused(reservation(&t, asha, spots[1], "active", after(0), None).await, &ONE_A_USER);
+    let reserved = reservation(&t, asha, spots[1], "reserved", after(0), Some(after(60))).await.unwrap();
+    let text = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+    refused(change(&t, text, [reserved.into()]).await, &ONE_A_USER);
 }
 
-testkit::on_both! {
-    async fn rows_that_make_no_sense_are_refused(t: TestApp) {
-        let asha = user(&t, "Asha").await;
-        let spot = spots(&t, 1).await[0];
-        let check = ["check constraint", "CHECK constraint"];
-        let foreign = ["foreign key", "FOREIGN KEY"];
-        let id = reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await.unwrap();
-        for state in ["parked", "", "RESERVED", "completed", "active"] {
-            // Completed without a departure, active without an arrival.
-            let text = "UPDATE reservations SET state = $2 WHERE id = $1";
-            refused(change(&t, text, [id.into(), state.into()]).await, &check);
-        }
-        for (text, values) in [
-            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(0))]),
-            ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(-1))]),
-            ("UPDATE reservations SET left_at = $2 WHERE id = $1", vec![id.into(), at(after(1))]),
-            ("UPDATE reservations SET cost_minor = -1 WHERE id = $1", vec![id.into()]),
-            ("UPDATE reservations SET hourly_rate_minor = -1 WHERE id = $1", vec![id.into()]),
-            ("UPDATE users SET role = 'boss' WHERE id = $1", vec![asha.into()]),
-            ("UPDATE lots SET price_minor = -1 WHERE id > $1", vec![0.into()]),
-            ("UPDATE lots SET number_of_slots = 0 WHERE id > $1", vec![0.into()]),
-            ("UPDATE lots SET number_of_slots = 10001 WHERE id > $1", vec![0.into()]),
-        ] {
-            refused(change(&t, text, values).await, &check);
-        }
-        for text in [
-            "UPDATE reservations SET user_id = 999999 WHERE id = $1", "UPDATE reservations SET lot_id = 999999 WHERE id = $1",
-            "UPDATE reservations SET spot_id = 999999 WHERE id = $1",
-        ] {
-            refused(change(&t, text, [id.into()]).await, &foreign);
-        }
-        refused(change(&t, "DELETE FROM users WHERE id = $1", [asha.into()]).await, &foreign);
-        refused(change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await, &foreign);
+#[testkit::both_databases]
+async fn rows_that_make_no_sense_are_refused(t: TestApp) {
+    let asha = user(&t, "Asha").await;
+    let spot = spots(&t, 1).await[0];
+    let check = ["check constraint", "CHECK constraint"];
+    let foreign = ["foreign key", "FOREIGN KEY"];
+    let id = reservation(&t, asha, spot, "reserved", after(0), Some(after(60))).await.unwrap();
+    for state in ["parked", "", "RESERVED", "completed", "active"] {
+        // Completed without a departure, active without an arrival.
+        let text = "UPDATE reservations SET state = $2 WHERE id = $1";
+        refused(change(&t, text, [id.into(), state.into()]).await, &check);
     }
+    for (text, values) in [
+        ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(0))]),
+        ("UPDATE reservations SET ends_at = $2 WHERE id = $1", vec![id.into(), at(after(-1))]),
+        ("UPDATE reservations SET left_at = $2 WHERE id = $1", vec![id.into(), at(after(1))]),
+        ("UPDATE reservations SET cost_minor = -1 WHERE id = $1", vec![id.into()]),
+        ("UPDATE reservations SET hourly_rate_minor = -1 WHERE id = $1", vec![id.into()]),
+        ("UPDATE users SET role = 'boss' WHERE id = $1", vec![asha.into()]),
+        ("UPDATE lots SET price_minor = -1 WHERE id > $1", vec![0.into()]),
+        ("UPDATE lots SET number_of_slots = 0 WHERE id > $1", vec![0.into()]),
+        ("UPDATE lots SET number_of_slots = 10001 WHERE id > $1", vec![0.into()]),
+    ] {
+        refused(change(&t, text, values).await, &check);
+    }
+    for text in [
+        "UPDATE reservations SET user_id = 999999 WHERE id = $1",
+        "UPDATE reservations SET lot_id = 999999 WHERE id = $1",
+        "UPDATE reservations SET spot_id = 999999 WHERE id = $1",
+    ] {
+        refused(change(&t, text, [id.into()]).await, &foreign);
+    }
+    refused(change(&t, "DELETE FROM users WHERE id = $1", [asha.into()]).await, &foreign);
+    refused(change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await, &foreign);
 }
 
-testkit::on_both! {
-    async fn names_addresses_plates_and_phones_are_unique_and_several_may_have_none(t: TestApp) {
-        let (asha, ravi) = (user(&t, "asha").await, user(&t, "ravi").await);
-        let unique = ["unique constraint", "UNIQUE constraint"];
-        for column in ["username_key", "email_key", "vehicle_number", "phone_number"] {
-            let text = format!("UPDATE users SET {column} = $2 WHERE id = $1");
-            change(&t, &text, [asha.into(), "same".into()]).await.unwrap();
-            refused(change(&t, &text, [ravi.into(), "same".into()]).await, &unique);
-        }
-        let text = "UPDATE users SET vehicle_number = NULL, phone_number = NULL WHERE id > 0";
-        assert_eq!(change(&t, text, []).await.unwrap(), 2);
-        let text = "INSERT INTO spots (lot_id, number) SELECT lot_id, number FROM spots WHERE id = $1";
-        let spot = spots(&t, 1).await[0];
-        refused(change(&t, text, [spot.into()]).await, &unique);
+#[testkit::both_databases]
+async fn names_addresses_plates_and_phones_are_unique_and_several_may_have_none(t: TestApp) {
+    let (asha, ravi) = (user(&t, "asha").await, user(&t, "ravi").await);
+    let unique = ["unique constraint", "UNIQUE constraint"];
+    for column in ["username_key", "email_key", "vehicle_number", "phone_number"] {
+        let text = format!("UPDATE users SET {column} = $2 WHERE id = $1");
+        change(&t, &text, [asha.into(), "same".into()]).await.unwrap();
+        refused(change(&t, &text, [ravi.into(), "same".into()]).await, &unique);
     }
+    let text = "UPDATE users SET vehicle_number = NULL, phone_number = NULL WHERE id > 0";
+    assert_eq!(change(&t, text, []).await.unwrap(), 2);
+    let text = "INSERT INTO spots (lot_id, number) SELECT lot_id, number FROM spots WHERE id = $1";
+    let spot = spots(&t, 1).await[0];
+    refused(change(&t, text, [spot.into()]).await, &unique);
 }
 
-testkit::on_both! {
-    async fn ids_are_never_used_again(t: TestApp) {
-        let (first, last) = (user(&t, "a").await, user(&t, "b").await);
-        assert!(first < last);
-        change(&t, "DELETE FROM users WHERE id = $1", [last.into()]).await.unwrap();
-        let next = user(&t, "c").await;
-        assert!(next > last, "{next} after {last}");
-        change(&t, "DELETE FROM users WHERE id > $1", [0.into()]).await.unwrap();
-        assert!(user(&t, "d").await > next);
+#[testkit::both_databases]
+async fn ids_are_never_used_again(t: TestApp) {
+    let (first, last) = (user(&t, "a").await, user(&t, "b").await);
+    assert!(first < last);
+    change(&t, "DELETE FROM users WHERE id = $1", [last.into()]).await.unwrap();
+    let next = user(&t, "c").await;
+    assert!(next > last, "{next} after {last}");
+    change(&t, "DELETE FROM users WHERE id > $1", [0.into()]).await.unwrap();
+    assert!(user(&t, "d").await > next);
 
-        let spot = spots(&t, 1).await[0];
-        let id = reservation(&t, user(&t, "e").await, spot, "cancelled", after(0), None).await.unwrap();
-        change(&t, "DELETE FROM reservations WHERE id = $1", [id.into()]).await.unwrap();
-        assert!(reservation(&t, user(&t, "f").await, spot, "cancelled", after(0), None).await.unwrap() > id);
-        change(&t, "DELETE FROM reservations WHERE id > $1", [0.into()]).await.unwrap();
-        change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await.unwrap();
-        assert!(spots(&t, 1).await[0] > spot);
-    }
+    let spot = spots(&t, 1).await[0];
+    let id = reservation(&t, user(&t, "e").await, spot, "cancelled", after(0), None).await.unwrap();
+    change(&t, "DELETE FROM reservations WHERE id = $1", [id.into()]).await.unwrap();
+    assert!(reservation(&t, user(&t, "f").await, spot, "cancelled", after(0), None).await.unwrap() > id);
+    change(&t, "DELETE FROM reservations WHERE id > $1", [0.into()]).await.unwrap();
+    change(&t, "DELETE FROM spots WHERE id = $1", [spot.into()]).await.unwrap();
+    assert!(spots(&t, 1).await[0] > spot);
 }
 
-testkit::on_both! {
-    async fn instants_keep_their_microseconds_and_their_order(t: TestApp) {
-        let asha = user(&t, "Asha").await;
-        let text = "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, 'login', $2, $3)";
-        let instants = ["12:00:00Z", "12:00:00.000001Z", "12:00:00.5Z", "12:00:00.500001Z", "12:00:00.51Z", "12:00:01Z"];
-        for instant in instants.iter().rev() {
-            let instant: DateTime<Utc> = format!("2026-11-20T{instant}").parse().unwrap();
-            change(&t, text, [asha.into(), instant.to_rfc3339().into(), at(instant)]).await.unwrap();
-        }
-        let db = t.app.db.read();
-        let rows = db.query_all_raw(sql(db, "SELECT created_at FROM user_activity ORDER BY created_at", [])).await.unwrap();
-        let read: Vec<DateTime<Utc>> = rows.iter().map(|row| row.try_get("", "created_at").unwrap()).collect();
-        let expected: Vec<DateTime<Utc>> = instants.iter().map(|time| format!("2026-11-20T{time}").parse().unwrap()).collect();
-        assert_eq!(read, expected);
+#[testkit::both_databases]
+async fn instants_keep_their_microseconds_and_their_order(t: TestApp) {
+    let asha = user(&t, "Asha").await;
+    let text = "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, 'login', $2, $3)";
+    let instants =
+        ["12:00:00Z", "12:00:00.000001Z", "12:00:00.5Z", "12:00:00.500001Z", "12:00:00.51Z", "12:00:01Z"];
+    for instant in instants.iter().rev() {
+        let instant: DateTime<Utc> = format!("2026-11-20T{instant}").parse().unwrap();
+        change(&t, text, [asha.into(), instant.to_rfc3339().into(), at(instant)]).await.unwrap();
     }
+    let db = t.app.db.read();
+    let rows = db
+        .query_all_raw(sql(db, "SELECT created_at FROM user_activity ORDER BY created_at", []))
+        .await
+        .unwrap();
+    let read: Vec<DateTime<Utc>> = rows.iter().map(|row| row.try_get("", "created_at").unwrap()).collect();
+    let expected: Vec<DateTime<Utc>> =
+        instants.iter().map(|time| format!("2026-11-20T{time}").parse().unwrap()).collect();
+    assert_eq!(read, expected);
 }
 
 /// Everything that makes up the schema, as the database describes it.

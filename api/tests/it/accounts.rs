@@ -32,377 +32,373 @@ fn with_token(who: &Driver, answer: &Answer) -> Driver {
     Driver { token: answer.body["token"].as_str().expect("a token").to_owned(), ..who.clone() }
 }
 
-testkit::on_both! {
-    async fn registering_answers_with_the_user_and_a_token_that_works(t: TestApp) {
-        let mut body = form(" Asha ", " Asha@Example.COM ");
-        body["vehicle_number"] = json!(" MH12AB1234 ");
-        body["phone_number"] = json!("  ");
-        let answer = register(&t, body).await.expect(201);
-        let mut user = plain(&answer)["user"].clone();
-        let id = user.as_object_mut().unwrap().remove("id").unwrap();
-        assert_eq!(user, json!({
+#[testkit::both_databases]
+async fn registering_answers_with_the_user_and_a_token_that_works(t: TestApp) {
+    let mut body = form(" Asha ", " Asha@Example.COM ");
+    body["vehicle_number"] = json!(" MH12AB1234 ");
+    body["phone_number"] = json!("  ");
+    let answer = register(&t, body).await.expect(201);
+    let mut user = plain(&answer)["user"].clone();
+    let id = user.as_object_mut().unwrap().remove("id").unwrap();
+    assert_eq!(
+        user,
+        json!({
             "username": "Asha", "email": "asha@example.com", "role": "user",
             "vehicle_number": "MH12AB1234", "phone_number": null,
-        }));
-        let asha = Driver {
-            id: id.as_i64().expect("a number"),
-            token: answer.body["token"].as_str().unwrap().into(),
-            email: "asha@example.com".into(),
-        };
-        assert!(is_logged_in(&t, &asha).await);
-    }
+        })
+    );
+    let asha = Driver {
+        id: id.as_i64().expect("a number"),
+        token: answer.body["token"].as_str().unwrap().into(),
+        email: "asha@example.com".into(),
+    };
+    assert!(is_logged_in(&t, &asha).await);
 }
 
-testkit::on_both! {
-    /// Defect 4.
-    async fn nobody_becomes_administrator_by_saying_so(t: TestApp) {
-        let mut body = form("Mallory", "mallory@example.com");
-        for (field, value) in [("role", json!("admin")), ("id", json!(1)), ("is_admin", json!(true))] {
-            body[field] = value;
-        }
-        let answer = register(&t, body).await.expect(201);
-        assert_eq!(answer.body["user"]["role"], "user");
-        let mallory = t.log_in("mallory@example.com").await;
-        t.post("/parking-lots", Some(&mallory), json!({})).await.problem(403, "forbidden");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE role = 'admin'").await, 0);
+/// Defect 4.
+#[testkit::both_databases]
+async fn nobody_becomes_administrator_by_saying_so(t: TestApp) {
+    let mut body = form("Mallory", "mallory@example.com");
+    for (field, value) in [("role", json!("admin")), ("id", json!(1)), ("is_admin", json!(true))] {
+        body[field] = value;
     }
+    let answer = register(&t, body).await.expect(201);
+    assert_eq!(answer.body["user"]["role"], "user");
+    let mallory = t.log_in("mallory@example.com").await;
+    t.post("/parking-lots", Some(&mallory), json!({})).await.problem(403, "forbidden");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE role = 'admin'").await, 0);
 }
 
-testkit::on_both! {
-    async fn whatever_is_taken_is_a_conflict_that_says_what(t: TestApp) {
-        let mut first = form("Asha", "asha@example.com");
-        first["vehicle_number"] = json!("MH12AB1234");
-        first["phone_number"] = json!("9876543210");
-        register(&t, first).await.expect(201);
-        for (field, value, code) in [
-            ("email", "asha@example.com", "email_taken"),
-            ("email", " ASHA@Example.com ", "email_taken"),
-            ("username", "Asha", "username_taken"),
-            ("username", " aSHA ", "username_taken"),
-            ("vehicle_number", "MH12AB1234", "vehicle_taken"),
-            ("vehicle_number", " MH12AB1234 ", "vehicle_taken"),
-            ("phone_number", "9876543210", "phone_taken"),
-        ] {
-            let mut body = form("Ravi", "ravi@example.com");
-            body[field] = json!(value);
-            register(&t, body).await.problem(409, code);
-        }
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 1);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1, "a refusal leaves no session");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs").await, 1, "and no mail");
+#[testkit::both_databases]
+async fn whatever_is_taken_is_a_conflict_that_says_what(t: TestApp) {
+    let mut first = form("Asha", "asha@example.com");
+    first["vehicle_number"] = json!("MH12AB1234");
+    first["phone_number"] = json!("9876543210");
+    register(&t, first).await.expect(201);
+    for (field, value, code) in [
+        ("email", "asha@example.com", "email_taken"),
+        ("email", " ASHA@Example.com ", "email_taken"),
+        ("username", "Asha", "username_taken"),
+        ("username", " aSHA ", "username_taken"),
+        ("vehicle_number", "MH12AB1234", "vehicle_taken"),
+        ("vehicle_number", " MH12AB1234 ", "vehicle_taken"),
+        ("phone_number", "9876543210", "phone_taken"),
+    ] {
+        let mut body = form("Ravi", "ravi@example.com");
+        body[field] = json!(value);
+        register(&t, body).await.problem(409, code);
     }
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 1);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1, "a refusal leaves no session");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs").await, 1, "and no mail");
 }
 
-testkit::on_both! {
-    async fn of_many_who_want_the_same_name_at_once_one_gets_it(t: TestApp) {
-        let call = |i: usize| {
-            let request = t.request(Method::POST, "/auth/register", None).json(&form("Asha", &format!("a{i}@example.com")));
-            async move { request.send().await.unwrap().status().as_u16() }
-        };
-        let mut statuses = at_once((0..8).map(call)).await;
-        statuses.sort_unstable();
-        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
-    }
+#[testkit::both_databases]
+async fn of_many_who_want_the_same_name_at_once_one_gets_it(t: TestApp) {
+    let call = |i: usize| {
+        let request =
+            t.request(Method::POST, "/auth/register", None).json(&form("Asha", &format!("a{i}@example.com")));
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let mut statuses = at_once((0..8).map(call)).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
 }
 
-testkit::on_both! {
-    /// Defect 42.
-    async fn percent_and_underscore_stand_for_themselves(t: TestApp) {
-        register(&t, form("Alice", "alice_b@example.com")).await.expect(201);
-        for (name, email) in [("ali%", "alicexb@example.com"), ("_lice", "alice%@example.com"), ("%", "_@example.com")] {
-            register(&t, form(name, email)).await.expect(201);
-        }
-        for email in ["%", "%@example.com", "alice__@example.com", "______b@example.com"] {
-            let body = json!({ "email": email, "password": PASSWORD });
-            t.post("/auth/login", None, body).await.problem(401, "unauthenticated");
-        }
+/// Defect 42.
+#[testkit::both_databases]
+async fn percent_and_underscore_stand_for_themselves(t: TestApp) {
+    register(&t, form("Alice", "alice_b@example.com")).await.expect(201);
+    for (name, email) in
+        [("ali%", "alicexb@example.com"), ("_lice", "alice%@example.com"), ("%", "_@example.com")]
+    {
+        register(&t, form(name, email)).await.expect(201);
     }
-}
-
-testkit::on_both! {
-    async fn blanks_are_no_plate_so_two_users_may_leave_it_blank(t: TestApp) {
-        for name in ["a", "b"] {
-            let mut body = form(name, &format!("{name}@example.com"));
-            body["vehicle_number"] = json!(" ");
-            body["phone_number"] = json!("");
-            let answer = register(&t, body).await.expect(201);
-            assert_eq!(answer.body["user"]["vehicle_number"], Value::Null);
-        }
-    }
-}
-
-testkit::on_both! {
-    async fn every_wrong_field_of_a_registration_is_named(t: TestApp) {
-        let wrong = json!({
-            "username": " ", "email": "nobody", "password": "short",
-            "vehicle_number": "x".repeat(21), "phone_number": "12\u{0}34",
-        });
-        let answer = register(&t, wrong).await;
-        assert_eq!(pointers(&answer), ["/username", "/email", "/password", "/vehicle_number", "/phone_number"]);
-        for (field, value) in [
-            ("username", json!("x".repeat(81))),
-            ("username", json!("a\u{0}b")),
-            ("email", json!("a@b@c")),
-            ("email", json!("a\u{0}b@example.com")),
-            ("email", json!("\"a\u{0}b\"@example.com")),
-            ("email", json!(format!("{}@example.com", "x".repeat(120)))),
-            ("password", json!("x".repeat(257))),
-            ("username", json!(7)),
-            ("email", json!(null)),
-            ("password", json!(["x"])),
-            ("vehicle_number", json!(7)),
-            ("phone_number", json!({})),
-        ] {
-            let mut body = form("Asha", "asha@example.com");
-            body[field] = value.clone();
-            let answer = register(&t, body).await;
-            assert_eq!(pointers(&answer), [format!("/{field}")], "{value}");
-        }
-        for missing in ["username", "email", "password"] {
-            let mut body = form("Asha", "asha@example.com");
-            body.as_object_mut().unwrap().remove(missing);
-            let answer = register(&t, body).await;
-            pointers(&answer);
-            assert!(answer.text.contains(missing), "{}", answer.text);
-        }
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 0);
-    }
-}
-
-testkit::on_both! {
-    async fn a_login_does_not_care_about_case_and_blanks_of_the_address(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        for email in ["asha@example.com", "ASHA@EXAMPLE.COM", " Asha@example.com "] {
-            let answer = t.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
-            assert_eq!(answer.body["user"]["id"], asha.id);
-            assert!(is_logged_in(&t, &with_token(&asha, &answer)).await);
-        }
-        for (field, value) in [("email", json!(3)), ("password", json!(null))] {
-            let mut body = json!({ "email": "asha@example.com", "password": PASSWORD });
-            body[field] = value;
-            let answer = t.post("/auth/login", None, body).await;
-            assert_eq!(pointers(&answer), [format!("/{field}")]);
-        }
-    }
-}
-
-testkit::on_both! {
-    async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(t: TestApp) {
-        t.driver("Asha").await;
-        let mut answers = Vec::new();
-        for (email, password) in [
-            ("asha@example.com", "Wrong-horse-1"),
-            ("asha@example.com", "correct-horse-1"),
-            ("asha@example.com", ""),
-            ("nobody@example.com", PASSWORD),
-            ("not an address", PASSWORD),
-            ("", PASSWORD),
-            ("a\u{0}b", PASSWORD),
-            ("asha@example.com", "\u{0}"),
-        ] {
-            let answer = t.post("/auth/login", None, json!({ "email": email, "password": password })).await;
-            answer.problem(401, "unauthenticated");
-            let mut body = answer.body.clone();
-            body["request_id"] = json!(null);
-            answers.push(body);
-        }
-        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1);
-    }
-}
-
-testkit::on_both! {
-    /// Defect 45.
-    async fn logout_voids_the_token_at_once_everywhere(t: TestApp) {
-        let other = t.at(Clock::System).await;
-        let asha = t.driver("Asha").await;
-        assert!(is_logged_in(&t, &asha).await);
-        assert!(is_logged_in(&other, &asha).await, "now both may have it cached");
-        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
-        assert!(!is_logged_in(&t, &asha).await);
-        assert!(!is_logged_in(&other, &asha).await);
-        t.post("/auth/logout", Some(&asha), json!({})).await.problem(401, "unauthenticated");
-    }
-}
-
-testkit::on_both! {
-    async fn logout_in_one_process_counts_in_another_within_a_second(t: TestApp) {
-        let processes = Processes::of(&t, &[]);
-        let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
-        let (one, two) = (Client::of(&one), Client::of(&two));
-        let asha = t.driver("Asha").await;
-        // The second process keeps asking, so it has the session at hand when it ends.
-        for _ in 0..5 {
-            assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 200);
-        }
-        assert_eq!(one.post("/auth/logout", &asha.token, json!({})).await.0, 200);
-        let ended = Instant::now();
-        while two.get("/auth/sessions", &asha.token).await.0 != 401 {
-            assert!(ended.elapsed() < Duration::from_secs(1), "still logged in");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        for _ in 0..5 {
-            assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 401, "and it stays so");
-        }
-    }
-}
-
-testkit::on_both! {
-    async fn a_user_ends_another_session_of_their_own_and_nobody_elses(t: TestApp) {
-        let phone = t.driver("Asha").await;
-        let laptop = t.log_in(&phone.email).await;
-        let ravi = t.driver("Ravi").await;
-        let sessions = t.get("/auth/sessions", Some(&laptop)).await.expect(200);
-        let sessions = sessions.body["sessions"].as_array().unwrap().clone();
-        assert_eq!(sessions.len(), 2);
-        assert_eq!(sessions.iter().filter(|session| session["current"] == true).count(), 1);
-        assert_eq!(sessions[0]["current"], true, "the newest first");
-        let of_phone = sessions[1]["id"].as_str().unwrap();
-
-        t.delete(&format!("/auth/sessions/{of_phone}"), Some(&ravi)).await.problem(404, "not_found");
-        assert!(is_logged_in(&t, &phone).await);
-        t.delete(&format!("/auth/sessions/{of_phone}"), Some(&laptop)).await.expect(200);
-        assert!(!is_logged_in(&t, &phone).await);
-        assert!(is_logged_in(&t, &laptop).await);
-        t.delete(&format!("/auth/sessions/{of_phone}"), Some(&laptop)).await.problem(404, "not_found");
-        for nothing in ["7", "nonsense", "00000000-0000-0000-0000-000000000000"] {
-            t.delete(&format!("/auth/sessions/{nothing}"), Some(&laptop)).await.problem(404, "not_found");
-        }
-        let left = t.get("/auth/sessions", Some(&laptop)).await.expect(200);
-        assert_eq!(left.body["sessions"].as_array().unwrap().len(), 1);
-    }
-}
-
-testkit::on_both! {
-    async fn a_session_ends_after_twelve_hours_unless_it_is_refreshed(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let asha = t.driver("Asha").await;
-        let ravi = t.driver("Ravi").await;
-        clock.advance(TimeDelta::hours(12) - seconds(1));
-        assert!(is_logged_in(&t, &asha).await);
-        let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
-        let refreshed = with_token(&asha, &refreshed);
-        clock.advance(seconds(1));
-        assert!(!is_logged_in(&t, &asha).await, "the old token has its old end");
-        assert!(!is_logged_in(&t, &ravi).await);
-        assert!(is_logged_in(&t, &refreshed).await);
-        t.post("/auth/refresh", Some(&ravi), json!({})).await.problem(401, "unauthenticated");
-        clock.advance(TimeDelta::hours(12) - seconds(2));
-        assert!(is_logged_in(&t, &refreshed).await);
-        clock.advance(seconds(1));
-        assert!(!is_logged_in(&t, &refreshed).await);
-    }
-}
-
-testkit::on_both! {
-    async fn logout_ends_the_refreshed_token_and_the_one_before(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
-        let refreshed = with_token(&asha, &refreshed);
-        assert_ne!(asha.token, refreshed.token);
-        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
-        assert!(!is_logged_in(&t, &asha).await);
-        assert!(!is_logged_in(&t, &refreshed).await);
-    }
-}
-
-testkit::on_both! {
-    async fn the_token_of_a_deleted_user_is_void_within_a_second(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        assert!(is_logged_in(&t, &asha).await);
-        change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [asha.id.into()]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1_050)).await;
-        assert!(!is_logged_in(&t, &asha).await);
-        let body = json!({ "email": asha.email, "password": PASSWORD });
+    for email in ["%", "%@example.com", "alice__@example.com", "______b@example.com"] {
+        let body = json!({ "email": email, "password": PASSWORD });
         t.post("/auth/login", None, body).await.problem(401, "unauthenticated");
     }
 }
 
-testkit::on_both! {
-    async fn a_new_role_counts_within_a_second(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        t.post("/parking-lots", Some(&asha), json!({})).await.problem(403, "forbidden");
-        change(&t, "UPDATE users SET role = 'admin' WHERE id = $1", [asha.id.into()]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1_050)).await;
-        t.post("/parking-lots", Some(&asha), json!({})).await.problem(400, "invalid");
+#[testkit::both_databases]
+async fn blanks_are_no_plate_so_two_users_may_leave_it_blank(t: TestApp) {
+    for name in ["a", "b"] {
+        let mut body = form(name, &format!("{name}@example.com"));
+        body["vehicle_number"] = json!(" ");
+        body["phone_number"] = json!("");
+        let answer = register(&t, body).await.expect(201);
+        assert_eq!(answer.body["user"]["vehicle_number"], Value::Null);
     }
 }
 
-testkit::on_both! {
-    /// Defect 1.
-    async fn passwords_are_kept_as_argon2id_with_a_salt_each(t: TestApp) {
-        let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let hash = async |id| text(&t, &format!("SELECT password_hash AS t FROM users WHERE id = {id}")).await;
-        let (first, second) = (hash(asha.id).await, hash(ravi.id).await);
-        for hash in [&first, &second] {
-            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        }
-        assert_ne!(first, second, "the same password twice");
-        let everything = crate::support::content(&t).await.join("\n");
-        assert!(!everything.contains(PASSWORD));
-        assert!(!everything.contains(&asha.token));
+#[testkit::both_databases]
+async fn every_wrong_field_of_a_registration_is_named(t: TestApp) {
+    let wrong = json!({
+        "username": " ", "email": "nobody", "password": "short",
+        "vehicle_number": "x".repeat(21), "phone_number": "12\u{0}34",
+    });
+    let answer = register(&t, wrong).await;
+    assert_eq!(pointers(&answer), ["/username", "/email", "/password", "/vehicle_number", "/phone_number"]);
+    for (field, value) in [
+        ("username", json!("x".repeat(81))),
+        ("username", json!("a\u{0}b")),
+        ("email", json!("a@b@c")),
+        ("email", json!("a\u{0}b@example.com")),
+        ("email", json!("\"a\u{0}b\"@example.com")),
+        ("email", json!(format!("{}@example.com", "x".repeat(120)))),
+        ("password", json!("x".repeat(257))),
+        ("username", json!(7)),
+        ("email", json!(null)),
+        ("password", json!(["x"])),
+        ("vehicle_number", json!(7)),
+        ("phone_number", json!({})),
+    ] {
+        let mut body = form("Asha", "asha@example.com");
+        body[field] = value.clone();
+        let answer = register(&t, body).await;
+        assert_eq!(pointers(&answer), [format!("/{field}")], "{value}");
+    }
+    for missing in ["username", "email", "password"] {
+        let mut body = form("Asha", "asha@example.com");
+        body.as_object_mut().unwrap().remove(missing);
+        let answer = register(&t, body).await;
+        pointers(&answer);
+        assert!(answer.text.contains(missing), "{}", answer.text);
+    }
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 0);
+}
+
+#[testkit::both_databases]
+async fn a_login_does_not_care_about_case_and_blanks_of_the_address(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    for email in ["asha@example.com", "ASHA@EXAMPLE.COM", " Asha@example.com "] {
+        let answer =
+            t.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
+        assert_eq!(answer.body["user"]["id"], asha.id);
+        assert!(is_logged_in(&t, &with_token(&asha, &answer)).await);
+    }
+    for (field, value) in [("email", json!(3)), ("password", json!(null))] {
+        let mut body = json!({ "email": "asha@example.com", "password": PASSWORD });
+        body[field] = value;
+        let answer = t.post("/auth/login", None, body).await;
+        assert_eq!(pointers(&answer), [format!("/{field}")]);
     }
 }
 
-testkit::on_both! {
-    async fn tokens_go_in_the_authorization_header_only(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let sessions = || t.request(Method::GET, "/auth/sessions", None);
-        for accepted in [format!("Bearer {}", asha.token), format!("bearer {}", asha.token), format!("BEARER  {}", asha.token)] {
-            t.send(sessions().header("authorization", accepted)).await.expect(200);
-        }
-        for refused in [asha.token.clone(), format!("Basic {}", asha.token), "Bearer".into(), "Bearer ".into()] {
-            t.send(sessions().header("authorization", refused)).await.problem(401, "unauthenticated");
-        }
-        t.get(&format!("/auth/sessions?token={}", asha.token), None).await.problem(401, "unauthenticated");
-        t.send(sessions().header("cookie", format!("token={}", asha.token))).await.problem(401, "unauthenticated");
+#[testkit::both_databases]
+async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(t: TestApp) {
+    t.driver("Asha").await;
+    let mut answers = Vec::new();
+    for (email, password) in [
+        ("asha@example.com", "Wrong-horse-1"),
+        ("asha@example.com", "correct-horse-1"),
+        ("asha@example.com", ""),
+        ("nobody@example.com", PASSWORD),
+        ("not an address", PASSWORD),
+        ("", PASSWORD),
+        ("a\u{0}b", PASSWORD),
+        ("asha@example.com", "\u{0}"),
+    ] {
+        let answer = t.post("/auth/login", None, json!({ "email": email, "password": password })).await;
+        answer.problem(401, "unauthenticated");
+        let mut body = answer.body.clone();
+        body["request_id"] = json!(null);
+        answers.push(body);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1);
+}
+
+/// Defect 45.
+#[testkit::both_databases]
+async fn logout_voids_the_token_at_once_everywhere(t: TestApp) {
+    let other = t.at(Clock::System).await;
+    let asha = t.driver("Asha").await;
+    assert!(is_logged_in(&t, &asha).await);
+    assert!(is_logged_in(&other, &asha).await, "now both may have it cached");
+    t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+    assert!(!is_logged_in(&t, &asha).await);
+    assert!(!is_logged_in(&other, &asha).await);
+    t.post("/auth/logout", Some(&asha), json!({})).await.problem(401, "unauthenticated");
+}
+
+#[testkit::both_databases]
+async fn logout_in_one_process_counts_in_another_within_a_second(t: TestApp) {
+    let processes = Processes::of(&t, &[]);
+    let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
+    let (one, two) = (Client::of(&one), Client::of(&two));
+    let asha = t.driver("Asha").await;
+    // The second process keeps asking, so it has the session at hand when it ends.
+    for _ in 0..5 {
+        assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 200);
+    }
+    assert_eq!(one.post("/auth/logout", &asha.token, json!({})).await.0, 200);
+    let ended = Instant::now();
+    while two.get("/auth/sessions", &asha.token).await.0 != 401 {
+        assert!(ended.elapsed() < Duration::from_secs(1), "still logged in");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..5 {
+        assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 401, "and it stays so");
     }
 }
 
-testkit::on_both! {
-    /// Defect 46.
-    async fn the_first_administrator_is_made_even_when_a_driver_has_the_name(t: TestApp) {
-        t.driver("boss").await;
-        let admin = shared::platform::config::Admin { email: "boss@office.example".into(), password: testkit::PASSWORD.into() };
-        shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
-        shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
-        let made = shared::parking::accounts::by_email(&t.app, "boss@office.example").await.unwrap().unwrap();
-        assert_eq!(made.role, "admin");
-        assert!(made.username.starts_with("boss-"), "{}", made.username);
+#[testkit::both_databases]
+async fn a_user_ends_another_session_of_their_own_and_nobody_elses(t: TestApp) {
+    let phone = t.driver("Asha").await;
+    let laptop = t.log_in(&phone.email).await;
+    let ravi = t.driver("Ravi").await;
+    let sessions = t.get("/auth/sessions", Some(&laptop)).await.expect(200);
+    let sessions = sessions.body["sessions"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(sessions.iter().filter(|session| session["current"] == true).count(), 1);
+    assert_eq!(sessions[0]["current"], true, "the newest first");
+    let of_phone = sessions[1]["id"].as_str().unwrap();
+
+    t.delete(&format!("/auth/sessions/{of_phone}"), Some(&ravi)).await.problem(404, "not_found");
+    assert!(is_logged_in(&t, &phone).await);
+    t.delete(&format!("/auth/sessions/{of_phone}"), Some(&laptop)).await.expect(200);
+    assert!(!is_logged_in(&t, &phone).await);
+    assert!(is_logged_in(&t, &laptop).await);
+    t.delete(&format!("/auth/sessions/{of_phone}"), Some(&laptop)).await.problem(404, "not_found");
+    for nothing in ["7", "nonsense", "00000000-0000-0000-0000-000000000000"] {
+        t.delete(&format!("/auth/sessions/{nothing}"), Some(&laptop)).await.problem(404, "not_found");
     }
+    let left = t.get("/auth/sessions", Some(&laptop)).await.expect(200);
+    assert_eq!(left.body["sessions"].as_array().unwrap().len(), 1);
 }
 
-testkit::on_both! {
-    async fn a_session_says_when_it_was_last_in_use_to_the_minute(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let phone = t.driver("Asha").await;
-        let of = async |who: &Driver| {
-            let body = t.get("/auth/sessions", Some(who)).await.expect(200).body;
-            let sessions = body["sessions"].as_array().unwrap();
-            sessions.iter().map(|session| session["last_active_at"].clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"]);
-        clock.advance(seconds(59));
-        assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"], "written once a minute");
-        clock.advance(seconds(2));
-        assert_eq!(of(&phone).await, ["2026-11-20T12:01:01Z"]);
-        clock.advance(seconds(3600));
-        let laptop = t.log_in(&phone.email).await;
-        assert_eq!(of(&laptop).await, ["2026-11-20T13:01:01Z", "2026-11-20T12:01:01Z"]);
+#[testkit::both_databases]
+async fn a_session_ends_after_twelve_hours_unless_it_is_refreshed(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let asha = t.driver("Asha").await;
+    let ravi = t.driver("Ravi").await;
+    clock.advance(TimeDelta::hours(12) - seconds(1));
+    assert!(is_logged_in(&t, &asha).await);
+    let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
+    let refreshed = with_token(&asha, &refreshed);
+    clock.advance(seconds(1));
+    assert!(!is_logged_in(&t, &asha).await, "the old token has its old end");
+    assert!(!is_logged_in(&t, &ravi).await);
+    assert!(is_logged_in(&t, &refreshed).await);
+    t.post("/auth/refresh", Some(&ravi), json!({})).await.problem(401, "unauthenticated");
+    clock.advance(TimeDelta::hours(12) - seconds(2));
+    assert!(is_logged_in(&t, &refreshed).await);
+    clock.advance(seconds(1));
+    assert!(!is_logged_in(&t, &refreshed).await);
+}
 
-        let sessions = t.get("/auth/sessions", Some(&laptop)).await.expect(200).body;
-        let id = |i: usize| sessions["sessions"][i]["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap();
-        let (ours, theirs) = (t.app.redis.keys().user_session(id(0)), t.app.redis.keys().user_session(id(1)));
-        let lives = async |key: &str| {
-            let ttl = redis::Cmd::ttl(key);
-            t.app.redis.ask(async |mut redis| ttl.query_async::<i64>(&mut redis).await).await.unwrap()
-        };
-        assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
-        t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);
-        assert_eq!((lives(&theirs).await, of(&laptop).await.len()), (-2, 1), "an ended session leaves nothing");
+#[testkit::both_databases]
+async fn logout_ends_the_refreshed_token_and_the_one_before(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
+    let refreshed = with_token(&asha, &refreshed);
+    assert_ne!(asha.token, refreshed.token);
+    t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+    assert!(!is_logged_in(&t, &asha).await);
+    assert!(!is_logged_in(&t, &refreshed).await);
+}
+
+#[testkit::both_databases]
+async fn the_token_of_a_deleted_user_is_void_within_a_second(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    assert!(is_logged_in(&t, &asha).await);
+    change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [asha.id.into()]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert!(!is_logged_in(&t, &asha).await);
+    let body = json!({ "email": asha.email, "password": PASSWORD });
+    t.post("/auth/login", None, body).await.problem(401, "unauthenticated");
+}
+
+#[testkit::both_databases]
+async fn a_new_role_counts_within_a_second(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    t.post("/parking-lots", Some(&asha), json!({})).await.problem(403, "forbidden");
+    change(&t, "UPDATE users SET role = 'admin' WHERE id = $1", [asha.id.into()]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    t.post("/parking-lots", Some(&asha), json!({})).await.problem(400, "invalid");
+}
+
+/// Defect 1.
+#[testkit::both_databases]
+async fn passwords_are_kept_as_argon2id_with_a_salt_each(t: TestApp) {
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let hash = async |id| text(&t, &format!("SELECT password_hash AS t FROM users WHERE id = {id}")).await;
+    let (first, second) = (hash(asha.id).await, hash(ravi.id).await);
+    for hash in [&first, &second] {
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
     }
+    assert_ne!(first, second, "the same password twice");
+    let everything = crate::support::content(&t).await.join("\n");
+    assert!(!everything.contains(PASSWORD));
+    assert!(!everything.contains(&asha.token));
+}
+
+#[testkit::both_databases]
+async fn tokens_go_in_the_authorization_header_only(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let sessions = || t.request(Method::GET, "/auth/sessions", None);
+    for accepted in [
+        format!("Bearer {}", asha.token),
+        format!("bearer {}", asha.token),
+        format!("BEARER  {}", asha.token),
+    ] {
+        t.send(sessions().header("authorization", accepted)).await.expect(200);
+    }
+    for refused in [asha.token.clone(), format!("Basic {}", asha.token), "Bearer".into(), "Bearer ".into()] {
+        t.send(sessions().header("authorization", refused)).await.problem(401, "unauthenticated");
+    }
+    t.get(&format!("/auth/sessions?token={}", asha.token), None).await.problem(401, "unauthenticated");
+    t.send(sessions().header("cookie", format!("token={}", asha.token)))
+        .await
+        .problem(401, "unauthenticated");
+}
+
+/// Defect 46.
+#[testkit::both_databases]
+async fn the_first_administrator_is_made_even_when_a_driver_has_the_name(t: TestApp) {
+    t.driver("boss").await;
+    let admin = shared::platform::config::Admin {
+        email: "boss@office.example".into(),
+        password: testkit::PASSWORD.into(),
+    };
+    shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+    shared::parking::accounts::ensure_admin(&t.app, &admin).await.unwrap();
+    let made = shared::parking::accounts::by_email(&t.app, "boss@office.example").await.unwrap().unwrap();
+    assert_eq!(made.role, "admin");
+    assert!(made.username.starts_with("boss-"), "{}", made.username);
+}
+
+#[testkit::both_databases]
+async fn a_session_says_when_it_was_last_in_use_to_the_minute(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let phone = t.driver("Asha").await;
+    let of = async |who: &Driver| {
+        let body = t.get("/auth/sessions", Some(who)).await.expect(200).body;
+        let sessions = body["sessions"].as_array().unwrap();
+        sessions.iter().map(|session| session["last_active_at"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"]);
+    clock.advance(seconds(59));
+    assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"], "written once a minute");
+    clock.advance(seconds(2));
+    assert_eq!(of(&phone).await, ["2026-11-20T12:01:01Z"]);
+    clock.advance(seconds(3600));
+    let laptop = t.log_in(&phone.email).await;
+    assert_eq!(of(&laptop).await, ["2026-11-20T13:01:01Z", "2026-11-20T12:01:01Z"]);
+
+    let sessions = t.get("/auth/sessions", Some(&laptop)).await.expect(200).body;
+    let id = |i: usize| sessions["sessions"][i]["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap();
+    let (ours, theirs) = (t.app.redis.keys().user_session(id(0)), t.app.redis.keys().user_session(id(1)));
+    let lives = async |key: &str| {
+        let ttl = redis::Cmd::ttl(key);
+        t.app.redis.ask(async |mut redis| ttl.query_async::<i64>(&mut redis).await).await.unwrap()
+    };
+    assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
+    t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);
+    assert_eq!((lives(&theirs).await, of(&laptop).await.len()), (-2, 1), "an ended session leaves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

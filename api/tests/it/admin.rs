@@ -16,71 +16,80 @@ async fn broken(t: &TestApp, admin: &Driver) -> Vec<(String, Vec<Value>)> {
     broken.into_iter().map(|check| (text(check), check["offenders"].as_array().unwrap().clone())).collect()
 }
 
-testkit::on_both! {
-    async fn sound_data_breaks_no_rule(t: TestApp) {
-        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
-        let lot = t.lot(3).await;
-        let reservation = t.book(&asha, lot).await;
-        t.book(&ravi, lot).await;
-        t.release(&asha, reservation).await.expect(200);
-        t.book(&asha, lot).await;
-        assert_eq!(broken(&t, &admin).await, []);
-    }
+#[testkit::both_databases]
+async fn sound_data_breaks_no_rule(t: TestApp) {
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    let lot = t.lot(3).await;
+    let reservation = t.book(&asha, lot).await;
+    t.book(&ravi, lot).await;
+    t.release(&asha, reservation).await.expect(200);
+    t.book(&asha, lot).await;
+    assert_eq!(broken(&t, &admin).await, []);
+}
 
-    async fn every_kind_of_unsound_data_is_found_and_named(t: TestApp) {
-        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
-        let (lot, other) = (t.lot(3).await, t.lot(1).await);
-        let paid = t.book(&asha, lot).await;
-        t.release(&asha, paid).await.expect(200);
-        let running = t.book(&ravi, lot).await;
-        let held: Vec<i64> = spots(&t, lot).await;
-        let offender = |id: i64| Value::from(format!("reservation {id}"));
-        let find = async |rule: &str| {
-            let all = broken(&t, &admin).await;
-            all.into_iter().find(|(name, _)| name.contains(rule)).unwrap_or_else(|| panic!("not found: {rule}")).1
-        };
+#[testkit::both_databases]
+async fn every_kind_of_unsound_data_is_found_and_named(t: TestApp) {
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    let (lot, other) = (t.lot(3).await, t.lot(1).await);
+    let paid = t.book(&asha, lot).await;
+    t.release(&asha, paid).await.expect(200);
+    let running = t.book(&ravi, lot).await;
+    let held: Vec<i64> = spots(&t, lot).await;
+    let offender = |id: i64| Value::from(format!("reservation {id}"));
+    let find = async |rule: &str| {
+        let all = broken(&t, &admin).await;
+        all.into_iter().find(|(name, _)| name.contains(rule)).unwrap_or_else(|| panic!("not found: {rule}")).1
+    };
 
-        change(&t, "UPDATE reservations SET cost_minor = cost_minor + 1 WHERE id = $1", [paid.into()]).await.unwrap();
-        assert_eq!(find("ended session costs").await, [offender(paid)]);
-        change(&t, "UPDATE reservations SET cost_minor = cost_minor - 1 WHERE id = $1", [paid.into()]).await.unwrap();
+    change(&t, "UPDATE reservations SET cost_minor = cost_minor + 1 WHERE id = $1", [paid.into()])
+        .await
+        .unwrap();
+    assert_eq!(find("ended session costs").await, [offender(paid)]);
+    change(&t, "UPDATE reservations SET cost_minor = cost_minor - 1 WHERE id = $1", [paid.into()])
+        .await
+        .unwrap();
 
-        change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [held[2].into()]).await.unwrap();
-        assert_eq!(find("as many spots in service").await, [Value::from(format!("lot {lot}"))]);
-        change(&t, "UPDATE spots SET retiring = FALSE WHERE id = $1", [held[2].into()]).await.unwrap();
+    change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [held[2].into()]).await.unwrap();
+    assert_eq!(find("as many spots in service").await, [Value::from(format!("lot {lot}"))]);
+    change(&t, "UPDATE spots SET retiring = FALSE WHERE id = $1", [held[2].into()]).await.unwrap();
 
-        change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), other.into()]).await.unwrap();
-        assert_eq!(find("its spot in its lot").await, [offender(running)]);
-        change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), lot.into()]).await.unwrap();
+    change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), other.into()])
+        .await
+        .unwrap();
+    assert_eq!(find("its spot in its lot").await, [offender(running)]);
+    change(&t, "UPDATE reservations SET lot_id = $2 WHERE id = $1", [running.into(), lot.into()])
+        .await
+        .unwrap();
 
-        change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [lot.into()]).await.unwrap();
-        assert_eq!(find("out of service").await, [offender(running)]);
-        change(&t, "UPDATE lots SET archived_at = NULL WHERE id = $1", [lot.into()]).await.unwrap();
+    change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [lot.into()]).await.unwrap();
+    assert_eq!(find("out of service").await, [offender(running)]);
+    change(&t, "UPDATE lots SET archived_at = NULL WHERE id = $1", [lot.into()]).await.unwrap();
 
-        change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [ravi.id.into()]).await.unwrap();
-        assert_eq!(find("a deleted user").await, [Value::from(format!("user {}", ravi.id))]);
-        change(&t, "UPDATE users SET deleted_at = NULL WHERE id = $1", [ravi.id.into()]).await.unwrap();
+    change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [ravi.id.into()]).await.unwrap();
+    assert_eq!(find("a deleted user").await, [Value::from(format!("user {}", ravi.id))]);
+    change(&t, "UPDATE users SET deleted_at = NULL WHERE id = $1", [ravi.id.into()]).await.unwrap();
 
-        // A session that began before the one before it had ended.
-        let text = "UPDATE reservations SET arrived_at = (SELECT arrived_at FROM reservations WHERE id = $1),
-            spot_id = (SELECT spot_id FROM reservations WHERE id = $1) WHERE id = $2";
-        change(&t, text, [paid.into(), running.into()]).await.unwrap();
-        assert_eq!(find("past or running").await, [offender(running)]);
+    // A session that began before the one before it had ended.
+    let text = "UPDATE reservations SET arrived_at = (SELECT arrived_at FROM reservations WHERE id = $1),
+        spot_id = (SELECT spot_id FROM reservations WHERE id = $1) WHERE id = $2";
+    change(&t, text, [paid.into(), running.into()]).await.unwrap();
+    assert_eq!(find("past or running").await, [offender(running)]);
 
-        change(&t, "UPDATE jobs SET unique_key = '999999' WHERE kind = 'send-receipt'", []).await.unwrap();
-        assert_eq!(find("mail about a reservation").await, [Value::from("send-receipt 999999")]);
-    }
+    change(&t, "UPDATE jobs SET unique_key = '999999' WHERE kind = 'send-receipt'", []).await.unwrap();
+    assert_eq!(find("mail about a reservation").await, [Value::from("send-receipt 999999")]);
+}
 
-    async fn the_database_says_what_it_is_and_holds(t: TestApp) {
-        let admin = t.admin().await;
-        let asha = t.driver("Asha").await;
-        let body = t.get("/debug/database-info", Some(&admin)).await.expect(200).body;
-        let engine = if t.engine == Engine::Sqlite { "sqlite" } else { "postgresql" };
-        assert_eq!((&body["engine"], &body["pending_migrations"]), (&Value::from(engine), &Value::from(0)));
-        let tables = body["tables"].as_array().unwrap();
-        let users = tables.iter().find(|table| table["name"] == "users").unwrap();
-        assert_eq!(users["rows"], number(&t, "SELECT COUNT(*) AS n FROM users").await);
-        t.get("/debug/database-info", Some(&asha)).await.problem(403, "forbidden");
-    }
+#[testkit::both_databases]
+async fn the_database_says_what_it_is_and_holds(t: TestApp) {
+    let admin = t.admin().await;
+    let asha = t.driver("Asha").await;
+    let body = t.get("/debug/database-info", Some(&admin)).await.expect(200).body;
+    let engine = if t.engine == Engine::Sqlite { "sqlite" } else { "postgresql" };
+    assert_eq!((&body["engine"], &body["pending_migrations"]), (&Value::from(engine), &Value::from(0)));
+    let tables = body["tables"].as_array().unwrap();
+    let users = tables.iter().find(|table| table["name"] == "users").unwrap();
+    assert_eq!(users["rows"], number(&t, "SELECT COUNT(*) AS n FROM users").await);
+    t.get("/debug/database-info", Some(&asha)).await.problem(403, "forbidden");
 }
 
 #[tokio::test(flavor = "multi_thread")]

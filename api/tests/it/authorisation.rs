@@ -318,70 +318,97 @@ async fn everybody_tries(t: &TestApp, rows: &[Row]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-testkit::on_both! {
-    async fn everybody_may_do_what_is_theirs_and_nothing_else(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        everybody_tries(&t, ROWS).await;
-    }
+#[testkit::both_databases]
+async fn everybody_may_do_what_is_theirs_and_nothing_else(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    everybody_tries(&t, ROWS).await;
+}
 
-    async fn whose_it_is_counts_also_where_the_path_does_not_say_so(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        everybody_tries(&t, MORE).await;
+#[testkit::both_databases]
+async fn whose_it_is_counts_also_where_the_path_does_not_say_so(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    everybody_tries(&t, MORE).await;
+}
+
+#[testkit::both_databases]
+async fn what_is_no_operation_needs_the_same_rights_as_its_neighbours(t: TestApp) {
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    for place in ["", "/"] {
+        let (export, action) = (format!("{place}/export/nothing"), format!("{place}/booking/nothing"));
+        t.get(&export, None).await.problem(401, "unauthenticated");
+        t.get(&export, Some(&asha)).await.problem(403, "forbidden");
+        t.get(&export, Some(&admin)).await.problem(400, "unknown_export");
+        t.post(&action, None, json!({})).await.problem(401, "unauthenticated");
+        t.post(&action, Some(&asha), json!({})).await.problem(400, "unknown_action");
     }
 }
 
-testkit::on_both! {
-    async fn what_is_no_operation_needs_the_same_rights_as_its_neighbours(t: TestApp) {
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        for place in ["", "/"] {
-            let (export, action) = (format!("{place}/export/nothing"), format!("{place}/booking/nothing"));
-            t.get(&export, None).await.problem(401, "unauthenticated");
-            t.get(&export, Some(&asha)).await.problem(403, "forbidden");
-            t.get(&export, Some(&admin)).await.problem(400, "unknown_export");
-            t.post(&action, None, json!({})).await.problem(401, "unauthenticated");
-            t.post(&action, Some(&asha), json!({})).await.problem(400, "unknown_action");
+#[testkit::both_databases]
+async fn other_spellings_and_headers_open_no_door(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    for path in [
+        "//users/",
+        "//Users",
+        "//USERS",
+        "//users%2F",
+        "//%75sers",
+        "//users%00",
+        "//users%20",
+        "//users;a=b",
+        "//users.json",
+        "///users",
+        "//api//users",
+        "//api/users/",
+        "//API/users",
+        "//api/api/users",
+        "//health/%2e%2e/users",
+        "//health/..%2Fusers",
+        "//health\\..\\users",
+        "//parking-lots/..%2freservations",
+        "//users/1/",
+        "//users/1%2Freservations",
+    ] {
+        for who in [None, Some(&asha)] {
+            let status = t.get(path, who).await.status.as_u16();
+            assert!([401, 403, 404].contains(&status), "{path}: {status}");
         }
     }
-
-    async fn other_spellings_and_headers_open_no_door(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        for path in [
-            "//users/", "//Users", "//USERS", "//users%2F", "//%75sers", "//users%00", "//users%20", "//users;a=b", "//users.json", "///users",
-            "//api//users", "//api/users/", "//API/users", "//api/api/users", "//health/%2e%2e/users", "//health/..%2Fusers", "//health\\..\\users",
-            "//parking-lots/..%2freservations", "//users/1/", "//users/1%2Freservations",
-        ] {
-            for who in [None, Some(&asha)] {
-                let status = t.get(path, who).await.status.as_u16();
-                assert!([401, 403, 404].contains(&status), "{path}: {status}");
-            }
-        }
-        let lots = t.get("/parking-lots", None).await.expect(200).text;
-        for (name, value) in [
-            ("x-original-url", "/users"), ("x-rewrite-url", "/users"), ("x-http-method-override", "DELETE"), ("x-http-method", "DELETE"),
-            ("x-method-override", "POST"), ("x-forwarded-prefix", "/users"), ("x-forwarded-user", "admin"), ("x-user-id", "1"), ("x-role", "admin"),
-            ("cookie", "access_token=x; role=admin"), ("forwarded", "for=127.0.0.1"), ("x-real-ip", "127.0.0.1"),
-        ] {
-            let with = |path: &str, who: Option<&Driver>| t.request(Method::GET, path, who).header(name, value);
-            assert_eq!(t.send(with("/parking-lots", None)).await.expect(200).text, lots, "{name}");
-            t.send(with("/users", None)).await.problem(401, "unauthenticated");
-            t.send(with("/users", Some(&asha))).await.problem(403, "forbidden");
-        }
+    let lots = t.get("/parking-lots", None).await.expect(200).text;
+    for (name, value) in [
+        ("x-original-url", "/users"),
+        ("x-rewrite-url", "/users"),
+        ("x-http-method-override", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "POST"),
+        ("x-forwarded-prefix", "/users"),
+        ("x-forwarded-user", "admin"),
+        ("x-user-id", "1"),
+        ("x-role", "admin"),
+        ("cookie", "access_token=x; role=admin"),
+        ("forwarded", "for=127.0.0.1"),
+        ("x-real-ip", "127.0.0.1"),
+    ] {
+        let with = |path: &str, who: Option<&Driver>| t.request(Method::GET, path, who).header(name, value);
+        assert_eq!(t.send(with("/parking-lots", None)).await.expect(200).text, lots, "{name}");
+        t.send(with("/users", None)).await.problem(401, "unauthenticated");
+        t.send(with("/users", Some(&asha))).await.problem(403, "forbidden");
     }
+}
 
-    async fn the_key_of_a_request_opens_no_answer_of_others(t: TestApp) {
-        let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
-        let lot = t.lot(3).await;
-        let book = async |who: Option<&Driver>| {
-            let request = t.request(Method::POST, "/booking/book-spot", who).header("idempotency-key", "k");
-            t.send(request.json(&json!({ "lot_id": lot }))).await
-        };
-        let ids = [book(Some(&asha)).await, book(Some(&ravi)).await, book(Some(&admin)).await]
-            .map(|answer| answer.expect(201).body["reservation"]["id"].to_string());
-        assert_eq!(BTreeSet::from(ids).len(), 3, "each has a booking of their own");
-        t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
-        t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
-        for who in [None, Some(&asha), Some(&ravi)] {
-            book(who).await.problem(401, "unauthenticated");
-        }
+#[testkit::both_databases]
+async fn the_key_of_a_request_opens_no_answer_of_others(t: TestApp) {
+    let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
+    let lot = t.lot(3).await;
+    let book = async |who: Option<&Driver>| {
+        let request = t.request(Method::POST, "/booking/book-spot", who).header("idempotency-key", "k");
+        t.send(request.json(&json!({ "lot_id": lot }))).await
+    };
+    let ids = [book(Some(&asha)).await, book(Some(&ravi)).await, book(Some(&admin)).await]
+        .map(|answer| answer.expect(201).body["reservation"]["id"].to_string());
+    assert_eq!(BTreeSet::from(ids).len(), 3, "each has a booking of their own");
+    t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+    t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
+    for who in [None, Some(&asha), Some(&ravi)] {
+        book(who).await.problem(401, "unauthenticated");
     }
 }

@@ -66,155 +66,170 @@ fn names_in(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-testkit::on_both! {
-    async fn a_backup_of_a_system_at_work_is_restored_elsewhere_row_by_row_and_its_jobs_go_on(t: TestApp) {
-        let lot = t.lot(30).await;
-        let drivers = many_drivers(&t, "busy", 12).await;
-        let (process, base) = Processes::of(&t, &[]).api().await;
-        let (stop, bookings) = (AtomicBool::new(false), AtomicU32::new(0));
-        let traffic = futures::future::join_all(drivers.iter().map(async |driver| {
-            let client = Client::of(&base);
-            while !stop.load(Ordering::Relaxed) {
-                let (status, body) = client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
-                assert_eq!(status, 201, "{body}");
-                let id = &body["reservation"]["id"];
-                let (status, body) = client.post("/booking/release-spot", &driver.token, json!({ "reservation_id": id })).await;
-                assert_eq!(status, 200, "{body}");
-                bookings.fetch_add(1, Ordering::Relaxed);
-            }
-        }));
-        let backing_up = async {
-            t.eventually("some traffic", async || bookings.load(Ordering::Relaxed) > 30).await;
-            let made = back_up(&t, "a.backup").await;
-            let during = bookings.load(Ordering::Relaxed);
-            t.eventually("it goes on", async || bookings.load(Ordering::Relaxed) > during + 10).await;
-            stop.store(true, Ordering::Relaxed);
-            made
-        };
-        let (_, (file, manifest)) = tokio::join!(traffic, backing_up);
-        drop(process);
-        let stays = manifest["tables"]["reservations"]["rows"].as_i64().unwrap();
-        assert!(stays > 30 && stays < number(&t, "SELECT COUNT(*) AS n FROM reservations").await, "{manifest}");
-        assert!(manifest["tables"]["jobs"]["rows"].as_i64().unwrap() >= stays, "{manifest}");
+#[testkit::both_databases]
+async fn a_backup_of_a_system_at_work_is_restored_elsewhere_row_by_row_and_its_jobs_go_on(t: TestApp) {
+    let lot = t.lot(30).await;
+    let drivers = many_drivers(&t, "busy", 12).await;
+    let (process, base) = Processes::of(&t, &[]).api().await;
+    let (stop, bookings) = (AtomicBool::new(false), AtomicU32::new(0));
+    let traffic = futures::future::join_all(drivers.iter().map(async |driver| {
+        let client = Client::of(&base);
+        while !stop.load(Ordering::Relaxed) {
+            let (status, body) =
+                client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
+            assert_eq!(status, 201, "{body}");
+            let id = &body["reservation"]["id"];
+            let (status, body) =
+                client.post("/booking/release-spot", &driver.token, json!({ "reservation_id": id })).await;
+            assert_eq!(status, 200, "{body}");
+            bookings.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let backing_up = async {
+        t.eventually("some traffic", async || bookings.load(Ordering::Relaxed) > 30).await;
+        let made = back_up(&t, "a.backup").await;
+        let during = bookings.load(Ordering::Relaxed);
+        t.eventually("it goes on", async || bookings.load(Ordering::Relaxed) > during + 10).await;
+        stop.store(true, Ordering::Relaxed);
+        made
+    };
+    let (_, (file, manifest)) = tokio::join!(traffic, backing_up);
+    drop(process);
+    let stays = manifest["tables"]["reservations"]["rows"].as_i64().unwrap();
+    assert!(stays > 30 && stays < number(&t, "SELECT COUNT(*) AS n FROM reservations").await, "{manifest}");
+    assert!(manifest["tables"]["jobs"]["rows"].as_i64().unwrap() >= stays, "{manifest}");
 
-        let place = elsewhere(&t).await;
-        let said = succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
-        assert!(said.starts_with("restored and compared row by row"), "{said}");
-        // What is there now has the sums of then: another backup has the same.
-        let again = t.folder().join("b.backup");
-        succeeds(&operate(&t, &["backup", again.to_str().unwrap()], Some(&place), None).await);
-        assert_eq!(serde_json::to_value(&backup::look(&again).unwrap().tables).unwrap(), manifest["tables"]);
-        succeeds(&operate(&t, &["integrity"], Some(&place), None).await);
+    let place = elsewhere(&t).await;
+    let said = succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
+    assert!(said.starts_with("restored and compared row by row"), "{said}");
+    // What is there now has the sums of then: another backup has the same.
+    let again = t.folder().join("b.backup");
+    succeeds(&operate(&t, &["backup", again.to_str().unwrap()], Some(&place), None).await);
+    assert_eq!(serde_json::to_value(&backup::look(&again).unwrap().tables).unwrap(), manifest["tables"]);
+    succeeds(&operate(&t, &["integrity"], Some(&place), None).await);
 
-        // Confirmations that waited then are sent from there.
-        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
-        assert!(number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued'").await >= stays);
-        let driver = there.driver("Asha").await;
-        there.post("/booking/book-spot", Some(&driver), json!({ "lot_id": lot })).await.expect(201);
-        let worker = there.work();
-        there.eventually("every job is done", async || {
+    // Confirmations that waited then are sent from there.
+    let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+    assert!(number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued'").await >= stays);
+    let driver = there.driver("Asha").await;
+    there.post("/booking/book-spot", Some(&driver), json!({ "lot_id": lot })).await.expect(201);
+    let worker = there.work();
+    there
+        .eventually("every job is done", async || {
             number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'").await == 0
         })
         .await;
-        worker.stop().await;
-        there.is_sound().await;
-    }
+    worker.stop().await;
+    there.is_sound().await;
+}
 
-    async fn data_is_replaced_only_by_who_says_so_and_while_nobody_uses_it(t: TestApp) {
-        t.driver("Asha").await;
-        let (file, manifest) = back_up(&t, "a.backup").await;
-        let file = file.to_str().unwrap();
-        let place = elsewhere(&t).await;
-        succeeds(&operate(&t, &["restore", file], Some(&place), None).await);
-        fails(&operate(&t, &["restore", file], Some(&place), None).await, "there is data in the database");
-        fails(&operate(&t, &["restore", file, "--confirm", "yes"], Some(&place), None).await, PHRASE);
-        // A process that only waits is one that uses it.
-        let used = t.second_process(&[("DATABASE_URL", &place)]).await;
-        used.driver("Ravi").await;
-        fails(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await, "stop the API and all workers");
-        assert_eq!(number(&used, "SELECT COUNT(*) AS n FROM users").await, 2, "it is as it was");
-        used.driver("Mira").await;
-        used.app.db.close().await;
-        succeeds(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await);
-        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
-        assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
-        assert_eq!(manifest["tables"]["users"]["rows"], 1);
-    }
+#[testkit::both_databases]
+async fn data_is_replaced_only_by_who_says_so_and_while_nobody_uses_it(t: TestApp) {
+    t.driver("Asha").await;
+    let (file, manifest) = back_up(&t, "a.backup").await;
+    let file = file.to_str().unwrap();
+    let place = elsewhere(&t).await;
+    succeeds(&operate(&t, &["restore", file], Some(&place), None).await);
+    fails(&operate(&t, &["restore", file], Some(&place), None).await, "there is data in the database");
+    fails(&operate(&t, &["restore", file, "--confirm", "yes"], Some(&place), None).await, PHRASE);
+    // A process that only waits is one that uses it.
+    let used = t.second_process(&[("DATABASE_URL", &place)]).await;
+    used.driver("Ravi").await;
+    fails(
+        &operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await,
+        "stop the API and all workers",
+    );
+    assert_eq!(number(&used, "SELECT COUNT(*) AS n FROM users").await, 2, "it is as it was");
+    used.driver("Mira").await;
+    used.app.db.close().await;
+    succeeds(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await);
+    let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+    assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
+    assert_eq!(manifest["tables"]["users"]["rows"], 1);
+}
 
-    async fn a_damaged_a_later_and_a_strange_file_are_refused_and_change_nothing(t: TestApp) {
-        t.driver("Asha").await;
-        let (file, manifest) = back_up(&t, "a.backup").await;
-        let bytes = std::fs::read(&file).unwrap();
-        let place = elsewhere(&t).await;
-        let bad = t.folder().join("bad.backup");
-        let restored = async |content: &[u8], why: &str| {
-            std::fs::write(&bad, content).unwrap();
-            fails(&operate(&t, &["restore", bad.to_str().unwrap()], Some(&place), None).await, why);
-        };
-        restored(&bytes[..bytes.len() - 100], "damaged or cut short").await;
-        let mut damaged = bytes.clone();
-        damaged[bytes.len() / 2] ^= 1;
-        restored(&damaged, "damaged or cut short").await;
-        restored(b"SQLite format 3", "no backup of Parkade").await;
-        let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
-        let body = &body[..body.len() - 65];
-        let sealed = |manifest: &Value, body: &[u8]| {
-            let content = [b"parkade backup 1\n", manifest.to_string().as_bytes(), b"\n", body].concat();
-            let seal: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-            [&content[..], seal.as_bytes(), b"\n"].concat()
-        };
-        let mut later = manifest.clone();
-        later["schema"].as_array_mut().unwrap().push(json!("m99_to_come"));
-        restored(&sealed(&later, body), "m99_to_come").await;
-        let mut other = manifest.clone();
-        other["engine"] = json!(if t.engine == Engine::Sqlite { "postgres" } else { "sqlite" });
-        restored(&sealed(&other, body), "DATABASE_URL names").await;
-        restored(&sealed(&manifest, b"nothing"), if t.engine == Engine::Sqlite { "not a database" } else { "pg_restore: " }).await;
-        // Whole, but with other rows than its manifest says.
-        let mut lie = manifest.clone();
-        lie["tables"]["users"]["rows"] = json!(7);
-        restored(&sealed(&lie, body), "not what was backed up: users").await;
-        match t.engine {
-            Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
-            Engine::Postgres => {
-                let db = Db::connect(&place, 1).await.unwrap();
-                assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "nothing is there");
-                // Where psql fails, its own words say why.
-                db.read().execute_unprepared("CREATE VIEW exports AS SELECT 1 AS x").await.unwrap();
-                db.close().await;
-                let failed = operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await;
-                fails(&failed, "\"exports\" is not a table");
-                let db = Db::connect(&place, 1).await.unwrap();
-                db.read().execute_unprepared("DROP VIEW exports").await.unwrap();
-                db.close().await;
-            }
+#[testkit::both_databases]
+async fn a_damaged_a_later_and_a_strange_file_are_refused_and_change_nothing(t: TestApp) {
+    t.driver("Asha").await;
+    let (file, manifest) = back_up(&t, "a.backup").await;
+    let bytes = std::fs::read(&file).unwrap();
+    let place = elsewhere(&t).await;
+    let bad = t.folder().join("bad.backup");
+    let restored = async |content: &[u8], why: &str| {
+        std::fs::write(&bad, content).unwrap();
+        fails(&operate(&t, &["restore", bad.to_str().unwrap()], Some(&place), None).await, why);
+    };
+    restored(&bytes[..bytes.len() - 100], "damaged or cut short").await;
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    restored(&damaged, "damaged or cut short").await;
+    restored(b"SQLite format 3", "no backup of Parkade").await;
+    let body = bytes.splitn(3, |byte| *byte == b'\n').nth(2).unwrap();
+    let body = &body[..body.len() - 65];
+    let sealed = |manifest: &Value, body: &[u8]| {
+        let content = [b"parkade backup 1\n", manifest.to_string().as_bytes(), b"\n", body].concat();
+        let seal: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        [&content[..], seal.as_bytes(), b"\n"].concat()
+    };
+    let mut later = manifest.clone();
+    later["schema"].as_array_mut().unwrap().push(json!("m99_to_come"));
+    restored(&sealed(&later, body), "m99_to_come").await;
+    let mut other = manifest.clone();
+    other["engine"] = json!(if t.engine == Engine::Sqlite { "postgres" } else { "sqlite" });
+    restored(&sealed(&other, body), "DATABASE_URL names").await;
+    restored(
+        &sealed(&manifest, b"nothing"),
+        if t.engine == Engine::Sqlite { "not a database" } else { "pg_restore: " },
+    )
+    .await;
+    // Whole, but with other rows than its manifest says.
+    let mut lie = manifest.clone();
+    lie["tables"]["users"]["rows"] = json!(7);
+    restored(&sealed(&lie, body), "not what was backed up: users").await;
+    match t.engine {
+        Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
+        Engine::Postgres => {
+            let db = Db::connect(&place, 1).await.unwrap();
+            assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "nothing is there");
+            // Where psql fails, its own words say why.
+            db.read().execute_unprepared("CREATE VIEW exports AS SELECT 1 AS x").await.unwrap();
+            db.close().await;
+            let failed = operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await;
+            fails(&failed, "\"exports\" is not a table");
+            let db = Db::connect(&place, 1).await.unwrap();
+            db.read().execute_unprepared("DROP VIEW exports").await.unwrap();
+            db.close().await;
         }
-        // The same over data: it stays.
-        succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
-        fails(&operate(&t, &["restore", bad.to_str().unwrap(), "--confirm", PHRASE], Some(&place), None).await, "not what was backed up: users");
-        let there = t.second_process(&[("DATABASE_URL", &place)]).await;
-        assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
     }
+    // The same over data: it stays.
+    succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
+    fails(
+        &operate(&t, &["restore", bad.to_str().unwrap(), "--confirm", PHRASE], Some(&place), None).await,
+        "not what was backed up: users",
+    );
+    let there = t.second_process(&[("DATABASE_URL", &place)]).await;
+    assert_eq!(number(&there, "SELECT COUNT(*) AS n FROM users").await, 1);
+}
 
-    async fn a_backup_of_an_older_schema_is_brought_up_to_date(t: TestApp) {
-        // The database as it was a migration ago.
-        let place = elsewhere(&t).await;
-        let old = Db::connect(&place, 2).await.unwrap();
-        let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
-        Migrator::up(&old.write().pool(), Some(before)).await.unwrap();
-        old.close().await;
-        let file = t.folder().join("old.backup");
-        succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);
-        // Over one of today, whose tables the old one does not know.
-        let now = elsewhere(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
-        let new = Db::connect(&now, 2).await.unwrap();
-        new.migrate().await.unwrap();
-        new.close().await;
-        succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&now), None).await);
-        let status = succeeds(&operate(&t, &["migrate", "status"], Some(&now), None).await);
-        assert!(!status.contains("Pending") && status.lines().count() > 10, "{status}");
-        succeeds(&operate(&t, &["integrity"], Some(&now), None).await);
-    }
+#[testkit::both_databases]
+async fn a_backup_of_an_older_schema_is_brought_up_to_date(t: TestApp) {
+    // The database as it was a migration ago.
+    let place = elsewhere(&t).await;
+    let old = Db::connect(&place, 2).await.unwrap();
+    let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
+    Migrator::up(&old.write().pool(), Some(before)).await.unwrap();
+    old.close().await;
+    let file = t.folder().join("old.backup");
+    succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);
+    // Over one of today, whose tables the old one does not know.
+    let now = elsewhere(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
+    let new = Db::connect(&now, 2).await.unwrap();
+    new.migrate().await.unwrap();
+    new.close().await;
+    succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&now), None).await);
+    let status = succeeds(&operate(&t, &["migrate", "status"], Some(&now), None).await);
+    assert!(!status.contains("Pending") && status.lines().count() > 10, "{status}");
+    succeeds(&operate(&t, &["integrity"], Some(&now), None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,23 +55,23 @@ async fn what_is_cached_asks_the_database_nothing_not_even_who_is_asking() {
     }
 }
 
-testkit::on_both! {
-    async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let asha = t.driver("Asha").await;
-        let sessions = t.get("/auth/sessions", Some(&asha)).await.expect(200).body;
-        let id: Uuid = sessions["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
-        let key = t.app.redis.keys().session(id);
-        let read = async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
-        let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
-        assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
-        let kept: Value = serde_json::from_str(&kept).unwrap();
-        let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
-        assert_eq!(kept, json!({ "identity": identity, "seen_at": "2026-11-20T12:00:00Z" }));
-        clock.advance(TimeDelta::hours(12));
-        t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
-    }
+#[testkit::both_databases]
+async fn a_session_in_redis_holds_ids_and_a_role_and_ends_by_itself(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let asha = t.driver("Asha").await;
+    let sessions = t.get("/auth/sessions", Some(&asha)).await.expect(200).body;
+    let id: Uuid = sessions["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
+    let key = t.app.redis.keys().session(id);
+    let read =
+        async |mut redis: redis::aio::ConnectionManager| Ok((redis.get(&key).await?, redis.ttl(&key).await?));
+    let (kept, seconds): (String, i64) = t.app.redis.ask(read).await.unwrap();
+    assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let identity = json!({ "user_id": asha.id, "is_admin": false, "session_id": id });
+    assert_eq!(kept, json!({ "identity": identity, "seen_at": "2026-11-20T12:00:00Z" }));
+    clock.advance(TimeDelta::hours(12));
+    t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,63 +154,73 @@ async fn without_redis_everything_that_is_cached_otherwise_comes_from_the_databa
     assert_eq!(seen().await, with);
 }
 
-testkit::on_both! {
-    /// Under load nobody need warm what a write made stale: the first reader does, once in each process, and all others
-    /// get what it has made. A lot that was just opened is in it.
-    async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: TestApp) {
-        let t = Arc::new(t);
-        let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
-        let rounds = 10;
-        for lots in 1..=rounds {
-            t.lot(1).await;
-            let readers = (0..100).map(|reader| {
-                let process = processes[reader % 2].clone();
-                async move { process.get("/parking-lots", None).await.expect(200).body["lots"].as_array().unwrap().len() }
-            });
-            let seen = at_once(readers.collect::<Vec<_>>()).await;
-            assert!(seen.iter().all(|seen| *seen == lots), "{seen:?}");
-        }
-        let misses = async || {
-            for process in &processes {
-                counters::flush(&process.app).await;
+/// Under load nobody need warm what a write made stale: the first reader does, once in each process, and all others
+/// get what it has made. A lot that was just opened is in it.
+#[testkit::both_databases]
+async fn however_many_ask_after_a_write_each_process_reads_the_database_once(t: TestApp) {
+    let t = Arc::new(t);
+    let processes = [t.clone(), Arc::new(t.second_process(&[]).await)];
+    let rounds = 10;
+    for lots in 1..=rounds {
+        t.lot(1).await;
+        let readers = (0..100).map(|reader| {
+            let process = processes[reader % 2].clone();
+            async move {
+                process.get("/parking-lots", None).await.expect(200).body["lots"].as_array().unwrap().len()
             }
-            counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
-        };
-        // Counts may be on their way.
-        t.eventually("the looks are counted", async || misses().await >= 10).await;
-        let loads = misses().await;
-        assert!(loads <= 20, "the database was read {loads} times for 1,000 readers in two processes after ten writes");
+        });
+        let seen = at_once(readers.collect::<Vec<_>>()).await;
+        assert!(seen.iter().all(|seen| *seen == lots), "{seen:?}");
     }
+    let misses = async || {
+        for process in &processes {
+            counters::flush(&process.app).await;
+        }
+        counters::read(&t.app, &["cache_misses:parking_lots"]).await.unwrap()[0]
+    };
+    // Counts may be on their way.
+    t.eventually("the looks are counted", async || misses().await >= 10).await;
+    let loads = misses().await;
+    assert!(
+        loads <= 20,
+        "the database was read {loads} times for 1,000 readers in two processes after ten writes"
+    );
+}
 
-    async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
-        t.lot(3).await;
-        let (_api, base) = Processes::of(&t, &[]).api().await;
-        let key = t.app.redis.keys().cached("parking_lots:all");
-        t.eventually("the list is kept", async || {
-            t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
-        }).await;
-        Client::of(&base).get("/parking-lots", "").await;
-        let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
-        t.eventually("the first reader is counted", async || {
-            counters::read(&t.app, &counted).await.unwrap() == [1, 1]
-        }).await;
-    }
+#[testkit::both_databases]
+async fn the_list_of_lots_is_there_before_anybody_asks(t: TestApp) {
+    t.lot(3).await;
+    let (_api, base) = Processes::of(&t, &[]).api().await;
+    let key = t.app.redis.keys().cached("parking_lots:all");
+    t.eventually("the list is kept", async || {
+        t.app.redis.ask(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
+    })
+    .await;
+    Client::of(&base).get("/parking-lots", "").await;
+    let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
+    t.eventually("the first reader is counted", async || {
+        counters::read(&t.app, &counted).await.unwrap() == [1, 1]
+    })
+    .await;
+}
 
-    async fn without_a_cache_everything_is_read_and_others_hear_of_what_is_written(t: TestApp) {
-        let without = t.second_process(&[("CACHE_ENABLED", "false")]).await;
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
-        let price = async |t: &TestApp| t.get(&format!("/parking-lots/{lot}"), Some(&asha)).await.expect(200).body["lot"]["price"].clone();
-        assert_eq!(price(&without).await, 25.5);
-        assert!(kept(&without).await.is_empty());
-        let sessions = without.get("/auth/sessions", Some(&asha)).await.expect(200).body;
-        assert!(sessions["sessions"][0]["last_active_at"].is_null());
-        assert_eq!(price(&t).await, 25.5);
-        without.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": 7 })).await.expect(200);
-        assert_eq!((price(&t).await, price(&without).await), (json!(7.0), json!(7.0)));
-        without.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
-        without.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
-        t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
-    }
+#[testkit::both_databases]
+async fn without_a_cache_everything_is_read_and_others_hear_of_what_is_written(t: TestApp) {
+    let without = t.second_process(&[("CACHE_ENABLED", "false")]).await;
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
+    let price = async |t: &TestApp| {
+        t.get(&format!("/parking-lots/{lot}"), Some(&asha)).await.expect(200).body["lot"]["price"].clone()
+    };
+    assert_eq!(price(&without).await, 25.5);
+    assert!(kept(&without).await.is_empty());
+    let sessions = without.get("/auth/sessions", Some(&asha)).await.expect(200).body;
+    assert!(sessions["sessions"][0]["last_active_at"].is_null());
+    assert_eq!(price(&t).await, 25.5);
+    without.put(&format!("/parking-lots/{lot}"), Some(&admin), json!({ "price": 7 })).await.expect(200);
+    assert_eq!((price(&t).await, price(&without).await), (json!(7.0), json!(7.0)));
+    without.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
+    without.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
+    t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread")]

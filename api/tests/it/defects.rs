@@ -97,32 +97,37 @@ async fn nobody_waits_for_the_mail_server() {
     }
 }
 
-testkit::on_both! {
-    /// Defect 24: anybody can compute the bill from what the answer says, and nobody else sets it.
-    async fn the_bill_is_whole_hours_times_the_rate_whatever_a_client_says(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
-        let spot = spots(&t, lot).await[0];
-        let free = json!({ "parking_cost": 0, "cost": 0, "price": 0, "total": 0, "charged_hours": 0, "hourly_rate": 0, "paid": true });
-        let with = |mut body: Value| {
-            body.as_object_mut().unwrap().extend(free.as_object().unwrap().clone());
-            body
-        };
-        let window = json!({ "spot_id": spot, "parking_time": noon(), "leaving_time": noon() + TimeDelta::minutes(150) });
-        let reserved = t.post("/reservations", Some(&asha), with(window)).await.expect(201).body["reservation"].clone();
-        t.post("/booking/occupy-spot", Some(&asha), with(json!({ "reservation_id": reserved["id"] }))).await.expect(200);
-        clock.advance(TimeDelta::minutes(150));
-        let release = with(json!({ "reservation_id": reserved["id"], "transaction_id": "A", "payment_method": "upi" }));
-        let bill = t.post("/booking/release-spot", Some(&asha), release).await.expect(200).body["reservation"].clone();
-        let charged = bill["charged_hours"].as_f64().unwrap() * bill["hourly_rate"].as_f64().unwrap();
-        assert_eq!((bill["charged_hours"].as_i64(), bill["parking_cost"].as_f64()), (Some(3), Some(76.5)));
-        assert_eq!(bill["parking_cost"].as_f64(), Some(charged));
-        // The quote is of the exact time, the bill of started hours.
-        assert_eq!(reserved["parking_cost"], 63.75);
-        let other = json!({ "reservation_id": reserved["id"], "transaction_id": "B" });
-        assert_eq!(t.post("/booking/release-spot", Some(&asha), other).await.status, 409);
-    }
+/// Defect 24: anybody can compute the bill from what the answer says, and nobody else sets it.
+#[testkit::both_databases]
+async fn the_bill_is_whole_hours_times_the_rate_whatever_a_client_says(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
+    let spot = spots(&t, lot).await[0];
+    let free = json!({ "parking_cost": 0, "cost": 0, "price": 0, "total": 0, "charged_hours": 0, "hourly_rate": 0, "paid": true });
+    let with = |mut body: Value| {
+        body.as_object_mut().unwrap().extend(free.as_object().unwrap().clone());
+        body
+    };
+    let window =
+        json!({ "spot_id": spot, "parking_time": noon(), "leaving_time": noon() + TimeDelta::minutes(150) });
+    let reserved =
+        t.post("/reservations", Some(&asha), with(window)).await.expect(201).body["reservation"].clone();
+    t.post("/booking/occupy-spot", Some(&asha), with(json!({ "reservation_id": reserved["id"] })))
+        .await
+        .expect(200);
+    clock.advance(TimeDelta::minutes(150));
+    let release =
+        with(json!({ "reservation_id": reserved["id"], "transaction_id": "A", "payment_method": "upi" }));
+    let bill =
+        t.post("/booking/release-spot", Some(&asha), release).await.expect(200).body["reservation"].clone();
+    let charged = bill["charged_hours"].as_f64().unwrap() * bill["hourly_rate"].as_f64().unwrap();
+    assert_eq!((bill["charged_hours"].as_i64(), bill["parking_cost"].as_f64()), (Some(3), Some(76.5)));
+    assert_eq!(bill["parking_cost"].as_f64(), Some(charged));
+    // The quote is of the exact time, the bill of started hours.
+    assert_eq!(reserved["parking_cost"], 63.75);
+    let other = json!({ "reservation_id": reserved["id"], "transaction_id": "B" });
+    assert_eq!(t.post("/booking/release-spot", Some(&asha), other).await.status, 409);
 }
 
 /// How often the server has run each command.
@@ -216,35 +221,37 @@ async fn mails_link_to_where_the_operator_says() {
     }
 }
 
-testkit::on_both! {
-    /// Defect 57: a counter that is shown counts, and one name has one meaning.
-    async fn every_counter_of_the_report_counts(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let _worker = t.work();
-        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
-        let meera = json!({ "username": "Meera", "email": "meera@example.com", "password": testkit::PASSWORD });
-        t.post("/users", Some(&admin), meera).await.expect(201);
-        t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
-        let lot = json!({ "location_name": "B", "price": 5, "address": "B", "pincode": "1", "number_of_slots": 1 });
-        let lot = t.post("/parking-lots", Some(&admin), lot).await.expect(201).body["lot"]["id"].as_i64().unwrap();
-        let window = json!({ "spot_id": spots(&t, lot).await[0], "parking_time": noon() + TimeDelta::hours(1), "leaving_time": noon() + TimeDelta::hours(2) });
-        let reserved = t.post("/reservations", Some(&asha), window).await.expect(201).body["reservation"]["id"].clone();
-        t.delete(&format!("/reservations/{reserved}"), Some(&asha)).await.expect(200);
-        t.delete(&format!("/parking-lots/{lot}"), Some(&admin)).await.expect(200);
-        let again = t.log_in(&asha.email).await;
-        t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
-        t.log_in(&asha.email).await;
+/// Defect 57: a counter that is shown counts, and one name has one meaning.
+#[testkit::both_databases]
+async fn every_counter_of_the_report_counts(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let _worker = t.work();
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    let meera = json!({ "username": "Meera", "email": "meera@example.com", "password": testkit::PASSWORD });
+    t.post("/users", Some(&admin), meera).await.expect(201);
+    t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
+    let lot =
+        json!({ "location_name": "B", "price": 5, "address": "B", "pincode": "1", "number_of_slots": 1 });
+    let lot =
+        t.post("/parking-lots", Some(&admin), lot).await.expect(201).body["lot"]["id"].as_i64().unwrap();
+    let window = json!({ "spot_id": spots(&t, lot).await[0], "parking_time": noon() + TimeDelta::hours(1), "leaving_time": noon() + TimeDelta::hours(2) });
+    let reserved =
+        t.post("/reservations", Some(&asha), window).await.expect(201).body["reservation"]["id"].clone();
+    t.delete(&format!("/reservations/{reserved}"), Some(&asha)).await.expect(200);
+    t.delete(&format!("/parking-lots/{lot}"), Some(&admin)).await.expect(200);
+    let again = t.log_in(&asha.email).await;
+    t.post("/auth/logout", Some(&again), json!({})).await.expect(200);
+    t.log_in(&asha.email).await;
 
-        let calls = counters::read(&t.app, &["total_api_calls"]).await.unwrap()[0];
-        let analytics = t.get("/reports", Some(&admin)).await.expect(200).body["data"]["redis_analytics"].clone();
-        assert_eq!(analytics["total_api_calls"], calls + 1);
-        for (name, count) in analytics.as_object().unwrap() {
-            assert!(count.as_i64().unwrap() > 0, "{name}: {analytics}");
-        }
-        t.eventually("the mails are counted", async || {
-            let sent = i64::try_from(t.mails().len()).unwrap();
-            sent > 0 && counters::read(&t.app, &["emails_sent_total"]).await.unwrap()[0] == sent
-        })
-        .await;
+    let calls = counters::read(&t.app, &["total_api_calls"]).await.unwrap()[0];
+    let analytics = t.get("/reports", Some(&admin)).await.expect(200).body["data"]["redis_analytics"].clone();
+    assert_eq!(analytics["total_api_calls"], calls + 1);
+    for (name, count) in analytics.as_object().unwrap() {
+        assert!(count.as_i64().unwrap() > 0, "{name}: {analytics}");
     }
+    t.eventually("the mails are counted", async || {
+        let sent = i64::try_from(t.mails().len()).unwrap();
+        sent > 0 && counters::read(&t.app, &["emails_sent_total"]).await.unwrap()[0] == sent
+    })
+    .await;
 }

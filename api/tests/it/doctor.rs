@@ -35,52 +35,69 @@ async fn finds(t: &TestApp, changed: &[(&str, &str)], level: &str, area: &str, w
     }
 }
 
-testkit::on_both! {
-    async fn the_doctor_finds_nothing_on_a_system_that_is_well(t: TestApp) {
-        let worker = t.work();
-        let backups = t.folder().join("backups");
-        std::fs::create_dir_all(&backups).unwrap();
-        std::fs::create_dir_all(t.folder().join("files")).unwrap();
-        std::fs::write(backups.join(backup::name(t.app.clock.now())), "").unwrap();
-        let sink = MailSink::start().await.unwrap();
-        let port = sink.addr().port().to_string();
-        let all = [("BACKUP_FOLDER", backups.to_str().unwrap()), ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
-            ("MAIL_SERVER", "127.0.0.1"), ("MAIL_PORT", &port), ("MAIL_USE_TLS", "false")];
-        t.eventually("the worker shows up", async || !bad(&doctor(&t, &all).await.1, "problem").iter().any(|(area, _)| *area == "worker")).await;
-        let (is_well, findings) = doctor(&t, &all).await;
-        // The server of the tests does not wait for its disk, and that is found.
-        let expected = if t.engine == Engine::Postgres { vec!["database"] } else { Vec::new() };
-        let areas = |level| bad(&findings, level).iter().map(|(area, _)| *area).collect::<Vec<_>>();
-        assert_eq!((areas("problem"), is_well), (expected.clone(), expected.is_empty()), "{findings:#?}");
-        assert!(areas("warning").is_empty(), "{findings:#?}");
-        assert!(findings.len() >= 18, "{findings:#?}");
-        assert!(sink.messages().is_empty(), "it sends nothing");
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn the_doctor_finds_nothing_on_a_system_that_is_well(t: TestApp) {
+    let worker = t.work();
+    let backups = t.folder().join("backups");
+    std::fs::create_dir_all(&backups).unwrap();
+    std::fs::create_dir_all(t.folder().join("files")).unwrap();
+    std::fs::write(backups.join(backup::name(t.app.clock.now())), "").unwrap();
+    let sink = MailSink::start().await.unwrap();
+    let port = sink.addr().port().to_string();
+    let all = [
+        ("BACKUP_FOLDER", backups.to_str().unwrap()),
+        ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+        ("MAIL_SERVER", "127.0.0.1"),
+        ("MAIL_PORT", &port),
+        ("MAIL_USE_TLS", "false"),
+    ];
+    t.eventually("the worker shows up", async || {
+        !bad(&doctor(&t, &all).await.1, "problem").iter().any(|(area, _)| *area == "worker")
+    })
+    .await;
+    let (is_well, findings) = doctor(&t, &all).await;
+    // The server of the tests does not wait for its disk, and that is found.
+    let expected = if t.engine == Engine::Postgres { vec!["database"] } else { Vec::new() };
+    let areas = |level| bad(&findings, level).iter().map(|(area, _)| *area).collect::<Vec<_>>();
+    assert_eq!((areas("problem"), is_well), (expected.clone(), expected.is_empty()), "{findings:#?}");
+    assert!(areas("warning").is_empty(), "{findings:#?}");
+    assert!(findings.len() >= 18, "{findings:#?}");
+    assert!(sink.messages().is_empty(), "it sends nothing");
+    worker.stop().await;
+}
 
-    async fn the_doctor_finds_a_database_that_is_away_behind_or_ahead(t: TestApp) {
-        let closed = devstack::free_port().unwrap();
-        let away = match t.engine {
-            Engine::Sqlite => format!("sqlite://{}/a-file/parkade.db?mode=rwc", t.folder().display()),
-            Engine::Postgres => format!("postgres://u:very-secret@127.0.0.1:{closed}/x"),
-        };
-        std::fs::write(t.folder().join("a-file"), "").unwrap();
-        if t.engine == Engine::Postgres {
-            finds(&t, &[("DATABASE_URL", &away)], "problem", "database", "cannot connect").await;
-            let (_, findings) = doctor(&t, &[("DATABASE_URL", &away)]).await;
-            assert!(!findings.iter().any(|one| one.to_string().contains("very-secret")));
-        } else {
-            finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "no database file").await;
-            finds(&t, &[("DATABASE_URL", "sqlite://a-file?mode=rwc"), ("APP_ENV", "production")], "warning", "database", "in production").await;
-        }
-        t.driver("Asha").await;
-        change(&t, "UPDATE jobs SET state = 'failed'", []).await.unwrap();
-        finds(&t, &[], "warning", "database", "1 jobs were given up").await;
-        change(&t, "DELETE FROM seaql_migrations WHERE version LIKE 'm17%'", []).await.unwrap();
-        finds(&t, &[], "warning", "database", "1 migrations behind").await;
-        change(&t, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99_to_come', 1)", []).await.unwrap();
-        finds(&t, &[], "problem", "database", "m99_to_come").await;
+#[testkit::both_databases]
+async fn the_doctor_finds_a_database_that_is_away_behind_or_ahead(t: TestApp) {
+    let closed = devstack::free_port().unwrap();
+    let away = match t.engine {
+        Engine::Sqlite => format!("sqlite://{}/a-file/parkade.db?mode=rwc", t.folder().display()),
+        Engine::Postgres => format!("postgres://u:very-secret@127.0.0.1:{closed}/x"),
+    };
+    std::fs::write(t.folder().join("a-file"), "").unwrap();
+    if t.engine == Engine::Postgres {
+        finds(&t, &[("DATABASE_URL", &away)], "problem", "database", "cannot connect").await;
+        let (_, findings) = doctor(&t, &[("DATABASE_URL", &away)]).await;
+        assert!(!findings.iter().any(|one| one.to_string().contains("very-secret")));
+    } else {
+        finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "no database file").await;
+        finds(
+            &t,
+            &[("DATABASE_URL", "sqlite://a-file?mode=rwc"), ("APP_ENV", "production")],
+            "warning",
+            "database",
+            "in production",
+        )
+        .await;
     }
+    t.driver("Asha").await;
+    change(&t, "UPDATE jobs SET state = 'failed'", []).await.unwrap();
+    finds(&t, &[], "warning", "database", "1 jobs were given up").await;
+    change(&t, "DELETE FROM seaql_migrations WHERE version LIKE 'm17%'", []).await.unwrap();
+    finds(&t, &[], "warning", "database", "1 migrations behind").await;
+    change(&t, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99_to_come', 1)", [])
+        .await
+        .unwrap();
+    finds(&t, &[], "problem", "database", "m99_to_come").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

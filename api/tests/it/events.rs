@@ -239,19 +239,23 @@ async fn a_stop_ends_the_streams_and_is_not_held_up_by_them() {
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
 }
 
-testkit::on_both! {
-    async fn what_redis_does_not_tell_the_ledger_does(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let id = task(&t, &asha).await;
-        let mut events = t.follow(id, &asha, None).await;
-        assert_eq!(events.next().await.unwrap().data["state"], "PENDING");
-        let values = [shared::platform::db::at(t.app.clock.now()), id.into()];
-        let text = "UPDATE jobs SET state = 'running', started_at = $1, progress_current = 4, progress_total = 9 WHERE id = $2";
-        change(&t, text, values.clone()).await.unwrap();
-        let event = events.next().await.unwrap();
-        assert_eq!((&event.data["state"], &event.data["current"]), (&json!("PROGRESS"), &json!(4)));
-        change(&t, "UPDATE jobs SET state = 'failed', error = 'never', finished_at = $1 WHERE id = $2", values).await.unwrap();
-        let end = events.rest().await;
-        assert_eq!((end.len(), &end[0].data["state"], &end[0].data["error"]), (1, &json!("FAILURE"), &json!("never")));
-    }
+#[testkit::both_databases]
+async fn what_redis_does_not_tell_the_ledger_does(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let id = task(&t, &asha).await;
+    let mut events = t.follow(id, &asha, None).await;
+    assert_eq!(events.next().await.unwrap().data["state"], "PENDING");
+    let values = [shared::platform::db::at(t.app.clock.now()), id.into()];
+    let text = "UPDATE jobs SET state = 'running', started_at = $1, progress_current = 4, progress_total = 9 WHERE id = $2";
+    change(&t, text, values.clone()).await.unwrap();
+    let event = events.next().await.unwrap();
+    assert_eq!((&event.data["state"], &event.data["current"]), (&json!("PROGRESS"), &json!(4)));
+    change(&t, "UPDATE jobs SET state = 'failed', error = 'never', finished_at = $1 WHERE id = $2", values)
+        .await
+        .unwrap();
+    let end = events.rest().await;
+    assert_eq!(
+        (end.len(), &end[0].data["state"], &end[0].data["error"]),
+        (1, &json!("FAILURE"), &json!("never"))
+    );
 }

@@ -78,185 +78,216 @@ async fn listed(t: &TestApp, path: &str, who: &Driver) -> (Vec<Uuid>, Vec<usize>
     }
 }
 
-testkit::on_both! {
-    async fn administrators_see_everybodys_exports_with_the_newest_first(t: TestApp) {
-        let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
-        assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (vec![], vec![0]));
-        let mut ids = Vec::new();
-        for who in [&asha, &ravi, &admin, &asha, &ravi] {
-            ids.insert(0, request(&t, who).await);
-        }
-        let all = plain(&t.get("/export/admin/jobs", Some(&admin)).await.expect(200));
-        let owners: Vec<_> = all["exports"].as_array().unwrap().iter().map(|export| export["user_id"].as_i64().unwrap()).collect();
-        assert_eq!(owners, [ravi.id, asha.id, admin.id, ravi.id, asha.id]);
-        let mut alone = t.get(&format!("/export/csv/status/{}", ids[0]), Some(&ravi)).await.expect(200).body["export"].clone();
-        alone["user_id"] = ravi.id.into();
-        assert_eq!(all["exports"][0], alone, "as its owner sees it, and whose it is");
-
-        assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (ids.clone(), vec![5]));
-        assert_eq!(listed(&t, "/export/admin/jobs?limit=2", &admin).await, (ids, vec![2, 2, 1]));
-        t.get("/export/admin/jobs", Some(&asha)).await.problem(403, "forbidden");
-        t.get("/export/admin/jobs", None).await.problem(401, "unauthenticated");
-        for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
-            t.get(&format!("/export/admin/jobs?{wrong}"), Some(&admin)).await.problem(400, "invalid");
-        }
+#[testkit::both_databases]
+async fn administrators_see_everybodys_exports_with_the_newest_first(t: TestApp) {
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (vec![], vec![0]));
+    let mut ids = Vec::new();
+    for who in [&asha, &ravi, &admin, &asha, &ravi] {
+        ids.insert(0, request(&t, who).await);
     }
+    let all = plain(&t.get("/export/admin/jobs", Some(&admin)).await.expect(200));
+    let owners: Vec<_> =
+        all["exports"].as_array().unwrap().iter().map(|export| export["user_id"].as_i64().unwrap()).collect();
+    assert_eq!(owners, [ravi.id, asha.id, admin.id, ravi.id, asha.id]);
+    let mut alone =
+        t.get(&format!("/export/csv/status/{}", ids[0]), Some(&ravi)).await.expect(200).body["export"]
+            .clone();
+    alone["user_id"] = ravi.id.into();
+    assert_eq!(all["exports"][0], alone, "as its owner sees it, and whose it is");
 
-    async fn the_history_comes_in_parts_and_has_nobody_elses_exports(t: TestApp) {
-        let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let mut ids = Vec::new();
-        for _ in 0..5 {
-            ids.insert(0, request(&t, &asha).await);
-            request(&t, &ravi).await;
-        }
-        assert_eq!(listed(&t, "/export/csv/history", &asha).await, (ids.clone(), vec![5]));
-        assert_eq!(listed(&t, "/export/csv/history?limit=2", &asha).await, (ids.clone(), vec![2, 2, 1]));
-        assert_eq!(listed(&t, "/export/csv/history?limit=5", &asha).await, (ids, vec![5]));
-    }
-
-    async fn only_administrators_clean_up_and_one_clean_up_waits(t: TestApp) {
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        t.post(CLEANUP, Some(&asha), json!({})).await.problem(403, "forbidden");
-        t.post(CLEANUP, None, json!({})).await.problem(401, "unauthenticated");
-        let count = "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up-exports'";
-        assert_eq!(number(&t, count).await, 0);
-
-        let keyed = async |key: &str| {
-            t.send(t.request(Method::POST, CLEANUP, Some(&admin)).header("idempotency-key", key)).await.expect(202)
-        };
-        let first = keyed("k1").await;
-        let task = first.body["task_id"].clone();
-        assert_eq!((&first.body["job_id"], &first.body["status"]), (&task, &json!("processing")));
-        assert_eq!(first.headers["location"], format!("/api/tasks/{}", task.as_str().unwrap()));
-        assert_eq!(first.headers["retry-after"], "1");
-        assert_eq!(keyed("k2").await.body["task_id"], task, "one waits already");
-        for answer in at_once((0..10).map(|_| {
-            let request = t.request(Method::POST, CLEANUP, Some(&admin));
-            async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
-        })).await {
-            assert_eq!(answer["task_id"], task);
-        }
-        assert_eq!(number(&t, count).await, 1);
-
-        let _worker = t.work();
-        assert_eq!(result(&t, &admin, &task).await, json!({ "expired": 0, "files": 0, "bytes": 0 }), "without a folder");
-        t.get(&format!("/tasks/{}", task.as_str().unwrap()), Some(&asha)).await.problem(404, "not_found");
-        let again = keyed("k1").await;
-        assert_eq!((again.text, again.headers["idempotency-replayed"].to_str().unwrap()), (first.text, "true"));
-        assert_eq!(number(&t, count).await, 1);
-        let next = keyed("k3").await.body["task_id"].clone();
-        assert_ne!(next, task, "the first has ended");
-        result(&t, &admin, &next).await;
-    }
-
-    /// Defect 38.
-    async fn files_that_nobody_can_download_any_more_go_and_all_others_stay(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        // Only by hand here.
-        t.post("/admin/schedules/file-cleanup/pause", Some(&admin), json!({})).await.expect(200);
-        let worker = t.work();
-        let written = async |who: &Driver| {
-            let id = request(&t, who).await;
-            result(&t, who, &json!(id)).await;
-            id
-        };
-        let expired = written(&asha).await;
-        let bytes = fs::metadata(folder(&t).join(format!("{expired}.csv"))).unwrap().len();
-        clock.advance(TimeDelta::hours(23));
-        let (asha, admin) = (t.log_in(&asha.email).await, t.log_in(&admin.email).await);
-        let fresh = written(&asha).await;
-        assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
-        worker.stop().await;
-        clock.advance(TimeDelta::hours(1));
-
-        let mut made = Vec::new();
-        for state in ["running", "failed", "cancelled", "queued"] {
-            let id = request(&t, &asha).await;
-            let text = "UPDATE jobs SET state = $2, run_at = $3, worker = 'w', lease_token = $1, lease_until = $3 WHERE id = $1";
-            let later = clock.now() + TimeDelta::hours(1);
-            change(&t, text, [id.into(), state.into(), at(later)]).await.unwrap();
-            made.push(id);
-        }
-        let [running, failed, cancelled, waiting] = made[..] else { unreachable!() };
-        let unknown = Uuid::new_v4();
-        let kept = both(running);
-        let fresh_part = both(fresh)[1].clone();
-        let gone = [both(failed), both(cancelled), both(waiting), both(unknown)].concat();
-        write(&t, kept.clone());
-        write(&t, gone.clone());
-        write(&t, [fresh_part]);
-        // What others keep here, however it is called.
-        let mut foreign = vec![
-            "notes.txt".to_owned(), "x.csv".into(), "x.part".into(), ".csv".into(), format!("{unknown}"), format!("{unknown}.CSV"),
-            format!("{unknown}.csv.bak"), format!("{unknown}.part"), format!("{unknown}.x.part"), format!("{}.csv", unknown.simple()),
-            format!("{{{unknown}}}.csv"), format!("{}.csv", unknown.to_string().to_uppercase()), format!("a{unknown}.csv"),
-        ];
-        write(&t, foreign.clone());
-        let (subfolder, link) = (format!("{}.csv", Uuid::new_v4()), format!("{}.csv", Uuid::new_v4()));
-        fs::create_dir(folder(&t).join(&subfolder)).unwrap();
-        write(&t, [format!("{subfolder}/{unknown}.csv")]);
-        std::os::unix::fs::symlink(folder(&t).join("notes.txt"), folder(&t).join(&link)).unwrap();
-        foreign.extend([subfolder.clone(), link]);
-
-        let _worker = t.work();
-        let said = clean_up(&t, &admin).await;
-        assert_eq!(said, json!({ "expired": 1, "files": 2 + gone.len(), "bytes": bytes + 5 * (1 + gone.len() as u64) }));
-        let stay = sorted(foreign.into_iter().chain(kept).chain([format!("{fresh}.csv")]));
-        assert_eq!(names(&t), stay);
-        assert!(folder(&t).join(subfolder).join(format!("{unknown}.csv")).exists());
-        download(&t, &asha, fresh).await.expect(200);
-        download(&t, &asha, expired).await.problem(410, "gone");
-        let status = t.get(&format!("/export/csv/status/{expired}"), Some(&asha)).await.expect(200).body["export"].clone();
-        assert_eq!((&status["status"], &status["download_url"]), (&json!("expired"), &Value::Null));
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM exports WHERE removed_at IS NOT NULL").await, 1);
-
-        assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
-        assert_eq!(names(&t), stay);
-
-        // The process was killed between the note and the file.
-        write(&t, [format!("{expired}.csv")]);
-        download(&t, &asha, expired).await.problem(410, "gone");
-        assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 1, "bytes": 5 }));
-        assert_eq!(names(&t), stay);
-    }
-
-    async fn cleaning_up_takes_no_export_away_that_is_being_written(t: TestApp) {
-        let _worker = t.work();
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        let mut ids = Vec::new();
-        for _ in 0..10 {
-            ids.push(request(&t, &asha).await);
-            assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
-        }
-        for id in ids {
-            result(&t, &asha, &json!(id)).await;
-            download(&t, &asha, id).await.expect(200);
-        }
+    assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (ids.clone(), vec![5]));
+    assert_eq!(listed(&t, "/export/admin/jobs?limit=2", &admin).await, (ids, vec![2, 2, 1]));
+    t.get("/export/admin/jobs", Some(&asha)).await.problem(403, "forbidden");
+    t.get("/export/admin/jobs", None).await.problem(401, "unauthenticated");
+    for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
+        t.get(&format!("/export/admin/jobs?{wrong}"), Some(&admin)).await.problem(400, "invalid");
     }
 }
 
-testkit::on_both! {
-    async fn an_export_of_administrators_that_fails_says_so_to_the_log_and_not_to_them(t: TestApp) {
-        let admin = t.admin().await;
-        let (process, base) = Processes::of(&t, &[]).api().await;
-        let get = async |path: &str| {
-            t.send(reqwest::Client::new().get(format!("{base}{path}")).bearer_auth(&admin.token)).await
-        };
-        let paths = ["/export/parking-details", "/export/monthly-report"];
-        change(&t, "ALTER TABLE reservations RENAME TO mislaid", []).await.unwrap();
-        for path in paths {
-            let answer = get(path).await;
-            answer.problem(500, "internal");
-            assert!(!answer.text.contains("reservations") && !answer.text.to_lowercase().contains("sql"), "{}", answer.text);
-            let (log, id) = (process.log(), answer.body["request_id"].as_str().unwrap().to_owned());
-            let told = log.lines().find(|line| line.contains(&id) && line.contains("reservations"));
-            assert!(told.is_some(), "{path} is not explained in the log:\n{log}");
-        }
-        change(&t, "ALTER TABLE mislaid RENAME TO reservations", []).await.unwrap();
-        for path in paths {
-            get(path).await.expect(200);
-        }
+#[testkit::both_databases]
+async fn the_history_comes_in_parts_and_has_nobody_elses_exports(t: TestApp) {
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.insert(0, request(&t, &asha).await);
+        request(&t, &ravi).await;
+    }
+    assert_eq!(listed(&t, "/export/csv/history", &asha).await, (ids.clone(), vec![5]));
+    assert_eq!(listed(&t, "/export/csv/history?limit=2", &asha).await, (ids.clone(), vec![2, 2, 1]));
+    assert_eq!(listed(&t, "/export/csv/history?limit=5", &asha).await, (ids, vec![5]));
+}
+
+#[testkit::both_databases]
+async fn only_administrators_clean_up_and_one_clean_up_waits(t: TestApp) {
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    t.post(CLEANUP, Some(&asha), json!({})).await.problem(403, "forbidden");
+    t.post(CLEANUP, None, json!({})).await.problem(401, "unauthenticated");
+    let count = "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up-exports'";
+    assert_eq!(number(&t, count).await, 0);
+
+    let keyed = async |key: &str| {
+        t.send(t.request(Method::POST, CLEANUP, Some(&admin)).header("idempotency-key", key))
+            .await
+            .expect(202)
+    };
+    let first = keyed("k1").await;
+    let task = first.body["task_id"].clone();
+    assert_eq!((&first.body["job_id"], &first.body["status"]), (&task, &json!("processing")));
+    assert_eq!(first.headers["location"], format!("/api/tasks/{}", task.as_str().unwrap()));
+    assert_eq!(first.headers["retry-after"], "1");
+    assert_eq!(keyed("k2").await.body["task_id"], task, "one waits already");
+    for answer in at_once((0..10).map(|_| {
+        let request = t.request(Method::POST, CLEANUP, Some(&admin));
+        async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
+    }))
+    .await
+    {
+        assert_eq!(answer["task_id"], task);
+    }
+    assert_eq!(number(&t, count).await, 1);
+
+    let _worker = t.work();
+    assert_eq!(
+        result(&t, &admin, &task).await,
+        json!({ "expired": 0, "files": 0, "bytes": 0 }),
+        "without a folder"
+    );
+    t.get(&format!("/tasks/{}", task.as_str().unwrap()), Some(&asha)).await.problem(404, "not_found");
+    let again = keyed("k1").await;
+    assert_eq!((again.text, again.headers["idempotency-replayed"].to_str().unwrap()), (first.text, "true"));
+    assert_eq!(number(&t, count).await, 1);
+    let next = keyed("k3").await.body["task_id"].clone();
+    assert_ne!(next, task, "the first has ended");
+    result(&t, &admin, &next).await;
+}
+
+/// Defect 38.
+#[testkit::both_databases]
+async fn files_that_nobody_can_download_any_more_go_and_all_others_stay(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    // Only by hand here.
+    t.post("/admin/schedules/file-cleanup/pause", Some(&admin), json!({})).await.expect(200);
+    let worker = t.work();
+    let written = async |who: &Driver| {
+        let id = request(&t, who).await;
+        result(&t, who, &json!(id)).await;
+        id
+    };
+    let expired = written(&asha).await;
+    let bytes = fs::metadata(folder(&t).join(format!("{expired}.csv"))).unwrap().len();
+    clock.advance(TimeDelta::hours(23));
+    let (asha, admin) = (t.log_in(&asha.email).await, t.log_in(&admin.email).await);
+    let fresh = written(&asha).await;
+    assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
+    worker.stop().await;
+    clock.advance(TimeDelta::hours(1));
+
+    let mut made = Vec::new();
+    for state in ["running", "failed", "cancelled", "queued"] {
+        let id = request(&t, &asha).await;
+        let text = "UPDATE jobs SET state = $2, run_at = $3, worker = 'w', lease_token = $1, lease_until = $3 WHERE id = $1";
+        let later = clock.now() + TimeDelta::hours(1);
+        change(&t, text, [id.into(), state.into(), at(later)]).await.unwrap();
+        made.push(id);
+    }
+    let [running, failed, cancelled, waiting] = made[..] else { unreachable!() };
+    let unknown = Uuid::new_v4();
+    let kept = both(running);
+    let fresh_part = both(fresh)[1].clone();
+    let gone = [both(failed), both(cancelled), both(waiting), both(unknown)].concat();
+    write(&t, kept.clone());
+    write(&t, gone.clone());
+    write(&t, [fresh_part]);
+    // What others keep here, however it is called.
+    let mut foreign = vec![
+        "notes.txt".to_owned(),
+        "x.csv".into(),
+        "x.part".into(),
+        ".csv".into(),
+        format!("{unknown}"),
+        format!("{unknown}.CSV"),
+        format!("{unknown}.csv.bak"),
+        format!("{unknown}.part"),
+        format!("{unknown}.x.part"),
+        format!("{}.csv", unknown.simple()),
+        format!("{{{unknown}}}.csv"),
+        format!("{}.csv", unknown.to_string().to_uppercase()),
+        format!("a{unknown}.csv"),
+    ];
+    write(&t, foreign.clone());
+    let (subfolder, link) = (format!("{}.csv", Uuid::new_v4()), format!("{}.csv", Uuid::new_v4()));
+    fs::create_dir(folder(&t).join(&subfolder)).unwrap();
+    write(&t, [format!("{subfolder}/{unknown}.csv")]);
+    std::os::unix::fs::symlink(folder(&t).join("notes.txt"), folder(&t).join(&link)).unwrap();
+    foreign.extend([subfolder.clone(), link]);
+
+    let _worker = t.work();
+    let said = clean_up(&t, &admin).await;
+    assert_eq!(
+        said,
+        json!({ "expired": 1, "files": 2 + gone.len(), "bytes": bytes + 5 * (1 + gone.len() as u64) })
+    );
+    let stay = sorted(foreign.into_iter().chain(kept).chain([format!("{fresh}.csv")]));
+    assert_eq!(names(&t), stay);
+    assert!(folder(&t).join(subfolder).join(format!("{unknown}.csv")).exists());
+    download(&t, &asha, fresh).await.expect(200);
+    download(&t, &asha, expired).await.problem(410, "gone");
+    let status =
+        t.get(&format!("/export/csv/status/{expired}"), Some(&asha)).await.expect(200).body["export"].clone();
+    assert_eq!((&status["status"], &status["download_url"]), (&json!("expired"), &Value::Null));
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM exports WHERE removed_at IS NOT NULL").await, 1);
+
+    assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
+    assert_eq!(names(&t), stay);
+
+    // The process was killed between the note and the file.
+    write(&t, [format!("{expired}.csv")]);
+    download(&t, &asha, expired).await.problem(410, "gone");
+    assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 1, "bytes": 5 }));
+    assert_eq!(names(&t), stay);
+}
+
+#[testkit::both_databases]
+async fn cleaning_up_takes_no_export_away_that_is_being_written(t: TestApp) {
+    let _worker = t.work();
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(request(&t, &asha).await);
+        assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
+    }
+    for id in ids {
+        result(&t, &asha, &json!(id)).await;
+        download(&t, &asha, id).await.expect(200);
+    }
+}
+
+#[testkit::both_databases]
+async fn an_export_of_administrators_that_fails_says_so_to_the_log_and_not_to_them(t: TestApp) {
+    let admin = t.admin().await;
+    let (process, base) = Processes::of(&t, &[]).api().await;
+    let get = async |path: &str| {
+        t.send(reqwest::Client::new().get(format!("{base}{path}")).bearer_auth(&admin.token)).await
+    };
+    let paths = ["/export/parking-details", "/export/monthly-report"];
+    change(&t, "ALTER TABLE reservations RENAME TO mislaid", []).await.unwrap();
+    for path in paths {
+        let answer = get(path).await;
+        answer.problem(500, "internal");
+        assert!(
+            !answer.text.contains("reservations") && !answer.text.to_lowercase().contains("sql"),
+            "{}",
+            answer.text
+        );
+        let (log, id) = (process.log(), answer.body["request_id"].as_str().unwrap().to_owned());
+        let told = log.lines().find(|line| line.contains(&id) && line.contains("reservations"));
+        assert!(told.is_some(), "{path} is not explained in the log:\n{log}");
+    }
+    change(&t, "ALTER TABLE mislaid RENAME TO reservations", []).await.unwrap();
+    for path in paths {
+        get(path).await.expect(200);
     }
 }

@@ -116,156 +116,180 @@ fn column(list: &Value, member: &str) -> Vec<String> {
     texts.filter(|text| text != "admin").collect()
 }
 
-testkit::on_both! {
-    async fn hostile_texts_come_out_as_they_went_in_wherever_they_are_shown(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let drivers = stays(&t, &clock).await;
-        let admin = t.admin().await;
-        let get = async |path: &str, who: &Driver| t.get(path, Some(who)).await.expect(200).body;
+#[testkit::both_databases]
+async fn hostile_texts_come_out_as_they_went_in_wherever_they_are_shown(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let drivers = stays(&t, &clock).await;
+    let admin = t.admin().await;
+    let get = async |path: &str, who: &Driver| t.get(path, Some(who)).await.expect(200).body;
 
-        let users = get("/users", &admin).await["users"].clone();
-        assert_eq!(column(&users, "username"), HOSTILE);
-        assert_eq!(&column(&users, "vehicle_number")[1..], HOSTILE);
-        let lots = get("/parking-lots", &admin).await["lots"].clone();
-        assert_eq!((column(&lots, "location_name"), column(&lots, "address")), (HOSTILE.map(Into::into).to_vec(), HOSTILE.map(Into::into).to_vec()));
-        for (driver, text) in drivers.iter().zip(HOSTILE) {
-            let user = get(&format!("/users/{}", driver.id), driver).await["user"].clone();
-            assert_eq!((&user["username"], &user["vehicle_number"], &user["phone_number"]), (&json!(text), &json!(text), &json!(text)));
-            let body = get(&format!("/users/{}/reservations", driver.id), driver).await;
-            let row = &body["reservations"][0];
-            assert_eq!(body["user"], text);
-            for member in ["lot_name", "lot_address", "transaction_id", "payment_method"] {
-                assert_eq!(row[member], text, "{member}");
-            }
-            let history = get("/user-booking-history", driver).await.to_string();
-            assert!(history.contains(&format!("\"vehicle_number\":{}", json!(text))), "{text}: {history}");
-            let report = get("/user-reports", driver).await.to_string();
-            assert!(report.contains(&json!(text).to_string()), "{text}: {report}");
+    let users = get("/users", &admin).await["users"].clone();
+    assert_eq!(column(&users, "username"), HOSTILE);
+    assert_eq!(&column(&users, "vehicle_number")[1..], HOSTILE);
+    let lots = get("/parking-lots", &admin).await["lots"].clone();
+    assert_eq!(
+        (column(&lots, "location_name"), column(&lots, "address")),
+        (HOSTILE.map(Into::into).to_vec(), HOSTILE.map(Into::into).to_vec())
+    );
+    for (driver, text) in drivers.iter().zip(HOSTILE) {
+        let user = get(&format!("/users/{}", driver.id), driver).await["user"].clone();
+        assert_eq!(
+            (&user["username"], &user["vehicle_number"], &user["phone_number"]),
+            (&json!(text), &json!(text), &json!(text))
+        );
+        let body = get(&format!("/users/{}/reservations", driver.id), driver).await;
+        let row = &body["reservations"][0];
+        assert_eq!(body["user"], text);
+        for member in ["lot_name", "lot_address", "transaction_id", "payment_method"] {
+            assert_eq!(row[member], text, "{member}");
         }
-        let details = get("/export/parking-details", &admin).await["data"].clone();
-        for member in ["user_name", "vehicle_number", "parking_lot", "transaction_id", "payment_method"] {
-            let mut texts = column(&details, member);
-            texts.sort_unstable();
-            let mut expected = HOSTILE.map(ToOwned::to_owned);
-            expected.sort_unstable();
-            assert_eq!(texts, expected, "{member}");
-        }
-        let report = get("/reports", &admin).await.to_string();
-        for text in HOSTILE {
-            assert!(report.contains(&json!(text).to_string()), "{text}");
-        }
+        let history = get("/user-booking-history", driver).await.to_string();
+        assert!(history.contains(&format!("\"vehicle_number\":{}", json!(text))), "{text}: {history}");
+        let report = get("/user-reports", driver).await.to_string();
+        assert!(report.contains(&json!(text).to_string()), "{text}: {report}");
     }
-
-    /// Defect 38.
-    async fn hostile_texts_are_harmless_in_files(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        stays(&t, &clock).await;
-        let _worker = t.work();
-        let rows = records(&exported(&t, &t.admin().await, json!({ "scope": "all" })).await);
-        assert_eq!(rows.len(), HOSTILE.len());
-        for (row, text) in rows.iter().zip(HOSTILE) {
-            for column in [1, 2, 10, 11, 12, 13] {
-                assert_eq!(row[column], as_cell(text), "column {column}");
-            }
-        }
+    let details = get("/export/parking-details", &admin).await["data"].clone();
+    for member in ["user_name", "vehicle_number", "parking_lot", "transaction_id", "payment_method"] {
+        let mut texts = column(&details, member);
+        texts.sort_unstable();
+        let mut expected = HOSTILE.map(ToOwned::to_owned);
+        expected.sort_unstable();
+        assert_eq!(texts, expected, "{member}");
     }
+    let report = get("/reports", &admin).await.to_string();
+    for text in HOSTILE {
+        assert!(report.contains(&json!(text).to_string()), "{text}");
+    }
+}
 
-    /// Defect 38.
-    async fn hostile_texts_are_harmless_in_mails(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        stays(&t, &clock).await;
-        let _worker = t.work();
-        t.eventually("everybody has a confirmation and a receipt", async || t.mails().len() >= 2 * HOSTILE.len()).await;
-        for mail in t.mails() {
-            assert!(!mail.subject.contains(['\r', '\n', '\u{1b}', '\u{1}']), "{:?}", mail.subject);
-            for harm in ["<script", "<img src=x", "\"onclick=", ">49<", "&lt;b&gt; &amp; ", ">root:"] {
-                assert!(!mail.html.contains(harm), "{harm}: {}", mail.html);
-            }
-        }
-        let all: String = t.mails().iter().map(|mail| mail.html.clone()).collect();
-        let ways = ["&lt;script&gt;alert(1)", "&lt;img src=x onerror=1", "&lt;&#x2f;td&gt;", "&amp;lt;b&amp;gt;", "&quot;onclick="];
-        let unrun = ["{{ 7 * 7 }}", "{% raw %}", "${7*7}", "%s%s%n%x"];
-        for shown in ways.iter().chain(&unrun) {
-            assert!(all.contains(*shown), "{shown}");
+/// Defect 38.
+#[testkit::both_databases]
+async fn hostile_texts_are_harmless_in_files(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    stays(&t, &clock).await;
+    let _worker = t.work();
+    let rows = records(&exported(&t, &t.admin().await, json!({ "scope": "all" })).await);
+    assert_eq!(rows.len(), HOSTILE.len());
+    for (row, text) in rows.iter().zip(HOSTILE) {
+        for column in [1, 2, 10, 11, 12, 13] {
+            assert_eq!(row[column], as_cell(text), "column {column}");
         }
     }
 }
 
-testkit::on_both! {
-    async fn texts_that_are_too_long_or_hold_a_nul_are_refused(t: TestApp) {
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
-        let reservation = t.book(&asha, lot).await;
-        let before = content(&t).await;
-        let (me, lot) = (format!("/users/{}", asha.id), format!("/parking-lots/{lot}"));
-        for (method, path, who, field, most) in [
-            (Method::PUT, me.as_str(), &asha, "username", 80), (Method::PUT, &me, &asha, "vehicle_number", 20),
-            (Method::PUT, &me, &asha, "phone_number", 20), (Method::PUT, &lot, &admin, "location_name", 100),
-            (Method::PUT, &lot, &admin, "address", 200), (Method::PUT, &lot, &admin, "pincode", 10),
-            (Method::POST, "/booking/release-spot", &asha, "transaction_id", 50),
-            (Method::POST, "/booking/release-spot", &asha, "payment_method", 20),
-        ] {
-            for text in ["x".repeat(most + 1), "\u{1f697}".repeat(most + 1), "a\u{0}b".to_owned()] {
-                let body = json!({ field: text, "reservation_id": reservation });
-                let answer = t.send(t.request(method.clone(), path, Some(who)).json(&body)).await;
-                assert_eq!(pointers(&answer), [format!("/{field}")], "{text}");
-            }
-        }
-        assert_eq!(content(&t).await, before);
-        let longest = json!({ "reservation_id": reservation, "transaction_id": "\u{1f697}".repeat(50), "payment_method": "\u{1f697}".repeat(20) });
-        let released = t.post("/booking/release-spot", Some(&asha), longest).await.expect(200);
-        assert_eq!(released.body["reservation"]["transaction_id"], "\u{1f697}".repeat(50));
-    }
-
-    async fn hostile_filters_are_refused(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        for (text, field) in HOSTILE.iter().flat_map(|text| ["from", "to", "scope", "lot_id"].map(|field| (text, field))) {
-            for path in ["/export/csv/request", "/tasks/export-csv"] {
-                let answer = t.post(path, Some(&asha), json!({ field: text })).await;
-                assert_eq!(pointers(&answer), [format!("/{field}")], "{text}");
-            }
-        }
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM exports").await, 0);
-        for path in ["/user-booking-history", "/export/csv/history", "/user/activity", "/parking-lots"] {
-            for (text, name) in HOSTILE.iter().flat_map(|text| ["limit", "cursor"].map(|name| (text, name))) {
-                let answer = t.get(&with_query(&t, path, name, text), Some(&asha)).await;
-                answer.problem(400, "invalid");
-            }
-        }
-        for text in HOSTILE {
-            let login = json!({ "email": text, "password": text });
-            t.post("/auth/login", None, login).await.problem(401, "unauthenticated");
-            let form = json!({ "username": "Meera", "email": text, "password": "Correct-horse-1" });
-            assert_eq!(pointers(&t.post("/auth/register", None, form).await), ["/email"], "{text}");
+/// Defect 38.
+#[testkit::both_databases]
+async fn hostile_texts_are_harmless_in_mails(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    stays(&t, &clock).await;
+    let _worker = t.work();
+    t.eventually("everybody has a confirmation and a receipt", async || t.mails().len() >= 2 * HOSTILE.len())
+        .await;
+    for mail in t.mails() {
+        assert!(!mail.subject.contains(['\r', '\n', '\u{1b}', '\u{1}']), "{:?}", mail.subject);
+        for harm in ["<script", "<img src=x", "\"onclick=", ">49<", "&lt;b&gt; &amp; ", ">root:"] {
+            assert!(!mail.html.contains(harm), "{harm}: {}", mail.html);
         }
     }
+    let all: String = t.mails().iter().map(|mail| mail.html.clone()).collect();
+    let ways = [
+        "&lt;script&gt;alert(1)",
+        "&lt;img src=x onerror=1",
+        "&lt;&#x2f;td&gt;",
+        "&amp;lt;b&amp;gt;",
+        "&quot;onclick=",
+    ];
+    let unrun = ["{{ 7 * 7 }}", "{% raw %}", "${7*7}", "%s%s%n%x"];
+    for shown in ways.iter().chain(&unrun) {
+        assert!(all.contains(*shown), "{shown}");
+    }
+}
 
-    async fn hostile_headers_are_kept_as_they_are_or_refused(t: TestApp) {
-        let lot = t.lot(i64::try_from(HOSTILE.len()).unwrap()).await;
-        let drivers = many_drivers(&t, "driver", HOSTILE.len()).await;
-        let asha = t.driver("Asha").await;
-        for (driver, text) in drivers.iter().zip(HOSTILE) {
-            // A client cannot send the others: they are no headers.
-            let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else { continue };
-            let is_ascii = value.to_str().is_ok();
-            let book = async || {
-                let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), value.clone())]);
-                let request = t.request(Method::POST, "/booking/book-spot", Some(driver)).headers(headers);
-                t.send(request.json(&json!({ "lot_id": lot }))).await
-            };
-            let (first, again) = (book().await, book().await);
-            if is_ascii {
-                assert_eq!((first.expect(201).text, "true"), (again.text, again.headers["idempotency-replayed"].to_str().unwrap()), "{text}");
-            } else {
-                assert_eq!(pointers(&first), ["Idempotency-Key"], "{text}");
-            }
-            let login = t.request(Method::POST, "/auth/login", None).header("user-agent", value);
-            t.send(login.json(&json!({ "email": asha.email, "password": testkit::PASSWORD }))).await.expect(200);
-            let sessions = t.get("/auth/sessions", Some(&asha)).await.expect(200);
-            let expected = if is_ascii { json!(text) } else { Value::Null };
-            assert_eq!(sessions.body["sessions"][0]["user_agent"], expected, "{text}");
+#[testkit::both_databases]
+async fn texts_that_are_too_long_or_hold_a_nul_are_refused(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
+    let reservation = t.book(&asha, lot).await;
+    let before = content(&t).await;
+    let (me, lot) = (format!("/users/{}", asha.id), format!("/parking-lots/{lot}"));
+    for (method, path, who, field, most) in [
+        (Method::PUT, me.as_str(), &asha, "username", 80),
+        (Method::PUT, &me, &asha, "vehicle_number", 20),
+        (Method::PUT, &me, &asha, "phone_number", 20),
+        (Method::PUT, &lot, &admin, "location_name", 100),
+        (Method::PUT, &lot, &admin, "address", 200),
+        (Method::PUT, &lot, &admin, "pincode", 10),
+        (Method::POST, "/booking/release-spot", &asha, "transaction_id", 50),
+        (Method::POST, "/booking/release-spot", &asha, "payment_method", 20),
+    ] {
+        for text in ["x".repeat(most + 1), "\u{1f697}".repeat(most + 1), "a\u{0}b".to_owned()] {
+            let body = json!({ field: text, "reservation_id": reservation });
+            let answer = t.send(t.request(method.clone(), path, Some(who)).json(&body)).await;
+            assert_eq!(pointers(&answer), [format!("/{field}")], "{text}");
         }
+    }
+    assert_eq!(content(&t).await, before);
+    let longest = json!({ "reservation_id": reservation, "transaction_id": "\u{1f697}".repeat(50), "payment_method": "\u{1f697}".repeat(20) });
+    let released = t.post("/booking/release-spot", Some(&asha), longest).await.expect(200);
+    assert_eq!(released.body["reservation"]["transaction_id"], "\u{1f697}".repeat(50));
+}
+
+#[testkit::both_databases]
+async fn hostile_filters_are_refused(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    for (text, field) in
+        HOSTILE.iter().flat_map(|text| ["from", "to", "scope", "lot_id"].map(|field| (text, field)))
+    {
+        for path in ["/export/csv/request", "/tasks/export-csv"] {
+            let answer = t.post(path, Some(&asha), json!({ field: text })).await;
+            assert_eq!(pointers(&answer), [format!("/{field}")], "{text}");
+        }
+    }
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM exports").await, 0);
+    for path in ["/user-booking-history", "/export/csv/history", "/user/activity", "/parking-lots"] {
+        for (text, name) in HOSTILE.iter().flat_map(|text| ["limit", "cursor"].map(|name| (text, name))) {
+            let answer = t.get(&with_query(&t, path, name, text), Some(&asha)).await;
+            answer.problem(400, "invalid");
+        }
+    }
+    for text in HOSTILE {
+        let login = json!({ "email": text, "password": text });
+        t.post("/auth/login", None, login).await.problem(401, "unauthenticated");
+        let form = json!({ "username": "Meera", "email": text, "password": "Correct-horse-1" });
+        assert_eq!(pointers(&t.post("/auth/register", None, form).await), ["/email"], "{text}");
+    }
+}
+
+#[testkit::both_databases]
+async fn hostile_headers_are_kept_as_they_are_or_refused(t: TestApp) {
+    let lot = t.lot(i64::try_from(HOSTILE.len()).unwrap()).await;
+    let drivers = many_drivers(&t, "driver", HOSTILE.len()).await;
+    let asha = t.driver("Asha").await;
+    for (driver, text) in drivers.iter().zip(HOSTILE) {
+        // A client cannot send the others: they are no headers.
+        let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else { continue };
+        let is_ascii = value.to_str().is_ok();
+        let book = async || {
+            let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), value.clone())]);
+            let request = t.request(Method::POST, "/booking/book-spot", Some(driver)).headers(headers);
+            t.send(request.json(&json!({ "lot_id": lot }))).await
+        };
+        let (first, again) = (book().await, book().await);
+        if is_ascii {
+            assert_eq!(
+                (first.expect(201).text, "true"),
+                (again.text, again.headers["idempotency-replayed"].to_str().unwrap()),
+                "{text}"
+            );
+        } else {
+            assert_eq!(pointers(&first), ["Idempotency-Key"], "{text}");
+        }
+        let login = t.request(Method::POST, "/auth/login", None).header("user-agent", value);
+        t.send(login.json(&json!({ "email": asha.email, "password": testkit::PASSWORD }))).await.expect(200);
+        let sessions = t.get("/auth/sessions", Some(&asha)).await.expect(200);
+        let expected = if is_ascii { json!(text) } else { Value::Null };
+        assert_eq!(sessions.body["sessions"][0]["user_agent"], expected, "{text}");
     }
 }

@@ -196,66 +196,70 @@ async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: 
     t.send(t.request(reqwest::Method::GET, "/user-reports", None).bearer_auth(word)).await.expect(401);
 }
 
-testkit::on_both! {
-    async fn nobody_can_make_up_names_of_counters(t: TestApp) {
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
-        let names = async || {
-            counters::flush(&t.app).await;
-            let prefix = t.app.redis.keys().counter("");
-            let all = t.app.redis.ask(all_keys).await.unwrap();
-            all.into_iter().filter_map(|(key, ..)| Some(key.strip_prefix(&prefix)?.to_owned())).collect::<BTreeSet<_>>()
-        };
-        a_nuisance(&t, &asha, &admin, lot, "ALPHA").await;
-        let before = names().await;
-        assert!(before.len() > 20 && before.contains("endpoint_calls:OTHER /parking-lots"), "{before:?}");
-        for word in ["BETA", "GAMMA"] {
-            a_nuisance(&t, &asha, &admin, lot, word).await;
-        }
-        assert_eq!(names().await, before);
-        assert!(before.iter().all(|name| !name.contains("ALPHA")), "{before:?}");
+#[testkit::both_databases]
+async fn nobody_can_make_up_names_of_counters(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
+    let names = async || {
+        counters::flush(&t.app).await;
+        let prefix = t.app.redis.keys().counter("");
+        let all = t.app.redis.ask(all_keys).await.unwrap();
+        all.into_iter()
+            .filter_map(|(key, ..)| Some(key.strip_prefix(&prefix)?.to_owned()))
+            .collect::<BTreeSet<_>>()
+    };
+    a_nuisance(&t, &asha, &admin, lot, "ALPHA").await;
+    let before = names().await;
+    assert!(before.len() > 20 && before.contains("endpoint_calls:OTHER /parking-lots"), "{before:?}");
+    for word in ["BETA", "GAMMA"] {
+        a_nuisance(&t, &asha, &admin, lot, word).await;
     }
+    assert_eq!(names().await, before);
+    assert!(before.iter().all(|name| !name.contains("ALPHA")), "{before:?}");
+}
 
-    /// Row 186 of the features: what is lost when a database is emptied is what the table says is in it.
-    async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
-        let _ = (t.driver("Asha").await, t.admin().await);
-        let asha = t.log_in("asha@example.com").await;
-        t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-        counters::flush(&t.app).await;
-        let prefix = t.app.redis.keys().prefix();
-        let mut of = BTreeMap::new();
-        let databases = [t.app.redis.ask(all_keys).await.unwrap(), t.app.redis.queue.ask(all_keys).await.unwrap()];
-        for (database, keys) in (0_u8..).zip(databases) {
-            for key in keys.iter().filter_map(|(key, ..)| key.strip_prefix(&prefix)) {
-                of.entry(family(database, key).expect("it is in the table").name).or_insert(database);
-            }
+/// Row 186 of the features: what is lost when a database is emptied is what the table says is in it.
+#[testkit::both_databases]
+async fn activity_and_limits_are_apart_from_jobs_and_from_mails(t: TestApp) {
+    let _ = (t.driver("Asha").await, t.admin().await);
+    let asha = t.log_in("asha@example.com").await;
+    t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+    counters::flush(&t.app).await;
+    let prefix = t.app.redis.keys().prefix();
+    let mut of = BTreeMap::new();
+    let databases =
+        [t.app.redis.ask(all_keys).await.unwrap(), t.app.redis.queue.ask(all_keys).await.unwrap()];
+    for (database, keys) in (0_u8..).zip(databases) {
+        for key in keys.iter().filter_map(|(key, ..)| key.strip_prefix(&prefix)) {
+            of.entry(family(database, key).expect("it is in the table").name).or_insert(database);
         }
-        assert_eq!((of["active_users"], of["count:{name}"], of["{queue}:data"]), (0, 0, 1), "{of:?}");
     }
+    assert_eq!((of["active_users"], of["count:{name}"], of["{queue}:data"]), (0, 0, 1), "{of:?}");
+}
 
-    async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
-        let clock = shared::base::clock::Clock::fixed(crate::support::noon());
-        let t = t.at(clock.clone()).await;
-        let (admin, _) = (t.admin().await, t.driver("Asha").await);
-        counters::flush(&t.app).await;
-        let keys = t.app.redis.keys();
-        let (total, users) = (keys.counter("total_registrations"), keys.active_users());
-        let look = async || {
-            let (total, users) = (total.clone(), users.clone());
-            let ask = async |mut redis: ConnectionManager| {
-                Ok((redis.ttl(total).await?, redis.ttl(&users).await?, redis.zcard(users).await?))
-            };
-            let seen: (i64, i64, i64) = t.app.redis.ask(ask).await.unwrap();
-            seen
+#[testkit::both_databases]
+async fn a_total_lasts_until_it_is_cleared_and_a_set_of_users_ends(t: TestApp) {
+    let clock = shared::base::clock::Clock::fixed(crate::support::noon());
+    let t = t.at(clock.clone()).await;
+    let (admin, _) = (t.admin().await, t.driver("Asha").await);
+    counters::flush(&t.app).await;
+    let keys = t.app.redis.keys();
+    let (total, users) = (keys.counter("total_registrations"), keys.active_users());
+    let look = async || {
+        let (total, users) = (total.clone(), users.clone());
+        let ask = async |mut redis: ConnectionManager| {
+            Ok((redis.ttl(total).await?, redis.ttl(&users).await?, redis.zcard(users).await?))
         };
-        let (total_lives, users_live, members) = look().await;
-        assert_eq!((total_lives, members), (-1, 2));
-        assert!((12 * 3600 - 60..=12 * 3600).contains(&users_live), "{users_live}");
-        // Who was seen too long ago makes room when somebody else is seen.
-        clock.advance(chrono::TimeDelta::hours(13));
-        let admin = t.log_in(&admin.email).await;
-        counters::flush(&t.app).await;
-        assert_eq!(look().await.2, 1);
-        t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
-        assert_eq!(counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
-    }
+        let seen: (i64, i64, i64) = t.app.redis.ask(ask).await.unwrap();
+        seen
+    };
+    let (total_lives, users_live, members) = look().await;
+    assert_eq!((total_lives, members), (-1, 2));
+    assert!((12 * 3600 - 60..=12 * 3600).contains(&users_live), "{users_live}");
+    // Who was seen too long ago makes room when somebody else is seen.
+    clock.advance(chrono::TimeDelta::hours(13));
+    let admin = t.log_in(&admin.email).await;
+    counters::flush(&t.app).await;
+    assert_eq!(look().await.2, 1);
+    t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
+    assert_eq!(counters::read(&t.app, &["total_registrations"]).await.unwrap(), [0]);
 }

@@ -26,133 +26,173 @@ fn with(field: &str, value: Value) -> Value {
     form
 }
 
-testkit::on_both! {
-    async fn a_new_lot_is_read_back_as_it_was_created(t: TestApp) {
-        let admin = t.admin().await;
-        let created = plain(&t.post("/parking-lots", Some(&admin), form()).await.expect(201));
-        let id = created["lot"]["id"].as_i64().expect("a number");
-        assert_eq!(created, json!({ "lot": {
+#[testkit::both_databases]
+async fn a_new_lot_is_read_back_as_it_was_created(t: TestApp) {
+    let admin = t.admin().await;
+    let created = plain(&t.post("/parking-lots", Some(&admin), form()).await.expect(201));
+    let id = created["lot"]["id"].as_i64().expect("a number");
+    assert_eq!(
+        created,
+        json!({ "lot": {
             "id": id, "location_name": "Main Street", "price": 25.5, "address": "1, Main Street",
             "pincode": "400001", "number_of_slots": 3, "available_slots": 3,
-        }}));
-        assert_eq!(plain(&t.get(&format!("/parking-lots/{id}"), None).await.expect(200)), created);
-        let list = plain(&t.get("/parking-lots", None).await.expect(200));
-        assert_eq!(list, json!({ "lots": [created["lot"]] }));
-        let ids = spots(&t, id).await;
-        let free = plain(&t.get(&format!("/parking-lots/{id}/available-spots"), None).await.expect(200));
-        let expected: Vec<_> = ids.iter().map(|spot| json!({ "id": spot, "lot_id": id, "status": "available" })).collect();
-        assert_eq!(free, json!({ "lot_name": "Main Street", "available_spots": expected, "count": 3 }));
-    }
+        }})
+    );
+    assert_eq!(plain(&t.get(&format!("/parking-lots/{id}"), None).await.expect(200)), created);
+    let list = plain(&t.get("/parking-lots", None).await.expect(200));
+    assert_eq!(list, json!({ "lots": [created["lot"]] }));
+    let ids = spots(&t, id).await;
+    let free = plain(&t.get(&format!("/parking-lots/{id}/available-spots"), None).await.expect(200));
+    let expected: Vec<_> =
+        ids.iter().map(|spot| json!({ "id": spot, "lot_id": id, "status": "available" })).collect();
+    assert_eq!(free, json!({ "lot_name": "Main Street", "available_spots": expected, "count": 3 }));
 }
 
-testkit::on_both! {
-    async fn lots_come_in_the_order_of_their_ids(t: TestApp) {
-        let mut ids = Vec::new();
-        for slots in [3, 1, 2] {
-            ids.push(t.lot(slots).await);
-        }
-        let list = t.get("/parking-lots", None).await.expect(200);
-        let listed: Vec<_> = list.body["lots"].as_array().unwrap().iter().map(|lot| lot["id"].as_i64().unwrap()).collect();
-        assert_eq!(listed, ids);
-        assert!(ids.is_sorted());
+#[testkit::both_databases]
+async fn lots_come_in_the_order_of_their_ids(t: TestApp) {
+    let mut ids = Vec::new();
+    for slots in [3, 1, 2] {
+        ids.push(t.lot(slots).await);
     }
+    let list = t.get("/parking-lots", None).await.expect(200);
+    let listed: Vec<_> =
+        list.body["lots"].as_array().unwrap().iter().map(|lot| lot["id"].as_i64().unwrap()).collect();
+    assert_eq!(listed, ids);
+    assert!(ids.is_sorted());
 }
 
-testkit::on_both! {
-    async fn numbers_may_come_as_text_and_unknown_members_are_ignored(t: TestApp) {
-        let admin = t.admin().await;
-        let mut body = form();
-        for (field, value) in [
-            ("price", json!(" 30.25 ")), ("number_of_slots", json!("2")), ("available_slots", json!(99)),
-            ("id", json!(7_000)), ("location_name", json!("  Ring Road  ")), ("something", json!({ "else": [1] })),
-        ] {
-            body[field] = value;
-        }
-        let lot = t.post("/parking-lots", Some(&admin), body).await.expect(201).body["lot"].clone();
-        assert_eq!((&lot["price"], &lot["number_of_slots"], &lot["available_slots"]), (&json!(30.25), &json!(2), &json!(2)));
-        assert_eq!(lot["location_name"], "Ring Road");
-        assert_ne!(lot["id"], 7_000);
+#[testkit::both_databases]
+async fn numbers_may_come_as_text_and_unknown_members_are_ignored(t: TestApp) {
+    let admin = t.admin().await;
+    let mut body = form();
+    for (field, value) in [
+        ("price", json!(" 30.25 ")),
+        ("number_of_slots", json!("2")),
+        ("available_slots", json!(99)),
+        ("id", json!(7_000)),
+        ("location_name", json!("  Ring Road  ")),
+        ("something", json!({ "else": [1] })),
+    ] {
+        body[field] = value;
     }
+    let lot = t.post("/parking-lots", Some(&admin), body).await.expect(201).body["lot"].clone();
+    assert_eq!(
+        (&lot["price"], &lot["number_of_slots"], &lot["available_slots"]),
+        (&json!(30.25), &json!(2), &json!(2))
+    );
+    assert_eq!(lot["location_name"], "Ring Road");
+    assert_ne!(lot["id"], 7_000);
 }
 
-testkit::on_both! {
-    async fn the_extremes_are_accepted(t: TestApp) {
-        let admin = t.admin().await;
-        for (field, value) in [
-            ("price", json!(0)), ("price", json!("0")), ("price", json!(0.01)), ("price", json!(1_000_000)),
-            ("number_of_slots", json!(1)), ("number_of_slots", json!(10_000)),
-            ("location_name", json!("é".repeat(100))), ("address", json!("東".repeat(200))), ("pincode", json!("x".repeat(10))),
-        ] {
-            let answer = t.post("/parking-lots", Some(&admin), with(field, value.clone())).await.expect(201);
-            assert!(value.is_string() && field == "price" || answer.body["lot"][field].as_f64() == value.as_f64());
-        }
-        let spots = number(&t, "SELECT COUNT(*) AS n FROM spots").await;
-        assert_eq!(spots, number(&t, "SELECT CAST(SUM(number_of_slots) AS BIGINT) AS n FROM lots").await);
+#[testkit::both_databases]
+async fn the_extremes_are_accepted(t: TestApp) {
+    let admin = t.admin().await;
+    for (field, value) in [
+        ("price", json!(0)),
+        ("price", json!("0")),
+        ("price", json!(0.01)),
+        ("price", json!(1_000_000)),
+        ("number_of_slots", json!(1)),
+        ("number_of_slots", json!(10_000)),
+        ("location_name", json!("é".repeat(100))),
+        ("address", json!("東".repeat(200))),
+        ("pincode", json!("x".repeat(10))),
+    ] {
+        let answer = t.post("/parking-lots", Some(&admin), with(field, value.clone())).await.expect(201);
+        assert!(
+            value.is_string() && field == "price" || answer.body["lot"][field].as_f64() == value.as_f64()
+        );
     }
+    let spots = number(&t, "SELECT COUNT(*) AS n FROM spots").await;
+    assert_eq!(spots, number(&t, "SELECT CAST(SUM(number_of_slots) AS BIGINT) AS n FROM lots").await);
 }
 
-testkit::on_both! {
-    async fn every_wrong_field_of_a_lot_is_named(t: TestApp) {
-        let admin = t.admin().await;
-        for (field, value) in [
-            ("price", json!(-1)), ("price", json!("-0.01")), ("price", json!(0.001)), ("price", json!("NaN")),
-            ("price", json!("inf")), ("price", json!("cheap")), ("price", json!("")), ("price", json!(null)),
-            ("price", json!([1])), ("price", json!(true)), ("price", json!(1e300)), ("price", json!("0x10")),
-            ("number_of_slots", json!(0)), ("number_of_slots", json!(-1)), ("number_of_slots", json!(10_001)),
-            ("number_of_slots", json!(2.5)), ("number_of_slots", json!("2.5")), ("number_of_slots", json!("many")),
-            ("number_of_slots", json!(null)), ("number_of_slots", json!(99_999_999_999_999_999_999_f64)),
-            ("location_name", json!("")), ("location_name", json!("  ")), ("location_name", json!("x".repeat(101))),
-            ("location_name", json!("a\u{0}b")), ("location_name", json!(7)), ("location_name", json!(null)),
-            ("address", json!("")), ("address", json!("x".repeat(201))), ("address", json!("\u{0}")),
-            ("address", json!([])), ("pincode", json!("")), ("pincode", json!("x".repeat(11))),
-            ("pincode", json!(400_001)), ("pincode", json!("40\u{0}001")),
-        ] {
-            let answer = t.post("/parking-lots", Some(&admin), with(field, value.clone())).await;
-            assert_eq!(pointers(&answer), [format!("/{field}")], "{field} {value}");
-        }
-        let several = json!({ "location_name": "", "price": 1, "address": "", "pincode": "", "number_of_slots": 0 });
-        let answer = t.post("/parking-lots", Some(&admin), several).await;
-        assert_eq!(pointers(&answer), ["/location_name", "/address", "/pincode", "/number_of_slots"]);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await + number(&t, "SELECT COUNT(*) AS n FROM spots").await, 0);
+#[testkit::both_databases]
+async fn every_wrong_field_of_a_lot_is_named(t: TestApp) {
+    let admin = t.admin().await;
+    for (field, value) in [
+        ("price", json!(-1)),
+        ("price", json!("-0.01")),
+        ("price", json!(0.001)),
+        ("price", json!("NaN")),
+        ("price", json!("inf")),
+        ("price", json!("cheap")),
+        ("price", json!("")),
+        ("price", json!(null)),
+        ("price", json!([1])),
+        ("price", json!(true)),
+        ("price", json!(1e300)),
+        ("price", json!("0x10")),
+        ("number_of_slots", json!(0)),
+        ("number_of_slots", json!(-1)),
+        ("number_of_slots", json!(10_001)),
+        ("number_of_slots", json!(2.5)),
+        ("number_of_slots", json!("2.5")),
+        ("number_of_slots", json!("many")),
+        ("number_of_slots", json!(null)),
+        ("number_of_slots", json!(99_999_999_999_999_999_999_f64)),
+        ("location_name", json!("")),
+        ("location_name", json!("  ")),
+        ("location_name", json!("x".repeat(101))),
+        ("location_name", json!("a\u{0}b")),
+        ("location_name", json!(7)),
+        ("location_name", json!(null)),
+        ("address", json!("")),
+        ("address", json!("x".repeat(201))),
+        ("address", json!("\u{0}")),
+        ("address", json!([])),
+        ("pincode", json!("")),
+        ("pincode", json!("x".repeat(11))),
+        ("pincode", json!(400_001)),
+        ("pincode", json!("40\u{0}001")),
+    ] {
+        let answer = t.post("/parking-lots", Some(&admin), with(field, value.clone())).await;
+        assert_eq!(pointers(&answer), [format!("/{field}")], "{field} {value}");
     }
+    let several =
+        json!({ "location_name": "", "price": 1, "address": "", "pincode": "", "number_of_slots": 0 });
+    let answer = t.post("/parking-lots", Some(&admin), several).await;
+    assert_eq!(pointers(&answer), ["/location_name", "/address", "/pincode", "/number_of_slots"]);
+    assert_eq!(
+        number(&t, "SELECT COUNT(*) AS n FROM lots").await
+            + number(&t, "SELECT COUNT(*) AS n FROM spots").await,
+        0
+    );
 }
 
-testkit::on_both! {
-    async fn only_administrators_open_lots(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        t.post("/parking-lots", None, form()).await.problem(401, "unauthenticated");
-        t.post("/parking-lots", Some(&asha), form()).await.problem(403, "forbidden");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 0);
-    }
+#[testkit::both_databases]
+async fn only_administrators_open_lots(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    t.post("/parking-lots", None, form()).await.problem(401, "unauthenticated");
+    t.post("/parking-lots", Some(&asha), form()).await.problem(403, "forbidden");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 0);
 }
 
-testkit::on_both! {
-    async fn what_is_no_lot_is_not_found(t: TestApp) {
-        let lot = t.lot(1).await;
-        for id in ["0", "-1", "999999", "abc", "1.5", "1e0", "99999999999999999999", "%00", "%FF", "%2F"] {
-            t.get(&format!("/parking-lots/{id}"), None).await.problem(404, "not_found");
-            t.get(&format!("/parking-lots/{id}/available-spots"), None).await.problem(404, "not_found");
-        }
-        change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [lot.into()]).await.unwrap();
-        t.get(&format!("/parking-lots/{lot}"), None).await.problem(404, "not_found");
-        t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.problem(404, "not_found");
-        assert_eq!(t.get("/parking-lots", None).await.expect(200).body["lots"], json!([]));
+#[testkit::both_databases]
+async fn what_is_no_lot_is_not_found(t: TestApp) {
+    let lot = t.lot(1).await;
+    for id in ["0", "-1", "999999", "abc", "1.5", "1e0", "99999999999999999999", "%00", "%FF", "%2F"] {
+        t.get(&format!("/parking-lots/{id}"), None).await.problem(404, "not_found");
+        t.get(&format!("/parking-lots/{id}/available-spots"), None).await.problem(404, "not_found");
     }
+    change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [lot.into()]).await.unwrap();
+    t.get(&format!("/parking-lots/{lot}"), None).await.problem(404, "not_found");
+    t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.problem(404, "not_found");
+    assert_eq!(t.get("/parking-lots", None).await.expect(200).body["lots"], json!([]));
 }
 
-testkit::on_both! {
-    async fn a_retiring_spot_is_neither_free_nor_counted(t: TestApp) {
-        let lot = t.lot(3).await;
-        let ids = spots(&t, lot).await;
-        change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [ids[0].into()]).await.unwrap();
-        let free = t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.expect(200);
-        assert_eq!(free.body["count"], 2);
-        assert_eq!(free.body["available_spots"][0]["id"], ids[1]);
-        assert_eq!(t.get(&format!("/parking-lots/{lot}"), None).await.body["lot"]["available_slots"], 2);
-        let asha = t.driver("Asha").await;
-        let answer = t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.expect(201);
-        assert_eq!(answer.body["reservation"]["spot_id"], ids[1]);
-    }
+#[testkit::both_databases]
+async fn a_retiring_spot_is_neither_free_nor_counted(t: TestApp) {
+    let lot = t.lot(3).await;
+    let ids = spots(&t, lot).await;
+    change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [ids[0].into()]).await.unwrap();
+    let free = t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.expect(200);
+    assert_eq!(free.body["count"], 2);
+    assert_eq!(free.body["available_spots"][0]["id"], ids[1]);
+    assert_eq!(t.get(&format!("/parking-lots/{lot}"), None).await.body["lot"]["available_slots"], 2);
+    let asha = t.driver("Asha").await;
+    let answer = t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.expect(201);
+    assert_eq!(answer.body["reservation"]["spot_id"], ids[1]);
 }
 
 /// PUT with `If-Match`.
@@ -188,360 +228,436 @@ async fn service(t: &TestApp, lot: i64) -> String {
     text
 }
 
-testkit::on_both! {
-    async fn a_lot_that_is_created_twice_under_one_key_is_one_lot(t: TestApp) {
-        let admin = t.admin().await;
-        let create = async |body: Value| {
-            let request = t.request(Method::POST, "/parking-lots", Some(&admin)).header("idempotency-key", "lot-1");
-            t.send(request.json(&body)).await
-        };
-        let (first, again) = (create(form()).await.expect(201), create(form()).await.expect(201));
-        assert_eq!(first.body, again.body);
-        assert_eq!(again.headers["idempotency-replayed"], "true");
-        let id = first.body["lot"]["id"].as_i64().unwrap();
-        for answer in [&first, &again] {
-            assert_eq!(answer.headers["etag"], format!("\"{id}-1-3\""));
-            assert_eq!(answer.headers["location"], format!("/api/parking-lots/{id}"));
-        }
-        create(with("price", json!(1))).await.problem(422, "idempotency_key_reused");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 1);
+#[testkit::both_databases]
+async fn a_lot_that_is_created_twice_under_one_key_is_one_lot(t: TestApp) {
+    let admin = t.admin().await;
+    let create = async |body: Value| {
+        let request =
+            t.request(Method::POST, "/parking-lots", Some(&admin)).header("idempotency-key", "lot-1");
+        t.send(request.json(&body)).await
+    };
+    let (first, again) = (create(form()).await.expect(201), create(form()).await.expect(201));
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    let id = first.body["lot"]["id"].as_i64().unwrap();
+    for answer in [&first, &again] {
+        assert_eq!(answer.headers["etag"], format!("\"{id}-1-3\""));
+        assert_eq!(answer.headers["location"], format!("/api/parking-lots/{id}"));
     }
+    create(with("price", json!(1))).await.problem(422, "idempotency_key_reused");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 1);
 }
 
-testkit::on_both! {
-    /// Defect 30.
-    async fn a_lot_without_all_its_spots_is_not_created(t: TestApp) {
-        let admin = t.admin().await;
-        change(&t, "CREATE UNIQUE INDEX only_one_spot_a_lot ON spots (lot_id)", []).await.unwrap();
-        t.post("/parking-lots", Some(&admin), form()).await.problem(500, "internal");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 0);
-        t.post("/parking-lots", Some(&admin), with("number_of_slots", json!(1))).await.expect(201);
-        let lot = read(&t, number(&t, "SELECT id AS n FROM lots").await).await["id"].as_i64().unwrap();
-        let before = content(&t).await;
-        put(&t, &admin, lot, json!({ "price": 99, "number_of_slots": 2 })).await.problem(500, "internal");
-        assert_eq!(content(&t).await, before);
-    }
+/// Defect 30.
+#[testkit::both_databases]
+async fn a_lot_without_all_its_spots_is_not_created(t: TestApp) {
+    let admin = t.admin().await;
+    change(&t, "CREATE UNIQUE INDEX only_one_spot_a_lot ON spots (lot_id)", []).await.unwrap();
+    t.post("/parking-lots", Some(&admin), form()).await.problem(500, "internal");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM lots").await, 0);
+    t.post("/parking-lots", Some(&admin), with("number_of_slots", json!(1))).await.expect(201);
+    let lot = read(&t, number(&t, "SELECT id AS n FROM lots").await).await["id"].as_i64().unwrap();
+    let before = content(&t).await;
+    put(&t, &admin, lot, json!({ "price": 99, "number_of_slots": 2 })).await.problem(500, "internal");
+    assert_eq!(content(&t).await, before);
 }
 
-testkit::on_both! {
-    async fn each_field_of_a_lot_can_be_changed_by_itself(t: TestApp) {
-        let (admin, lot) = (t.admin().await, t.lot(3).await);
-        let mut expected = read(&t, lot).await;
-        for (version, (field, sent, stored)) in [
-            ("location_name", json!(" Ring Road "), json!("Ring Road")), ("price", json!("30.25"), json!(30.25)),
-            ("price", json!(0), json!(0.0)), ("address", json!("2, Ring Road"), json!("2, Ring Road")),
-            ("pincode", json!("400002"), json!("400002")), ("number_of_slots", json!(" 4 "), json!(4)),
-        ].into_iter().enumerate() {
-            let answer = put(&t, &admin, lot, json!({ field: sent })).await.expect(200);
-            expected[field] = stored;
-            expected["available_slots"] = expected["number_of_slots"].clone();
-            assert_eq!(plain(&answer), json!({ "lot": expected }));
-            let tag = format!("\"{lot}-{}-{}\"", version + 2, expected["available_slots"]);
-            assert_eq!(answer.headers["etag"], tag);
-            let got = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
-            assert_eq!((&got.body["lot"], &got.headers["etag"]), (&expected, &answer.headers["etag"]));
-        }
-        put(&t, &admin, lot, json!({})).await.expect(200);
-        assert_eq!(read(&t, lot).await, expected);
+#[testkit::both_databases]
+async fn each_field_of_a_lot_can_be_changed_by_itself(t: TestApp) {
+    let (admin, lot) = (t.admin().await, t.lot(3).await);
+    let mut expected = read(&t, lot).await;
+    for (version, (field, sent, stored)) in [
+        ("location_name", json!(" Ring Road "), json!("Ring Road")),
+        ("price", json!("30.25"), json!(30.25)),
+        ("price", json!(0), json!(0.0)),
+        ("address", json!("2, Ring Road"), json!("2, Ring Road")),
+        ("pincode", json!("400002"), json!("400002")),
+        ("number_of_slots", json!(" 4 "), json!(4)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = put(&t, &admin, lot, json!({ field: sent })).await.expect(200);
+        expected[field] = stored;
+        expected["available_slots"] = expected["number_of_slots"].clone();
+        assert_eq!(plain(&answer), json!({ "lot": expected }));
+        let tag = format!("\"{lot}-{}-{}\"", version + 2, expected["available_slots"]);
+        assert_eq!(answer.headers["etag"], tag);
+        let got = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
+        assert_eq!((&got.body["lot"], &got.headers["etag"]), (&expected, &answer.headers["etag"]));
     }
+    put(&t, &admin, lot, json!({})).await.expect(200);
+    assert_eq!(read(&t, lot).await, expected);
 }
 
-testkit::on_both! {
-    /// Defects 29 and mass assignment: the old client sends the whole lot back, as it was when the form was opened.
-    async fn a_stale_form_overwrites_nothing_that_is_counted(t: TestApp) {
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
-        let mut stale = read(&t, lot).await;
-        t.book(&asha, lot).await;
-        stale["price"] = json!(40);
-        let answer = put(&t, &admin, lot, stale.clone()).await.expect(200);
-        assert_eq!((&answer.body["lot"]["available_slots"], &answer.body["lot"]["price"]), (&json!(1), &json!(40.0)));
-        for (field, value) in [
-            ("available_slots", json!(99)), ("available_slots", json!(-1)), ("available_slots", json!("none")),
-            ("id", json!(7_000)), ("id", json!(null)), ("version", json!(70)), ("archived_at", json!("2026-01-01T00:00:00Z")),
-            ("created_at", json!(0)), ("price_minor", json!(1)), ("something", json!({ "else": [1] })),
-        ] {
-            let answer = put(&t, &admin, lot, json!({ field: value })).await.expect(200);
-            assert_eq!(answer.body["lot"], read(&t, lot).await);
-            let kept = ["id", "price", "number_of_slots", "available_slots"].map(|field| answer.body["lot"][field].clone());
-            assert_eq!(kept, [json!(lot), json!(40.0), json!(2), json!(1)], "{field}");
-        }
-        assert_eq!(number(&t, "SELECT version AS n FROM lots").await, 12);
-        assert_eq!(number(&t, "SELECT price_minor AS n FROM lots").await, 4000);
+/// Defects 29 and mass assignment: the old client sends the whole lot back, as it was when the form was opened.
+#[testkit::both_databases]
+async fn a_stale_form_overwrites_nothing_that_is_counted(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
+    let mut stale = read(&t, lot).await;
+    t.book(&asha, lot).await;
+    stale["price"] = json!(40);
+    let answer = put(&t, &admin, lot, stale.clone()).await.expect(200);
+    assert_eq!(
+        (&answer.body["lot"]["available_slots"], &answer.body["lot"]["price"]),
+        (&json!(1), &json!(40.0))
+    );
+    for (field, value) in [
+        ("available_slots", json!(99)),
+        ("available_slots", json!(-1)),
+        ("available_slots", json!("none")),
+        ("id", json!(7_000)),
+        ("id", json!(null)),
+        ("version", json!(70)),
+        ("archived_at", json!("2026-01-01T00:00:00Z")),
+        ("created_at", json!(0)),
+        ("price_minor", json!(1)),
+        ("something", json!({ "else": [1] })),
+    ] {
+        let answer = put(&t, &admin, lot, json!({ field: value })).await.expect(200);
+        assert_eq!(answer.body["lot"], read(&t, lot).await);
+        let kept = ["id", "price", "number_of_slots", "available_slots"]
+            .map(|field| answer.body["lot"][field].clone());
+        assert_eq!(kept, [json!(lot), json!(40.0), json!(2), json!(1)], "{field}");
     }
+    assert_eq!(number(&t, "SELECT version AS n FROM lots").await, 12);
+    assert_eq!(number(&t, "SELECT price_minor AS n FROM lots").await, 4000);
 }
 
-testkit::on_both! {
-    async fn a_change_may_ask_for_the_lot_as_it_was_read(t: TestApp) {
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        let (lot, other) = (t.lot(2).await, t.lot(2).await);
-        let tag = async |lot: i64| {
-            let got = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
-            got.headers["etag"].to_str().unwrap().to_owned()
-        };
-        let (old, others) = (tag(lot).await, tag(other).await);
-        // Somebody parks: nothing of that is overwritten.
-        t.book(&asha, lot).await;
-        assert_ne!(tag(lot).await, old);
-        put_if(&t, &admin, lot, &old, json!({ "price": 30 })).await.expect(200);
-        let before = content(&t).await;
-        for tags in [old.as_str(), &others, "\"\"", "nonsense", "", &format!("W/{}", tag(lot).await)] {
-            put_if(&t, &admin, lot, tags, json!({ "price": 31 })).await.problem(412, "changed");
-        }
-        assert_eq!(content(&t).await, before);
-        let list = format!("{others}, {}", tag(lot).await);
-        assert_eq!(put_if(&t, &admin, lot, &list, json!({ "price": 32 })).await.expect(200).body["lot"]["price"], 32.0);
-        assert_eq!(put_if(&t, &admin, lot, "*", json!({ "price": 33 })).await.expect(200).body["lot"]["price"], 33.0);
-        put_if(&t, &admin, 999_999, "*", json!({ "price": 33 })).await.problem(404, "not_found");
-        // Of two who read the same, one changes it.
-        let (http, tags) = (reqwest::Client::new(), tag(lot).await);
-        let answers = at_once((0..8).map(|price| {
-            let request = http.put(t.url(&format!("/parking-lots/{lot}"))).bearer_auth(&admin.token).header("if-match", &tags);
-            let request = request.json(&json!({ "price": 100 + price }));
-            async move { request.send().await.unwrap().status().as_u16() }
-        })).await;
-        assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
-        assert_eq!(answers.iter().filter(|status| **status == 412).count(), 7, "{answers:?}");
-        t.is_sound().await;
+#[testkit::both_databases]
+async fn a_change_may_ask_for_the_lot_as_it_was_read(t: TestApp) {
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    let (lot, other) = (t.lot(2).await, t.lot(2).await);
+    let tag = async |lot: i64| {
+        let got = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
+        got.headers["etag"].to_str().unwrap().to_owned()
+    };
+    let (old, others) = (tag(lot).await, tag(other).await);
+    // Somebody parks: nothing of that is overwritten.
+    t.book(&asha, lot).await;
+    assert_ne!(tag(lot).await, old);
+    put_if(&t, &admin, lot, &old, json!({ "price": 30 })).await.expect(200);
+    let before = content(&t).await;
+    for tags in [old.as_str(), &others, "\"\"", "nonsense", "", &format!("W/{}", tag(lot).await)] {
+        put_if(&t, &admin, lot, tags, json!({ "price": 31 })).await.problem(412, "changed");
     }
+    assert_eq!(content(&t).await, before);
+    let list = format!("{others}, {}", tag(lot).await);
+    assert_eq!(
+        put_if(&t, &admin, lot, &list, json!({ "price": 32 })).await.expect(200).body["lot"]["price"],
+        32.0
+    );
+    assert_eq!(
+        put_if(&t, &admin, lot, "*", json!({ "price": 33 })).await.expect(200).body["lot"]["price"],
+        33.0
+    );
+    put_if(&t, &admin, 999_999, "*", json!({ "price": 33 })).await.problem(404, "not_found");
+    // Of two who read the same, one changes it.
+    let (http, tags) = (reqwest::Client::new(), tag(lot).await);
+    let answers = at_once((0..8).map(|price| {
+        let request = http
+            .put(t.url(&format!("/parking-lots/{lot}")))
+            .bearer_auth(&admin.token)
+            .header("if-match", &tags);
+        let request = request.json(&json!({ "price": 100 + price }));
+        async move { request.send().await.unwrap().status().as_u16() }
+    }))
+    .await;
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 1, "{answers:?}");
+    assert_eq!(answers.iter().filter(|status| **status == 412).count(), 7, "{answers:?}");
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    /// Defect 50, and the negative numbers of 30.
-    async fn a_change_with_a_wrong_field_changes_nothing(t: TestApp) {
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
-        let before = content(&t).await;
-        for (field, value) in [
-            ("price", json!(-1)), ("price", json!("-0.01")), ("price", json!(0.001)), ("price", json!("NaN")), ("price", json!("cheap")),
-            ("price", json!(null)), ("price", json!([1])), ("price", json!(true)), ("price", json!(1e300)),
-            ("number_of_slots", json!(0)), ("number_of_slots", json!(-1)), ("number_of_slots", json!(10_001)),
-            ("number_of_slots", json!(2.5)), ("number_of_slots", json!("many")), ("number_of_slots", json!(null)),
-            ("location_name", json!("")), ("location_name", json!(" ")), ("location_name", json!("x".repeat(101))), ("location_name", json!(7)),
-            ("location_name", json!(null)), ("location_name", json!("a\u{0}b")), ("address", json!("x".repeat(201))), ("address", json!([])),
-            ("pincode", json!("x".repeat(11))), ("pincode", json!(400_001)), ("pincode", json!("\u{0}")),
-        ] {
-            let mut body = json!({ "location_name": "New", "address": "New", "pincode": "1", "price": 1, "number_of_slots": 1 });
-            body[field] = value.clone();
-            assert_eq!(pointers(&put(&t, &admin, lot, body).await), [format!("/{field}")], "{field} {value}");
-        }
-        let several = json!({ "location_name": "", "address": "", "pincode": "", "number_of_slots": 0 });
-        assert_eq!(pointers(&put(&t, &admin, lot, several).await), ["/location_name", "/address", "/pincode", "/number_of_slots"]);
-        let path = format!("/parking-lots/{lot}");
-        t.put(&path, None, form()).await.problem(401, "unauthenticated");
-        t.put(&path, Some(&asha), form()).await.problem(403, "forbidden");
-        t.delete(&path, None).await.problem(401, "unauthenticated");
-        t.delete(&path, Some(&asha)).await.problem(403, "forbidden");
-        put(&t, &admin, 999_999, form()).await.problem(404, "not_found");
-        t.delete("/parking-lots/999999", Some(&admin)).await.problem(404, "not_found");
-        assert_eq!(content(&t).await, before);
+/// Defect 50, and the negative numbers of 30.
+#[testkit::both_databases]
+async fn a_change_with_a_wrong_field_changes_nothing(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
+    let before = content(&t).await;
+    for (field, value) in [
+        ("price", json!(-1)),
+        ("price", json!("-0.01")),
+        ("price", json!(0.001)),
+        ("price", json!("NaN")),
+        ("price", json!("cheap")),
+        ("price", json!(null)),
+        ("price", json!([1])),
+        ("price", json!(true)),
+        ("price", json!(1e300)),
+        ("number_of_slots", json!(0)),
+        ("number_of_slots", json!(-1)),
+        ("number_of_slots", json!(10_001)),
+        ("number_of_slots", json!(2.5)),
+        ("number_of_slots", json!("many")),
+        ("number_of_slots", json!(null)),
+        ("location_name", json!("")),
+        ("location_name", json!(" ")),
+        ("location_name", json!("x".repeat(101))),
+        ("location_name", json!(7)),
+        ("location_name", json!(null)),
+        ("location_name", json!("a\u{0}b")),
+        ("address", json!("x".repeat(201))),
+        ("address", json!([])),
+        ("pincode", json!("x".repeat(11))),
+        ("pincode", json!(400_001)),
+        ("pincode", json!("\u{0}")),
+    ] {
+        let mut body = json!({ "location_name": "New", "address": "New", "pincode": "1", "price": 1, "number_of_slots": 1 });
+        body[field] = value.clone();
+        assert_eq!(pointers(&put(&t, &admin, lot, body).await), [format!("/{field}")], "{field} {value}");
     }
+    let several = json!({ "location_name": "", "address": "", "pincode": "", "number_of_slots": 0 });
+    assert_eq!(
+        pointers(&put(&t, &admin, lot, several).await),
+        ["/location_name", "/address", "/pincode", "/number_of_slots"]
+    );
+    let path = format!("/parking-lots/{lot}");
+    t.put(&path, None, form()).await.problem(401, "unauthenticated");
+    t.put(&path, Some(&asha), form()).await.problem(403, "forbidden");
+    t.delete(&path, None).await.problem(401, "unauthenticated");
+    t.delete(&path, Some(&asha)).await.problem(403, "forbidden");
+    put(&t, &admin, 999_999, form()).await.problem(404, "not_found");
+    t.delete("/parking-lots/999999", Some(&admin)).await.problem(404, "not_found");
+    assert_eq!(content(&t).await, before);
 }
 
-testkit::on_both! {
-    async fn a_new_price_is_for_those_who_come_later(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (admin, asha, ravi, lot) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
-        let early = t.book(&asha, lot).await;
-        put(&t, &admin, lot, json!({ "price": 100 })).await.expect(200);
-        let late = t.book(&ravi, lot).await;
-        assert_eq!(t.release(&asha, early).await.expect(200).body["reservation"]["parking_cost"], 25.5);
-        assert_eq!(t.release(&ravi, late).await.expect(200).body["reservation"]["parking_cost"], 100.0);
-    }
+#[testkit::both_databases]
+async fn a_new_price_is_for_those_who_come_later(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (admin, asha, ravi, lot) =
+        (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
+    let early = t.book(&asha, lot).await;
+    put(&t, &admin, lot, json!({ "price": 100 })).await.expect(200);
+    let late = t.book(&ravi, lot).await;
+    assert_eq!(t.release(&asha, early).await.expect(200).body["reservation"]["parking_cost"], 25.5);
+    assert_eq!(t.release(&ravi, late).await.expect(200).body["reservation"]["parking_cost"], 100.0);
 }
 
-testkit::on_both! {
-    async fn spots_leave_free_ones_first_and_come_back_before_new_ones_are_made(t: TestApp) {
-        let (admin, asha, ravi, lot) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(5).await);
-        let ids = spots(&t, lot).await;
-        let asha_at_1 = t.book(&asha, lot).await;
-        let from = t.app.clock.now() + seconds(3_600);
-        reserve(&t, ravi.id, ids[3], from, from + seconds(3_600)).await.unwrap();
-        for (slots, expected, free) in [
-            (5, "+++++", 3),   // no change
-            (4, "++++-", 2),   // the highest free one
-            (2, "+--+-", 0),   // free ones before the reserved one
-            (1, "+--~-", 0),   // a reserved one leaves later
-            (2, "+--+-", 0),   // what leaves comes back first
-            (3, "++-+-", 1),   // then retired ones, the lowest first
-            (6, "++++++", 4),  // then a new one
-            (1, "+--~--", 0),
-            (8, "++++++++", 6),
-            (7, "+++++++-", 5),
-        ] {
-            let answer = put(&t, &admin, lot, json!({ "number_of_slots": slots })).await.expect(200);
-            assert_eq!(service(&t, lot).await, expected, "{slots}");
-            assert_eq!(answer.body["lot"]["number_of_slots"], slots);
-            assert_eq!(answer.body["lot"]["available_slots"], free, "{slots}");
-            assert_eq!(answer.body["lot"], read(&t, lot).await);
-            let listed = t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.expect(200);
-            assert_eq!(listed.body["count"], free);
-        }
-        assert_eq!(number(&t, "SELECT MAX(number) AS n FROM spots").await, 8);
-        t.release(&asha, asha_at_1).await.expect(200);
+#[testkit::both_databases]
+async fn spots_leave_free_ones_first_and_come_back_before_new_ones_are_made(t: TestApp) {
+    let (admin, asha, ravi, lot) =
+        (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(5).await);
+    let ids = spots(&t, lot).await;
+    let asha_at_1 = t.book(&asha, lot).await;
+    let from = t.app.clock.now() + seconds(3_600);
+    reserve(&t, ravi.id, ids[3], from, from + seconds(3_600)).await.unwrap();
+    for (slots, expected, free) in [
+        (5, "+++++", 3),  // no change
+        (4, "++++-", 2),  // the highest free one
+        (2, "+--+-", 0),  // free ones before the reserved one
+        (1, "+--~-", 0),  // a reserved one leaves later
+        (2, "+--+-", 0),  // what leaves comes back first
+        (3, "++-+-", 1),  // then retired ones, the lowest first
+        (6, "++++++", 4), // then a new one
+        (1, "+--~--", 0),
+        (8, "++++++++", 6),
+        (7, "+++++++-", 5),
+    ] {
+        let answer = put(&t, &admin, lot, json!({ "number_of_slots": slots })).await.expect(200);
+        assert_eq!(service(&t, lot).await, expected, "{slots}");
+        assert_eq!(answer.body["lot"]["number_of_slots"], slots);
+        assert_eq!(answer.body["lot"]["available_slots"], free, "{slots}");
+        assert_eq!(answer.body["lot"], read(&t, lot).await);
+        let listed = t.get(&format!("/parking-lots/{lot}/available-spots"), None).await.expect(200);
+        assert_eq!(listed.body["count"], free);
     }
+    assert_eq!(number(&t, "SELECT MAX(number) AS n FROM spots").await, 8);
+    t.release(&asha, asha_at_1).await.expect(200);
 }
 
-testkit::on_both! {
-    async fn a_spot_that_is_held_leaves_when_its_session_ends(t: TestApp) {
-        let (admin, asha, ravi, lot) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
-        let (first, second) = (t.book(&asha, lot).await, t.book(&ravi, lot).await);
-        let ids = spots(&t, lot).await;
-        put(&t, &admin, lot, json!({ "number_of_slots": 1 })).await.expect(200);
-        let path = format!("/parking-spots/{}", ids[1]);
-        assert_eq!(t.get(&path, Some(&admin)).await.expect(200).body["spot"]["status"], "occupied");
-        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
-        t.release(&ravi, second).await.expect(200);
-        // Out of service at once, whoever notes it and when.
-        t.get(&path, Some(&admin)).await.problem(404, "not_found");
-        assert_eq!(read(&t, lot).await["available_slots"], 0);
-        let answer = t.post("/booking/book-spot", Some(&ravi), json!({ "lot_id": lot })).await;
-        answer.problem(409, "lot_full");
-        assert_eq!(service(&t, lot).await, "+~");
-        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 1);
-        assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
-        assert_eq!(service(&t, lot).await, "+-");
-        t.release(&asha, first).await.expect(200);
-        assert_eq!(read(&t, lot).await["available_slots"], 1);
-    }
+#[testkit::both_databases]
+async fn a_spot_that_is_held_leaves_when_its_session_ends(t: TestApp) {
+    let (admin, asha, ravi, lot) =
+        (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
+    let (first, second) = (t.book(&asha, lot).await, t.book(&ravi, lot).await);
+    let ids = spots(&t, lot).await;
+    put(&t, &admin, lot, json!({ "number_of_slots": 1 })).await.expect(200);
+    let path = format!("/parking-spots/{}", ids[1]);
+    assert_eq!(t.get(&path, Some(&admin)).await.expect(200).body["spot"]["status"], "occupied");
+    assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
+    t.release(&ravi, second).await.expect(200);
+    // Out of service at once, whoever notes it and when.
+    t.get(&path, Some(&admin)).await.problem(404, "not_found");
+    assert_eq!(read(&t, lot).await["available_slots"], 0);
+    let answer = t.post("/booking/book-spot", Some(&ravi), json!({ "lot_id": lot })).await;
+    answer.problem(409, "lot_full");
+    assert_eq!(service(&t, lot).await, "+~");
+    assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 1);
+    assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
+    assert_eq!(service(&t, lot).await, "+-");
+    t.release(&asha, first).await.expect(200);
+    assert_eq!(read(&t, lot).await["available_slots"], 1);
 }
 
 const LIVE: &str =
     "EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
 
-testkit::on_both! {
-    async fn while_a_lot_shrinks_nobody_books_a_spot_that_leaves(t: TestApp) {
-        let (admin, client) = (t.admin().await, Client::of(&t.url("")));
-        for (round, sizes) in [vec![10], vec![12, 30, 5], vec![1, 40, 20, 8]].into_iter().enumerate() {
-            let lot = t.lot(25).await;
-            let drivers = many_drivers(&t, &format!("round{round}-"), 30).await;
-            let resize = sizes.into_iter().map(|slots| (Method::PUT, format!("/parking-lots/{lot}"), admin.token.clone(), json!({ "number_of_slots": slots })));
-            let book = drivers.iter().map(|driver| (Method::POST, "/booking/book-spot".to_owned(), driver.token.clone(), json!({ "lot_id": lot })));
-            let (resize, book): (Vec<_>, Vec<_>) = (resize.collect(), book.collect());
-            let half = book.len() / 2;
-            let calls = [&book[..half], &resize, &book[half..]].concat().into_iter();
-            let answers = at_once(calls.map(|(method, path, token, body)| {
-                let client = client.clone();
-                async move { client.call(method, &path, &token, Some(body)).await }
-            })).await;
-            let booked = answers.iter().filter(|(status, _)| *status == 201).count();
-            for (status, body) in &answers {
-                let full = *status == 409 && body["code"] == "lot_full";
-                assert!(status.is_success() || full, "{status} {body}");
+#[testkit::both_databases]
+async fn while_a_lot_shrinks_nobody_books_a_spot_that_leaves(t: TestApp) {
+    let (admin, client) = (t.admin().await, Client::of(&t.url("")));
+    for (round, sizes) in [vec![10], vec![12, 30, 5], vec![1, 40, 20, 8]].into_iter().enumerate() {
+        let lot = t.lot(25).await;
+        let drivers = many_drivers(&t, &format!("round{round}-"), 30).await;
+        let resize = sizes.into_iter().map(|slots| {
+            (
+                Method::PUT,
+                format!("/parking-lots/{lot}"),
+                admin.token.clone(),
+                json!({ "number_of_slots": slots }),
+            )
+        });
+        let book = drivers.iter().map(|driver| {
+            (Method::POST, "/booking/book-spot".to_owned(), driver.token.clone(), json!({ "lot_id": lot }))
+        });
+        let (resize, book): (Vec<_>, Vec<_>) = (resize.collect(), book.collect());
+        let half = book.len() / 2;
+        let calls = [&book[..half], &resize, &book[half..]].concat().into_iter();
+        let answers = at_once(calls.map(|(method, path, token, body)| {
+            let client = client.clone();
+            async move { client.call(method, &path, &token, Some(body)).await }
+        }))
+        .await;
+        let booked = answers.iter().filter(|(status, _)| *status == 201).count();
+        for (status, body) in &answers {
+            let full = *status == 409 && body["code"] == "lot_full";
+            assert!(status.is_success() || full, "{status} {body}");
+        }
+        let of = |what: &str| format!("SELECT COUNT(*) AS n FROM spots s WHERE s.lot_id = {lot} AND {what}");
+        let ever = number(
+            &t,
+            &of("s.retired_at IS NOT NULL AND EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id)"),
+        )
+        .await;
+        assert_eq!(ever, 0, "a spot out of service was booked");
+        assert_eq!(number(&t, &of(LIVE)).await, i64::try_from(booked).unwrap());
+        let in_service = number(&t, &of("s.retired_at IS NULL AND NOT s.retiring")).await;
+        let free = number(&t, &of(&format!("s.retired_at IS NULL AND NOT s.retiring AND NOT {LIVE}"))).await;
+        let now = read(&t, lot).await;
+        assert_eq!((&now["number_of_slots"], &now["available_slots"]), (&json!(in_service), &json!(free)));
+        assert_eq!(
+            number(&t, &of("s.retiring")).await,
+            number(&t, &of(&format!("s.retiring AND {LIVE}"))).await
+        );
+    }
+    t.is_sound().await;
+}
+
+/// Defect 16: what is in use stays, and what was used keeps its name.
+#[testkit::both_databases]
+async fn a_lot_in_use_is_not_deleted_and_one_that_was_is_history(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
+    let path = format!("/parking-lots/{lot}");
+    let parked = t.book(&asha, lot).await;
+    let ids = spots(&t, lot).await;
+    let before = content(&t).await;
+    t.delete(&path, Some(&admin)).await.problem(409, "lot_in_use");
+    assert_eq!(content(&t).await, before);
+    t.release(&asha, parked).await.expect(200);
+    let from = t.app.clock.now() + seconds(3_600);
+    let window = reserve(&t, asha.id, ids[0], from, from + seconds(3_600)).await.unwrap();
+    t.delete(&path, Some(&admin)).await.problem(409, "lot_in_use");
+    change(&t, "UPDATE reservations SET state = 'cancelled' WHERE id = $1", [window.into()]).await.unwrap();
+    assert_eq!(plain(&t.delete(&path, Some(&admin)).await.expect(200)), json!({}));
+    for gone in [path.clone(), format!("{path}/available-spots"), format!("/parking-spots/{}", ids[0])] {
+        t.get(&gone, Some(&admin)).await.problem(404, "not_found");
+    }
+    t.delete(&path, Some(&admin)).await.problem(404, "not_found");
+    put(&t, &admin, lot, json!({ "number_of_slots": 9 })).await.problem(404, "not_found");
+    t.put(
+        &format!("/parking-spots/{}", ids[0]),
+        Some(&admin),
+        json!({ "status": "occupied", "user_id": asha.id }),
+    )
+    .await
+    .problem(404, "not_found");
+    t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.problem(404, "not_found");
+    assert_eq!(t.get("/parking-spots", Some(&admin)).await.expect(200).body["spots"], json!([]));
+    let history = t.get(&format!("/users/{}/reservations", asha.id), Some(&asha)).await.expect(200);
+    assert_eq!(history.body["reservations"][0]["lot_name"], "Main Street");
+    // No id is used again, so nothing old belongs to what is new.
+    let new = t.lot(2).await;
+    assert!(new > lot && spots(&t, new).await[0] > ids[1]);
+    t.book(&asha, new).await;
+}
+
+#[testkit::both_databases]
+async fn a_lot_is_deleted_or_booked_but_not_both(t: TestApp) {
+    let (admin, client) = (t.admin().await, Client::of(&t.url("")));
+    let drivers = many_drivers(&t, "driver", 20).await;
+    for pair in drivers.chunks(2) {
+        let lot = t.lot(2).await;
+        let book = |driver: &Driver| {
+            (
+                Method::POST,
+                "/booking/book-spot".to_owned(),
+                driver.token.clone(),
+                Some(json!({ "lot_id": lot })),
+            )
+        };
+        let delete = (Method::DELETE, format!("/parking-lots/{lot}"), admin.token.clone(), None);
+        let answers = at_once([book(&pair[0]), delete, book(&pair[1])].map(|(method, path, token, body)| {
+            let client = client.clone();
+            async move { client.call(method, &path, &token, body).await }
+        }))
+        .await;
+        let statuses: Vec<_> = answers.iter().map(|(status, _)| status.as_u16()).collect();
+        let booked = statuses.contains(&201);
+        assert_eq!(statuses[1], if booked { 409 } else { 200 }, "{answers:?}");
+        assert!([0, 2].iter().all(|i| [201, 404, 409].contains(&statuses[*i])), "{answers:?}");
+    }
+    let lost = "SELECT COUNT(*) AS n FROM reservations r JOIN lots l ON l.id = r.lot_id WHERE l.archived_at IS NOT NULL";
+    assert_eq!(number(&t, lost).await, 0);
+    t.is_sound().await;
+}
+
+/// Defect 48.
+#[testkit::both_databases]
+async fn lots_come_in_parts(t: TestApp) {
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(t.lot(1).await);
+    }
+    let (mut path, mut seen) = ("/parking-lots?limit=2".to_owned(), Vec::new());
+    loop {
+        let part = t.get(&path, None).await.expect(200);
+        let lots = part.body["lots"].as_array().unwrap();
+        assert!(lots.len() <= 2);
+        seen.extend(lots.iter().map(|lot| lot["id"].as_i64().unwrap()));
+        let Some(link) = part.headers.get("link") else { break };
+        let link = link.to_str().unwrap().strip_prefix("</api").unwrap();
+        link.strip_suffix(">; rel=\"next\"").unwrap().clone_into(&mut path);
+    }
+    assert_eq!(seen, ids);
+    assert!(t.get("/parking-lots", None).await.expect(200).headers.get("link").is_none());
+    for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
+        t.get(&format!("/parking-lots?{wrong}"), None).await.problem(400, "invalid");
+    }
+}
+
+#[testkit::both_databases]
+async fn texts_of_lots_are_stored_and_returned_as_they_are(t: TestApp) {
+    let (admin, lot) = (t.admin().await, t.lot(1).await);
+    for text in HOSTILE {
+        let code: String = text.chars().take(10).collect();
+        let texts = json!({ "location_name": text, "address": text, "pincode": code.trim() });
+        let mut form = form();
+        form.as_object_mut().unwrap().extend(texts.as_object().unwrap().clone());
+        let created = t.post("/parking-lots", Some(&admin), form).await.expect(201).body["lot"].clone();
+        let changed = put(&t, &admin, lot, texts.clone()).await.expect(200).body["lot"].clone();
+        let ids = [created["id"].as_i64().unwrap(), lot];
+        for (answered, id) in [created, changed].into_iter().zip(ids) {
+            let read = read(&t, id).await;
+            for field in ["location_name", "address", "pincode"] {
+                assert_eq!((&answered[field], &read[field]), (&texts[field], &texts[field]), "{text:?}");
             }
-            let of = |what: &str| format!("SELECT COUNT(*) AS n FROM spots s WHERE s.lot_id = {lot} AND {what}");
-            let ever = number(&t, &of("s.retired_at IS NOT NULL AND EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id)")).await;
-            assert_eq!(ever, 0, "a spot out of service was booked");
-            assert_eq!(number(&t, &of(LIVE)).await, i64::try_from(booked).unwrap());
-            let in_service = number(&t, &of("s.retired_at IS NULL AND NOT s.retiring")).await;
-            let free = number(&t, &of(&format!("s.retired_at IS NULL AND NOT s.retiring AND NOT {LIVE}"))).await;
-            let now = read(&t, lot).await;
-            assert_eq!((&now["number_of_slots"], &now["available_slots"]), (&json!(in_service), &json!(free)));
-            assert_eq!(number(&t, &of("s.retiring")).await, number(&t, &of(&format!("s.retiring AND {LIVE}"))).await);
-        }
-        t.is_sound().await;
-    }
-}
-
-testkit::on_both! {
-    /// Defect 16: what is in use stays, and what was used keeps its name.
-    async fn a_lot_in_use_is_not_deleted_and_one_that_was_is_history(t: TestApp) {
-        let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
-        let path = format!("/parking-lots/{lot}");
-        let parked = t.book(&asha, lot).await;
-        let ids = spots(&t, lot).await;
-        let before = content(&t).await;
-        t.delete(&path, Some(&admin)).await.problem(409, "lot_in_use");
-        assert_eq!(content(&t).await, before);
-        t.release(&asha, parked).await.expect(200);
-        let from = t.app.clock.now() + seconds(3_600);
-        let window = reserve(&t, asha.id, ids[0], from, from + seconds(3_600)).await.unwrap();
-        t.delete(&path, Some(&admin)).await.problem(409, "lot_in_use");
-        change(&t, "UPDATE reservations SET state = 'cancelled' WHERE id = $1", [window.into()]).await.unwrap();
-        assert_eq!(plain(&t.delete(&path, Some(&admin)).await.expect(200)), json!({}));
-        for gone in [path.clone(), format!("{path}/available-spots"), format!("/parking-spots/{}", ids[0])] {
-            t.get(&gone, Some(&admin)).await.problem(404, "not_found");
-        }
-        t.delete(&path, Some(&admin)).await.problem(404, "not_found");
-        put(&t, &admin, lot, json!({ "number_of_slots": 9 })).await.problem(404, "not_found");
-        t.put(&format!("/parking-spots/{}", ids[0]), Some(&admin), json!({ "status": "occupied", "user_id": asha.id })).await.problem(404, "not_found");
-        t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.problem(404, "not_found");
-        assert_eq!(t.get("/parking-spots", Some(&admin)).await.expect(200).body["spots"], json!([]));
-        let history = t.get(&format!("/users/{}/reservations", asha.id), Some(&asha)).await.expect(200);
-        assert_eq!(history.body["reservations"][0]["lot_name"], "Main Street");
-        // No id is used again, so nothing old belongs to what is new.
-        let new = t.lot(2).await;
-        assert!(new > lot && spots(&t, new).await[0] > ids[1]);
-        t.book(&asha, new).await;
-    }
-}
-
-testkit::on_both! {
-    async fn a_lot_is_deleted_or_booked_but_not_both(t: TestApp) {
-        let (admin, client) = (t.admin().await, Client::of(&t.url("")));
-        let drivers = many_drivers(&t, "driver", 20).await;
-        for pair in drivers.chunks(2) {
-            let lot = t.lot(2).await;
-            let book = |driver: &Driver| (Method::POST, "/booking/book-spot".to_owned(), driver.token.clone(), Some(json!({ "lot_id": lot })));
-            let delete = (Method::DELETE, format!("/parking-lots/{lot}"), admin.token.clone(), None);
-            let answers = at_once([book(&pair[0]), delete, book(&pair[1])].map(|(method, path, token, body)| {
-                let client = client.clone();
-                async move { client.call(method, &path, &token, body).await }
-            })).await;
-            let statuses: Vec<_> = answers.iter().map(|(status, _)| status.as_u16()).collect();
-            let booked = statuses.contains(&201);
-            assert_eq!(statuses[1], if booked { 409 } else { 200 }, "{answers:?}");
-            assert!([0, 2].iter().all(|i| [201, 404, 409].contains(&statuses[*i])), "{answers:?}");
-        }
-        let lost = "SELECT COUNT(*) AS n FROM reservations r JOIN lots l ON l.id = r.lot_id WHERE l.archived_at IS NOT NULL";
-        assert_eq!(number(&t, lost).await, 0);
-        t.is_sound().await;
-    }
-}
-
-testkit::on_both! {
-    /// Defect 48.
-    async fn lots_come_in_parts(t: TestApp) {
-        let mut ids = Vec::new();
-        for _ in 0..5 {
-            ids.push(t.lot(1).await);
-        }
-        let (mut path, mut seen) = ("/parking-lots?limit=2".to_owned(), Vec::new());
-        loop {
-            let part = t.get(&path, None).await.expect(200);
-            let lots = part.body["lots"].as_array().unwrap();
-            assert!(lots.len() <= 2);
-            seen.extend(lots.iter().map(|lot| lot["id"].as_i64().unwrap()));
-            let Some(link) = part.headers.get("link") else { break };
-            let link = link.to_str().unwrap().strip_prefix("</api").unwrap();
-            link.strip_suffix(">; rel=\"next\"").unwrap().clone_into(&mut path);
-        }
-        assert_eq!(seen, ids);
-        assert!(t.get("/parking-lots", None).await.expect(200).headers.get("link").is_none());
-        for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
-            t.get(&format!("/parking-lots?{wrong}"), None).await.problem(400, "invalid");
         }
     }
-}
-
-testkit::on_both! {
-    async fn texts_of_lots_are_stored_and_returned_as_they_are(t: TestApp) {
-        let (admin, lot) = (t.admin().await, t.lot(1).await);
-        for text in HOSTILE {
-            let code: String = text.chars().take(10).collect();
-            let texts = json!({ "location_name": text, "address": text, "pincode": code.trim() });
-            let mut form = form();
-            form.as_object_mut().unwrap().extend(texts.as_object().unwrap().clone());
-            let created = t.post("/parking-lots", Some(&admin), form).await.expect(201).body["lot"].clone();
-            let changed = put(&t, &admin, lot, texts.clone()).await.expect(200).body["lot"].clone();
-            let ids = [created["id"].as_i64().unwrap(), lot];
-            for (answered, id) in [created, changed].into_iter().zip(ids) {
-                let read = read(&t, id).await;
-                for field in ["location_name", "address", "pincode"] {
-                    assert_eq!((&answered[field], &read[field]), (&texts[field], &texts[field]), "{text:?}");
-                }
-            }
-        }
-        let list = t.get("/parking-lots", None).await.expect(200);
-        let names: Vec<_> = list.body["lots"].as_array().unwrap().iter().skip(1).map(|lot| lot["location_name"].as_str().unwrap()).collect();
-        assert_eq!(names, HOSTILE);
-    }
+    let list = t.get("/parking-lots", None).await.expect(200);
+    let names: Vec<_> = list.body["lots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .skip(1)
+        .map(|lot| lot["location_name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, HOSTILE);
 }

@@ -45,135 +45,145 @@ pub(crate) fn tally(answers: &[(StatusCode, Value)]) -> BTreeMap<(u16, String), 
     })
 }
 
-testkit::on_both! {
-    async fn two_hundred_drivers_race_for_twenty_spots_and_twenty_get_one(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(SPOTS).await;
-        let drivers = many_drivers(&t, "driver", DRIVERS).await;
+#[testkit::both_databases]
+async fn two_hundred_drivers_race_for_twenty_spots_and_twenty_get_one(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(SPOTS).await;
+    let drivers = many_drivers(&t, "driver", DRIVERS).await;
 
-        let calls = drivers.iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
-        let answers = post_at_once(&clients, "/booking/book-spot", calls).await;
-        let expected = BTreeMap::from([((201, String::new()), 20), ((409, "lot_full".to_owned()), 180)]);
-        assert_eq!(tally(&answers), expected);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, SPOTS);
-        assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations WHERE state = 'active'").await, SPOTS);
-        assert_eq!(number(&t, "SELECT COUNT(DISTINCT user_id) AS n FROM reservations WHERE state = 'active'").await, SPOTS);
-        for client in &clients {
-            let (_, body) = client.get(&format!("/parking-lots/{lot}"), "").await;
-            assert_eq!(body["lot"]["available_slots"], 0);
-        }
-
-        let parked: Vec<_> = drivers
-            .iter()
-            .zip(&answers)
-            .filter(|(_, (status, _))| *status == 201)
-            .map(|(driver, (_, body))| (driver, body["reservation"]["id"].as_i64().unwrap()))
-            .collect();
-        // Each pair goes to both processes.
-        let calls = parked.iter().flat_map(|(driver, id)| {
-            let body = json!({ "reservation_id": id, "transaction_id": format!("TXN{id}"), "payment_method": "card" });
-            [((*driver).clone(), body.clone()), ((*driver).clone(), body)]
-        });
-        let bills = post_at_once(&clients, "/booking/release-spot", calls.collect()).await;
-        assert_eq!(tally(&bills), BTreeMap::from([((200, String::new()), 40)]));
-        for pair in bills.chunks(2) {
-            assert_eq!(pair[0].1, pair[1].1);
-        }
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'completed' AND cost_minor = 2550").await, SPOTS);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, SPOTS);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, SPOTS);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'release'").await, SPOTS);
-        let (_, body) = clients[0].get(&format!("/parking-lots/{lot}"), "").await;
-        assert_eq!(body["lot"]["available_slots"], SPOTS);
-        t.is_sound().await;
+    let calls = drivers.iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
+    let answers = post_at_once(&clients, "/booking/book-spot", calls).await;
+    let expected = BTreeMap::from([((201, String::new()), 20), ((409, "lot_full".to_owned()), 180)]);
+    assert_eq!(tally(&answers), expected);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, SPOTS);
+    assert_eq!(
+        number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations WHERE state = 'active'").await,
+        SPOTS
+    );
+    assert_eq!(
+        number(&t, "SELECT COUNT(DISTINCT user_id) AS n FROM reservations WHERE state = 'active'").await,
+        SPOTS
+    );
+    for client in &clients {
+        let (_, body) = client.get(&format!("/parking-lots/{lot}"), "").await;
+        assert_eq!(body["lot"]["available_slots"], 0);
     }
+
+    let parked: Vec<_> = drivers
+        .iter()
+        .zip(&answers)
+        .filter(|(_, (status, _))| *status == 201)
+        .map(|(driver, (_, body))| (driver, body["reservation"]["id"].as_i64().unwrap()))
+        .collect();
+    // Each pair goes to both processes.
+    let calls = parked.iter().flat_map(|(driver, id)| {
+        let body =
+            json!({ "reservation_id": id, "transaction_id": format!("TXN{id}"), "payment_method": "card" });
+        [((*driver).clone(), body.clone()), ((*driver).clone(), body)]
+    });
+    let bills = post_at_once(&clients, "/booking/release-spot", calls.collect()).await;
+    assert_eq!(tally(&bills), BTreeMap::from([((200, String::new()), 40)]));
+    for pair in bills.chunks(2) {
+        assert_eq!(pair[0].1, pair[1].1);
+    }
+    assert_eq!(
+        number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'completed' AND cost_minor = 2550")
+            .await,
+        SPOTS
+    );
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, SPOTS);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, SPOTS);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'release'").await, SPOTS);
+    let (_, body) = clients[0].get(&format!("/parking-lots/{lot}"), "").await;
+    assert_eq!(body["lot"]["available_slots"], SPOTS);
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    async fn one_driver_who_books_everywhere_at_once_gets_one_spot(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lots = [t.lot(10).await, t.lot(10).await];
-        let asha = many_drivers(&t, "asha", 1).await.remove(0);
-        let calls = (0..20).map(|i| (asha.clone(), json!({ "lot_id": lots[i % 3 % 2] }))).collect();
-        let answers = post_at_once(&clients, "/booking/book-spot", calls).await;
-        let expected = BTreeMap::from([((201, String::new()), 1), ((409, "already_parked".to_owned()), 19)]);
-        assert_eq!(tally(&answers), expected);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 1);
-        t.is_sound().await;
-    }
+#[testkit::both_databases]
+async fn one_driver_who_books_everywhere_at_once_gets_one_spot(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lots = [t.lot(10).await, t.lot(10).await];
+    let asha = many_drivers(&t, "asha", 1).await.remove(0);
+    let calls = (0..20).map(|i| (asha.clone(), json!({ "lot_id": lots[i % 3 % 2] }))).collect();
+    let answers = post_at_once(&clients, "/booking/book-spot", calls).await;
+    let expected = BTreeMap::from([((201, String::new()), 1), ((409, "already_parked".to_owned()), 19)]);
+    assert_eq!(tally(&answers), expected);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 1);
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    async fn of_releases_with_different_transactions_one_is_the_payment(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(1).await;
-        let asha = many_drivers(&t, "asha", 1).await.remove(0);
-        let id = t.book(&asha, lot).await;
-        let pay = |i| (asha.clone(), json!({ "reservation_id": id, "transaction_id": format!("TXN{i}") }));
-        let answers = post_at_once(&clients, "/booking/release-spot", (0..10).map(pay).collect()).await;
-        let expected = BTreeMap::from([((200, String::new()), 1), ((409, "paid_otherwise".to_owned()), 9)]);
-        assert_eq!(tally(&answers), expected);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
-        t.is_sound().await;
-    }
+#[testkit::both_databases]
+async fn of_releases_with_different_transactions_one_is_the_payment(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(1).await;
+    let asha = many_drivers(&t, "asha", 1).await.remove(0);
+    let id = t.book(&asha, lot).await;
+    let pay = |i| (asha.clone(), json!({ "reservation_id": id, "transaction_id": format!("TXN{i}") }));
+    let answers = post_at_once(&clients, "/booking/release-spot", (0..10).map(pay).collect()).await;
+    let expected = BTreeMap::from([((200, String::new()), 1), ((409, "paid_otherwise".to_owned()), 9)]);
+    assert_eq!(tally(&answers), expected);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    async fn arrivals_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(10).await;
-        let now = t.app.clock.now();
-        let drivers = many_drivers(&t, "driver", 30).await;
-        let spots = spots(&t, lot).await;
-        // Five spots are overstayed: their sessions should have ended a minute ago, and others are due there now.
-        let mut arrivals = Vec::new();
-        for i in 0..5 {
-            let window = (now - TimeDelta::hours(1), now - TimeDelta::minutes(1));
-            let id = reserve(&t, drivers[i].id, spots[i], window.0, window.1).await.unwrap();
-            let arrive = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
-            change(&t, arrive, [id.into()]).await.unwrap();
-            let next = (window.1, now + TimeDelta::hours(1));
-            let id = reserve(&t, drivers[5 + i].id, spots[i], next.0, next.1).await.unwrap();
-            arrivals.push((drivers[5 + i].clone(), json!({ "reservation_id": id })));
-        }
-        let walk_ins = drivers[10..].iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
-        let (arrived, walked) = tokio::join!(
-            post_at_once(&clients, "/booking/occupy-spot", arrivals),
-            post_at_once(&clients, "/booking/book-spot", walk_ins),
-        );
-        let answers = [arrived, walked].concat();
-        let good = answers.iter().filter(|(status, _)| status.is_success()).count();
-        assert_eq!(good, 5, "five spots were free: {:?}", tally(&answers));
-        assert!(answers.iter().all(|(status, _)| status.is_success() || *status == 409), "{:?}", tally(&answers));
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'active'").await, 10);
-        assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations WHERE state = 'active'").await, 10);
-        t.is_sound().await;
+#[testkit::both_databases]
+async fn arrivals_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(10).await;
+    let now = t.app.clock.now();
+    let drivers = many_drivers(&t, "driver", 30).await;
+    let spots = spots(&t, lot).await;
+    // Five spots are overstayed: their sessions should have ended a minute ago, and others are due there now.
+    let mut arrivals = Vec::new();
+    for i in 0..5 {
+        let window = (now - TimeDelta::hours(1), now - TimeDelta::minutes(1));
+        let id = reserve(&t, drivers[i].id, spots[i], window.0, window.1).await.unwrap();
+        let arrive = "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1";
+        change(&t, arrive, [id.into()]).await.unwrap();
+        let next = (window.1, now + TimeDelta::hours(1));
+        let id = reserve(&t, drivers[5 + i].id, spots[i], next.0, next.1).await.unwrap();
+        arrivals.push((drivers[5 + i].clone(), json!({ "reservation_id": id })));
     }
+    let walk_ins = drivers[10..].iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
+    let (arrived, walked) = tokio::join!(
+        post_at_once(&clients, "/booking/occupy-spot", arrivals),
+        post_at_once(&clients, "/booking/book-spot", walk_ins),
+    );
+    let answers = [arrived, walked].concat();
+    let good = answers.iter().filter(|(status, _)| status.is_success()).count();
+    assert_eq!(good, 5, "five spots were free: {:?}", tally(&answers));
+    assert!(answers.iter().all(|(status, _)| status.is_success() || *status == 409), "{:?}", tally(&answers));
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'active'").await, 10);
+    assert_eq!(
+        number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations WHERE state = 'active'").await,
+        10
+    );
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    /// Who takes a spot that is just being left begins after the other one has ended.
-    async fn sessions_that_follow_each_other_closely_never_overlap(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(3).await;
-        let drivers = many_drivers(&t, "driver", 16).await;
-        let stays = drivers.into_iter().enumerate().map(|(i, driver)| {
-            let client = clients[i % clients.len()].clone();
-            async move {
-                for _ in 0..12 {
-                    let (status, body) = client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
-                    if status == 201 {
-                        let paid = json!({ "reservation_id": body["reservation"]["id"] });
-                        let (status, body) = client.post("/booking/release-spot", &driver.token, paid).await;
-                        assert_eq!(status, 200, "{body}");
-                    } else {
-                        assert_eq!(status, 409, "{body}");
-                    }
+/// Who takes a spot that is just being left begins after the other one has ended.
+#[testkit::both_databases]
+async fn sessions_that_follow_each_other_closely_never_overlap(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(3).await;
+    let drivers = many_drivers(&t, "driver", 16).await;
+    let stays = drivers.into_iter().enumerate().map(|(i, driver)| {
+        let client = clients[i % clients.len()].clone();
+        async move {
+            for _ in 0..12 {
+                let (status, body) =
+                    client.post("/booking/book-spot", &driver.token, json!({ "lot_id": lot })).await;
+                if status == 201 {
+                    let paid = json!({ "reservation_id": body["reservation"]["id"] });
+                    let (status, body) = client.post("/booking/release-spot", &driver.token, paid).await;
+                    assert_eq!(status, 200, "{body}");
+                } else {
+                    assert_eq!(status, 409, "{body}");
                 }
             }
-        });
-        at_once(stays).await;
-        assert!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await > 20);
-        t.is_sound().await;
-    }
+        }
+    });
+    at_once(stays).await;
+    assert!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await > 20);
+    t.is_sound().await;
 }

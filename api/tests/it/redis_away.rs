@@ -85,20 +85,19 @@ async fn a_logout_while_redis_was_away_is_not_undone_when_it_returns() {
     }
 }
 
-testkit::on_both! {
-    async fn an_old_answer_that_reaches_redis_late_does_not_revive_a_session(t: TestApp) {
-        let driver = t.driver("Asha").await;
-        let answer = t.get("/auth/sessions", Some(&driver)).await.expect(200);
-        let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
-        let key = t.app.redis.keys().session(session);
-        let read = redis::Cmd::get(&key);
-        let kept: String = t.app.redis.ask(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
-        t.post("/auth/logout", Some(&driver), serde_json::json!({})).await.expect(200);
-        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-        let write = redis::Cmd::set_ex(&key, kept, 60);
-        let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
-        t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
-    }
+#[testkit::both_databases]
+async fn an_old_answer_that_reaches_redis_late_does_not_revive_a_session(t: TestApp) {
+    let driver = t.driver("Asha").await;
+    let answer = t.get("/auth/sessions", Some(&driver)).await.expect(200);
+    let session: uuid::Uuid = answer.body["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
+    let key = t.app.redis.keys().session(session);
+    let read = redis::Cmd::get(&key);
+    let kept: String = t.app.redis.ask(async |mut redis| read.query_async(&mut redis).await).await.unwrap();
+    t.post("/auth/logout", Some(&driver), serde_json::json!({})).await.expect(200);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let write = redis::Cmd::set_ex(&key, kept, 60);
+    let _: () = t.app.redis.ask(async |mut redis| write.query_async(&mut redis).await).await.unwrap();
+    t.get("/auth/sessions", Some(&driver)).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread")]

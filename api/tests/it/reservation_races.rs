@@ -53,152 +53,175 @@ async fn race(calls: Vec<Call>) -> Vec<(StatusCode, Value)> {
     .await
 }
 
-testkit::on_both! {
-    /// Defect 6.
-    async fn of_all_who_want_one_window_through_two_processes_one_gets_it(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(2).await;
-        let spots = spots(&t, lot).await;
-        let drivers = many_drivers(&t, "driver", 60).await;
-        let begin = t.app.clock.now() + TimeDelta::hours(1);
-        // Windows of an hour that begin within the same half hour, so that all of a spot overlap.
-        let calls = (0..).zip(&drivers).map(|(i, driver)| {
-            let begin = begin + TimeDelta::minutes(i % 30);
-            (driver.clone(), window(spots[usize::try_from(i % 2).unwrap()], begin, begin + TimeDelta::hours(1)))
-        });
-        let answers = post_at_once(&clients, "/reservations", calls.collect()).await;
-        let expected = BTreeMap::from([((201, String::new()), 2), ((409, "spot_taken".to_owned()), 58)]);
-        assert_eq!(tally(&answers), expected);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 2);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 2);
-        t.is_sound().await;
-    }
+/// Defect 6.
+#[testkit::both_databases]
+async fn of_all_who_want_one_window_through_two_processes_one_gets_it(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(2).await;
+    let spots = spots(&t, lot).await;
+    let drivers = many_drivers(&t, "driver", 60).await;
+    let begin = t.app.clock.now() + TimeDelta::hours(1);
+    // Windows of an hour that begin within the same half hour, so that all of a spot overlap.
+    let calls = (0..).zip(&drivers).map(|(i, driver)| {
+        let begin = begin + TimeDelta::minutes(i % 30);
+        (driver.clone(), window(spots[usize::try_from(i % 2).unwrap()], begin, begin + TimeDelta::hours(1)))
+    });
+    let answers = post_at_once(&clients, "/reservations", calls.collect()).await;
+    let expected = BTreeMap::from([((201, String::new()), 2), ((409, "spot_taken".to_owned()), 58)]);
+    assert_eq!(tally(&answers), expected);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 2);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 2);
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    async fn windows_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
-        let (_processes, clients) = two_processes(&t).await;
-        let lot = t.lot(8).await;
-        let spots = spots(&t, lot).await;
-        let drivers = many_drivers(&t, "driver", 48).await;
-        let begin = t.app.clock.now() + TimeDelta::minutes(1);
-        let windows = (0..24).map(|i| (drivers[i].clone(), window(spots[i % 8], begin, begin + TimeDelta::hours(1))));
-        let walk_ins = drivers[24..].iter().map(|driver| (driver.clone(), json!({ "lot_id": lot })));
-        let (reserved, walked) = tokio::join!(
-            post_at_once(&clients, "/reservations", windows.collect()),
-            post_at_once(&clients, "/booking/book-spot", walk_ins.collect()),
-        );
-        let answers = [reserved, walked].concat();
-        let made = tally(&answers)[&(201, String::new())];
-        assert_eq!(made, 8, "each spot went to one: {:?}", tally(&answers));
-        assert!(answers.iter().all(|(status, _)| *status == 201 || *status == 409), "{:?}", tally(&answers));
-        assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations").await, 8);
-        t.is_sound().await;
-    }
+#[testkit::both_databases]
+async fn windows_and_walk_ins_at_once_never_share_a_spot(t: TestApp) {
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(8).await;
+    let spots = spots(&t, lot).await;
+    let drivers = many_drivers(&t, "driver", 48).await;
+    let begin = t.app.clock.now() + TimeDelta::minutes(1);
+    let windows =
+        (0..24).map(|i| (drivers[i].clone(), window(spots[i % 8], begin, begin + TimeDelta::hours(1))));
+    let walk_ins = drivers[24..].iter().map(|driver| (driver.clone(), json!({ "lot_id": lot })));
+    let (reserved, walked) = tokio::join!(
+        post_at_once(&clients, "/reservations", windows.collect()),
+        post_at_once(&clients, "/booking/book-spot", walk_ins.collect()),
+    );
+    let answers = [reserved, walked].concat();
+    let made = tally(&answers)[&(201, String::new())];
+    assert_eq!(made, 8, "each spot went to one: {:?}", tally(&answers));
+    assert!(answers.iter().all(|(status, _)| *status == 201 || *status == 409), "{:?}", tally(&answers));
+    assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations").await, 8);
+    t.is_sound().await;
 }
 
-testkit::on_both! {
-    async fn a_reservation_is_cancelled_or_occupied_and_never_both(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let client = Client::of(&t.url(""));
-        let lot = t.lot(15).await;
-        let drivers = many_drivers(&t, "driver", 15).await;
-        let (mut calls, mut ids) = (Vec::new(), Vec::new());
-        for (driver, spot) in drivers.iter().zip(spots(&t, lot).await) {
-            let id = reserve(&t, driver.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
-            ids.push(id);
-            calls.extend([cancel(&client, driver, id), occupy(&client, driver, id), cancel(&client, driver, id), occupy(&client, driver, id)]);
-        }
-        let answers = race(calls).await;
-        for (id, four) in ids.iter().zip(answers.chunks(4)) {
-            let statuses: Vec<_> = four.iter().map(|(status, _)| status.as_u16()).collect();
-            let state = crate::support::text(&t, &format!("SELECT state AS t FROM reservations WHERE id = {id}")).await;
-            match state.as_str() {
-                "cancelled" => assert_eq!(statuses, [200, 409, 200, 409]),
-                "active" => assert!(statuses == [409, 200, 409, 409] || statuses == [409, 409, 409, 200], "{statuses:?}"),
-                other => panic!("{other}: {statuses:?}"),
+#[testkit::both_databases]
+async fn a_reservation_is_cancelled_or_occupied_and_never_both(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let client = Client::of(&t.url(""));
+    let lot = t.lot(15).await;
+    let drivers = many_drivers(&t, "driver", 15).await;
+    let (mut calls, mut ids) = (Vec::new(), Vec::new());
+    for (driver, spot) in drivers.iter().zip(spots(&t, lot).await) {
+        let id = reserve(&t, driver.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
+        ids.push(id);
+        calls.extend([
+            cancel(&client, driver, id),
+            occupy(&client, driver, id),
+            cancel(&client, driver, id),
+            occupy(&client, driver, id),
+        ]);
+    }
+    let answers = race(calls).await;
+    for (id, four) in ids.iter().zip(answers.chunks(4)) {
+        let statuses: Vec<_> = four.iter().map(|(status, _)| status.as_u16()).collect();
+        let state =
+            crate::support::text(&t, &format!("SELECT state AS t FROM reservations WHERE id = {id}")).await;
+        match state.as_str() {
+            "cancelled" => assert_eq!(statuses, [200, 409, 200, 409]),
+            "active" => {
+                assert!(statuses == [409, 200, 409, 409] || statuses == [409, 409, 409, 200], "{statuses:?}")
             }
+            other => panic!("{other}: {statuses:?}"),
         }
-        let cancelled = number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'cancelled'").await;
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation'").await, cancelled);
     }
+    let cancelled = number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state = 'cancelled'").await;
+    assert_eq!(
+        number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation'").await,
+        cancelled
+    );
 }
 
-testkit::on_both! {
-    async fn a_driver_who_comes_in_the_last_moment_arrives_or_is_too_late_and_never_both(t: TestApp) {
-        let last = noon() + TimeDelta::minutes(30);
-        let (t, late) = (t.at(Clock::fixed(last)).await, t.at(Clock::fixed(last + TimeDelta::microseconds(1))).await);
-        let client = Client::of(&t.url(""));
-        let lot = t.lot(30).await;
-        let drivers = many_drivers(&t, "driver", 30).await;
-        let (mut arrivals, mut sweeps): (Vec<Call>, Vec<Call>) = (Vec::new(), Vec::new());
-        for (driver, spot) in drivers.iter().zip(spots(&t, lot).await) {
-            let id = reserve(&t, driver.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
-            arrivals.push(occupy(&client, driver, id));
-        }
-        for delay in [0, 2, 5, 10] {
-            let app = late.app.clone();
-            sweeps.push(async move {
+#[testkit::both_databases]
+async fn a_driver_who_comes_in_the_last_moment_arrives_or_is_too_late_and_never_both(t: TestApp) {
+    let last = noon() + TimeDelta::minutes(30);
+    let (t, late) =
+        (t.at(Clock::fixed(last)).await, t.at(Clock::fixed(last + TimeDelta::microseconds(1))).await);
+    let client = Client::of(&t.url(""));
+    let lot = t.lot(30).await;
+    let drivers = many_drivers(&t, "driver", 30).await;
+    let (mut arrivals, mut sweeps): (Vec<Call>, Vec<Call>) = (Vec::new(), Vec::new());
+    for (driver, spot) in drivers.iter().zip(spots(&t, lot).await) {
+        let id = reserve(&t, driver.id, spot, noon(), noon() + TimeDelta::hours(1)).await.unwrap();
+        arrivals.push(occupy(&client, driver, id));
+    }
+    for delay in [0, 2, 5, 10] {
+        let app = late.app.clone();
+        sweeps.push(
+            async move {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
-                (StatusCode::OK, json!({ "ended": bookings::expire_no_shows(&app).await.expect("it ends them") }))
-            }.boxed());
-        }
-        let answers = race(sweeps.into_iter().chain(arrivals).collect()).await;
-        let ended: u64 = answers[..4].iter().map(|(_, body)| body["ended"].as_u64().unwrap()).sum();
-        let arrived = answers[4..].iter().filter(|(status, _)| *status == 200).count();
-        let too_late = answers[4..].iter().filter(|(_, body)| body["code"] == "expired").count();
-        assert_eq!(arrived + too_late, 30, "{:?}", tally(&answers[4..]));
-        let of = async |state: &str| number(&t, &format!("SELECT COUNT(*) AS n FROM reservations WHERE state = '{state}'")).await;
-        assert_eq!(of("active").await, i64::try_from(arrived).unwrap());
-        assert_eq!((of("expired").await, ended), (i64::try_from(too_late).unwrap(), u64::try_from(too_late).unwrap()));
-    }
-}
-
-testkit::on_both! {
-    async fn the_spots_of_those_who_never_came_go_to_as_many_others_at_once(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let client = Client::of(&t.url(""));
-        for round in 0..5 {
-            let lot = t.lot(6).await;
-            let drivers = many_drivers(&t, &format!("round{round}driver"), 8).await;
-            for spot in spots(&t, lot).await {
-                reserve(&t, drivers[0].id, spot, clock.now(), clock.now() + TimeDelta::hours(9)).await.unwrap();
+                (
+                    StatusCode::OK,
+                    json!({ "ended": bookings::expire_no_shows(&app).await.expect("it ends them") }),
+                )
             }
-            clock.advance(TimeDelta::minutes(31));
-            let book = |driver: &Driver| post(&client, "/booking/book-spot", driver, json!({ "lot_id": lot }));
-            let answers = race(drivers.iter().map(book).collect()).await;
-            let expected = BTreeMap::from([((201, String::new()), 6), ((409, "lot_full".to_owned()), 2)]);
-            assert_eq!(tally(&answers), expected);
+            .boxed(),
+        );
+    }
+    let answers = race(sweeps.into_iter().chain(arrivals).collect()).await;
+    let ended: u64 = answers[..4].iter().map(|(_, body)| body["ended"].as_u64().unwrap()).sum();
+    let arrived = answers[4..].iter().filter(|(status, _)| *status == 200).count();
+    let too_late = answers[4..].iter().filter(|(_, body)| body["code"] == "expired").count();
+    assert_eq!(arrived + too_late, 30, "{:?}", tally(&answers[4..]));
+    let of = async |state: &str| {
+        number(&t, &format!("SELECT COUNT(*) AS n FROM reservations WHERE state = '{state}'")).await
+    };
+    assert_eq!(of("active").await, i64::try_from(arrived).unwrap());
+    assert_eq!(
+        (of("expired").await, ended),
+        (i64::try_from(too_late).unwrap(), u64::try_from(too_late).unwrap())
+    );
+}
+
+#[testkit::both_databases]
+async fn the_spots_of_those_who_never_came_go_to_as_many_others_at_once(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let client = Client::of(&t.url(""));
+    for round in 0..5 {
+        let lot = t.lot(6).await;
+        let drivers = many_drivers(&t, &format!("round{round}driver"), 8).await;
+        for spot in spots(&t, lot).await {
+            reserve(&t, drivers[0].id, spot, clock.now(), clock.now() + TimeDelta::hours(9)).await.unwrap();
         }
+        clock.advance(TimeDelta::minutes(31));
+        let book = |driver: &Driver| post(&client, "/booking/book-spot", driver, json!({ "lot_id": lot }));
+        let answers = race(drivers.iter().map(book).collect()).await;
+        let expected = BTreeMap::from([((201, String::new()), 6), ((409, "lot_full".to_owned()), 2)]);
+        assert_eq!(tally(&answers), expected);
     }
 }
 
-testkit::on_both! {
-    async fn everything_at_once_on_few_spots_is_never_our_fault(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let late = t.at(Clock::fixed(noon() + TimeDelta::minutes(31))).await;
-        let clients = [Client::of(&t.url("")), Client::of(&late.url(""))];
-        let lot = t.lot(3).await;
-        let spots = spots(&t, lot).await;
-        let drivers = many_drivers(&t, "driver", 12).await;
-        for round in 0..12_usize {
-            let first = number(&t, "SELECT COALESCE(MAX(id), 0) AS n FROM reservations").await;
-            let calls = (0..60_usize).map(|i| {
-                let (driver, client) = (&drivers[(i * 7 + round) % 12], &clients[(i / 3) % 2]);
-                let id = first - i64::try_from(i % 9).unwrap() + 4;
-                let begin = noon() + TimeDelta::minutes(i64::try_from(31 + i % 3 * 20).unwrap());
-                match i % 6 {
-                    0 | 1 => post(client, "/reservations", driver, window(spots[i % 3], begin, begin + TimeDelta::minutes(40))),
-                    2 => post(client, "/booking/book-spot", driver, json!({ "lot_id": lot })),
-                    3 => occupy(client, driver, id),
-                    4 => cancel(client, driver, id),
-                    _ => post(client, "/booking/release-spot", driver, json!({ "reservation_id": id })),
-                }
-            });
-            let answers = race(calls.collect()).await;
-            assert!(answers.iter().all(|(status, _)| status.as_u16() < 500), "{:?}", tally(&answers));
-        }
+#[testkit::both_databases]
+async fn everything_at_once_on_few_spots_is_never_our_fault(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let late = t.at(Clock::fixed(noon() + TimeDelta::minutes(31))).await;
+    let clients = [Client::of(&t.url("")), Client::of(&late.url(""))];
+    let lot = t.lot(3).await;
+    let spots = spots(&t, lot).await;
+    let drivers = many_drivers(&t, "driver", 12).await;
+    for round in 0..12_usize {
+        let first = number(&t, "SELECT COALESCE(MAX(id), 0) AS n FROM reservations").await;
+        let calls = (0..60_usize).map(|i| {
+            let (driver, client) = (&drivers[(i * 7 + round) % 12], &clients[(i / 3) % 2]);
+            let id = first - i64::try_from(i % 9).unwrap() + 4;
+            let begin = noon() + TimeDelta::minutes(i64::try_from(31 + i % 3 * 20).unwrap());
+            match i % 6 {
+                0 | 1 => post(
+                    client,
+                    "/reservations",
+                    driver,
+                    window(spots[i % 3], begin, begin + TimeDelta::minutes(40)),
+                ),
+                2 => post(client, "/booking/book-spot", driver, json!({ "lot_id": lot })),
+                3 => occupy(client, driver, id),
+                4 => cancel(client, driver, id),
+                _ => post(client, "/booking/release-spot", driver, json!({ "reservation_id": id })),
+            }
+        });
+        let answers = race(calls.collect()).await;
+        assert!(answers.iter().all(|(status, _)| status.as_u16() < 500), "{:?}", tally(&answers));
     }
 }
 

@@ -57,109 +57,121 @@ fn micro() -> TimeDelta {
     TimeDelta::microseconds(1)
 }
 
-testkit::on_both! {
-    async fn a_reservation_answers_as_the_contract_says(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, admin) = (t.driver("Asha").await, t.admin().await);
-        let lot = t.lot(2).await;
-        let spot = spots(&t, lot).await[1];
-        let answer = reserve(&t, &asha, spot, noon() + hours(1), noon() + hours(2) + minutes(30)).await.expect(201);
-        let id = answer.body["reservation"]["id"].as_i64().expect("a number");
-        let expected = json!({ "reservation": {
-            "id": id, "spot_id": spot, "user_id": asha.id, "parking_time": "2026-11-20T13:00:00Z",
-            "leaving_time": "2026-11-20T14:30:00Z", "parking_cost": 38.25, "status": "reserved",
-        }});
-        assert_eq!(plain(&answer), expected);
-        assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200)), expected);
-        assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200)), expected);
-        let all = plain(&t.get("/reservations", Some(&admin)).await.expect(200));
-        assert_eq!(all, json!({ "reservations": [expected["reservation"]] }));
-        let lot = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
-        assert_eq!(lot.body["lot"]["available_slots"], 1);
-        let jobs = format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation' AND owner_id = {}", asha.id);
-        assert_eq!(number(&t, &jobs).await, 1);
-        let noted = format!("SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'booking' AND subject = '{id}'");
-        assert_eq!(number(&t, &noted).await, 1);
-    }
+#[testkit::both_databases]
+async fn a_reservation_answers_as_the_contract_says(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, admin) = (t.driver("Asha").await, t.admin().await);
+    let lot = t.lot(2).await;
+    let spot = spots(&t, lot).await[1];
+    let answer =
+        reserve(&t, &asha, spot, noon() + hours(1), noon() + hours(2) + minutes(30)).await.expect(201);
+    let id = answer.body["reservation"]["id"].as_i64().expect("a number");
+    let expected = json!({ "reservation": {
+        "id": id, "spot_id": spot, "user_id": asha.id, "parking_time": "2026-11-20T13:00:00Z",
+        "leaving_time": "2026-11-20T14:30:00Z", "parking_cost": 38.25, "status": "reserved",
+    }});
+    assert_eq!(plain(&answer), expected);
+    assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200)), expected);
+    assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200)), expected);
+    let all = plain(&t.get("/reservations", Some(&admin)).await.expect(200));
+    assert_eq!(all, json!({ "reservations": [expected["reservation"]] }));
+    let lot = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
+    assert_eq!(lot.body["lot"]["available_slots"], 1);
+    let jobs =
+        format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation' AND owner_id = {}", asha.id);
+    assert_eq!(number(&t, &jobs).await, 1);
+    let noted =
+        format!("SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'booking' AND subject = '{id}'");
+    assert_eq!(number(&t, &noted).await, 1);
 }
 
-testkit::on_both! {
-    async fn the_confirmation_mail_says_the_window(t: TestApp) {
-        let _worker = t.work();
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let tomorrow = (t.app.clock.now() + TimeDelta::days(1)).date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc();
-        an_hour(&t, &asha, spot, tomorrow).await;
-        t.eventually("a welcome and a confirmation", || async { t.mails().len() == 2 }).await;
-        let mails = t.mails();
-        let mail = mails.iter().find(|mail| mail.subject.contains("Main Street")).expect("a confirmation");
-        assert!(mail.text.contains("17:30 IST\n  Until") && mail.text.contains("18:30 IST"), "{}", mail.text);
-    }
+#[testkit::both_databases]
+async fn the_confirmation_mail_says_the_window(t: TestApp) {
+    let _worker = t.work();
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let tomorrow =
+        (t.app.clock.now() + TimeDelta::days(1)).date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc();
+    an_hour(&t, &asha, spot, tomorrow).await;
+    t.eventually("a welcome and a confirmation", || async { t.mails().len() == 2 }).await;
+    let mails = t.mails();
+    let mail = mails.iter().find(|mail| mail.subject.contains("Main Street")).expect("a confirmation");
+    assert!(mail.text.contains("17:30 IST\n  Until") && mail.text.contains("18:30 IST"), "{}", mail.text);
 }
 
-testkit::on_both! {
-    /// Defects 22 and 23: the quote is exact, in minor units, and of the price at that moment.
-    async fn the_quote_is_exact_and_the_bill_goes_by_the_hours_from_arrival(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let mut begin = noon() + hours(1);
-        for (length, quote) in [
-            (seconds(60), 0.43), // 42.5 minor units, half up
-            (seconds(1), 0.01),  // 0.708…
-            (TimeDelta::microseconds(705_882), 0.0),  // just below half a minor unit
-            (TimeDelta::microseconds(705_883), 0.01), // just above
-            (hours(1), 25.5),
-            (seconds(5_400), 38.25),
-            (hours(720), 18_360.0),
-        ] {
-            let answer = reserve(&t, &asha, spot, begin, begin + length).await.expect(201);
-            assert_eq!(answer.body["reservation"]["parking_cost"], quote, "{length}");
-            begin += length;
-        }
-        let quoted = reserve(&t, &asha, spot, noon(), noon() + minutes(30)).await.expect(201);
-        change(&t, "UPDATE lots SET price_minor = 9900 WHERE id = $1", [lot.into()]).await.unwrap();
-        let id = quoted.body["reservation"]["id"].as_i64().unwrap();
-        assert_eq!(quoted.body["reservation"]["parking_cost"], 12.75);
-        clock.advance(minutes(20));
-        occupy(&t, &asha, id).await.expect(200);
-        clock.advance(minutes(61));
-        let bill = t.release(&asha, id).await.expect(200);
-        assert_eq!(bill.body["reservation"]["parking_cost"], 51.0, "two started hours at the old price");
-        assert_eq!(status(&t, &asha, id).await, (json!("completed"), json!(51.0)));
+/// Defects 22 and 23: the quote is exact, in minor units, and of the price at that moment.
+#[testkit::both_databases]
+async fn the_quote_is_exact_and_the_bill_goes_by_the_hours_from_arrival(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let mut begin = noon() + hours(1);
+    for (length, quote) in [
+        (seconds(60), 0.43),                      // 42.5 minor units, half up
+        (seconds(1), 0.01),                       // 0.708…
+        (TimeDelta::microseconds(705_882), 0.0),  // just below half a minor unit
+        (TimeDelta::microseconds(705_883), 0.01), // just above
+        (hours(1), 25.5),
+        (seconds(5_400), 38.25),
+        (hours(720), 18_360.0),
+    ] {
+        let answer = reserve(&t, &asha, spot, begin, begin + length).await.expect(201);
+        assert_eq!(answer.body["reservation"]["parking_cost"], quote, "{length}");
+        begin += length;
     }
+    let quoted = reserve(&t, &asha, spot, noon(), noon() + minutes(30)).await.expect(201);
+    change(&t, "UPDATE lots SET price_minor = 9900 WHERE id = $1", [lot.into()]).await.unwrap();
+    let id = quoted.body["reservation"]["id"].as_i64().unwrap();
+    assert_eq!(quoted.body["reservation"]["parking_cost"], 12.75);
+    clock.advance(minutes(20));
+    occupy(&t, &asha, id).await.expect(200);
+    clock.advance(minutes(61));
+    let bill = t.release(&asha, id).await.expect(200);
+    assert_eq!(bill.body["reservation"]["parking_cost"], 51.0, "two started hours at the old price");
+    assert_eq!(status(&t, &asha, id).await, (json!("completed"), json!(51.0)));
 }
 
-testkit::on_both! {
-    /// Defect 28: negative, empty, past and endless windows.
-    async fn windows_that_cannot_be_are_refused_and_change_nothing(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let (one, year) = (noon() + hours(1), noon() + TimeDelta::days(365));
-        let before = content(&t).await;
-        for (from, until, wrong) in [
-            (noon() - micro(), one, vec!["/parking_time"]),
-            (noon() - hours(1), noon() - hours(2), vec!["/parking_time", "/leaving_time"]),
-            (one, one, vec!["/leaving_time"]),
-            (one, one - micro(), vec!["/leaving_time"]),
-            (one, one + hours(720) + micro(), vec!["/leaving_time"]),
-            (year + micro(), year + hours(1), vec!["/parking_time"]),
-        ] {
-            assert_eq!(pointers(&reserve(&t, &asha, spot, from, until).await), wrong, "{from} {until}");
-        }
-        for text in ["", "tomorrow", "2026-11-31", "2026-11-20T25:00:00Z", "2026-11-20T12:00:00+25:00", "9999-12-31T23:59:59Z", "\u{0}"] {
-            let body = json!({ "spot_id": spot, "parking_time": text, "leaving_time": text });
-            assert_eq!(pointers(&t.post("/reservations", Some(&asha), body).await), ["/parking_time", "/leaving_time"], "{text}");
-        }
-        assert_eq!(content(&t).await, before);
-        reserve(&t, &asha, spot, noon(), noon() + hours(720)).await.expect(201);
-        reserve(&t, &asha, spot, year, year + hours(720)).await.expect(201);
+/// Defect 28: negative, empty, past and endless windows.
+#[testkit::both_databases]
+async fn windows_that_cannot_be_are_refused_and_change_nothing(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let (one, year) = (noon() + hours(1), noon() + TimeDelta::days(365));
+    let before = content(&t).await;
+    for (from, until, wrong) in [
+        (noon() - micro(), one, vec!["/parking_time"]),
+        (noon() - hours(1), noon() - hours(2), vec!["/parking_time", "/leaving_time"]),
+        (one, one, vec!["/leaving_time"]),
+        (one, one - micro(), vec!["/leaving_time"]),
+        (one, one + hours(720) + micro(), vec!["/leaving_time"]),
+        (year + micro(), year + hours(1), vec!["/parking_time"]),
+    ] {
+        assert_eq!(pointers(&reserve(&t, &asha, spot, from, until).await), wrong, "{from} {until}");
     }
+    for text in [
+        "",
+        "tomorrow",
+        "2026-11-31",
+        "2026-11-20T25:00:00Z",
+        "2026-11-20T12:00:00+25:00",
+        "9999-12-31T23:59:59Z",
+        "\u{0}",
+    ] {
+        let body = json!({ "spot_id": spot, "parking_time": text, "leaving_time": text });
+        assert_eq!(
+            pointers(&t.post("/reservations", Some(&asha), body).await),
+            ["/parking_time", "/leaving_time"],
+            "{text}"
+        );
+    }
+    assert_eq!(content(&t).await, before);
+    reserve(&t, &asha, spot, noon(), noon() + hours(720)).await.expect(201);
+    reserve(&t, &asha, spot, year, year + hours(720)).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,288 +229,322 @@ async fn times_are_read_in_the_zone_of_the_application_and_offsets_count() {
     }
 }
 
-testkit::on_both! {
-    async fn only_an_administrator_reserves_for_others(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let day = noon() + TimeDelta::days(1);
-        let send = async |who: &Driver, n: i64, user: Value| {
-            let mut body = window(spot, day + hours(n), day + hours(n + 1));
-            body["user_id"] = user;
-            t.post("/reservations", Some(who), body).await
-        };
-        let before = content(&t).await;
-        for user in [json!(ravi.id), json!(ravi.id.to_string()), json!(999_999), json!(0), json!(-1)] {
-            send(&asha, 0, user).await.problem(403, "forbidden");
-        }
-        send(&admin, 0, json!(999_999)).await.problem(404, "not_found");
-        for user in [json!("me"), json!(1.5), json!(true), json!(""), json!([1])] {
-            assert_eq!(pointers(&send(&asha, 0, user.clone()).await), ["/user_id"], "{user}");
-        }
-        assert_eq!(content(&t).await, before);
-        for (n, who, user, owner) in [
-            (0, &asha, json!(asha.id), asha.id), (1, &asha, json!(asha.id.to_string()), asha.id), (2, &asha, json!(null), asha.id),
-            (3, &admin, json!(ravi.id), ravi.id), (4, &admin, json!(format!(" {} ", ravi.id)), ravi.id), (5, &admin, json!(null), admin.id),
+#[testkit::both_databases]
+async fn only_an_administrator_reserves_for_others(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let day = noon() + TimeDelta::days(1);
+    let send = async |who: &Driver, n: i64, user: Value| {
+        let mut body = window(spot, day + hours(n), day + hours(n + 1));
+        body["user_id"] = user;
+        t.post("/reservations", Some(who), body).await
+    };
+    let before = content(&t).await;
+    for user in [json!(ravi.id), json!(ravi.id.to_string()), json!(999_999), json!(0), json!(-1)] {
+        send(&asha, 0, user).await.problem(403, "forbidden");
+    }
+    send(&admin, 0, json!(999_999)).await.problem(404, "not_found");
+    for user in [json!("me"), json!(1.5), json!(true), json!(""), json!([1])] {
+        assert_eq!(pointers(&send(&asha, 0, user.clone()).await), ["/user_id"], "{user}");
+    }
+    assert_eq!(content(&t).await, before);
+    for (n, who, user, owner) in [
+        (0, &asha, json!(asha.id), asha.id),
+        (1, &asha, json!(asha.id.to_string()), asha.id),
+        (2, &asha, json!(null), asha.id),
+        (3, &admin, json!(ravi.id), ravi.id),
+        (4, &admin, json!(format!(" {} ", ravi.id)), ravi.id),
+        (5, &admin, json!(null), admin.id),
+    ] {
+        let made = send(who, n, user).await.expect(201);
+        assert_eq!(made.body["reservation"]["user_id"], owner);
+    }
+    let of = |user: i64| {
+        format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation' AND owner_id = {user}")
+    };
+    assert_eq!(
+        (number(&t, &of(ravi.id)).await, number(&t, &of(admin.id)).await),
+        (2, 1),
+        "mails go to the owner"
+    );
+    change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [ravi.id.into()]).await.unwrap();
+    send(&admin, 6, json!(ravi.id)).await.problem(404, "not_found");
+}
+
+/// Defect 16.
+#[testkit::both_databases]
+async fn spots_that_are_not_in_service_cannot_be_reserved(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let asha = t.driver("Asha").await;
+    let (lot, archived) = (t.lot(3).await, t.lot(1).await);
+    let [fine, retiring, retired] = spots(&t, lot).await.try_into().unwrap();
+    let gone = spots(&t, archived).await[0];
+    let reserved = an_hour(&t, &asha, gone, noon()).await;
+    change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [retiring.into()]).await.unwrap();
+    change(
+        &t,
+        "UPDATE spots SET retired_at = $2 WHERE id = $1",
+        [retired.into(), shared::platform::db::at(noon())],
+    )
+    .await
+    .unwrap();
+    change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [archived.into()]).await.unwrap();
+    let before = content(&t).await;
+    for spot in [retired, gone, 0, -1, 999_999, i64::MAX, i64::MIN] {
+        reserve(&t, &asha, spot, noon() + hours(4), noon() + hours(5)).await.problem(404, "not_found");
+    }
+    reserve(&t, &asha, retiring, noon() + hours(4), noon() + hours(5)).await.problem(409, "spot_retiring");
+    assert_eq!(content(&t).await, before);
+    an_hour(&t, &asha, fine, noon() + hours(4)).await;
+    occupy(&t, &asha, reserved).await.expect(200);
+    t.release(&asha, reserved).await.expect(200);
+}
+
+/// Defects 6 and 28: windows on one spot never overlap.
+#[testkit::both_databases]
+async fn a_window_that_overlaps_another_is_refused_and_one_that_touches_it_is_not(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let lot = t.lot(2).await;
+    let [spot, other] = spots(&t, lot).await.try_into().unwrap();
+    let (from, until) = (noon() + hours(2), noon() + hours(4));
+    reserve(&t, &asha, spot, from, until).await.expect(201);
+    let before = content(&t).await;
+    for who in [&asha, &ravi] {
+        for (from, until) in [
+            (from, until),
+            (from + minutes(1), until - minutes(1)),
+            (from - minutes(1), until + minutes(1)),
+            (from - hours(1), from + micro()),
+            (until - micro(), until + hours(1)),
         ] {
-            let made = send(who, n, user).await.expect(201);
-            assert_eq!(made.body["reservation"]["user_id"], owner);
+            reserve(&t, who, spot, from, until).await.problem(409, "spot_taken");
         }
-        let of = |user: i64| format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation' AND owner_id = {user}");
-        assert_eq!((number(&t, &of(ravi.id)).await, number(&t, &of(admin.id)).await), (2, 1), "mails go to the owner");
-        change(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [ravi.id.into()]).await.unwrap();
-        send(&admin, 6, json!(ravi.id)).await.problem(404, "not_found");
+    }
+    assert_eq!(content(&t).await, before);
+    reserve(&t, &ravi, spot, from - hours(1), from).await.expect(201);
+    reserve(&t, &ravi, spot, until, until + hours(1)).await.expect(201);
+    reserve(&t, &ravi, other, from, until).await.expect(201);
+}
+
+#[testkit::both_databases]
+async fn a_walk_in_blocks_its_spot_without_end(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let id = t.book(&asha, lot).await;
+    for day in [0, 1, 365] {
+        let begin = noon() + TimeDelta::days(day);
+        reserve(&t, &ravi, spot, begin, begin + hours(1)).await.problem(409, "spot_taken");
+    }
+    t.release(&asha, id).await.expect(200);
+    an_hour(&t, &ravi, spot, noon()).await;
+    book(&t, &asha, lot).await.problem(409, "lot_full");
+}
+
+#[testkit::both_databases]
+async fn a_reservation_under_one_key_is_made_once(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let send = async |key: &str, n: i64| {
+        let body = window(spot, noon() + hours(n), noon() + hours(n + 1));
+        t.send(
+            t.request(Method::POST, "/reservations", Some(&asha)).header("idempotency-key", key).json(&body),
+        )
+        .await
+    };
+    let first = send("a", 1).await.expect(201);
+    let again = send("a", 1).await.expect(201);
+    assert_eq!((again.headers["idempotency-replayed"].to_str().unwrap(), &again.body), ("true", &first.body));
+    send("a", 2).await.problem(422, "idempotency_key_reused");
+    send("b", 1).await.problem(409, "spot_taken");
+    send("b", 1).await.problem(409, "spot_taken");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 1);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 1);
+}
+
+/// Defect 10.
+#[testkit::both_databases]
+async fn only_a_coming_reservation_can_be_cancelled(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let id = an_hour(&t, &asha, spot, noon()).await;
+    cancel(&t, &ravi, id).await.problem(404, "not_found");
+    cancel(&t, &asha, 999_999).await.problem(404, "not_found");
+    assert_eq!(status(&t, &asha, id).await, (json!("reserved"), json!(25.5)));
+    let first = cancel(&t, &asha, id).await.expect(200);
+    assert_eq!(cancel(&t, &asha, id).await.expect(200).body, first.body);
+    assert_eq!(cancel(&t, &admin, id).await.expect(200).body, first.body);
+    assert_eq!(status(&t, &asha, id).await, (json!("cancelled"), json!(0.0)), "the row stays");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation'").await, 1);
+    occupy(&t, &asha, id).await.problem(409, "wrong_state");
+
+    let second = an_hour(&t, &asha, spot, noon()).await;
+    occupy(&t, &asha, second).await.expect(200);
+    let running = cancel(&t, &asha, second).await;
+    running.problem(409, "wrong_state");
+    assert!(running.body["detail"].as_str().unwrap().contains("release"), "{}", running.text);
+    clock.advance(minutes(10));
+    t.release(&asha, second).await.expect(200);
+    let next = t.book(&ravi, lot).await;
+    for who in [&asha, &admin] {
+        cancel(&t, who, second).await.problem(409, "wrong_state");
+    }
+    cancel(&t, &ravi, next).await.problem(409, "wrong_state");
+    assert_eq!(status(&t, &asha, second).await, (json!("completed"), json!(25.5)), "revenue stays");
+    assert_eq!(status(&t, &ravi, next).await.0, "active", "the next driver keeps the spot");
+    t.release(&ravi, next).await.expect(200);
+
+    let third = an_hour(&t, &asha, spot, clock.now()).await;
+    cancel(&t, &admin, third).await.expect(200);
+    let of_owner = format!(
+        "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation' AND user_id = {}",
+        asha.id
+    );
+    assert_eq!(number(&t, &of_owner).await, 2, "an administrator acts for the owner");
+    an_hour(&t, &ravi, spot, clock.now()).await;
+}
+
+/// Defect 14.
+#[testkit::both_databases]
+async fn reservations_are_seen_by_their_owner_and_administrators_only(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let id = an_hour(&t, &asha, spot, noon()).await;
+    for path in ["/reservations".to_owned(), format!("/reservations/{id}")] {
+        t.get(&path, None).await.problem(401, "unauthenticated");
+    }
+    t.get("/reservations", Some(&asha)).await.problem(403, "forbidden");
+    t.get(&format!("/reservations/{id}"), Some(&ravi)).await.problem(404, "not_found");
+    for unknown in ["0", "-1", "999999", "abc"] {
+        t.get(&format!("/reservations/{unknown}"), Some(&admin)).await.problem(404, "not_found");
+    }
+    t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200);
+}
+
+#[testkit::both_databases]
+async fn the_list_of_all_reservations_comes_in_parts(t: TestApp) {
+    let t = t.at(Clock::fixed(noon())).await;
+    let (asha, admin) = (t.driver("Asha").await, t.admin().await);
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(an_hour(&t, &asha, spot, noon() + hours(n)).await);
+    }
+    let mut path = "/reservations?limit=2".to_owned();
+    let mut seen = Vec::new();
+    loop {
+        let answer = t.get(&path, Some(&admin)).await.expect(200);
+        seen.extend(
+            answer.body["reservations"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()),
+        );
+        let Some(link) = answer.headers.get("link") else { break };
+        path = link
+            .to_str()
+            .unwrap()
+            .strip_prefix("</api")
+            .unwrap()
+            .strip_suffix(">; rel=\"next\"")
+            .unwrap()
+            .to_owned();
+    }
+    assert_eq!(seen, ids);
+    for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
+        t.get(&format!("/reservations?{wrong}"), Some(&admin)).await.problem(400, "invalid");
     }
 }
 
-testkit::on_both! {
-    /// Defect 16.
-    async fn spots_that_are_not_in_service_cannot_be_reserved(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let asha = t.driver("Asha").await;
-        let (lot, archived) = (t.lot(3).await, t.lot(1).await);
-        let [fine, retiring, retired] = spots(&t, lot).await.try_into().unwrap();
-        let gone = spots(&t, archived).await[0];
-        let reserved = an_hour(&t, &asha, gone, noon()).await;
-        change(&t, "UPDATE spots SET retiring = TRUE WHERE id = $1", [retiring.into()]).await.unwrap();
-        change(&t, "UPDATE spots SET retired_at = $2 WHERE id = $1", [retired.into(), shared::platform::db::at(noon())]).await.unwrap();
-        change(&t, "UPDATE lots SET archived_at = created_at WHERE id = $1", [archived.into()]).await.unwrap();
-        let before = content(&t).await;
-        for spot in [retired, gone, 0, -1, 999_999, i64::MAX, i64::MIN] {
-            reserve(&t, &asha, spot, noon() + hours(4), noon() + hours(5)).await.problem(404, "not_found");
-        }
-        reserve(&t, &asha, retiring, noon() + hours(4), noon() + hours(5)).await.problem(409, "spot_retiring");
-        assert_eq!(content(&t).await, before);
-        an_hour(&t, &asha, fine, noon() + hours(4)).await;
-        occupy(&t, &asha, reserved).await.expect(200);
-        t.release(&asha, reserved).await.expect(200);
-    }
-}
-
-testkit::on_both! {
-    /// Defects 6 and 28: windows on one spot never overlap.
-    async fn a_window_that_overlaps_another_is_refused_and_one_that_touches_it_is_not(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let lot = t.lot(2).await;
-        let [spot, other] = spots(&t, lot).await.try_into().unwrap();
-        let (from, until) = (noon() + hours(2), noon() + hours(4));
-        reserve(&t, &asha, spot, from, until).await.expect(201);
-        let before = content(&t).await;
-        for who in [&asha, &ravi] {
-            for (from, until) in [
-                (from, until), (from + minutes(1), until - minutes(1)), (from - minutes(1), until + minutes(1)),
-                (from - hours(1), from + micro()), (until - micro(), until + hours(1)),
-            ] {
-                reserve(&t, who, spot, from, until).await.problem(409, "spot_taken");
-            }
-        }
-        assert_eq!(content(&t).await, before);
-        reserve(&t, &ravi, spot, from - hours(1), from).await.expect(201);
-        reserve(&t, &ravi, spot, until, until + hours(1)).await.expect(201);
-        reserve(&t, &ravi, other, from, until).await.expect(201);
-    }
-}
-
-testkit::on_both! {
-    async fn a_walk_in_blocks_its_spot_without_end(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let id = t.book(&asha, lot).await;
-        for day in [0, 1, 365] {
-            let begin = noon() + TimeDelta::days(day);
-            reserve(&t, &ravi, spot, begin, begin + hours(1)).await.problem(409, "spot_taken");
-        }
-        t.release(&asha, id).await.expect(200);
-        an_hour(&t, &ravi, spot, noon()).await;
-        book(&t, &asha, lot).await.problem(409, "lot_full");
-    }
-}
-
-testkit::on_both! {
-    async fn a_reservation_under_one_key_is_made_once(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let send = async |key: &str, n: i64| {
-            let body = window(spot, noon() + hours(n), noon() + hours(n + 1));
-            t.send(t.request(Method::POST, "/reservations", Some(&asha)).header("idempotency-key", key).json(&body)).await
-        };
-        let first = send("a", 1).await.expect(201);
-        let again = send("a", 1).await.expect(201);
-        assert_eq!((again.headers["idempotency-replayed"].to_str().unwrap(), &again.body), ("true", &first.body));
-        send("a", 2).await.problem(422, "idempotency_key_reused");
-        send("b", 1).await.problem(409, "spot_taken");
-        send("b", 1).await.problem(409, "spot_taken");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 1);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 1);
-    }
-}
-
-testkit::on_both! {
-    /// Defect 10.
-    async fn only_a_coming_reservation_can_be_cancelled(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let id = an_hour(&t, &asha, spot, noon()).await;
-        cancel(&t, &ravi, id).await.problem(404, "not_found");
-        cancel(&t, &asha, 999_999).await.problem(404, "not_found");
-        assert_eq!(status(&t, &asha, id).await, (json!("reserved"), json!(25.5)));
-        let first = cancel(&t, &asha, id).await.expect(200);
-        assert_eq!(cancel(&t, &asha, id).await.expect(200).body, first.body);
-        assert_eq!(cancel(&t, &admin, id).await.expect(200).body, first.body);
-        assert_eq!(status(&t, &asha, id).await, (json!("cancelled"), json!(0.0)), "the row stays");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation'").await, 1);
-        occupy(&t, &asha, id).await.problem(409, "wrong_state");
-
-        let second = an_hour(&t, &asha, spot, noon()).await;
-        occupy(&t, &asha, second).await.expect(200);
-        let running = cancel(&t, &asha, second).await;
-        running.problem(409, "wrong_state");
-        assert!(running.body["detail"].as_str().unwrap().contains("release"), "{}", running.text);
-        clock.advance(minutes(10));
-        t.release(&asha, second).await.expect(200);
-        let next = t.book(&ravi, lot).await;
-        for who in [&asha, &admin] {
-            cancel(&t, who, second).await.problem(409, "wrong_state");
-        }
-        cancel(&t, &ravi, next).await.problem(409, "wrong_state");
-        assert_eq!(status(&t, &asha, second).await, (json!("completed"), json!(25.5)), "revenue stays");
-        assert_eq!(status(&t, &ravi, next).await.0, "active", "the next driver keeps the spot");
-        t.release(&ravi, next).await.expect(200);
-
-        let third = an_hour(&t, &asha, spot, clock.now()).await;
-        cancel(&t, &admin, third).await.expect(200);
-        let of_owner = format!("SELECT COUNT(*) AS n FROM user_activity WHERE kind = 'cancellation' AND user_id = {}", asha.id);
-        assert_eq!(number(&t, &of_owner).await, 2, "an administrator acts for the owner");
-        an_hour(&t, &ravi, spot, clock.now()).await;
-    }
-}
-
-testkit::on_both! {
-    /// Defect 14.
-    async fn reservations_are_seen_by_their_owner_and_administrators_only(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, ravi, admin) = (t.driver("Asha").await, t.driver("Ravi").await, t.admin().await);
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let id = an_hour(&t, &asha, spot, noon()).await;
-        for path in ["/reservations".to_owned(), format!("/reservations/{id}")] {
-            t.get(&path, None).await.problem(401, "unauthenticated");
-        }
-        t.get("/reservations", Some(&asha)).await.problem(403, "forbidden");
-        t.get(&format!("/reservations/{id}"), Some(&ravi)).await.problem(404, "not_found");
-        for unknown in ["0", "-1", "999999", "abc"] {
-            t.get(&format!("/reservations/{unknown}"), Some(&admin)).await.problem(404, "not_found");
-        }
-        t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200);
-    }
-}
-
-testkit::on_both! {
-    async fn the_list_of_all_reservations_comes_in_parts(t: TestApp) {
-        let t = t.at(Clock::fixed(noon())).await;
-        let (asha, admin) = (t.driver("Asha").await, t.admin().await);
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let mut ids = Vec::new();
-        for n in 0..5 {
-            ids.push(an_hour(&t, &asha, spot, noon() + hours(n)).await);
-        }
-        let mut path = "/reservations?limit=2".to_owned();
-        let mut seen = Vec::new();
-        loop {
-            let answer = t.get(&path, Some(&admin)).await.expect(200);
-            seen.extend(answer.body["reservations"].as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap()));
-            let Some(link) = answer.headers.get("link") else { break };
-            path = link.to_str().unwrap().strip_prefix("</api").unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
-        }
-        assert_eq!(seen, ids);
-        for wrong in ["limit=0", "limit=1001", "limit=x", "cursor=x"] {
-            t.get(&format!("/reservations?{wrong}"), Some(&admin)).await.problem(400, "invalid");
-        }
-    }
-}
-
-testkit::on_both! {
-    /// Defects 11 and 28: who comes too late does not get a session, whether or not the sweep has been there.
-    async fn a_reservation_for_which_nobody_came_has_expired(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(3).await;
-        let [first, second, third] = spots(&t, lot).await.try_into().unwrap();
-        let in_time = an_hour(&t, &asha, first, noon()).await;
-        let late = an_hour(&t, &asha, second, noon()).await;
-        let short = reserve(&t, &asha, third, noon(), noon() + minutes(10)).await.expect(201).body["reservation"]["id"].as_i64().unwrap();
-        clock.advance(minutes(10));
-        let answer = occupy(&t, &asha, short).await;
-        answer.problem(409, "expired");
-        assert!(answer.body["detail"].as_str().unwrap().contains("expired"), "{}", answer.text);
-        clock.advance(minutes(20));
-        assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1, "the window of one is over");
-        occupy(&t, &asha, in_time).await.expect(200);
-        t.release(&asha, in_time).await.expect(200);
-        clock.advance(micro());
-        for _ in 0..2 {
-            for id in [late, short] {
-                occupy(&t, &asha, id).await.problem(409, "expired");
-                t.release(&asha, id).await.problem(409, "expired");
-                cancel(&t, &asha, id).await.problem(409, "expired");
-            }
-            bookings::expire_no_shows(&t.app).await.unwrap();
-        }
-        assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 0);
+/// Defects 11 and 28: who comes too late does not get a session, whether or not the sweep has been there.
+#[testkit::both_databases]
+async fn a_reservation_for_which_nobody_came_has_expired(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(3).await;
+    let [first, second, third] = spots(&t, lot).await.try_into().unwrap();
+    let in_time = an_hour(&t, &asha, first, noon()).await;
+    let late = an_hour(&t, &asha, second, noon()).await;
+    let short = reserve(&t, &asha, third, noon(), noon() + minutes(10)).await.expect(201).body["reservation"]
+        ["id"]
+        .as_i64()
+        .unwrap();
+    clock.advance(minutes(10));
+    let answer = occupy(&t, &asha, short).await;
+    answer.problem(409, "expired");
+    assert!(answer.body["detail"].as_str().unwrap().contains("expired"), "{}", answer.text);
+    clock.advance(minutes(20));
+    assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1, "the window of one is over");
+    occupy(&t, &asha, in_time).await.expect(200);
+    t.release(&asha, in_time).await.expect(200);
+    clock.advance(micro());
+    for _ in 0..2 {
         for id in [late, short] {
-            assert_eq!(status(&t, &asha, id).await, (json!("expired"), json!(0.0)));
+            occupy(&t, &asha, id).await.problem(409, "expired");
+            t.release(&asha, id).await.problem(409, "expired");
+            cancel(&t, &asha, id).await.problem(409, "expired");
         }
-        assert_eq!(status(&t, &asha, in_time).await, (json!("completed"), json!(25.5)));
+        bookings::expire_no_shows(&t.app).await.unwrap();
     }
+    assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 0);
+    for id in [late, short] {
+        assert_eq!(status(&t, &asha, id).await, (json!("expired"), json!(0.0)));
+    }
+    assert_eq!(status(&t, &asha, in_time).await, (json!("completed"), json!(25.5)));
 }
 
-testkit::on_both! {
-    async fn a_call_ends_at_most_a_thousand_reservations_and_the_worker_ends_them_all(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let spot = spots(&t, lot).await[0];
-        let long_ago = t.app.clock.now() - TimeDelta::days(30);
-        for n in 0..1_500 {
-            by_sql(&t, asha.id, spot, long_ago + seconds(n), long_ago + seconds(n + 1)).await.unwrap();
-        }
-        let now = t.app.clock.now();
-        let coming = by_sql(&t, asha.id, spot, now + hours(1), now + hours(2)).await.unwrap();
-        let running = by_sql(&t, asha.id, spot, now - hours(2), now - hours(1)).await.unwrap();
-        change(&t, "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1", [running.into()]).await.unwrap();
-        assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1_000);
-        let _worker = t.work();
-        let of = async |state: &str| number(&t, &format!("SELECT COUNT(*) AS n FROM reservations WHERE state = '{state}'")).await;
-        t.eventually("all have expired", async || of("expired").await == 1_500).await;
-        assert_eq!(status(&t, &asha, coming).await.0, "reserved");
-        assert_eq!(status(&t, &asha, running).await.0, "active");
+#[testkit::both_databases]
+async fn a_call_ends_at_most_a_thousand_reservations_and_the_worker_ends_them_all(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let spot = spots(&t, lot).await[0];
+    let long_ago = t.app.clock.now() - TimeDelta::days(30);
+    for n in 0..1_500 {
+        by_sql(&t, asha.id, spot, long_ago + seconds(n), long_ago + seconds(n + 1)).await.unwrap();
     }
+    let now = t.app.clock.now();
+    let coming = by_sql(&t, asha.id, spot, now + hours(1), now + hours(2)).await.unwrap();
+    let running = by_sql(&t, asha.id, spot, now - hours(2), now - hours(1)).await.unwrap();
+    change(
+        &t,
+        "UPDATE reservations SET state = 'active', arrived_at = starts_at WHERE id = $1",
+        [running.into()],
+    )
+    .await
+    .unwrap();
+    assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1_000);
+    let _worker = t.work();
+    let of = async |state: &str| {
+        number(&t, &format!("SELECT COUNT(*) AS n FROM reservations WHERE state = '{state}'")).await
+    };
+    t.eventually("all have expired", async || of("expired").await == 1_500).await;
+    assert_eq!(status(&t, &asha, coming).await.0, "reserved");
+    assert_eq!(status(&t, &asha, running).await.0, "active");
 }
 
-testkit::on_both! {
-    async fn the_sweep_outlives_a_database_that_fails(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let lot = t.lot(1).await;
-        let long_ago = t.app.clock.now() - hours(5);
-        let id = by_sql(&t, asha.id, spots(&t, lot).await[0], long_ago, long_ago + hours(9)).await.unwrap();
-        change(&t, "ALTER TABLE reservations RENAME TO away", []).await.unwrap();
-        let worker = t.work();
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        change(&t, "ALTER TABLE away RENAME TO reservations", []).await.unwrap();
-        assert_eq!(status(&t, &asha, id).await.0, "reserved");
-        t.eventually("the next look ends it", async || status(&t, &asha, id).await.0 == "expired").await;
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn the_sweep_outlives_a_database_that_fails(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let lot = t.lot(1).await;
+    let long_ago = t.app.clock.now() - hours(5);
+    let id = by_sql(&t, asha.id, spots(&t, lot).await[0], long_ago, long_ago + hours(9)).await.unwrap();
+    change(&t, "ALTER TABLE reservations RENAME TO away", []).await.unwrap();
+    let worker = t.work();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    change(&t, "ALTER TABLE away RENAME TO reservations", []).await.unwrap();
+    assert_eq!(status(&t, &asha, id).await.0, "reserved");
+    t.eventually("the next look ends it", async || status(&t, &asha, id).await.0 == "expired").await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -513,42 +559,47 @@ async fn the_grace_for_late_drivers_is_a_setting() {
     occupy(&t, &asha, id).await.problem(409, "expired");
 }
 
-testkit::on_both! {
-    async fn a_driver_who_never_came_keeps_nobody_out_although_no_worker_runs(t: TestApp) {
-        let clock = Clock::fixed(noon());
-        let t = t.at(clock.clone()).await;
-        let (asha, ravi, mira) = (t.driver("Asha").await, t.driver("Ravi").await, t.driver("Mira").await);
-        let lot = t.lot(2).await;
-        let [first, second] = spots(&t, lot).await.try_into().unwrap();
-        let until = noon() + hours(8);
-        let lost = async |spot| {
-            let made = reserve(&t, &asha, spot, clock.now(), until).await.expect(201);
-            made.body["reservation"]["id"].as_i64().unwrap()
-        };
-        // Somebody who books.
-        let (one, two) = (lost(first).await, lost(second).await);
-        book(&t, &ravi, lot).await.problem(409, "lot_full");
-        clock.advance(minutes(30));
-        book(&t, &ravi, lot).await.problem(409, "lot_full");
-        clock.advance(micro());
-        let booked = t.book(&ravi, lot).await;
-        assert_eq!((status(&t, &asha, one).await.0, status(&t, &asha, two).await.0), (json!("expired"), json!("expired")));
-        t.release(&ravi, booked).await.expect(200);
+#[testkit::both_databases]
+async fn a_driver_who_never_came_keeps_nobody_out_although_no_worker_runs(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let (asha, ravi, mira) = (t.driver("Asha").await, t.driver("Ravi").await, t.driver("Mira").await);
+    let lot = t.lot(2).await;
+    let [first, second] = spots(&t, lot).await.try_into().unwrap();
+    let until = noon() + hours(8);
+    let lost = async |spot| {
+        let made = reserve(&t, &asha, spot, clock.now(), until).await.expect(201);
+        made.body["reservation"]["id"].as_i64().unwrap()
+    };
+    // Somebody who books.
+    let (one, two) = (lost(first).await, lost(second).await);
+    book(&t, &ravi, lot).await.problem(409, "lot_full");
+    clock.advance(minutes(30));
+    book(&t, &ravi, lot).await.problem(409, "lot_full");
+    clock.advance(micro());
+    let booked = t.book(&ravi, lot).await;
+    assert_eq!(
+        (status(&t, &asha, one).await.0, status(&t, &asha, two).await.0),
+        (json!("expired"), json!("expired"))
+    );
+    t.release(&ravi, booked).await.expect(200);
 
-        // Somebody who reserves.
-        lost(first).await;
-        clock.advance(minutes(31));
-        reserve(&t, &ravi, first, clock.now(), clock.now() + minutes(1)).await.expect(201);
-        clock.advance(minutes(1));
+    // Somebody who reserves.
+    lost(first).await;
+    clock.advance(minutes(31));
+    reserve(&t, &ravi, first, clock.now(), clock.now() + minutes(1)).await.expect(201);
+    clock.advance(minutes(1));
 
-        // Somebody whose own spot is overstayed.
-        let begin = clock.now();
-        let before = reserve(&t, &ravi, first, begin, begin + minutes(40)).await.expect(201).body["reservation"]["id"].as_i64().unwrap();
-        let after = an_hour(&t, &mira, first, begin + minutes(40)).await;
-        lost(second).await;
-        occupy(&t, &ravi, before).await.expect(200);
-        clock.advance(minutes(41));
-        let moved = occupy(&t, &mira, after).await.expect(200);
-        assert_eq!(moved.body["reservation"]["spot_id"], second);
-    }
+    // Somebody whose own spot is overstayed.
+    let begin = clock.now();
+    let before = reserve(&t, &ravi, first, begin, begin + minutes(40)).await.expect(201).body["reservation"]
+        ["id"]
+        .as_i64()
+        .unwrap();
+    let after = an_hour(&t, &mira, first, begin + minutes(40)).await;
+    lost(second).await;
+    occupy(&t, &ravi, before).await.expect(200);
+    clock.advance(minutes(41));
+    let moved = occupy(&t, &mira, after).await.expect(200);
+    assert_eq!(moved.body["reservation"]["spot_id"], second);
 }

@@ -20,74 +20,87 @@ async fn click(t: &TestApp, link: &str) -> Answer {
     t.send(t.request(Method::POST, link, None).header("content-type", kind).body(body)).await
 }
 
-testkit::on_both! {
-    async fn one_click_ends_mails_of_one_kind_and_a_look_at_the_page_ends_nothing(t: TestApp) {
-        let (asha, _ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let off = async || {
-            (
-                number(&t, "SELECT COUNT(*) AS n FROM users WHERE reminders_off").await,
-                number(&t, "SELECT COUNT(*) AS n FROM users WHERE reports_off").await,
-            )
-        };
-        let (reminders, reports) =
-            (link(&t, Subscription::Reminders, asha.id), link(&t, Subscription::Reports, asha.id));
-        let before = content(&t).await;
-        let page = t.get(&reminders, None).await.expect(200);
-        assert!(page.text.contains("<form method=\"post\">") && page.text.contains("No more reminders?"));
-        assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-        for (name, part) in [("content-security-policy", "default-src 'none'"), ("referrer-policy", "no-referrer"), ("cache-control", "no-store")] {
-            assert!(page.headers[name].to_str().unwrap().contains(part), "{name}");
-        }
-        assert_eq!(content(&t).await, before, "link scanners open it, too");
-
-        assert!(click(&t, &reminders).await.expect(200).text.contains("You are unsubscribed"));
-        assert_eq!(off().await, (1, 0));
-        click(&t, &reminders).await.expect(200);
-        assert_eq!(off().await, (1, 0));
-        click(&t, &reports).await.expect(200);
-        assert_eq!(off().await, (1, 1));
-        assert_eq!(number(&t, &format!("SELECT COUNT(*) AS n FROM users WHERE reports_off AND id = {}", asha.id)).await, 1);
+#[testkit::both_databases]
+async fn one_click_ends_mails_of_one_kind_and_a_look_at_the_page_ends_nothing(t: TestApp) {
+    let (asha, _ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let off = async || {
+        (
+            number(&t, "SELECT COUNT(*) AS n FROM users WHERE reminders_off").await,
+            number(&t, "SELECT COUNT(*) AS n FROM users WHERE reports_off").await,
+        )
+    };
+    let (reminders, reports) =
+        (link(&t, Subscription::Reminders, asha.id), link(&t, Subscription::Reports, asha.id));
+    let before = content(&t).await;
+    let page = t.get(&reminders, None).await.expect(200);
+    assert!(page.text.contains("<form method=\"post\">") && page.text.contains("No more reminders?"));
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    for (name, part) in [
+        ("content-security-policy", "default-src 'none'"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    ] {
+        assert!(page.headers[name].to_str().unwrap().contains(part), "{name}");
     }
+    assert_eq!(content(&t).await, before, "link scanners open it, too");
 
-    async fn a_forged_link_ends_nothing(t: TestApp) {
-        let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
-        let before = content(&t).await;
-        let good = link(&t, Subscription::Reminders, asha.id);
-        let start = good.rsplit_once('=').unwrap().0;
-        let forged = [
-            good.replace("mails=reminders", "mails=reports"),
-            good.replace("mails=reminders", "mails=receipts"),
-            good.replace(&format!("user_id={}", asha.id), &format!("user_id={}", ravi.id)),
-            format!("{start}="),
-            format!("{start}={}", "0".repeat(64)),
-            good[..good.len() - 2].to_owned(),
-        ];
-        for forged in &forged {
-            click(&t, forged).await.problem(404, "not_found");
-            t.get(forged, None).await.problem(404, "not_found");
-        }
-        for wrong in ["/unsubscribe", "/unsubscribe?user_id=x&mails=reminders&signature=0", "/unsubscribe?user_id=1&mails=reminders"] {
-            click(&t, wrong).await.problem(400, "invalid");
-        }
-        assert_eq!(content(&t).await, before);
-    }
+    assert!(click(&t, &reminders).await.expect(200).text.contains("You are unsubscribed"));
+    assert_eq!(off().await, (1, 0));
+    click(&t, &reminders).await.expect(200);
+    assert_eq!(off().await, (1, 0));
+    click(&t, &reports).await.expect(200);
+    assert_eq!(off().await, (1, 1));
+    assert_eq!(
+        number(&t, &format!("SELECT COUNT(*) AS n FROM users WHERE reports_off AND id = {}", asha.id)).await,
+        1
+    );
+}
 
-    async fn the_link_of_somebody_who_is_gone_works_and_does_nothing(t: TestApp) {
-        let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-        let link = link(&t, Subscription::Reminders, asha.id);
-        t.delete(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);
-        click(&t, &link).await.expect(200);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE reminders_off").await, 0);
+#[testkit::both_databases]
+async fn a_forged_link_ends_nothing(t: TestApp) {
+    let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
+    let before = content(&t).await;
+    let good = link(&t, Subscription::Reminders, asha.id);
+    let start = good.rsplit_once('=').unwrap().0;
+    let forged = [
+        good.replace("mails=reminders", "mails=reports"),
+        good.replace("mails=reminders", "mails=receipts"),
+        good.replace(&format!("user_id={}", asha.id), &format!("user_id={}", ravi.id)),
+        format!("{start}="),
+        format!("{start}={}", "0".repeat(64)),
+        good[..good.len() - 2].to_owned(),
+    ];
+    for forged in &forged {
+        click(&t, forged).await.problem(404, "not_found");
+        t.get(forged, None).await.problem(404, "not_found");
     }
+    for wrong in [
+        "/unsubscribe",
+        "/unsubscribe?user_id=x&mails=reminders&signature=0",
+        "/unsubscribe?user_id=1&mails=reminders",
+    ] {
+        click(&t, wrong).await.problem(400, "invalid");
+    }
+    assert_eq!(content(&t).await, before);
+}
 
-    async fn the_notice_on_data_names_the_periods_of_the_settings(t: TestApp) {
-        let changed = [("CSV_EXPORT_EXPIRY_HOURS", "7"), ("JOB_RETENTION_DAYS", "11")];
-        let other = t.second_process(&changed).await;
-        let notice = other.get("/privacy", None).await.expect(200).body["notice"].clone();
-        let text = notice.to_string();
-        for part in ["kept for 7 hours", "work for 11 days", "erased", "hash of your password"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
-        assert_eq!(notice[0]["topic"], json!("What is kept"));
+#[testkit::both_databases]
+async fn the_link_of_somebody_who_is_gone_works_and_does_nothing(t: TestApp) {
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    let link = link(&t, Subscription::Reminders, asha.id);
+    t.delete(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);
+    click(&t, &link).await.expect(200);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE reminders_off").await, 0);
+}
+
+#[testkit::both_databases]
+async fn the_notice_on_data_names_the_periods_of_the_settings(t: TestApp) {
+    let changed = [("CSV_EXPORT_EXPIRY_HOURS", "7"), ("JOB_RETENTION_DAYS", "11")];
+    let other = t.second_process(&changed).await;
+    let notice = other.get("/privacy", None).await.expect(200).body["notice"].clone();
+    let text = notice.to_string();
+    for part in ["kept for 7 hours", "work for 11 days", "erased", "hash of your password"] {
+        assert!(text.contains(part), "{part} in {text}");
     }
+    assert_eq!(notice[0]["topic"], json!("What is kept"));
 }

@@ -154,252 +154,348 @@ fn the_table_covers_the_document() {
     assert!(operations.iter().filter(|operation| operation.admin).count() >= 6);
 }
 
-testkit::on_both! {
-    /// Defect 50.
-    async fn bodies_that_are_not_what_is_asked_for_change_nothing(t: TestApp) {
-        let world = World::new(t).await;
-        let before = content(&world.t).await;
-        let json = Some("application/json");
-        for operation in operations() {
-            let Some(body) = &operation.body else { continue };
-            let optional = body.required.is_empty();
-            let name = format!("{} {}", operation.method, operation.path);
-            let check = |answer: &Answer, status: u16, code: &str, what: &str| {
-                eprintln!("{name}: {what}");
-                answer.problem(status, code);
-            };
-            for text in ["[]", "null", "1", "\"x\"", "true", "[{}]", " [ ] ", "\n1e3\n"] {
-                check(&world.send(&operation, json, text).await, 400, "invalid", text);
-            }
-            for text in ["{", "{]", "{\"", "{\"a\":", "{}}", "{} x", "{}{}", "not JSON", "{\"a\":01}", "{'a':1}", "\u{feff}{}", "{\"a\":1,}"] {
-                let answer = world.send(&operation, json, text).await;
-                eprintln!("{name}: {text}");
-                assert_eq!(answer.status, 400, "{text}: {}", answer.text);
-                answer.problem(400, answer.body["code"].as_str().filter(|code| ["malformed_json", "invalid"].contains(code)).expect("a code"));
-            }
-            check(&world.send(&operation, json, vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}']).await, 400, "malformed_json", "not UTF-8");
-            let property = body.properties.keys().next().unwrap();
-            let deep = format!("{{\"{property}\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000));
-            check(&world.send(&operation, json, deep).await, 400, "invalid", "deep");
-            let half = world.send(&operation, json, format!("{{\"{property}\":\"\\ud800\"}}")).await;
-            assert_eq!(half.status, 400, "{name}: half a character: {}", half.text);
-            for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("multipart/form-data"), Some("json"), Some("application/jsonp"), Some("")] {
-                check(&world.send(&operation, kind, "{\"a\":1}").await, 415, "unsupported_media_type", &format!("{kind:?}"));
-            }
-            if !optional {
-                check(&world.send(&operation, None, "").await, 415, "unsupported_media_type", "nothing");
-                check(&world.send(&operation, json, "").await, 400, "malformed_json", "nothing, said to be JSON");
-                check(&world.send(&operation, json, "   ").await, 400, "malformed_json", "blanks");
-                check(&world.send(&operation, json, "{}").await, 400, "invalid", "an empty object");
-            }
-            let large = format!("{{\"x\":\"{}\"}}", "x".repeat(64 * 1024));
-            check(&world.send(&operation, json, large.clone()).await, 413, "body_too_large", "64 KiB");
-            check(&world.send(&operation, json, "x".repeat(1024 * 1024)).await, 413, "body_too_large", "1 MiB");
-            let pieces = futures::stream::iter(large.into_bytes().chunks(1_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>());
-            check(&world.send(&operation, json, reqwest::Body::wrap_stream(pieces)).await, 413, "body_too_large", "64 KiB in pieces");
+/// Defect 50.
+#[testkit::both_databases]
+async fn bodies_that_are_not_what_is_asked_for_change_nothing(t: TestApp) {
+    let world = World::new(t).await;
+    let before = content(&world.t).await;
+    let json = Some("application/json");
+    for operation in operations() {
+        let Some(body) = &operation.body else { continue };
+        let optional = body.required.is_empty();
+        let name = format!("{} {}", operation.method, operation.path);
+        let check = |answer: &Answer, status: u16, code: &str, what: &str| {
+            eprintln!("{name}: {what}");
+            answer.problem(status, code);
+        };
+        for text in ["[]", "null", "1", "\"x\"", "true", "[{}]", " [ ] ", "\n1e3\n"] {
+            check(&world.send(&operation, json, text).await, 400, "invalid", text);
         }
-        world.unchanged(&before).await;
-    }
-}
-
-testkit::on_both! {
-    /// They may be refused for the state of things, but not for what they are.
-    async fn bodies_that_the_document_shows_are_what_is_asked_for(t: TestApp) {
-        let world = World::new(t).await;
-        for operation in operations().iter().filter(|operation| operation.body.is_some()) {
-            let answer = world.send(operation, Some("application/json"), operation.example.to_string()).await;
-            let acceptable = [200, 201, 202, 403, 404, 409];
-            assert!(acceptable.contains(&answer.status.as_u16()), "{} {}: {}", operation.method, operation.path, answer.text);
-        }
-    }
-}
-
-testkit::on_both! {
-    /// Defect 50.
-    async fn members_of_the_wrong_type_are_pointed_at_and_change_nothing(t: TestApp) {
-        let world = World::new(t).await;
-        let before = content(&world.t).await;
-        for operation in operations() {
-            let Some(body) = &operation.body else { continue };
-            for (property, schema) in body.properties {
-                let types = schema["type"].to_string();
-                let number = types.contains("integer") || types.contains("number");
-                let mut wrong = vec![json!({}), json!([1]), json!({ "a": 1 })];
-                if !types.contains("array") {
-                    wrong.push(json!([]));
-                }
-                if !types.contains("boolean") {
-                    wrong.push(json!(true));
-                }
-                if types.contains("string") && !number {
-                    wrong.push(json!(7));
-                }
-                if number {
-                    wrong.extend([json!("seven"), json!(1e300)]);
-                }
-                if types.contains("integer") {
-                    wrong.extend([json!(1.5), json!(u64::MAX), json!(-1e19)]);
-                }
-                if body.required.contains(&property.as_str()) {
-                    wrong.push(json!(null));
-                }
-                for value in wrong {
-                    // The others are good, as far as their types go.
-                    let mut sent = Map::new();
-                    for (other, schema) in body.properties {
-                        let types = schema["type"].to_string();
-                        let number = types.contains("integer") || types.contains("number");
-                        let good = if types.contains("boolean") { json!(false) } else if number { json!(1) } else { json!("x") };
-                        sent.insert(other.clone(), good);
-                    }
-                    sent.insert(property.clone(), value.clone());
-                    let answer = world.send(&operation, Some("application/json"), Value::Object(sent).to_string()).await;
-                    eprintln!("{} {}: {property} = {value}", operation.method, operation.path);
-                    answer.problem(400, "invalid");
-                    let pointer = answer.body["errors"][0]["pointer"].as_str().unwrap();
-                    assert_eq!(pointer.split('/').nth(1), Some(property.as_str()), "{}", answer.text);
-                }
-            }
-        }
-        world.unchanged(&before).await;
-    }
-}
-
-testkit::on_both! {
-    async fn without_a_good_token_nothing_protected_answers_or_changes(t: TestApp) {
-        let world = World::new(t).await;
-        let before = content(&world.t).await;
-        let secured: Vec<_> = operations().into_iter().filter(|operation| operation.secured).collect();
-        let tokens = [None, Some("garbage"), Some(""), Some("a.b.c"), Some("Bearer"), Some("\u{7f}")];
-        for operation in &secured {
-            for token in tokens {
-                for body in ["", "{", "{}", "{\"lot_id\":1}"] {
-                    let mut request = world.t.request(operation.method.clone(), &world.path(operation), None).body(body);
-                    if let Some(token) = token.filter(|token| !token.contains('\u{7f}')) {
-                        request = request.bearer_auth(token);
-                    }
-                    let answer = world.t.send(request.header("content-type", "application/json")).await;
-                    eprintln!("{} {} {token:?} {body}", operation.method, operation.path);
-                    answer.problem(401, "unauthenticated");
-                    assert_eq!(answer.headers["www-authenticate"], "Bearer");
-                }
-            }
-            if operation.admin {
-                let request = world.t.request(operation.method.clone(), &world.path(operation), Some(&world.asha));
-                world.t.send(request).await.problem(403, "forbidden");
-            }
-        }
-        world.clock.advance(TimeDelta::hours(13));
-        for operation in &secured {
-            let request = world.t.request(operation.method.clone(), &world.path(operation), world.caller(operation));
-            world.t.send(request.header("content-type", "application/json").body("{}")).await.problem(401, "unauthenticated");
-        }
-        world.unchanged(&before).await;
-    }
-}
-
-testkit::on_both! {
-    async fn ids_of_nothing_and_of_others_change_nothing(t: TestApp) {
-        let world = World::new(t).await;
-        let before = content(&world.t).await;
-        for operation in operations() {
-            let Some((start, _)) = operation.path.split_once('{') else { continue };
-            let end = operation.path.rsplit_once('}').unwrap().1;
-            for wrong in ["abc", "0", "-1", "1.5", "99999999999999999999", "%00", "%FF", "a%2Fb", "..", "%2E%2E", "'%20OR%201=1--", "%F0%9F%9A%97"] {
-                if [".", "..", "%2E%2E"].contains(&wrong) {
-                    continue; // clients resolve these themselves
-                }
-                let path = format!("{start}{wrong}{end}");
-                let request = world.t.request(operation.method.clone(), &path, world.caller(&operation));
-                let answer = world.t.send(request.header("content-type", "application/json").body("{}")).await;
-                eprintln!("{} {path}", operation.method);
-                let (status, code) = match operation.path {
-                    _ if operation.takes_text_of_any_kind() && wrong == "%FF" => (404, "not_found"),
-                    _ if operation.takes_text_of_any_kind() => (400, "unknown_task"),
-                    _ if operation.is_about_a_user() && ["0", "-1"].contains(&wrong) => (403, "forbidden"),
-                    _ if operation.reads_user_ids_itself() && wrong != "%FF" => (400, "invalid"),
-                    _ => (404, "not_found"),
-                };
-                answer.problem(status, code);
-            }
-        }
-        let (t, asha) = (&world.t, &world.asha);
-        let his = &world.his_export;
-        t.delete(&format!("/auth/sessions/{}", world.his_session), Some(asha)).await.problem(404, "not_found");
-        for path in [format!("/export/csv/status/{his}"), format!("/export/download/{his}"), format!("/tasks/{his}"), format!("/tasks/export-csv?task_id={his}")] {
-            t.get(&path, Some(asha)).await.problem(404, "not_found");
-        }
-        t.post(&format!("/export/csv/cancel/{his}"), Some(asha), json!({})).await.problem(404, "not_found");
-        for action in ["occupy-spot", "release-spot"] {
-            t.post(&format!("/booking/{action}"), Some(asha), json!({ "reservation_id": world.his_reservation })).await.problem(404, "not_found");
-        }
-        for path in [format!("/users/{}", world.ravi), format!("/users/{}/reservations", world.ravi)] {
-            t.get(&path, Some(asha)).await.problem(403, "forbidden");
-        }
-        for method in [Method::PUT, Method::DELETE] {
-            let request = t.request(method, &format!("/users/{}", world.ravi), Some(asha));
-            t.send(request.json(&json!({ "username": "Mallory" }))).await.problem(403, "forbidden");
-        }
-        t.get(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
-        t.delete(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
-        t.get(&format!("/users/{}/reservations", world.ravi), Some(asha)).await.problem(403, "forbidden");
-        t.get(&format!("/user/activity?user_id={}", world.ravi), Some(asha)).await.problem(403, "forbidden");
-        world.unchanged(&before).await;
-    }
-}
-
-testkit::on_both! {
-    /// Defect 49.
-    async fn addresses_and_methods_that_do_not_exist_say_so_and_change_nothing(t: TestApp) {
-        let world = World::new(t).await;
-        let before = content(&world.t).await;
-        let operations = operations();
-        for operation in &operations {
-            let path = world.path(operation);
-            let known: Vec<_> = operations.iter().filter(|other| other.path == operation.path).map(|other| other.method.clone()).collect();
-            for method in ["PATCH", "PUT", "DELETE", "GET", "POST", "TRACE", "BREW"] {
-                let method: Method = method.parse().unwrap();
-                if known.contains(&method) {
-                    continue;
-                }
-                let answer = world.t.send(world.t.request(method.clone(), &path, world.caller(operation)).body("{")).await;
-                eprintln!("{method} {path}");
-                answer.problem(405, "method_not_allowed");
-                let allow = answer.headers["allow"].to_str().unwrap();
-                for known in &known {
-                    assert!(allow.split(',').any(|method| method.trim() == known.as_str()), "{known} is not in {allow}");
-                }
-            }
-            for nothing in [format!("{path}/"), format!("/{path}"), format!("{path}/more/and/more"), path.to_uppercase()] {
-                let url = if nothing.starts_with("//") { format!("//api/{nothing}") } else { nothing };
-                let answer = world.t.send(world.t.request(operation.method.clone(), &url, world.caller(operation))).await;
-                eprintln!("{} {url}", operation.method);
-                answer.problem(404, "not_found");
-            }
-            let long = format!("{path}?x={}", "x".repeat(8 * 1024));
-            world.t.send(world.t.request(operation.method.clone(), &long, world.caller(operation))).await.problem(414, "uri_too_long");
-        }
-        world.t.get(&format!("/{}", "x".repeat(9_000)), None).await.problem(414, "uri_too_long");
-        let fits = format!("/parking-lots?x={}", "x".repeat(8 * 1024 - "/api/parking-lots?x=".len()));
-        world.t.get(&fits, None).await.expect(200);
-        world.unchanged(&before).await;
-    }
-}
-
-testkit::on_both! {
-    async fn the_world_can_change_so_the_comparison_is_worth_something(t: TestApp) {
-        let world = World::new(t).await;
-        for (path, body) in [
-            ("/booking/book-spot", json!({ "lot_id": world.lot })),
-            ("/auth/refresh", json!({})),
-            ("/export/csv/request", json!({})),
-            ("/auth/logout", json!({})),
+        for text in [
+            "{",
+            "{]",
+            "{\"",
+            "{\"a\":",
+            "{}}",
+            "{} x",
+            "{}{}",
+            "not JSON",
+            "{\"a\":01}",
+            "{'a':1}",
+            "\u{feff}{}",
+            "{\"a\":1,}",
         ] {
-            let before = content(&world.t).await;
-            world.clock.advance(TimeDelta::seconds(1));
-            let answer = world.t.post(path, Some(&world.asha), body).await;
-            assert!(answer.status.is_success(), "{}", answer.text);
-            assert_ne!(content(&world.t).await, before, "{path}");
+            let answer = world.send(&operation, json, text).await;
+            eprintln!("{name}: {text}");
+            assert_eq!(answer.status, 400, "{text}: {}", answer.text);
+            answer.problem(
+                400,
+                answer.body["code"]
+                    .as_str()
+                    .filter(|code| ["malformed_json", "invalid"].contains(code))
+                    .expect("a code"),
+            );
         }
+        check(
+            &world.send(&operation, json, vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}']).await,
+            400,
+            "malformed_json",
+            "not UTF-8",
+        );
+        let property = body.properties.keys().next().unwrap();
+        let deep = format!("{{\"{property}\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000));
+        check(&world.send(&operation, json, deep).await, 400, "invalid", "deep");
+        let half = world.send(&operation, json, format!("{{\"{property}\":\"\\ud800\"}}")).await;
+        assert_eq!(half.status, 400, "{name}: half a character: {}", half.text);
+        for kind in [
+            None,
+            Some("text/plain"),
+            Some("application/x-www-form-urlencoded"),
+            Some("multipart/form-data"),
+            Some("json"),
+            Some("application/jsonp"),
+            Some(""),
+        ] {
+            check(
+                &world.send(&operation, kind, "{\"a\":1}").await,
+                415,
+                "unsupported_media_type",
+                &format!("{kind:?}"),
+            );
+        }
+        if !optional {
+            check(&world.send(&operation, None, "").await, 415, "unsupported_media_type", "nothing");
+            check(&world.send(&operation, json, "").await, 400, "malformed_json", "nothing, said to be JSON");
+            check(&world.send(&operation, json, "   ").await, 400, "malformed_json", "blanks");
+            check(&world.send(&operation, json, "{}").await, 400, "invalid", "an empty object");
+        }
+        let large = format!("{{\"x\":\"{}\"}}", "x".repeat(64 * 1024));
+        check(&world.send(&operation, json, large.clone()).await, 413, "body_too_large", "64 KiB");
+        check(&world.send(&operation, json, "x".repeat(1024 * 1024)).await, 413, "body_too_large", "1 MiB");
+        let pieces = futures::stream::iter(
+            large
+                .into_bytes()
+                .chunks(1_000)
+                .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+                .collect::<Vec<_>>(),
+        );
+        check(
+            &world.send(&operation, json, reqwest::Body::wrap_stream(pieces)).await,
+            413,
+            "body_too_large",
+            "64 KiB in pieces",
+        );
+    }
+    world.unchanged(&before).await;
+}
+
+/// They may be refused for the state of things, but not for what they are.
+#[testkit::both_databases]
+async fn bodies_that_the_document_shows_are_what_is_asked_for(t: TestApp) {
+    let world = World::new(t).await;
+    for operation in operations().iter().filter(|operation| operation.body.is_some()) {
+        let answer = world.send(operation, Some("application/json"), operation.example.to_string()).await;
+        let acceptable = [200, 201, 202, 403, 404, 409];
+        assert!(
+            acceptable.contains(&answer.status.as_u16()),
+            "{} {}: {}",
+            operation.method,
+            operation.path,
+            answer.text
+        );
+    }
+}
+
+/// Defect 50.
+#[testkit::both_databases]
+async fn members_of_the_wrong_type_are_pointed_at_and_change_nothing(t: TestApp) {
+    let world = World::new(t).await;
+    let before = content(&world.t).await;
+    for operation in operations() {
+        let Some(body) = &operation.body else { continue };
+        for (property, schema) in body.properties {
+            let types = schema["type"].to_string();
+            let number = types.contains("integer") || types.contains("number");
+            let mut wrong = vec![json!({}), json!([1]), json!({ "a": 1 })];
+            if !types.contains("array") {
+                wrong.push(json!([]));
+            }
+            if !types.contains("boolean") {
+                wrong.push(json!(true));
+            }
+            if types.contains("string") && !number {
+                wrong.push(json!(7));
+            }
+            if number {
+                wrong.extend([json!("seven"), json!(1e300)]);
+            }
+            if types.contains("integer") {
+                wrong.extend([json!(1.5), json!(u64::MAX), json!(-1e19)]);
+            }
+            if body.required.contains(&property.as_str()) {
+                wrong.push(json!(null));
+            }
+            for value in wrong {
+                // The others are good, as far as their types go.
+                let mut sent = Map::new();
+                for (other, schema) in body.properties {
+                    let types = schema["type"].to_string();
+                    let number = types.contains("integer") || types.contains("number");
+                    let good = if types.contains("boolean") {
+                        json!(false)
+                    } else if number {
+                        json!(1)
+                    } else {
+                        json!("x")
+                    };
+                    sent.insert(other.clone(), good);
+                }
+                sent.insert(property.clone(), value.clone());
+                let answer =
+                    world.send(&operation, Some("application/json"), Value::Object(sent).to_string()).await;
+                eprintln!("{} {}: {property} = {value}", operation.method, operation.path);
+                answer.problem(400, "invalid");
+                let pointer = answer.body["errors"][0]["pointer"].as_str().unwrap();
+                assert_eq!(pointer.split('/').nth(1), Some(property.as_str()), "{}", answer.text);
+            }
+        }
+    }
+    world.unchanged(&before).await;
+}
+
+#[testkit::both_databases]
+async fn without_a_good_token_nothing_protected_answers_or_changes(t: TestApp) {
+    let world = World::new(t).await;
+    let before = content(&world.t).await;
+    let secured: Vec<_> = operations().into_iter().filter(|operation| operation.secured).collect();
+    let tokens = [None, Some("garbage"), Some(""), Some("a.b.c"), Some("Bearer"), Some("\u{7f}")];
+    for operation in &secured {
+        for token in tokens {
+            for body in ["", "{", "{}", "{\"lot_id\":1}"] {
+                let mut request =
+                    world.t.request(operation.method.clone(), &world.path(operation), None).body(body);
+                if let Some(token) = token.filter(|token| !token.contains('\u{7f}')) {
+                    request = request.bearer_auth(token);
+                }
+                let answer = world.t.send(request.header("content-type", "application/json")).await;
+                eprintln!("{} {} {token:?} {body}", operation.method, operation.path);
+                answer.problem(401, "unauthenticated");
+                assert_eq!(answer.headers["www-authenticate"], "Bearer");
+            }
+        }
+        if operation.admin {
+            let request =
+                world.t.request(operation.method.clone(), &world.path(operation), Some(&world.asha));
+            world.t.send(request).await.problem(403, "forbidden");
+        }
+    }
+    world.clock.advance(TimeDelta::hours(13));
+    for operation in &secured {
+        let request =
+            world.t.request(operation.method.clone(), &world.path(operation), world.caller(operation));
+        world
+            .t
+            .send(request.header("content-type", "application/json").body("{}"))
+            .await
+            .problem(401, "unauthenticated");
+    }
+    world.unchanged(&before).await;
+}
+
+#[testkit::both_databases]
+async fn ids_of_nothing_and_of_others_change_nothing(t: TestApp) {
+    let world = World::new(t).await;
+    let before = content(&world.t).await;
+    for operation in operations() {
+        let Some((start, _)) = operation.path.split_once('{') else { continue };
+        let end = operation.path.rsplit_once('}').unwrap().1;
+        for wrong in [
+            "abc",
+            "0",
+            "-1",
+            "1.5",
+            "99999999999999999999",
+            "%00",
+            "%FF",
+            "a%2Fb",
+            "..",
+            "%2E%2E",
+            "'%20OR%201=1--",
+            "%F0%9F%9A%97",
+        ] {
+            if [".", "..", "%2E%2E"].contains(&wrong) {
+                continue; // clients resolve these themselves
+            }
+            let path = format!("{start}{wrong}{end}");
+            let request = world.t.request(operation.method.clone(), &path, world.caller(&operation));
+            let answer = world.t.send(request.header("content-type", "application/json").body("{}")).await;
+            eprintln!("{} {path}", operation.method);
+            let (status, code) = match operation.path {
+                _ if operation.takes_text_of_any_kind() && wrong == "%FF" => (404, "not_found"),
+                _ if operation.takes_text_of_any_kind() => (400, "unknown_task"),
+                _ if operation.is_about_a_user() && ["0", "-1"].contains(&wrong) => (403, "forbidden"),
+                _ if operation.reads_user_ids_itself() && wrong != "%FF" => (400, "invalid"),
+                _ => (404, "not_found"),
+            };
+            answer.problem(status, code);
+        }
+    }
+    let (t, asha) = (&world.t, &world.asha);
+    let his = &world.his_export;
+    t.delete(&format!("/auth/sessions/{}", world.his_session), Some(asha)).await.problem(404, "not_found");
+    for path in [
+        format!("/export/csv/status/{his}"),
+        format!("/export/download/{his}"),
+        format!("/tasks/{his}"),
+        format!("/tasks/export-csv?task_id={his}"),
+    ] {
+        t.get(&path, Some(asha)).await.problem(404, "not_found");
+    }
+    t.post(&format!("/export/csv/cancel/{his}"), Some(asha), json!({})).await.problem(404, "not_found");
+    for action in ["occupy-spot", "release-spot"] {
+        t.post(&format!("/booking/{action}"), Some(asha), json!({ "reservation_id": world.his_reservation }))
+            .await
+            .problem(404, "not_found");
+    }
+    for path in [format!("/users/{}", world.ravi), format!("/users/{}/reservations", world.ravi)] {
+        t.get(&path, Some(asha)).await.problem(403, "forbidden");
+    }
+    for method in [Method::PUT, Method::DELETE] {
+        let request = t.request(method, &format!("/users/{}", world.ravi), Some(asha));
+        t.send(request.json(&json!({ "username": "Mallory" }))).await.problem(403, "forbidden");
+    }
+    t.get(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
+    t.delete(&format!("/reservations/{}", world.his_reservation), Some(asha)).await.problem(404, "not_found");
+    t.get(&format!("/users/{}/reservations", world.ravi), Some(asha)).await.problem(403, "forbidden");
+    t.get(&format!("/user/activity?user_id={}", world.ravi), Some(asha)).await.problem(403, "forbidden");
+    world.unchanged(&before).await;
+}
+
+/// Defect 49.
+#[testkit::both_databases]
+async fn addresses_and_methods_that_do_not_exist_say_so_and_change_nothing(t: TestApp) {
+    let world = World::new(t).await;
+    let before = content(&world.t).await;
+    let operations = operations();
+    for operation in &operations {
+        let path = world.path(operation);
+        let known: Vec<_> = operations
+            .iter()
+            .filter(|other| other.path == operation.path)
+            .map(|other| other.method.clone())
+            .collect();
+        for method in ["PATCH", "PUT", "DELETE", "GET", "POST", "TRACE", "BREW"] {
+            let method: Method = method.parse().unwrap();
+            if known.contains(&method) {
+                continue;
+            }
+            let answer =
+                world.t.send(world.t.request(method.clone(), &path, world.caller(operation)).body("{")).await;
+            eprintln!("{method} {path}");
+            answer.problem(405, "method_not_allowed");
+            let allow = answer.headers["allow"].to_str().unwrap();
+            for known in &known {
+                assert!(
+                    allow.split(',').any(|method| method.trim() == known.as_str()),
+                    "{known} is not in {allow}"
+                );
+            }
+        }
+        for nothing in
+            [format!("{path}/"), format!("/{path}"), format!("{path}/more/and/more"), path.to_uppercase()]
+        {
+            let url = if nothing.starts_with("//") { format!("//api/{nothing}") } else { nothing };
+            let answer =
+                world.t.send(world.t.request(operation.method.clone(), &url, world.caller(operation))).await;
+            eprintln!("{} {url}", operation.method);
+            answer.problem(404, "not_found");
+        }
+        let long = format!("{path}?x={}", "x".repeat(8 * 1024));
+        world
+            .t
+            .send(world.t.request(operation.method.clone(), &long, world.caller(operation)))
+            .await
+            .problem(414, "uri_too_long");
+    }
+    world.t.get(&format!("/{}", "x".repeat(9_000)), None).await.problem(414, "uri_too_long");
+    let fits = format!("/parking-lots?x={}", "x".repeat(8 * 1024 - "/api/parking-lots?x=".len()));
+    world.t.get(&fits, None).await.expect(200);
+    world.unchanged(&before).await;
+}
+
+#[testkit::both_databases]
+async fn the_world_can_change_so_the_comparison_is_worth_something(t: TestApp) {
+    let world = World::new(t).await;
+    for (path, body) in [
+        ("/booking/book-spot", json!({ "lot_id": world.lot })),
+        ("/auth/refresh", json!({})),
+        ("/export/csv/request", json!({})),
+        ("/auth/logout", json!({})),
+    ] {
+        let before = content(&world.t).await;
+        world.clock.advance(TimeDelta::seconds(1));
+        let answer = world.t.post(path, Some(&world.asha), body).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+        assert_ne!(content(&world.t).await, before, "{path}");
     }
 }

@@ -1,11 +1,10 @@
 //! The application under test: real servers shared by a test binary, a database and a Redis prefix for each test.
 //!
 //! ```ignore
-//! testkit::on_both! {
-//!     async fn a_lot_has_all_its_spots(t: TestApp) {
-//!         let lot = t.lot(3).await;
-//!         assert_eq!(t.get("/parking-lots", None).await.body["lots"][0]["id"], lot);
-//!     }
+//! #[testkit::both_databases]
+//! async fn a_new_lot_is_listed(t: TestApp) {
+//!     let lot = t.lot(3).await;
+//!     assert_eq!(t.get("/parking-lots", None).await.body["lots"][0]["id"], lot);
 //! }
 //! ```
 
@@ -17,10 +16,16 @@ mod leaks;
 mod processes;
 mod servers;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use client::{Answer, Driver};
 pub use events::{Event, Events};
+use futures::FutureExt;
 pub use processes::{Processes, binary};
 pub use servers::{Engine, postgres, redis};
 use shared::{
@@ -34,33 +39,10 @@ use shared::{
     },
 };
 use tempfile::TempDir;
+pub use testkit_macros::both_databases;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, registry::Registry};
-
-/// Defines tests that run on SQLite and on PostgreSQL.
-#[macro_export]
-macro_rules! on_both {
-    ($($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp) $body:block)+) => {$(
-        $(#[$meta])*
-        mod $name {
-            #[allow(unused_imports, clippy::allow_attributes)]
-            use super::*;
-
-            async fn run($t: $crate::TestApp) $body
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                run($crate::TestApp::start($crate::Engine::Sqlite).await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                run($crate::TestApp::start($crate::Engine::Postgres).await).await;
-            }
-        }
-    )+};
-}
 
 /// The key of every test's tokens.
 pub const JWT_SECRET: &str = "a key for tests that is long enough: 32 bytes";
@@ -96,6 +78,13 @@ impl TestApp {
         let mut app = App::start(config).await.expect("the application starts");
         app.mailer = Mailer::memory();
         Self::serve(app, engine, settings, folder).await
+    }
+
+    /// Starts with a Redis of its own, which the test may stop.
+    pub async fn start_with_redis(engine: Engine) -> (Self, devstack::Redis) {
+        let redis = devstack::Redis::start().await.expect("a Redis of its own");
+        let t = Self::start_with(engine, &[("REDIS_PORT", &redis.port().to_string())]).await;
+        (t, redis)
     }
 
     async fn serve(app: App, engine: Engine, settings: Vec<(String, String)>, folder: Arc<TempDir>) -> Self {
@@ -221,6 +210,17 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnM
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "not within 20 s: {what}");
+}
+
+/// Runs a test on both databases at the same time and prints which one failed.
+pub async fn together(test: impl AsyncFn(Engine)) {
+    let on = async |engine| {
+        if let Err(panic) = AssertUnwindSafe(test(engine)).catch_unwind().await {
+            eprintln!("failed on {engine:?}");
+            resume_unwind(panic);
+        }
+    };
+    tokio::join!(on(Engine::Sqlite), on(Engine::Postgres));
 }
 
 async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) -> Vec<(String, String)> {

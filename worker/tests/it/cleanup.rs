@@ -58,79 +58,106 @@ fn days(days: i64) -> TimeDelta {
     TimeDelta::days(days)
 }
 
-testkit::on_both! {
-    async fn what_nobody_needs_any_more_goes_and_all_else_stays(t: TestApp) {
-        let (driver, now) = (t.driver("Asha").await, t.app.clock.now());
-        let worker = t.work();
-        let downloads = [request_export(&t, &driver).await, request_export(&t, &driver).await];
-        for id in downloads {
-            reaches(&t, id, "succeeded").await;
-        }
-        within(Duration::from_secs(20), "mails", || async { t.mails().len() == 3 }).await;
-        // Both ended long ago; one can still be downloaded.
-        let old = at(now - days(40));
-        execute(&t, "UPDATE jobs SET finished_at = $1 WHERE kind = 'export-csv'", [old.clone()]).await;
-        execute(&t, "UPDATE exports SET expires_at = $1 WHERE id = $2", [old, downloads[0].into()]).await;
-
-        let gone = [ended(&t, &some_job(), "succeeded", days(31)).await, ended(&t, &some_job(), "cancelled", days(31)).await];
-        let dead = ended(&t, &some_job(), "failed", days(400)).await;
-        let young = ended(&t, &some_job(), "succeeded", days(29)).await;
-        let waiting = insert(&t, &some_job().run_at(now + days(1))).await.id;
-        for (key, state, job, ago) in [
-            ("forgotten", "sent", gone[0], 93), ("dead", "sent", dead, 400), ("young", "sent", gone[0], 91), ("held", "ambiguous", gone[0], 400),
-        ] {
-            mail(&t, key, state, job, days(ago)).await;
-        }
-        for (name, ago) in [("old", 31), ("young", 29)] {
-            execute(&t, "INSERT INTO cron_ticks (name, tick, created_at) VALUES ($1, $2, $2)", [name.into(), at(now - days(ago))]).await;
-        }
-        let session = "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $3)";
-        execute(&t, session, [Uuid::new_v4().into(), driver.id.into(), at(now - TimeDelta::seconds(1))]).await;
-        let key = "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES (1, $1, '', $2)";
-        for (name, hours) in [("old", 25), ("young", 23)] {
-            execute(&t, key, [name.into(), at(now - TimeDelta::hours(hours))]).await;
-        }
-        execute(&t, "DELETE FROM email_deliveries WHERE user_id IS NOT NULL", []).await;
-
-        let bytes = std::fs::metadata(file_of(&t, downloads[0])).unwrap().len();
-        let mut freed = clean_up(&t).await;
-        // The worker's own sweep may have taken the old key.
-        freed.as_object_mut().unwrap().remove("kept_answers");
-        let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "ticks": 1, "records_of_mails": 1 });
-        assert_eq!(freed, expected);
-        for (id, stays) in [(gone[0], false), (gone[1], false), (dead, true), (young, true), (waiting, true), (downloads[0], false), (downloads[1], true)] {
-            assert_eq!(exists(&t, id).await, stays, "{id}");
-        }
-        assert_eq!(keys(&t, "key", "email_deliveries").await, ["dead", "held", "young"]);
-        assert_eq!((keys(&t, "name", "cron_ticks").await, keys(&t, "key", "idempotency_keys").await), (vec!["young".to_owned()], vec!["young".to_owned()]));
-        assert!(!file_of(&t, downloads[0]).exists());
-        t.get(&format!("/export/download/{}", downloads[1]), Some(&driver)).await.expect(200);
-        t.is_sound().await;
-        assert_eq!(clean_up(&t).await, json!({}), "there is nothing left to do");
-        worker.stop().await;
+#[testkit::both_databases]
+async fn what_nobody_needs_any_more_goes_and_all_else_stays(t: TestApp) {
+    let (driver, now) = (t.driver("Asha").await, t.app.clock.now());
+    let worker = t.work();
+    let downloads = [request_export(&t, &driver).await, request_export(&t, &driver).await];
+    for id in downloads {
+        reaches(&t, id, "succeeded").await;
     }
+    within(Duration::from_secs(20), "mails", || async { t.mails().len() == 3 }).await;
+    // Both ended long ago; one can still be downloaded.
+    let old = at(now - days(40));
+    execute(&t, "UPDATE jobs SET finished_at = $1 WHERE kind = 'export-csv'", [old.clone()]).await;
+    execute(&t, "UPDATE exports SET expires_at = $1 WHERE id = $2", [old, downloads[0].into()]).await;
 
-    async fn administrators_are_told_of_each_run_once(t: TestApp) {
-        accounts::create_admin(&t.app, "boss", "boss@example.com", PASSWORD).await.unwrap();
-        people(&t, 2).await;
-        ended(&t, &some_job(), "succeeded", days(31)).await;
-        let worker = t.work();
-        let due = t.app.clock.now();
-        for _ in 0..2 {
-            let id = enqueue(&t, &CleanUp { due }).await;
-            reaches(&t, id, "succeeded").await;
-        }
-        within(Duration::from_secs(20), "the notices", || async {
-            number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-notice' AND state = 'succeeded'").await > 0
-                && number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await == 0
-        })
+    let gone = [
+        ended(&t, &some_job(), "succeeded", days(31)).await,
+        ended(&t, &some_job(), "cancelled", days(31)).await,
+    ];
+    let dead = ended(&t, &some_job(), "failed", days(400)).await;
+    let young = ended(&t, &some_job(), "succeeded", days(29)).await;
+    let waiting = insert(&t, &some_job().run_at(now + days(1))).await.id;
+    for (key, state, job, ago) in [
+        ("forgotten", "sent", gone[0], 93),
+        ("dead", "sent", dead, 400),
+        ("young", "sent", gone[0], 91),
+        ("held", "ambiguous", gone[0], 400),
+    ] {
+        mail(&t, key, state, job, days(ago)).await;
+    }
+    for (name, ago) in [("old", 31), ("young", 29)] {
+        execute(
+            &t,
+            "INSERT INTO cron_ticks (name, tick, created_at) VALUES ($1, $2, $2)",
+            [name.into(), at(now - days(ago))],
+        )
         .await;
-        let mails = t.mails();
-        assert_eq!(mails.len(), 1, "one tick is one mail, however often its job is run");
-        assert_eq!(mails[0].to_address, "boss@example.com");
-        assert!(mails[0].text.contains("ended jobs") && mails[0].html.contains("ended jobs"), "{}", mails[0].text);
-        worker.stop().await;
     }
+    let session = "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $3)";
+    execute(&t, session, [Uuid::new_v4().into(), driver.id.into(), at(now - TimeDelta::seconds(1))]).await;
+    let key = "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES (1, $1, '', $2)";
+    for (name, hours) in [("old", 25), ("young", 23)] {
+        execute(&t, key, [name.into(), at(now - TimeDelta::hours(hours))]).await;
+    }
+    execute(&t, "DELETE FROM email_deliveries WHERE user_id IS NOT NULL", []).await;
+
+    let bytes = std::fs::metadata(file_of(&t, downloads[0])).unwrap().len();
+    let mut freed = clean_up(&t).await;
+    // The worker's own sweep may have taken the old key.
+    freed.as_object_mut().unwrap().remove("kept_answers");
+    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "ticks": 1, "records_of_mails": 1 });
+    assert_eq!(freed, expected);
+    for (id, stays) in [
+        (gone[0], false),
+        (gone[1], false),
+        (dead, true),
+        (young, true),
+        (waiting, true),
+        (downloads[0], false),
+        (downloads[1], true),
+    ] {
+        assert_eq!(exists(&t, id).await, stays, "{id}");
+    }
+    assert_eq!(keys(&t, "key", "email_deliveries").await, ["dead", "held", "young"]);
+    assert_eq!(
+        (keys(&t, "name", "cron_ticks").await, keys(&t, "key", "idempotency_keys").await),
+        (vec!["young".to_owned()], vec!["young".to_owned()])
+    );
+    assert!(!file_of(&t, downloads[0]).exists());
+    t.get(&format!("/export/download/{}", downloads[1]), Some(&driver)).await.expect(200);
+    t.is_sound().await;
+    assert_eq!(clean_up(&t).await, json!({}), "there is nothing left to do");
+    worker.stop().await;
+}
+
+#[testkit::both_databases]
+async fn administrators_are_told_of_each_run_once(t: TestApp) {
+    accounts::create_admin(&t.app, "boss", "boss@example.com", PASSWORD).await.unwrap();
+    people(&t, 2).await;
+    ended(&t, &some_job(), "succeeded", days(31)).await;
+    let worker = t.work();
+    let due = t.app.clock.now();
+    for _ in 0..2 {
+        let id = enqueue(&t, &CleanUp { due }).await;
+        reaches(&t, id, "succeeded").await;
+    }
+    within(Duration::from_secs(20), "the notices", || async {
+        number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-notice' AND state = 'succeeded'").await
+            > 0
+            && number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await == 0
+    })
+    .await;
+    let mails = t.mails();
+    assert_eq!(mails.len(), 1, "one tick is one mail, however often its job is run");
+    assert_eq!(mails[0].to_address, "boss@example.com");
+    assert!(
+        mails[0].text.contains("ended jobs") && mails[0].html.contains("ended jobs"),
+        "{}",
+        mails[0].text
+    );
+    worker.stop().await;
 }
 
 /// Jobs that ended long ago, in bulk.
@@ -150,21 +177,20 @@ async fn long_history(t: &TestApp, count: i64) {
 
 const OLD: &str = "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'old'";
 
-on_both_at_once! {
-    async fn a_clean_up_whose_worker_is_killed_is_finished_by_the_next(t: TestApp) {
-        const JOBS: i64 = 60_000;
-        long_history(&t, JOBS).await;
-        let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;
-        let processes = Processes::of(&t, &[]);
-        let worker = processes.worker();
-        within(Duration::from_secs(30), "the first batches", || async { number(&t, OLD).await < JOBS }).await;
-        worker.kill().unwrap();
-        let left = number(&t, OLD).await;
-        assert!(0 < left && left < JOBS && left % 500 == 0, "killed in the middle: {left} left");
-        let _next = processes.worker();
-        assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
-        assert_eq!(number(&t, OLD).await, 0);
-    }
+#[testkit::both_databases(together)]
+async fn a_clean_up_whose_worker_is_killed_is_finished_by_the_next(t: TestApp) {
+    const JOBS: i64 = 60_000;
+    long_history(&t, JOBS).await;
+    let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;
+    let processes = Processes::of(&t, &[]);
+    let worker = processes.worker();
+    within(Duration::from_secs(30), "the first batches", || async { number(&t, OLD).await < JOBS }).await;
+    worker.kill().unwrap();
+    let left = number(&t, OLD).await;
+    assert!(0 < left && left < JOBS && left % 500 == 0, "killed in the middle: {left} left");
+    let _next = processes.worker();
+    assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
+    assert_eq!(number(&t, OLD).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use testkit::{Driver, TestApp};
 use uuid::Uuid;
 
-use crate::support::{at_once, driver_with, file_of, files_of, reaches, request_export};
+use crate::support::{driver_with, file_of, files_of, reaches, request_export};
 
 /// A small disk in memory, which only root can mount.
 struct Disk(TempDir);
@@ -53,7 +53,7 @@ async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_finds_no_room_fails_and_leaves_nothing_and_others_go_on() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let disk = Disk::mount();
         let folder = disk.0.path().display().to_string();
         let t = TestApp::start_with(engine, &[("UPLOAD_FOLDER", &folder)]).await;

@@ -1,5 +1,6 @@
 //! Jobs that are followed while they run: every end arrives, in order, whatever happens to Redis, worker or follower.
 
+use devstack::Redis;
 use std::{
     collections::BTreeSet,
     sync::Mutex,
@@ -16,7 +17,7 @@ use shared::{
     Error, Result,
     jobs::{self, Context, Done, Job, NewJob, Queue, status::Version},
 };
-use testkit::Event;
+use testkit::{Event, TestApp};
 use uuid::Uuid;
 use worker::registry::Registry;
 
@@ -72,114 +73,111 @@ fn states(events: &[Event]) -> Vec<&str> {
     states
 }
 
-on_both_at_once! {
-    async fn a_job_is_followed_from_its_wait_over_a_failed_run_to_its_end(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let worker = t.work_with(with_steps());
-        let job = NewJob::of(&Steps { pause_millis: 5, fails: 1 }).unwrap().owner(asha.id);
-        let id = insert(&t, &job).await.id;
-        let mut open = t.follow(id, &asha, None).await;
-        let (events, ()) = tokio::join!(open.rest(), hurry(&t, id, 1));
+#[testkit::both_databases(together)]
+async fn a_job_is_followed_from_its_wait_over_a_failed_run_to_its_end(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let worker = t.work_with(with_steps());
+    let job = NewJob::of(&Steps { pause_millis: 5, fails: 1 }).unwrap().owner(asha.id);
+    let id = insert(&t, &job).await.id;
+    let mut open = t.follow(id, &asha, None).await;
+    let (events, ()) = tokio::join!(open.rest(), hurry(&t, id, 1));
+    is_a_story(&events);
+    assert_eq!(states(&events), ["PENDING", "PROGRESS", "PENDING", "PROGRESS", "SUCCESS"], "{events:#?}");
+    assert_eq!(events.last().unwrap().data["result"]["attempt"], 2);
+    let partly =
+        events.iter().filter(|event| event.data["current"].as_i64().is_some_and(|now| now > 0)).count();
+    assert!(partly >= 6, "progress is told while it is made: {events:#?}");
+    worker.stop().await;
+}
+
+#[testkit::both_databases(together)]
+async fn the_end_arrives_soon_although_redis_is_away(t: TestApp, mut redis: Redis) {
+    let asha = t.driver("Asha").await;
+    let worker = t.work_with(with_steps());
+    let id = enqueue_for(&t, asha.id, &Steps { pause_millis: 40, fails: 0 }).await;
+    let mut open = t.follow(id, &asha, None).await;
+    let mut events = vec![open.next().await.unwrap()];
+    while events.last().unwrap().data["current"].as_i64() < Some(10) {
+        events.push(open.next().await.unwrap());
+    }
+    redis.kill().await.unwrap();
+    let before = events.len();
+    reaches(&t, id, "succeeded").await;
+    let ended = Instant::now();
+    events.extend(open.rest().await);
+    eprintln!("told of the end {:?} after it was written", ended.elapsed());
+    assert!(ended.elapsed() < Duration::from_secs(4), "{:?}", ended.elapsed());
+    is_a_story(&events);
+    assert_eq!(events.last().unwrap().data["state"], "SUCCESS");
+    assert!(events.len() > before + 1, "the ledger tells of progress, too: {events:#?}");
+    // Also to who comes now.
+    let again = t.follow(id, &asha, None).await.rest().await;
+    assert_eq!((again.len(), &again[0].data), (1, &events.last().unwrap().data));
+    redis.restart().await.unwrap();
+    worker.stop().await;
+}
+
+/// Two API processes by turns, and connections that break at any moment.
+#[testkit::both_databases(together)]
+async fn no_end_is_missed_by_who_comes_back_again_and_again(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let other = t.second_process(&[]).await;
+    let worker = t.work_with(with_steps());
+    let mut chance = ChaCha8Rng::seed_from_u64(10);
+    for _ in 0..5 {
+        let id = enqueue_for(&t, asha.id, &Steps { pause_millis: 10, fails: 0 }).await;
+        let (mut events, mut turns): (Vec<Event>, u32) = (Vec::new(), 0);
+        while !events.last().is_some_and(|event| event.data["state"] == "SUCCESS") {
+            let process = if turns.is_multiple_of(2) { &t } else { &other };
+            turns += 1;
+            let seen = events.last().map(|event| event.id.clone());
+            let mut open = process.follow(id, &asha, seen.as_deref()).await;
+            let patience = Duration::from_millis(u64::from(chance.next_u32() % 150));
+            let _ = tokio::time::timeout(patience, async {
+                while let Some(event) = open.next().await {
+                    events.push(event);
+                }
+            })
+            .await;
+        }
         is_a_story(&events);
-        assert_eq!(states(&events), ["PENDING", "PROGRESS", "PENDING", "PROGRESS", "SUCCESS"], "{events:#?}");
-        assert_eq!(events.last().unwrap().data["result"]["attempt"], 2);
-        let partly = events.iter().filter(|event| event.data["current"].as_i64().is_some_and(|now| now > 0)).count();
-        assert!(partly >= 6, "progress is told while it is made: {events:#?}");
-        worker.stop().await;
+        assert!(turns > 3, "it was followed in {turns} turns");
     }
+    worker.stop().await;
 }
 
-on_both_with_redis! {
-    async fn the_end_arrives_soon_although_redis_is_away(t: TestApp, redis: Redis) {
-        let asha = t.driver("Asha").await;
-        let worker = t.work_with(with_steps());
-        let id = enqueue_for(&t, asha.id, &Steps { pause_millis: 40, fails: 0 }).await;
+/// Cancelled at about the moment at which it ends.
+#[testkit::both_databases(together)]
+async fn cancel_and_end_race_and_one_of_them_wins_for_good(t: TestApp) {
+    const RACES: usize = 120;
+    let asha = t.driver("Asha").await;
+    let worker = t.work_with(with_steps());
+    let mut chance = ChaCha8Rng::seed_from_u64(11);
+    let mut ends: Vec<(Uuid, String, bool)> = Vec::new();
+    for _ in 0..RACES {
+        let probe = Probe::<MAIL>::new(&[Act::SleepMillis(10)]);
+        let id = enqueue_for(&t, asha.id, &probe).await;
         let mut open = t.follow(id, &asha, None).await;
-        let mut events = vec![open.next().await.unwrap()];
-        while events.last().unwrap().data["current"].as_i64() < Some(10) {
-            events.push(open.next().await.unwrap());
-        }
-        redis.kill().await.unwrap();
-        let before = events.len();
-        reaches(&t, id, "succeeded").await;
-        let ended = Instant::now();
-        events.extend(open.rest().await);
-        eprintln!("told of the end {:?} after it was written", ended.elapsed());
-        assert!(ended.elapsed() < Duration::from_secs(4), "{:?}", ended.elapsed());
+        tokio::time::sleep(Duration::from_micros(u64::from(chance.next_u32() % 30_000))).await;
+        let was_asked = jobs::cancel(&t.app, id).await.unwrap();
+        let events = open.rest().await;
         is_a_story(&events);
-        assert_eq!(events.last().unwrap().data["state"], "SUCCESS");
-        assert!(events.len() > before + 1, "the ledger tells of progress, too: {events:#?}");
-        // Also to who comes now.
-        let again = t.follow(id, &asha, None).await.rest().await;
-        assert_eq!((again.len(), &again[0].data), (1, &events.last().unwrap().data));
-        redis.restart().await.unwrap();
-        worker.stop().await;
+        let end = events.last().unwrap().data["state"].as_str().unwrap().to_owned();
+        assert!(probe.runs().len() <= 1);
+        ends.push((id, end, was_asked));
     }
-}
-
-on_both_at_once! {
-    /// Two API processes by turns, and connections that break at any moment.
-    async fn no_end_is_missed_by_who_comes_back_again_and_again(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let other = t.second_process(&[]).await;
-        let worker = t.work_with(with_steps());
-        let mut chance = ChaCha8Rng::seed_from_u64(10);
-        for _ in 0..5 {
-            let id = enqueue_for(&t, asha.id, &Steps { pause_millis: 10, fails: 0 }).await;
-            let (mut events, mut turns): (Vec<Event>, u32) = (Vec::new(), 0);
-            while !events.last().is_some_and(|event| event.data["state"] == "SUCCESS") {
-                let process = if turns.is_multiple_of(2) { &t } else { &other };
-                turns += 1;
-                let seen = events.last().map(|event| event.id.clone());
-                let mut open = process.follow(id, &asha, seen.as_deref()).await;
-                let patience = Duration::from_millis(u64::from(chance.next_u32() % 150));
-                let _ = tokio::time::timeout(patience, async {
-                    while let Some(event) = open.next().await {
-                        events.push(event);
-                    }
-                })
-                .await;
-            }
-            is_a_story(&events);
-            assert!(turns > 3, "it was followed in {turns} turns");
-        }
-        worker.stop().await;
+    for (id, end, was_asked) in &ends {
+        let row = row(&t, *id).await;
+        let told = if row.state == "succeeded" { "SUCCESS" } else { "CANCELLED" };
+        assert_eq!(end, told, "{row:#?}");
+        assert_eq!(row.result.is_some(), end == "SUCCESS", "{row:#?}");
+        assert!(*was_asked || end == "SUCCESS", "what was too late to be cancelled has succeeded: {row:#?}");
+        assert!(!jobs::cancel(&t.app, *id).await.unwrap() || end == "CANCELLED");
     }
-}
-
-on_both_at_once! {
-    /// Cancelled at about the moment at which it ends.
-    async fn cancel_and_end_race_and_one_of_them_wins_for_good(t: TestApp) {
-        const RACES: usize = 120;
-        let asha = t.driver("Asha").await;
-        let worker = t.work_with(with_steps());
-        let mut chance = ChaCha8Rng::seed_from_u64(11);
-        let mut ends: Vec<(Uuid, String, bool)> = Vec::new();
-        for _ in 0..RACES {
-            let probe = Probe::<MAIL>::new(&[Act::SleepMillis(10)]);
-            let id = enqueue_for(&t, asha.id, &probe).await;
-            let mut open = t.follow(id, &asha, None).await;
-            tokio::time::sleep(Duration::from_micros(u64::from(chance.next_u32() % 30_000))).await;
-            let was_asked = jobs::cancel(&t.app, id).await.unwrap();
-            let events = open.rest().await;
-            is_a_story(&events);
-            let end = events.last().unwrap().data["state"].as_str().unwrap().to_owned();
-            assert!(probe.runs().len() <= 1);
-            ends.push((id, end, was_asked));
-        }
-        for (id, end, was_asked) in &ends {
-            let row = row(&t, *id).await;
-            let told = if row.state == "succeeded" { "SUCCESS" } else { "CANCELLED" };
-            assert_eq!(end, told, "{row:#?}");
-            assert_eq!(row.result.is_some(), end == "SUCCESS", "{row:#?}");
-            assert!(*was_asked || end == "SUCCESS", "what was too late to be cancelled has succeeded: {row:#?}");
-            assert!(!jobs::cancel(&t.app, *id).await.unwrap() || end == "CANCELLED");
-        }
-        let kinds: BTreeSet<_> = ends.iter().map(|(_, end, _)| end.as_str()).collect();
-        assert_eq!(kinds.len(), 2, "both win now and then");
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await, 0);
-        worker.stop().await;
-    }
+    let kinds: BTreeSet<_> = ends.iter().map(|(_, end, _)| end.as_str()).collect();
+    assert_eq!(kinds.len(), 2, "both win now and then");
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await, 0);
+    worker.stop().await;
 }
 
 static DROPPED: Mutex<Vec<(Uuid, Instant)>> = Mutex::new(Vec::new());
@@ -207,24 +205,23 @@ impl Job for Holds {
     }
 }
 
-on_both_at_once! {
-    async fn a_cancelled_job_lets_go_of_what_it_holds_within_a_quarter_of_a_second(t: TestApp) {
-        let asha = t.driver("Asha").await;
-        let worker = t.work_with(registry().with::<Holds>());
-        let mut took = Vec::new();
-        for _ in 0..20 {
-            let id = enqueue_for(&t, asha.id, &Holds {}).await;
-            let mut open = t.follow(id, &asha, None).await;
-            while open.next().await.unwrap().data["current"] != 1 {}
-            let asked = Instant::now();
-            assert!(jobs::cancel(&t.app, id).await.unwrap());
-            assert_eq!(states(&open.rest().await).last(), Some(&"CANCELLED"));
-            let dropped = DROPPED.lock().unwrap().iter().find(|(held, _)| *held == id).map(|(_, at)| *at);
-            took.push(dropped.expect("it was let go of before the end was told") - asked);
-        }
-        took.sort();
-        eprintln!("stopped after {:?} in the middle, {:?} at the most", took[took.len() / 2], took.last());
-        assert!(took[took.len() / 2] < Duration::from_millis(250), "{took:?}");
-        worker.stop().await;
+#[testkit::both_databases(together)]
+async fn a_cancelled_job_lets_go_of_what_it_holds_within_a_quarter_of_a_second(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    let worker = t.work_with(registry().with::<Holds>());
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        let id = enqueue_for(&t, asha.id, &Holds {}).await;
+        let mut open = t.follow(id, &asha, None).await;
+        while open.next().await.unwrap().data["current"] != 1 {}
+        let asked = Instant::now();
+        assert!(jobs::cancel(&t.app, id).await.unwrap());
+        assert_eq!(states(&open.rest().await).last(), Some(&"CANCELLED"));
+        let dropped = DROPPED.lock().unwrap().iter().find(|(held, _)| *held == id).map(|(_, at)| *at);
+        took.push(dropped.expect("it was let go of before the end was told") - asked);
     }
+    took.sort();
+    eprintln!("stopped after {:?} in the middle, {:?} at the most", took[took.len() / 2], took.last());
+    assert!(took[took.len() / 2] < Duration::from_millis(250), "{took:?}");
+    worker.stop().await;
 }

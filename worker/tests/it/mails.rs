@@ -48,152 +48,143 @@ async fn requeue(t: &TestApp, id: Uuid) {
     assert_eq!(execute(t, text, [id.into()]).await, 1);
 }
 
-testkit::on_both! {
-    async fn every_kind_of_mail_arrives_with_both_bodies(t: TestApp) {
-        let mut t = t;
-        let sink = sink_for(&mut t).await;
-        let worker = t.work();
-        let ann = json!({ "username": "Ann Bö & Co", "email": "ann@example.com", "password": testkit::PASSWORD });
-        t.post("/auth/register", None, ann).await.expect(201);
-        let (driver, lot) = (t.log_in("ann@example.com").await, t.lot(2).await);
-        let booking = t.book(&driver, lot).await;
-        sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(20)).await.unwrap();
-        t.release(&driver, booking).await.expect(200);
-        let export = request_export(&t, &driver).await;
-        let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
-        crate::support::assert_nobody_got_a_mail_twice(&mails);
-        let of = |what: &str| {
-            mails.iter().find(|mail| mail.header("Subject").unwrap().contains(what)).unwrap_or_else(|| panic!("{what}"))
-        };
-        let (welcome, confirmation) = (of("Welcome to Parkade, Ann Bö & Co"), of("is booked"));
-        let (receipt, ready) = (of("Receipt: INR 25.50 for parking at Main Street"), of("Your export is ready"));
-        for mail in &mails {
-            assert_eq!(mail.to, std::slice::from_ref(&driver.email));
-            assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
-            let (text, html) = (mail.text().unwrap(), mail.html().unwrap());
-            assert!(text.contains("Hello Ann Bö & Co") && !text.contains("&amp;"), "{text}");
-            assert!(html.contains("Ann Bö &amp; Co") && html.to_lowercase().contains("<html"), "{html}");
-        }
-        for (mail, facts) in [
-            (welcome, vec!["Parkade"]),
-            (confirmation, vec!["Main Street", "INR 25.50 an hour"]),
-            (receipt, vec!["1 hour at INR 25.50 an hour", "INR 25.50", "Main Street"]),
-        ] {
-            let text = mail.text().unwrap();
-            facts.iter().for_each(|fact| assert!(text.contains(fact), "{fact} in {text}"));
-            assert!(mail.attachments().is_empty());
-        }
-        assert!(receipt.html().unwrap().contains("25.50"));
-        assert!(ready.text().unwrap().contains(&format!("/api/export/download/{export}")));
-        let file = &ready.attachments()[0];
-        assert_eq!(file.content_type, "text/csv");
-        assert_eq!(file.bytes, std::fs::read(crate::support::file_of(&t, export)).unwrap());
-        worker.stop().await;
+#[testkit::both_databases]
+async fn every_kind_of_mail_arrives_with_both_bodies(mut t: TestApp) {
+    let sink = sink_for(&mut t).await;
+    let worker = t.work();
+    let ann = json!({ "username": "Ann Bö & Co", "email": "ann@example.com", "password": testkit::PASSWORD });
+    t.post("/auth/register", None, ann).await.expect(201);
+    let (driver, lot) = (t.log_in("ann@example.com").await, t.lot(2).await);
+    let booking = t.book(&driver, lot).await;
+    sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(20)).await.unwrap();
+    t.release(&driver, booking).await.expect(200);
+    let export = request_export(&t, &driver).await;
+    let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
+    crate::support::assert_nobody_got_a_mail_twice(&mails);
+    let of = |what: &str| {
+        mails
+            .iter()
+            .find(|mail| mail.header("Subject").unwrap().contains(what))
+            .unwrap_or_else(|| panic!("{what}"))
+    };
+    let (welcome, confirmation) = (of("Welcome to Parkade, Ann Bö & Co"), of("is booked"));
+    let (receipt, ready) = (of("Receipt: INR 25.50 for parking at Main Street"), of("Your export is ready"));
+    for mail in &mails {
+        assert_eq!(mail.to, std::slice::from_ref(&driver.email));
+        assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
+        let (text, html) = (mail.text().unwrap(), mail.html().unwrap());
+        assert!(text.contains("Hello Ann Bö & Co") && !text.contains("&amp;"), "{text}");
+        assert!(html.contains("Ann Bö &amp; Co") && html.to_lowercase().contains("<html"), "{html}");
     }
+    for (mail, facts) in [
+        (welcome, vec!["Parkade"]),
+        (confirmation, vec!["Main Street", "INR 25.50 an hour"]),
+        (receipt, vec!["1 hour at INR 25.50 an hour", "INR 25.50", "Main Street"]),
+    ] {
+        let text = mail.text().unwrap();
+        facts.iter().for_each(|fact| assert!(text.contains(fact), "{fact} in {text}"));
+        assert!(mail.attachments().is_empty());
+    }
+    assert!(receipt.html().unwrap().contains("25.50"));
+    assert!(ready.text().unwrap().contains(&format!("/api/export/download/{export}")));
+    let file = &ready.attachments()[0];
+    assert_eq!(file.content_type, "text/csv");
+    assert_eq!(file.bytes, std::fs::read(crate::support::file_of(&t, export)).unwrap());
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    async fn a_mail_refused_for_now_is_sent_later_and_arrives_once(t: TestApp) {
-        let mut t = t;
-        let driver = parked(&t).await;
-        let sink = sink_for(&mut t).await;
-        sink.script(vec![Behaviour::Temporary, Behaviour::Temporary]);
-        let worker = t.work();
-        let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
-        hurry(&t, id, 1).await;
-        hurry(&t, id, 2).await;
-        assert_eq!(reaches(&t, id, "succeeded").await.attempt, 3);
-        assert_eq!((sink.messages().len(), sink.attempts()), (1, 3));
-        let sent = delivery(&t, "receipt:1").await;
-        assert_eq!((sent.state.as_str(), sent.attempts, sent.resent), ("sent", 3, false));
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn a_mail_refused_for_now_is_sent_later_and_arrives_once(mut t: TestApp) {
+    let driver = parked(&t).await;
+    let sink = sink_for(&mut t).await;
+    sink.script(vec![Behaviour::Temporary, Behaviour::Temporary]);
+    let worker = t.work();
+    let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
+    hurry(&t, id, 1).await;
+    hurry(&t, id, 2).await;
+    assert_eq!(reaches(&t, id, "succeeded").await.attempt, 3);
+    assert_eq!((sink.messages().len(), sink.attempts()), (1, 3));
+    let sent = delivery(&t, "receipt:1").await;
+    assert_eq!((sent.state.as_str(), sent.attempts, sent.resent), ("sent", 3, false));
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_mail_refused_for_good_is_dead_at_once(t: TestApp) {
-        let mut t = t;
-        let driver = parked(&t).await;
-        let sink = sink_for(&mut t).await;
-        sink.set(Behaviour::Permanent);
-        let worker = t.work();
-        let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-        let failed = reaches(&t, id, "failed").await;
-        assert_eq!(failed.attempt, 1);
-        assert!(failed.error.as_deref().unwrap().contains("550"), "{:?}", failed.error);
-        assert!(!failed.error.unwrap().contains('@'), "no address in the ledger");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!((sink.attempts(), sink.messages().len()), (1, 0));
-        assert_eq!(delivery(&t, "confirmation:1").await.state, "refused");
-        worker.stop().await;
-    }
+#[testkit::both_databases(together)]
+async fn a_mail_refused_for_good_is_dead_at_once(mut t: TestApp) {
+    let driver = parked(&t).await;
+    let sink = sink_for(&mut t).await;
+    sink.set(Behaviour::Permanent);
+    let worker = t.work();
+    let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
+    let failed = reaches(&t, id, "failed").await;
+    assert_eq!(failed.attempt, 1);
+    assert!(failed.error.as_deref().unwrap().contains("550"), "{:?}", failed.error);
+    assert!(!failed.error.unwrap().contains('@'), "no address in the ledger");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((sink.attempts(), sink.messages().len()), (1, 0));
+    assert_eq!(delivery(&t, "confirmation:1").await.state, "refused");
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    async fn a_confirmation_in_doubt_is_sent_once_more_under_the_same_id(t: TestApp) {
-        let mut t = t;
-        let driver = parked(&t).await;
-        let sink = sink_for(&mut t).await;
-        sink.script(vec![Behaviour::AcceptThenDrop]);
-        let worker = t.work();
-        let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-        hurry(&t, id, 1).await;
-        let doubtful = delivery(&t, "confirmation:1").await;
-        reaches(&t, id, "succeeded").await;
-        assert_eq!((doubtful.state.as_str(), doubtful.resent), ("ambiguous", false));
-        let mails = sink.messages();
-        assert_eq!(mails.len(), 2, "the doubt was unfounded");
-        assert_eq!(mails[0].message_id(), mails[1].message_id());
-        let sent = delivery(&t, "confirmation:1").await;
-        assert_eq!((sent.state.as_str(), sent.resent), ("sent", true), "a double is always marked");
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn a_confirmation_in_doubt_is_sent_once_more_under_the_same_id(mut t: TestApp) {
+    let driver = parked(&t).await;
+    let sink = sink_for(&mut t).await;
+    sink.script(vec![Behaviour::AcceptThenDrop]);
+    let worker = t.work();
+    let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
+    hurry(&t, id, 1).await;
+    let doubtful = delivery(&t, "confirmation:1").await;
+    reaches(&t, id, "succeeded").await;
+    assert_eq!((doubtful.state.as_str(), doubtful.resent), ("ambiguous", false));
+    let mails = sink.messages();
+    assert_eq!(mails.len(), 2, "the doubt was unfounded");
+    assert_eq!(mails[0].message_id(), mails[1].message_id());
+    let sent = delivery(&t, "confirmation:1").await;
+    assert_eq!((sent.state.as_str(), sent.resent), ("sent", true), "a double is always marked");
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_confirmation_twice_in_doubt_is_held(t: TestApp) {
-        let mut t = t;
-        let driver = parked(&t).await;
-        let sink = sink_for(&mut t).await;
-        sink.set(Behaviour::Drop);
-        let worker = t.work();
-        let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-        hurry(&t, id, 1).await;
-        let failed = reaches(&t, id, "failed").await;
-        assert_eq!((failed.attempt, sink.attempts()), (2, 2));
-        assert_eq!(delivery(&t, "confirmation:1").await.state, "ambiguous");
-        worker.stop().await;
-    }
+#[testkit::both_databases(together)]
+async fn a_confirmation_twice_in_doubt_is_held(mut t: TestApp) {
+    let driver = parked(&t).await;
+    let sink = sink_for(&mut t).await;
+    sink.set(Behaviour::Drop);
+    let worker = t.work();
+    let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
+    hurry(&t, id, 1).await;
+    let failed = reaches(&t, id, "failed").await;
+    assert_eq!((failed.attempt, sink.attempts()), (2, 2));
+    assert_eq!(delivery(&t, "confirmation:1").await.state, "ambiguous");
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_receipt_in_doubt_is_held_until_somebody_decides(t: TestApp) {
-        let mut t = t;
-        let driver = parked(&t).await;
-        let sink = sink_for(&mut t).await;
-        sink.script(vec![Behaviour::Drop]);
-        let worker = t.work();
-        let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
-        let failed = reaches(&t, id, "failed").await;
-        assert_eq!(failed.attempt, 1);
-        assert!(failed.error.unwrap().contains("requeue the job"));
-        assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
-        // Asking for the same receipt again is no decision.
-        let again = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
-        assert_ne!(again, id);
-        reaches(&t, again, "failed").await;
-        assert_eq!((sink.attempts(), sink.messages().len()), (1, 0));
+#[testkit::both_databases(together)]
+async fn a_receipt_in_doubt_is_held_until_somebody_decides(mut t: TestApp) {
+    let driver = parked(&t).await;
+    let sink = sink_for(&mut t).await;
+    sink.script(vec![Behaviour::Drop]);
+    let worker = t.work();
+    let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
+    let failed = reaches(&t, id, "failed").await;
+    assert_eq!(failed.attempt, 1);
+    assert!(failed.error.unwrap().contains("requeue the job"));
+    assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
+    // Asking for the same receipt again is no decision.
+    let again = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
+    assert_ne!(again, id);
+    reaches(&t, again, "failed").await;
+    assert_eq!((sink.attempts(), sink.messages().len()), (1, 0));
 
-        let held = delivery(&t, "receipt:1").await;
-        requeue(&t, held.job_id.unwrap()).await;
-        reaches(&t, held.job_id.unwrap(), "succeeded").await;
-        let mails = sink.messages();
-        assert_eq!(mails.len(), 1);
-        assert_eq!(mails[0].message_id(), Some(held.message_id));
-        let sent = delivery(&t, "receipt:1").await;
-        assert_eq!((sent.state.as_str(), sent.resent), ("sent", true));
-        worker.stop().await;
-    }
+    let held = delivery(&t, "receipt:1").await;
+    requeue(&t, held.job_id.unwrap()).await;
+    reaches(&t, held.job_id.unwrap(), "succeeded").await;
+    let mails = sink.messages();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].message_id(), Some(held.message_id));
+    let sent = delivery(&t, "receipt:1").await;
+    assert_eq!((sent.state.as_str(), sent.resent), ("sent", true));
+    worker.stop().await;
 }
 
 /// A server that has everything and says nothing for 20 s. Both kinds at once.
@@ -217,36 +208,35 @@ async fn a_server_that_never_answers_is_given_up_and_leaves_the_mail_in_doubt() 
     worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_worker_killed_while_the_server_thinks_leaves_both_mails_in_doubt(t: TestApp) {
-        let sink = MailSink::start().await.unwrap();
-        let driver = parked(&t).await;
-        let mail = mail_settings(sink.addr().port());
-        let processes = Processes::of(&t, &settings(&mail, &[]));
-        sink.set(Behaviour::Hang);
-        let killed = processes.worker();
-        let confirmation = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-        let receipt = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
-        within(Duration::from_secs(20), "two mails hang", || async { sink.attempts() == 2 }).await;
-        killed.kill().unwrap();
-        let first = delivery(&t, "confirmation:1").await;
-        assert_eq!((first.state.as_str(), first.resent), ("sending", false));
-        sink.set(Behaviour::Accept);
+#[testkit::both_databases(together)]
+async fn a_worker_killed_while_the_server_thinks_leaves_both_mails_in_doubt(t: TestApp) {
+    let sink = MailSink::start().await.unwrap();
+    let driver = parked(&t).await;
+    let mail = mail_settings(sink.addr().port());
+    let processes = Processes::of(&t, &settings(&mail, &[]));
+    sink.set(Behaviour::Hang);
+    let killed = processes.worker();
+    let confirmation = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
+    let receipt = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
+    within(Duration::from_secs(20), "two mails hang", || async { sink.attempts() == 2 }).await;
+    killed.kill().unwrap();
+    let first = delivery(&t, "confirmation:1").await;
+    assert_eq!((first.state.as_str(), first.resent), ("sending", false));
+    sink.set(Behaviour::Accept);
 
-        let worker = processes.worker();
-        assert_eq!(reaches(&t, confirmation, "succeeded").await.attempt, 2);
-        let held = reaches(&t, receipt, "failed").await;
-        assert_eq!(held.attempt, 2);
-        assert!(held.error.unwrap().contains("may have been sent already"));
-        let mails = sink.messages();
-        assert_eq!((mails.len(), mails[0].message_id()), (1, Some(first.message_id)));
-        assert!(delivery(&t, "confirmation:1").await.resent);
-        assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
+    let worker = processes.worker();
+    assert_eq!(reaches(&t, confirmation, "succeeded").await.attempt, 2);
+    let held = reaches(&t, receipt, "failed").await;
+    assert_eq!(held.attempt, 2);
+    assert!(held.error.unwrap().contains("may have been sent already"));
+    let mails = sink.messages();
+    assert_eq!((mails.len(), mails[0].message_id()), (1, Some(first.message_id)));
+    assert!(delivery(&t, "confirmation:1").await.resent);
+    assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
 
-        requeue(&t, receipt).await;
-        assert_eq!(reaches(&t, receipt, "succeeded").await.attempt, 1);
-        assert_eq!(sink.messages().len(), 2);
-        assert_eq!(row(&t, receipt).await.error, None);
-        drop(worker);
-    }
+    requeue(&t, receipt).await;
+    assert_eq!(reaches(&t, receipt, "succeeded").await.attempt, 1);
+    assert_eq!(sink.messages().len(), 2);
+    assert_eq!(row(&t, receipt).await.error, None);
+    drop(worker);
 }

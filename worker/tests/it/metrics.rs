@@ -35,81 +35,88 @@ async fn health(base: &str) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-testkit::on_both! {
-    async fn what_a_worker_counts_is_what_has_happened(t: TestApp) {
-        let sink = MailSink::start().await.unwrap();
-        let mail = mail_settings(sink.addr().port());
-        let driver = driver_with(&t, 10).await;
-        execute(&t, "DELETE FROM jobs", []).await;
-        let (process, base) = worker(&t, &settings(&mail, &[]));
-        within(Duration::from_secs(20), "metrics", || async { !scrape(&base).await.is_empty() }).await;
-        let runs = |kind: &str, outcome: &str| format!("parkade_jobs_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}");
-        let at_first = scrape(&base).await;
-        assert_eq!(at_first[&runs("send-welcome", "failed")], 0.0, "it is there before it counts");
+#[testkit::both_databases]
+async fn what_a_worker_counts_is_what_has_happened(t: TestApp) {
+    let sink = MailSink::start().await.unwrap();
+    let mail = mail_settings(sink.addr().port());
+    let driver = driver_with(&t, 10).await;
+    execute(&t, "DELETE FROM jobs", []).await;
+    let (process, base) = worker(&t, &settings(&mail, &[]));
+    within(Duration::from_secs(20), "metrics", || async { !scrape(&base).await.is_empty() }).await;
+    let runs =
+        |kind: &str, outcome: &str| format!("parkade_jobs_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}");
+    let at_first = scrape(&base).await;
+    assert_eq!(at_first[&runs("send-welcome", "failed")], 0.0, "it is there before it counts");
 
-        // Three mails arrive; then one is refused for good, and one for now.
-        for user in people(&t, 3).await {
-            let id = insert(&t, &notifications::welcome(user).unwrap()).await.id;
-            reaches(&t, id, "succeeded").await;
-        }
-        let others = people(&t, 2).await;
-        sink.set(Behaviour::Permanent);
-        let refused = insert(&t, &notifications::welcome(others[0]).unwrap()).await.id;
-        reaches(&t, refused, "failed").await;
-        sink.set(Behaviour::Temporary);
-        let deferred = insert(&t, &notifications::welcome(others[1]).unwrap()).await.id;
-        within(Duration::from_secs(20), "a retry", || async {
-            number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued' AND attempt >= 1").await == 1
-        })
-        .await;
-        // Nothing more comes of it.
-        assert!(jobs::cancel(&t.app, deferred).await.unwrap());
-        sink.set(Behaviour::Accept);
-        let export = request_export(&t, &driver).await;
-        reaches(&t, export, "succeeded").await;
-        within(Duration::from_secs(20), "the mail about it", || async { sink.messages().len() == 4 }).await;
-
-        // The figures follow the record in the ledger within a moment.
-        within(Duration::from_secs(10), "all runs are counted", || async {
-            scrape(&base).await[&runs("send-export-ready", "succeeded")] == 1.0
-        })
-        .await;
-        let figures = scrape(&base).await;
-        for (name, expected) in [
-            (runs("send-welcome", "succeeded"), 3.0),
-            (runs("send-welcome", "failed"), 1.0),
-            (runs("export-csv", "succeeded"), 1.0),
-            (runs("send-welcome", "lease_lost"), 0.0),
-            ("parkade_mails_total{outcome=\"sent\"}".into(), 4.0),
-            ("parkade_mails_total{outcome=\"refused\"}".into(), 1.0),
-            ("parkade_mails_total{outcome=\"unknown\"}".into(), 0.0),
-            ("parkade_jobs_running{kind=\"send-welcome\"}".into(), 0.0),
-            ("parkade_job_duration_seconds_count{kind=\"export-csv\"}".into(), 1.0),
-            ("parkade_consumer_restarts_total{queue=\"mail\"}".into(), 0.0),
-        ] {
-            assert_eq!(figures[&name], expected, "{name}");
-        }
-        let retried = figures[&runs("send-welcome", "retried")];
-        assert!(retried >= 1.0, "{figures:#?}");
-        assert_eq!(figures["parkade_mails_total{outcome=\"deferred\"}"], retried);
-        assert_eq!(figures["parkade_job_duration_seconds_count{kind=\"send-welcome\"}"], 4.0 + retried);
-
-        // What waits is seen, and what is for later is not.
-        execute(&t, "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)", [shared::platform::db::at(t.app.clock.now())]).await;
-        let later = notifications::welcome(others[0]).unwrap().run_at(t.app.clock.now() + chrono::TimeDelta::hours(1));
-        insert(&t, &later).await;
-        insert(&t, &notifications::welcome(others[1]).unwrap()).await;
-        within(Duration::from_secs(20), "a job that waits", || async {
-            let figures = scrape(&base).await;
-            figures["parkade_queue_depth{queue=\"mail\"}"] == 1.0 && figures["parkade_queue_oldest_seconds{queue=\"mail\"}"] > 1.0
-        })
-        .await;
-        assert_eq!(scrape(&base).await["parkade_queue_depth{queue=\"exports\"}"], 0.0);
-        let labels = |name: &&String| name.contains('{') && !name.contains("le=");
-        assert!(figures.keys().filter(labels).count() < 150, "names do not grow: {:#?}", figures.keys());
-        assert_eq!(health(&base).await.0, 200);
-        drop(process);
+    // Three mails arrive; then one is refused for good, and one for now.
+    for user in people(&t, 3).await {
+        let id = insert(&t, &notifications::welcome(user).unwrap()).await.id;
+        reaches(&t, id, "succeeded").await;
     }
+    let others = people(&t, 2).await;
+    sink.set(Behaviour::Permanent);
+    let refused = insert(&t, &notifications::welcome(others[0]).unwrap()).await.id;
+    reaches(&t, refused, "failed").await;
+    sink.set(Behaviour::Temporary);
+    let deferred = insert(&t, &notifications::welcome(others[1]).unwrap()).await.id;
+    within(Duration::from_secs(20), "a retry", || async {
+        number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued' AND attempt >= 1").await == 1
+    })
+    .await;
+    // Nothing more comes of it.
+    assert!(jobs::cancel(&t.app, deferred).await.unwrap());
+    sink.set(Behaviour::Accept);
+    let export = request_export(&t, &driver).await;
+    reaches(&t, export, "succeeded").await;
+    within(Duration::from_secs(20), "the mail about it", || async { sink.messages().len() == 4 }).await;
+
+    // The figures follow the record in the ledger within a moment.
+    within(Duration::from_secs(10), "all runs are counted", || async {
+        scrape(&base).await[&runs("send-export-ready", "succeeded")] == 1.0
+    })
+    .await;
+    let figures = scrape(&base).await;
+    for (name, expected) in [
+        (runs("send-welcome", "succeeded"), 3.0),
+        (runs("send-welcome", "failed"), 1.0),
+        (runs("export-csv", "succeeded"), 1.0),
+        (runs("send-welcome", "lease_lost"), 0.0),
+        ("parkade_mails_total{outcome=\"sent\"}".into(), 4.0),
+        ("parkade_mails_total{outcome=\"refused\"}".into(), 1.0),
+        ("parkade_mails_total{outcome=\"unknown\"}".into(), 0.0),
+        ("parkade_jobs_running{kind=\"send-welcome\"}".into(), 0.0),
+        ("parkade_job_duration_seconds_count{kind=\"export-csv\"}".into(), 1.0),
+        ("parkade_consumer_restarts_total{queue=\"mail\"}".into(), 0.0),
+    ] {
+        assert_eq!(figures[&name], expected, "{name}");
+    }
+    let retried = figures[&runs("send-welcome", "retried")];
+    assert!(retried >= 1.0, "{figures:#?}");
+    assert_eq!(figures["parkade_mails_total{outcome=\"deferred\"}"], retried);
+    assert_eq!(figures["parkade_job_duration_seconds_count{kind=\"send-welcome\"}"], 4.0 + retried);
+
+    // What waits is seen, and what is for later is not.
+    execute(
+        &t,
+        "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)",
+        [shared::platform::db::at(t.app.clock.now())],
+    )
+    .await;
+    let later =
+        notifications::welcome(others[0]).unwrap().run_at(t.app.clock.now() + chrono::TimeDelta::hours(1));
+    insert(&t, &later).await;
+    insert(&t, &notifications::welcome(others[1]).unwrap()).await;
+    within(Duration::from_secs(20), "a job that waits", || async {
+        let figures = scrape(&base).await;
+        figures["parkade_queue_depth{queue=\"mail\"}"] == 1.0
+            && figures["parkade_queue_oldest_seconds{queue=\"mail\"}"] > 1.0
+    })
+    .await;
+    assert_eq!(scrape(&base).await["parkade_queue_depth{queue=\"exports\"}"], 0.0);
+    let labels = |name: &&String| name.contains('{') && !name.contains("le=");
+    assert!(figures.keys().filter(labels).count() < 150, "names do not grow: {:#?}", figures.keys());
+    assert_eq!(health(&base).await.0, 200);
+    drop(process);
 }
 
 /// It takes as long as the worker's patience.

@@ -72,7 +72,7 @@ async fn history(t: &TestApp) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_is_what_a_count_by_hand_says() {
-    crate::support::at_once(async |engine| {
+    testkit::together(async |engine| {
         let t = berlin(engine).await;
         let user = history(&t).await;
         let report = monthly::report(&t.app, user, october()).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_month_is_what_a_count_by_hand_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_arrives_with_its_charts_and_a_page_to_print() {
-    crate::support::at_once(async |engine| {
+    testkit::together(async |engine| {
         let mut t = berlin(engine).await;
         let sink = MailSink::start().await.unwrap();
         send_to(&mut t, &sink);
@@ -152,77 +152,84 @@ async fn a_report_arrives_with_its_charts_and_a_page_to_print() {
     .await;
 }
 
-testkit::on_both! {
-    async fn a_month_without_parking_is_a_short_mail(t: TestApp) {
-        let user_id = people(&t, 1).await[0];
-        SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
-        let mail = t.mails().pop().unwrap();
-        assert_eq!(mail.subject, "Your parking in October 2026");
-        assert!(mail.text.contains("you did not park with us in October 2026"), "{}", mail.text);
-        assert!(mail.inline.is_empty() && mail.attachment.is_none() && !mail.html.contains("<img"));
-    }
+#[testkit::both_databases]
+async fn a_month_without_parking_is_a_short_mail(t: TestApp) {
+    let user_id = people(&t, 1).await[0];
+    SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
+    let mail = t.mails().pop().unwrap();
+    assert_eq!(mail.subject, "Your parking in October 2026");
+    assert!(mail.text.contains("you did not park with us in October 2026"), "{}", mail.text);
+    assert!(mail.inline.is_empty() && mail.attachment.is_none() && !mail.html.contains("<img"));
+}
 
-    async fn every_driver_gets_one_a_month_however_often_it_is_asked_for(t: TestApp) {
-        let mut t = t;
-        let sink = MailSink::start().await.unwrap();
-        send_to(&mut t, &sink);
-        let admin = t.admin().await;
-        crowd(&t, 6, t.app.clock.now()).await;
-        execute(&t, "UPDATE users SET reports_off = TRUE WHERE email = 'c1@example.com'", []).await;
-        execute(&t, "UPDATE users SET deleted_at = created_at WHERE email = 'c2@example.com'", []).await;
-        execute(&t, "UPDATE users SET reminders_off = TRUE WHERE email = 'c3@example.com'", []).await;
-        let workers = [t.work(), t.work()];
-        // Two runs for one month at once, on 1 and 20 November in Kolkata.
-        let runs = [at("2026-11-01T03:30:00Z"), at("2026-11-20T03:30:00Z")];
-        let ids = [enqueue(&t, &SendMonthlyReports { due: runs[0] }).await, enqueue(&t, &SendMonthlyReports { due: runs[1] }).await];
-        for id in ids {
-            reaches(&t, id, "succeeded").await;
-        }
-        let mails = sink.wait_for(|mails| mails.len() == 6, Duration::from_secs(40)).await.unwrap();
-        let (summaries, reports): (Vec<_>, Vec<_>) =
-            mails.iter().partition(|mail| mail.header("Subject").unwrap() == "Reports on October 2026");
-        let recipients: BTreeSet<_> = reports.iter().map(|mail| mail.to[0].as_str()).collect();
-        assert_eq!(recipients, ["c3@example.com", "c4@example.com", "c5@example.com", "c6@example.com"].into());
-        assert_eq!(reports.len(), 4);
-        assert_eq!(summaries.len(), 2, "one a run");
-        for summary in summaries {
-            let text = summary.text().unwrap();
-            assert_eq!(summary.to, std::slice::from_ref(&admin.email));
-            assert!(text.contains("Sent: 4") && text.contains("Failed: 0") && !text.contains("waiting"), "{text}");
-        }
-        // The month after is another one.
-        let id = enqueue(&t, &SendMonthlyReports { due: at("2026-12-01T03:30:00Z") }).await;
+#[testkit::both_databases]
+async fn every_driver_gets_one_a_month_however_often_it_is_asked_for(mut t: TestApp) {
+    let sink = MailSink::start().await.unwrap();
+    send_to(&mut t, &sink);
+    let admin = t.admin().await;
+    crowd(&t, 6, t.app.clock.now()).await;
+    execute(&t, "UPDATE users SET reports_off = TRUE WHERE email = 'c1@example.com'", []).await;
+    execute(&t, "UPDATE users SET deleted_at = created_at WHERE email = 'c2@example.com'", []).await;
+    execute(&t, "UPDATE users SET reminders_off = TRUE WHERE email = 'c3@example.com'", []).await;
+    let workers = [t.work(), t.work()];
+    // Two runs for one month at once, on 1 and 20 November in Kolkata.
+    let runs = [at("2026-11-01T03:30:00Z"), at("2026-11-20T03:30:00Z")];
+    let ids = [
+        enqueue(&t, &SendMonthlyReports { due: runs[0] }).await,
+        enqueue(&t, &SendMonthlyReports { due: runs[1] }).await,
+    ];
+    for id in ids {
         reaches(&t, id, "succeeded").await;
-        sink.wait_for(|mails| mails.len() == 11, Duration::from_secs(40)).await.unwrap();
-        let keys = "SELECT COUNT(*) AS n FROM email_deliveries WHERE key LIKE 'monthly-report:%:2026-1_' AND state = 'sent'";
-        assert_eq!(number(&t, keys).await, 8);
-        for worker in workers {
-            worker.stop().await;
-        }
     }
+    let mails = sink.wait_for(|mails| mails.len() == 6, Duration::from_secs(40)).await.unwrap();
+    let (summaries, reports): (Vec<_>, Vec<_>) =
+        mails.iter().partition(|mail| mail.header("Subject").unwrap() == "Reports on October 2026");
+    let recipients: BTreeSet<_> = reports.iter().map(|mail| mail.to[0].as_str()).collect();
+    assert_eq!(recipients, ["c3@example.com", "c4@example.com", "c5@example.com", "c6@example.com"].into());
+    assert_eq!(reports.len(), 4);
+    assert_eq!(summaries.len(), 2, "one a run");
+    for summary in summaries {
+        let text = summary.text().unwrap();
+        assert_eq!(summary.to, std::slice::from_ref(&admin.email));
+        assert!(
+            text.contains("Sent: 4") && text.contains("Failed: 0") && !text.contains("waiting"),
+            "{text}"
+        );
+    }
+    // The month after is another one.
+    let id = enqueue(&t, &SendMonthlyReports { due: at("2026-12-01T03:30:00Z") }).await;
+    reaches(&t, id, "succeeded").await;
+    sink.wait_for(|mails| mails.len() == 11, Duration::from_secs(40)).await.unwrap();
+    let keys = "SELECT COUNT(*) AS n FROM email_deliveries WHERE key LIKE 'monthly-report:%:2026-1_' AND state = 'sent'";
+    assert_eq!(number(&t, keys).await, 8);
+    for worker in workers {
+        worker.stop().await;
+    }
+}
 
-    async fn who_unsubscribed_after_it_was_asked_for_gets_none(t: TestApp) {
-        let user_id = people(&t, 1).await[0];
-        execute(&t, "UPDATE users SET reports_off = TRUE", []).await;
-        let done = SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
-        assert_eq!(done.result["skipped"], "the user unsubscribed or is gone");
-        assert!(t.mails().is_empty());
-    }
+#[testkit::both_databases]
+async fn who_unsubscribed_after_it_was_asked_for_gets_none(t: TestApp) {
+    let user_id = people(&t, 1).await[0];
+    execute(&t, "UPDATE users SET reports_off = TRUE", []).await;
+    let done = SendMonthlyReport { user_id, month: october() }.run(&context(&t)).await.unwrap();
+    assert_eq!(done.result["skipped"], "the user unsubscribed or is gone");
+    assert!(t.mails().is_empty());
+}
 
-    async fn a_report_on_a_thousand_bookings_is_made_in_no_time(t: TestApp) {
-        const REPORTS: u32 = 10;
-        let user_id = crate::support::driver_with(&t, 1_000).await.id;
-        // The stays of the driver begin a minute after each other, on 14 and 15 November 2023.
-        let month = "2023-11-01".parse().unwrap();
-        let began = std::time::Instant::now();
-        for _ in 0..REPORTS {
-            execute(&t, "DELETE FROM email_deliveries", []).await;
-            SendMonthlyReport { user_id, month }.run(&context(&t)).await.unwrap();
-        }
-        let each = began.elapsed() / REPORTS;
-        eprintln!("{:?}: {each:?} a report on 1,000 bookings, unoptimised", t.engine);
-        assert!(each < Duration::from_secs(5), "{each:?}");
-        let mail = t.mails().pop().unwrap();
-        assert!(mail.subject.contains("1000 bookings"), "{}", mail.subject);
+#[testkit::both_databases]
+async fn a_report_on_a_thousand_bookings_is_made_in_no_time(t: TestApp) {
+    const REPORTS: u32 = 10;
+    let user_id = crate::support::driver_with(&t, 1_000).await.id;
+    // The stays of the driver begin a minute after each other, on 14 and 15 November 2023.
+    let month = "2023-11-01".parse().unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..REPORTS {
+        execute(&t, "DELETE FROM email_deliveries", []).await;
+        SendMonthlyReport { user_id, month }.run(&context(&t)).await.unwrap();
     }
+    let each = began.elapsed() / REPORTS;
+    eprintln!("{:?}: {each:?} a report on 1,000 bookings, unoptimised", t.engine);
+    assert!(each < Duration::from_secs(5), "{each:?}");
+    let mail = t.mails().pop().unwrap();
+    assert!(mail.subject.contains("1000 bookings"), "{}", mail.subject);
 }

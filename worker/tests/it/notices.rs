@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use devstack::{Authority, HttpSink, MailSink, mail::Options};
+use devstack::{Authority, HttpSink, MailSink, Redis, mail::Options};
 use serde_json::json;
 use shared::{
     base::clock::Clock,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use worker::registry::Registry;
 
 use crate::support::{
-    Act, MAINTENANCE, Probe, at_once, delivery, enqueue, execute, number, reaches, registry, row, within,
+    Act, MAINTENANCE, Probe, delivery, enqueue, execute, number, reaches, registry, row, within,
 };
 
 const KEY: &str = "/v1/spaces/AAA/messages?key=a-secret-key&token=a-secret-token";
@@ -66,63 +66,59 @@ fn posted(chat: &HttpSink) -> Vec<String> {
     chat.requests().iter().map(|request| text(&request.body)).collect()
 }
 
-testkit::on_both! {
-    async fn administrators_are_told_by_mail_and_in_the_chat_once(t: TestApp) {
-        let mut t = t;
-        let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
-        t.driver("Asha").await;
-        let worker = t.work();
-        let told = tell(&t, "test:1").await;
-        assert_eq!(told.len(), 2, "one administrator, and the chat");
-        for id in &told {
-            reaches(&t, *id, "succeeded").await;
-        }
-        for id in tell(&t, "test:1").await {
-            reaches(&t, id, "succeeded").await;
-        }
-        let of_notice = |mail: &shared::platform::mailer::Mail| mail.subject == "Something has happened";
-        let mails: Vec<_> = t.mails().into_iter().filter(of_notice).collect();
-        assert_eq!(mails.len(), 1);
-        assert_eq!(mails[0].to_address, admin.email);
-
-        let requests = chat.requests();
-        assert_eq!(requests.len(), 1);
-        assert_eq!((&*requests[0].method, &*requests[0].target), ("POST", KEY));
-        assert!(requests[0].header("content-type").unwrap().starts_with("application/json"));
-        assert_eq!(posted(&chat), ["*Something has happened*\nWho: Ann ‹users/all› ∗x∗"]);
-        let sent = delivery(&t, "chat:test:1").await;
-        assert_eq!((&*sent.channel, &*sent.state, sent.user_id), ("chat", "sent", None));
-        worker.stop().await;
+#[testkit::both_databases]
+async fn administrators_are_told_by_mail_and_in_the_chat_once(mut t: TestApp) {
+    let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
+    t.driver("Asha").await;
+    let worker = t.work();
+    let told = tell(&t, "test:1").await;
+    assert_eq!(told.len(), 2, "one administrator, and the chat");
+    for id in &told {
+        reaches(&t, *id, "succeeded").await;
     }
+    for id in tell(&t, "test:1").await {
+        reaches(&t, id, "succeeded").await;
+    }
+    let of_notice = |mail: &shared::platform::mailer::Mail| mail.subject == "Something has happened";
+    let mails: Vec<_> = t.mails().into_iter().filter(of_notice).collect();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].to_address, admin.email);
+
+    let requests = chat.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((&*requests[0].method, &*requests[0].target), ("POST", KEY));
+    assert!(requests[0].header("content-type").unwrap().starts_with("application/json"));
+    assert_eq!(posted(&chat), ["*Something has happened*\nWho: Ann ‹users/all› ∗x∗"]);
+    let sent = delivery(&t, "chat:test:1").await;
+    assert_eq!((&*sent.channel, &*sent.state, sent.user_id), ("chat", "sent", None));
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_chat_that_is_busy_is_asked_again_and_one_that_refuses_is_not(t: TestApp) {
-        let mut t = t;
-        let chat = chat_for(&mut t).await;
-        let elsewhere = HttpSink::start(None).await.unwrap();
-        let worker = t.work();
-        for busy in ["429 Too Many Requests\r\n\r\n", "503 Unavailable\r\n\r\n"] {
-            chat.answer(busy);
-            let id = tell(&t, busy).await[0];
-            crate::support::hurry(&t, id, 1).await;
-            assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
-        }
-        let redirect = format!("302 Found\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
-        let temporary = format!("307 Temporary Redirect\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
-        for refusal in ["400 Bad Request\r\n\r\n", "404 Not Found\r\n\r\n", &redirect, &temporary] {
-            chat.answer(refusal);
-            let failed = reaches(&t, tell(&t, &refusal[..3]).await[0], "failed").await;
-            let error = failed.error.unwrap();
-            assert!(failed.attempt == 1 && error.contains(&refusal[..3]), "{error}");
-            assert!(!error.contains("secret") && !error.contains("localhost"), "{error}");
-        }
-        assert!(elsewhere.requests().is_empty(), "a redirect is not followed");
-        // More than anybody wants to read, and a body that does not end.
-        chat.answer([b"200 OK\r\n\r\n".to_vec(), vec![b'x'; 300_000]].concat());
-        reaches(&t, tell(&t, "long").await[0], "succeeded").await;
-        worker.stop().await;
+#[testkit::both_databases(together)]
+async fn a_chat_that_is_busy_is_asked_again_and_one_that_refuses_is_not(mut t: TestApp) {
+    let chat = chat_for(&mut t).await;
+    let elsewhere = HttpSink::start(None).await.unwrap();
+    let worker = t.work();
+    for busy in ["429 Too Many Requests\r\n\r\n", "503 Unavailable\r\n\r\n"] {
+        chat.answer(busy);
+        let id = tell(&t, busy).await[0];
+        crate::support::hurry(&t, id, 1).await;
+        assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
     }
+    let redirect = format!("302 Found\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
+    let temporary = format!("307 Temporary Redirect\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
+    for refusal in ["400 Bad Request\r\n\r\n", "404 Not Found\r\n\r\n", &redirect, &temporary] {
+        chat.answer(refusal);
+        let failed = reaches(&t, tell(&t, &refusal[..3]).await[0], "failed").await;
+        let error = failed.error.unwrap();
+        assert!(failed.attempt == 1 && error.contains(&refusal[..3]), "{error}");
+        assert!(!error.contains("secret") && !error.contains("localhost"), "{error}");
+    }
+    assert!(elsewhere.requests().is_empty(), "a redirect is not followed");
+    // More than anybody wants to read, and a body that does not end.
+    chat.answer([b"200 OK\r\n\r\n".to_vec(), vec![b'x'; 300_000]].concat());
+    reaches(&t, tell(&t, "long").await[0], "succeeded").await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +220,7 @@ async fn booking(t: &TestApp, name: &str, phone: &str) -> (i64, Uuid) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_booking_is_confirmed_by_sms_once() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let (t, twilio) = with_sms(engine).await;
         twilio.answer("201 Created\r\nContent-Type: application/json\r\n\r\n{\"sid\": \"SM1\"}");
         let (reservation, job) = booking(&t, "Asha", "+91 98765-43210").await;
@@ -328,90 +324,90 @@ async fn notices(t: &TestApp) -> Vec<String> {
     found.all(t.app.db.read()).await.unwrap().into_iter().map(|job| job.payload).collect()
 }
 
-on_both_at_once! {
-    async fn dead_jobs_are_told_of_once_an_hour_by_whatever_number_of_workers(t: TestApp) {
-        t.admin().await;
-        let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
-        let after = |minutes| start + TimeDelta::minutes(minutes);
-        let look = async |now: DateTime<Utc>| {
-            let mut looking = Vec::new();
-            for _ in 0..5 {
-                let mut app = t.app.clone();
-                app.clock = Clock::fixed(now);
-                looking.push(tokio::spawn(async move { alert::of_dead_jobs(&app).await.unwrap() }));
-            }
-            for one in looking {
-                one.await.unwrap();
-            }
-            notices(&t).await
-        };
-        assert_eq!(look(start).await.len(), 0, "nothing has died");
-        for minute in [0, 1, 2] {
-            dies(&t, after(minute)).await;
-        }
-        let told = look(after(3)).await;
-        assert_eq!(told.len(), 1);
-        assert!(told[0].contains(r#"["Dead since the last alert","3"]"#), "{}", told[0]);
-        assert!(told[0].contains("probe-maintenance") && told[0].contains(r#"["Reason","internal error"]"#), "{}", told[0]);
-        dies(&t, after(4)).await;
-        dies(&t, after(30)).await;
-        assert_eq!(look(after(62)).await.len(), 1, "less than an hour ago");
-        let told = look(after(63)).await;
-        assert_eq!(told.len(), 2);
-        assert!(told[1].contains(r#"["Dead since the last alert","2"]"#), "{}", told[1]);
-        // The mails about all that die, too. Nobody is to be told of that, by mails that die.
-        let text = "UPDATE jobs SET state = 'failed', finished_at = $1 WHERE kind = 'send-notice'";
-        assert_eq!(execute(&t, text, [at(after(64))]).await, 2);
-        assert_eq!(look(after(200)).await.len(), 2);
-        dies(&t, after(201)).await;
-        assert_eq!(look(after(202)).await.len(), 3);
-    }
-}
-
-on_both_at_once! {
-    async fn an_alert_says_how_many_were_held_back_before_it(t: TestApp) {
-        t.admin().await;
-        let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
-        let raise = async |minutes| {
+#[testkit::both_databases(together)]
+async fn dead_jobs_are_told_of_once_an_hour_by_whatever_number_of_workers(t: TestApp) {
+    t.admin().await;
+    let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    let after = |minutes| start + TimeDelta::minutes(minutes);
+    let look = async |now: DateTime<Utc>| {
+        let mut looking = Vec::new();
+        for _ in 0..5 {
             let mut app = t.app.clone();
-            app.clock = Clock::fixed(start + TimeDelta::minutes(minutes));
-            alert::raise(&app, Alert::RedisLost, "A worker does not reach Redis", Vec::new()).await.unwrap().len()
-        };
-        let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
-        assert_eq!(at_once.iter().sum::<usize>(), 1);
-        for (minutes, told) in [(10, 0), (20, 0), (59, 0), (60, 1), (121, 1)] {
-            assert_eq!(raise(minutes).await, told, "after {minutes} minutes");
+            app.clock = Clock::fixed(now);
+            looking.push(tokio::spawn(async move { alert::of_dead_jobs(&app).await.unwrap() }));
         }
-        let told = notices(&t).await;
-        assert_eq!(told.len(), 3);
-        assert!(!told[0].contains("held back") && !told[2].contains("held back"));
-        assert!(told[1].contains(r#"["Alerts held back since the last one","3"]"#), "{}", told[1]);
+        for one in looking {
+            one.await.unwrap();
+        }
+        notices(&t).await
+    };
+    assert_eq!(look(start).await.len(), 0, "nothing has died");
+    for minute in [0, 1, 2] {
+        dies(&t, after(minute)).await;
     }
+    let told = look(after(3)).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains(r#"["Dead since the last alert","3"]"#), "{}", told[0]);
+    assert!(
+        told[0].contains("probe-maintenance") && told[0].contains(r#"["Reason","internal error"]"#),
+        "{}",
+        told[0]
+    );
+    dies(&t, after(4)).await;
+    dies(&t, after(30)).await;
+    assert_eq!(look(after(62)).await.len(), 1, "less than an hour ago");
+    let told = look(after(63)).await;
+    assert_eq!(told.len(), 2);
+    assert!(told[1].contains(r#"["Dead since the last alert","2"]"#), "{}", told[1]);
+    // The mails about all that die, too. Nobody is to be told of that, by mails that die.
+    let text = "UPDATE jobs SET state = 'failed', finished_at = $1 WHERE kind = 'send-notice'";
+    assert_eq!(execute(&t, text, [at(after(64))]).await, 2);
+    assert_eq!(look(after(200)).await.len(), 2);
+    dies(&t, after(201)).await;
+    assert_eq!(look(after(202)).await.len(), 3);
 }
 
-testkit::on_both! {
-    async fn a_job_that_dies_is_told_of_by_mail_and_in_the_chat(t: TestApp) {
-        let mut t = t;
-        let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
-        let worker = t.work_with(registry());
-        let probe = Probe::<MAINTENANCE>::new(&[Act::FailForGood]);
-        let id = enqueue(&t, &probe).await;
-        reaches(&t, id, "failed").await;
-        within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
-        let title = "A job has failed for good: probe-maintenance";
-        assert!(posted(&chat)[0].starts_with(&format!("*{title}*\n")), "{:?}", posted(&chat));
-        assert!(posted(&chat)[0].contains(&format!("Id: {id}\nReason: never\n")), "{:?}", posted(&chat));
-        t.eventually("the administrator has a mail", || async {
-            t.mails().iter().any(|mail| mail.subject == title && mail.to_address == admin.email)
-        })
-        .await;
-        worker.stop().await;
+#[testkit::both_databases(together)]
+async fn an_alert_says_how_many_were_held_back_before_it(t: TestApp) {
+    t.admin().await;
+    let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    let raise = async |minutes| {
+        let mut app = t.app.clone();
+        app.clock = Clock::fixed(start + TimeDelta::minutes(minutes));
+        alert::raise(&app, Alert::RedisLost, "A worker does not reach Redis", Vec::new()).await.unwrap().len()
+    };
+    let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
+    assert_eq!(at_once.iter().sum::<usize>(), 1);
+    for (minutes, told) in [(10, 0), (20, 0), (59, 0), (60, 1), (121, 1)] {
+        assert_eq!(raise(minutes).await, told, "after {minutes} minutes");
     }
+    let told = notices(&t).await;
+    assert_eq!(told.len(), 3);
+    assert!(!told[0].contains("held back") && !told[2].contains("held back"));
+    assert!(told[1].contains(r#"["Alerts held back since the last one","3"]"#), "{}", told[1]);
+}
+
+#[testkit::both_databases]
+async fn a_job_that_dies_is_told_of_by_mail_and_in_the_chat(mut t: TestApp) {
+    let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
+    let worker = t.work_with(registry());
+    let probe = Probe::<MAINTENANCE>::new(&[Act::FailForGood]);
+    let id = enqueue(&t, &probe).await;
+    reaches(&t, id, "failed").await;
+    within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
+    let title = "A job has failed for good: probe-maintenance";
+    assert!(posted(&chat)[0].starts_with(&format!("*{title}*\n")), "{:?}", posted(&chat));
+    assert!(posted(&chat)[0].contains(&format!("Id: {id}\nReason: never\n")), "{:?}", posted(&chat));
+    t.eventually("the administrator has a mail", || async {
+        t.mails().iter().any(|mail| mail.subject == title && mail.to_address == admin.email)
+    })
+    .await;
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_nearly_full_is_told_of_once_by_two_workers() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let t = TestApp::start_with(engine, &[("ALERT_DISK_PERCENT", "1")]).await;
         t.admin().await;
         let workers = [t.work(), t.work()];
@@ -428,45 +424,59 @@ async fn a_disk_that_is_nearly_full_is_told_of_once_by_two_workers() {
     .await;
 }
 
-on_both_with_redis! {
-    async fn a_lost_redis_is_told_of_while_it_is_away_and_again_when_it_is_back(t: TestApp, redis: Redis) {
-        let mut t = t;
-        let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
-        let worker = t.work();
-        t.driver("Asha").await;
-        t.eventually("the welcome mail", || async { t.mails().len() == 1 }).await;
-        redis.kill().await.unwrap();
-        let has = |subject: &str| t.mails().iter().any(|mail| mail.subject == subject && mail.to_address == admin.email);
-        within(Duration::from_secs(60), "the mail that Redis is lost", || async { has("A worker does not reach Redis") }).await;
-        within(Duration::from_secs(10), "the chat", || async { posted(&chat).iter().any(|text| text.contains("does not reach Redis")) }).await;
-        assert!(!has("Redis answers again"));
-        redis.restart().await.unwrap();
-        within(Duration::from_secs(20), "the mail that Redis is back", || async { has("Redis answers again") }).await;
-        worker.stop().await;
-    }
+#[testkit::both_databases(together)]
+async fn a_lost_redis_is_told_of_while_it_is_away_and_again_when_it_is_back(
+    mut t: TestApp,
+    mut redis: Redis,
+) {
+    let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
+    let worker = t.work();
+    t.driver("Asha").await;
+    t.eventually("the welcome mail", || async { t.mails().len() == 1 }).await;
+    redis.kill().await.unwrap();
+    let has = |subject: &str| {
+        t.mails().iter().any(|mail| mail.subject == subject && mail.to_address == admin.email)
+    };
+    within(Duration::from_secs(60), "the mail that Redis is lost", || async {
+        has("A worker does not reach Redis")
+    })
+    .await;
+    within(Duration::from_secs(10), "the chat", || async {
+        posted(&chat).iter().any(|text| text.contains("does not reach Redis"))
+    })
+    .await;
+    assert!(!has("Redis answers again"));
+    redis.restart().await.unwrap();
+    within(Duration::from_secs(20), "the mail that Redis is back", || async { has("Redis answers again") })
+        .await;
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn a_refused_login_fails_no_mail_and_is_told_in_the_chat(t: TestApp) {
-        let mut t = t;
-        let (_admin, chat) = (t.admin().await, chat_for(&mut t).await);
-        let options = Options { login: Some(("parkade".into(), "right".into())), ..Options::default() };
-        let sink = MailSink::start_with("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
-        let mut mail = t.app.config.mail.clone();
-        mail.server = Some("127.0.0.1".into());
-        mail.port = sink.addr().port();
-        mail.use_tls = false;
-        mail.credentials = Some(("parkade".into(), "wrong".to_owned().into()));
-        t.app.mailer = Mailer::from_config(&mail).unwrap();
-        let asha = t.driver("Asha").await;
-        let worker = t.work_with(Registry::default());
-        within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
-        let text = posted(&chat).remove(0);
-        assert!(text.starts_with("*The mail server takes no mail from us*") && text.contains("535"), "{text}");
-        assert!(text.contains("check MAIL_USERNAME and MAIL_PASSWORD") && !text.contains("wrong user@"), "{text}");
-        let welcome = format!("SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-welcome' AND owner_id = {} AND state = 'queued' AND attempt >= 1", asha.id);
-        within(Duration::from_secs(20), "the mail waits", || async { number(&t, &welcome).await == 1 }).await;
-        assert_eq!((sink.messages().len(), chat.requests().len()), (0, 1));
-        worker.stop().await;
-    }
+#[testkit::both_databases(together)]
+async fn a_refused_login_fails_no_mail_and_is_told_in_the_chat(mut t: TestApp) {
+    let (_admin, chat) = (t.admin().await, chat_for(&mut t).await);
+    let options = Options { login: Some(("parkade".into(), "right".into())), ..Options::default() };
+    let sink = MailSink::start_with("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
+    let mut mail = t.app.config.mail.clone();
+    mail.server = Some("127.0.0.1".into());
+    mail.port = sink.addr().port();
+    mail.use_tls = false;
+    mail.credentials = Some(("parkade".into(), "wrong".to_owned().into()));
+    t.app.mailer = Mailer::from_config(&mail).unwrap();
+    let asha = t.driver("Asha").await;
+    let worker = t.work_with(Registry::default());
+    within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
+    let text = posted(&chat).remove(0);
+    assert!(text.starts_with("*The mail server takes no mail from us*") && text.contains("535"), "{text}");
+    assert!(
+        text.contains("check MAIL_USERNAME and MAIL_PASSWORD") && !text.contains("wrong user@"),
+        "{text}"
+    );
+    let welcome = format!(
+        "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-welcome' AND owner_id = {} AND state = 'queued' AND attempt >= 1",
+        asha.id
+    );
+    within(Duration::from_secs(20), "the mail waits", || async { number(&t, &welcome).await == 1 }).await;
+    assert_eq!((sink.messages().len(), chat.requests().len()), (0, 1));
+    worker.stop().await;
 }

@@ -70,65 +70,93 @@ async fn state(t: &TestApp, id: Uuid) -> String {
     board::whole(&t.app, id).await.unwrap().state
 }
 
-testkit::on_both! {
-    async fn the_command_line_lists_shows_requeues_cancels_and_purges(t: TestApp) {
-        let user = people(&t, 1).await[0];
-        let (first, second, third) = (dead(&t, &clean_up(&t)).await, dead(&t, &clean_up(&t)).await, dead(&t, &notifications::welcome(user).unwrap()).await);
-        let list = as_json(&t, &["list"]);
-        let ids: Vec<_> = list["dead"].as_array().unwrap().iter().map(|job| job["id"].clone()).collect();
-        assert_eq!(ids, [json!(third), json!(second), json!(first)]);
-        assert_eq!(as_json(&t, &["list", "--limit", "1", "--after", &third.to_string()])["dead"][0]["id"], json!(second));
-        let text = succeeds(&t, &["list"]);
-        assert!(text.starts_with("queues: 3\n") && text.contains("\nrunning: 0\n") && text.contains("\ndead: 3\n"), "{text}");
-        assert!(text.lines().any(|line| line.contains("send-welcome") && line.ends_with("no route")), "{text}");
+#[testkit::both_databases]
+async fn the_command_line_lists_shows_requeues_cancels_and_purges(t: TestApp) {
+    let user = people(&t, 1).await[0];
+    let (first, second, third) = (
+        dead(&t, &clean_up(&t)).await,
+        dead(&t, &clean_up(&t)).await,
+        dead(&t, &notifications::welcome(user).unwrap()).await,
+    );
+    let list = as_json(&t, &["list"]);
+    let ids: Vec<_> = list["dead"].as_array().unwrap().iter().map(|job| job["id"].clone()).collect();
+    assert_eq!(ids, [json!(third), json!(second), json!(first)]);
+    assert_eq!(
+        as_json(&t, &["list", "--limit", "1", "--after", &third.to_string()])["dead"][0]["id"],
+        json!(second)
+    );
+    let text = succeeds(&t, &["list"]);
+    assert!(
+        text.starts_with("queues: 3\n") && text.contains("\nrunning: 0\n") && text.contains("\ndead: 3\n"),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line.contains("send-welcome") && line.ends_with("no route")), "{text}");
 
-        let shown = as_json(&t, &["show", &first.to_string()]);
-        assert_eq!((&shown["job"]["state"], &shown["job"]["kind"]), (&json!("failed"), &json!("clean-up")));
-        assert!(shown["job"]["payload"]["due"].is_string());
-        assert!(succeeds(&t, &["show", &first.to_string()]).contains("no route"));
+    let shown = as_json(&t, &["show", &first.to_string()]);
+    assert_eq!((&shown["job"]["state"], &shown["job"]["kind"]), (&json!("failed"), &json!("clean-up")));
+    assert!(shown["job"]["payload"]["due"].is_string());
+    assert!(succeeds(&t, &["show", &first.to_string()]).contains("no route"));
 
-        assert_eq!(as_json(&t, &["requeue", &first.to_string()]), json!({ "requeued": 1 }));
-        assert_eq!(state(&t, first).await, "queued");
-        assert_eq!(succeeds(&t, &["cancel", &first.to_string()]), format!("cancelled: {first}\n"));
-        assert_eq!(state(&t, first).await, "cancelled");
-        assert_eq!(as_json(&t, &["requeue", "--all", "--kind", "send-welcome"]), json!({ "requeued": 1 }));
-        assert_eq!((state(&t, second).await, state(&t, third).await), ("failed".into(), "queued".into()));
-        assert_eq!(as_json(&t, &["purge", "--all"]), json!({ "purged": 1 }));
-        let last = dead(&t, &clean_up(&t)).await;
-        assert_eq!(succeeds(&t, &["purge", &last.to_string()]), "purged: 1\n");
+    assert_eq!(as_json(&t, &["requeue", &first.to_string()]), json!({ "requeued": 1 }));
+    assert_eq!(state(&t, first).await, "queued");
+    assert_eq!(succeeds(&t, &["cancel", &first.to_string()]), format!("cancelled: {first}\n"));
+    assert_eq!(state(&t, first).await, "cancelled");
+    assert_eq!(as_json(&t, &["requeue", "--all", "--kind", "send-welcome"]), json!({ "requeued": 1 }));
+    assert_eq!((state(&t, second).await, state(&t, third).await), ("failed".into(), "queued".into()));
+    assert_eq!(as_json(&t, &["purge", "--all"]), json!({ "purged": 1 }));
+    let last = dead(&t, &clean_up(&t)).await;
+    assert_eq!(succeeds(&t, &["purge", &last.to_string()]), "purged: 1\n");
 
-        let nothing = Uuid::nil().to_string();
-        for command in ["show", "requeue", "cancel", "purge"] {
-            fails(&t, &[command, &nothing], "job not found");
-        }
-        fails(&t, &["requeue", &third.to_string()], "the job is not dead");
-        fails(&t, &["cancel", &first.to_string(), "--nonsense"], "unexpected argument");
-        fails(&t, &["purge"], "required");
-        fails(&t, &["purge", &first.to_string(), "--all"], "cannot be used with");
+    let nothing = Uuid::nil().to_string();
+    for command in ["show", "requeue", "cancel", "purge"] {
+        fails(&t, &[command, &nothing], "job not found");
     }
+    fails(&t, &["requeue", &third.to_string()], "the job is not dead");
+    fails(&t, &["cancel", &first.to_string(), "--nonsense"], "unexpected argument");
+    fails(&t, &["purge"], "required");
+    fails(&t, &["purge", &first.to_string(), "--all"], "cannot be used with");
+}
 
-    async fn the_command_line_pauses_resumes_and_runs(t: TestApp) {
-        assert_eq!(succeeds(&t, &["pause", "mail"]), "paused: mail\n");
-        assert_eq!(succeeds(&t, &["pause", "file-cleanup"]), "paused: file-cleanup\n");
-        let queues = as_json(&t, &["list"])["queues"].clone();
-        let paused: Vec<_> = queues.as_array().unwrap().iter().filter(|queue| !queue["paused_at"].is_null()).map(|queue| queue["name"].clone()).collect();
-        assert_eq!(paused, ["mail"]);
-        let schedules = as_json(&t, &["schedules"])["schedules"].clone();
-        let next: Vec<_> = schedules.as_array().unwrap().iter().map(|one| (one["name"].as_str().unwrap().to_owned(), one["next_run"].is_string())).collect();
-        assert_eq!(next, [("daily-reminders".into(), true), ("monthly-reports".into(), true), ("file-cleanup".into(), false)]);
-        assert!(succeeds(&t, &["schedules"]).contains("0 2 * * * Asia/Kolkata"));
-        succeeds(&t, &["resume", "mail"]);
-        succeeds(&t, &["resume", "file-cleanup"]);
-        assert!(as_json(&t, &["schedules"])["schedules"][2]["paused_at"].is_null());
+#[testkit::both_databases]
+async fn the_command_line_pauses_resumes_and_runs(t: TestApp) {
+    assert_eq!(succeeds(&t, &["pause", "mail"]), "paused: mail\n");
+    assert_eq!(succeeds(&t, &["pause", "file-cleanup"]), "paused: file-cleanup\n");
+    let queues = as_json(&t, &["list"])["queues"].clone();
+    let paused: Vec<_> = queues
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|queue| !queue["paused_at"].is_null())
+        .map(|queue| queue["name"].clone())
+        .collect();
+    assert_eq!(paused, ["mail"]);
+    let schedules = as_json(&t, &["schedules"])["schedules"].clone();
+    let next: Vec<_> = schedules
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap().to_owned(), one["next_run"].is_string()))
+        .collect();
+    assert_eq!(
+        next,
+        [("daily-reminders".into(), true), ("monthly-reports".into(), true), ("file-cleanup".into(), false)]
+    );
+    assert!(succeeds(&t, &["schedules"]).contains("0 2 * * * Asia/Kolkata"));
+    succeeds(&t, &["resume", "mail"]);
+    succeeds(&t, &["resume", "file-cleanup"]);
+    assert!(as_json(&t, &["schedules"])["schedules"][2]["paused_at"].is_null());
 
-        let id = as_json(&t, &["run", "file-cleanup"])["job"].clone();
-        assert_eq!(as_json(&t, &["run", "file-cleanup"])["job"], id, "it waits already");
-        let worker = t.work();
-        reaches(&t, id.as_str().unwrap().parse().unwrap(), "succeeded").await;
-        worker.stop().await;
-        assert_eq!(as_json(&t, &["schedules"])["schedules"][2]["last_state"], "succeeded");
+    let id = as_json(&t, &["run", "file-cleanup"])["job"].clone();
+    assert_eq!(as_json(&t, &["run", "file-cleanup"])["job"], id, "it waits already");
+    let worker = t.work();
+    reaches(&t, id.as_str().unwrap().parse().unwrap(), "succeeded").await;
+    worker.stop().await;
+    assert_eq!(as_json(&t, &["schedules"])["schedules"][2]["last_state"], "succeeded");
 
-        fails(&t, &["pause", "nothing"], "there is no queue or schedule called \"nothing\"; there are mail, exports");
-        fails(&t, &["run", "mail"], "mail is a queue");
-    }
+    fails(
+        &t,
+        &["pause", "nothing"],
+        "there is no queue or schedule called \"nothing\"; there are mail, exports",
+    );
+    fails(&t, &["run", "mail"], "mail is a queue");
 }

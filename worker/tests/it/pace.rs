@@ -7,7 +7,7 @@ use shared::{jobs::queue, parking::notifications};
 use testkit::TestApp;
 use uuid::Uuid;
 
-use crate::support::{at_once, insert, number, people, reaches, row, send_to, within};
+use crate::support::{insert, number, people, reaches, row, send_to, within};
 
 /// Welcomes so many people, by workers that are yet to start.
 async fn welcome(t: &TestApp, count: i64) -> Vec<Uuid> {
@@ -21,7 +21,7 @@ async fn welcome(t: &TestApp, count: i64) -> Vec<Uuid> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_workers_keep_to_fifty_mails_a_second_and_lose_none() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let mut t = TestApp::start_with(engine, &[("MAIL_RATE_LIMIT", "50/1")]).await;
         let sink = MailSink::start().await.unwrap();
         send_to(&mut t, &sink);
@@ -50,7 +50,7 @@ async fn two_workers_keep_to_fifty_mails_a_second_and_lose_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_is_far_off_is_waited_for_in_the_ledger_without_an_attempt() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let mut t = TestApp::start_with(engine, &[("MAIL_RATE_LIMIT", "1/3")]).await;
         let sink = MailSink::start().await.unwrap();
         send_to(&mut t, &sink);

@@ -28,7 +28,7 @@ use shared::{
 };
 use testkit::{Engine, Processes, TestApp};
 
-use crate::support::{at_once, execute, number, within};
+use crate::support::{execute, number, within};
 
 const WORKERS: usize = 5;
 
@@ -127,7 +127,7 @@ async fn a_year(engine: Engine, zone: &str, year: i32, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_workers_run_each_daily_job_once_a_local_day_and_each_monthly_once_a_month_for_a_year() {
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         a_year(engine, "Europe/Berlin", 2026, 1).await;
         a_year(engine, "Asia/Kolkata", 2026, 2).await;
         // Clocks jump from 23:00 to midnight, and a whole day is skipped.
@@ -140,7 +140,7 @@ async fn five_workers_run_each_daily_job_once_a_local_day_and_each_monthly_once_
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_ticks_proposed_by_five_workers_are_ten_thousand_jobs() {
     const TICKS: usize = 10_000;
-    at_once(async |engine| {
+    testkit::together(async |engine| {
         let workers = workers(engine, "2026-03-25T00:00:00Z", &[]).await;
         let (t, begun) = (&workers[0], Instant::now());
         let schedule = || Schedule {
@@ -168,45 +168,41 @@ async fn ten_thousand_ticks_proposed_by_five_workers_are_ten_thousand_jobs() {
     .await;
 }
 
-testkit::on_both! {
-    async fn of_several_missed_ticks_the_newest_is_caught_up_once_and_nothing_older_ever(t: TestApp) {
-        let mut t = t;
-        t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
-        let late = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-        let fresh = || Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-        assert_eq!(fresh().look().await.unwrap().len(), 0);
-        t.app.clock.advance(TimeDelta::days(5));
-        // 18:00 in Kolkata is 12:30 here, 02:00 is 20:30 of the day before.
-        assert_eq!(look(&mut [fresh(), fresh(), fresh(), late]).await, 2);
-        let caught = ticks(&t).await;
-        assert_eq!(caught[schedules::DAILY_REMINDERS], [instant("2026-11-24T12:30:00Z")]);
-        assert_eq!(caught[schedules::FILE_CLEANUP], [instant("2026-11-24T20:30:00Z")]);
-        assert_eq!(fresh().look().await.unwrap().len(), 0);
-        // A worker whose clock is slow finds an older tick, which was passed over.
-        t.app.clock.advance(TimeDelta::days(-1));
-        assert_eq!(fresh().look().await.unwrap().len(), 0);
-    }
+#[testkit::both_databases]
+async fn of_several_missed_ticks_the_newest_is_caught_up_once_and_nothing_older_ever(mut t: TestApp) {
+    t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+    let late = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+    let fresh = || Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+    assert_eq!(fresh().look().await.unwrap().len(), 0);
+    t.app.clock.advance(TimeDelta::days(5));
+    // 18:00 in Kolkata is 12:30 here, 02:00 is 20:30 of the day before.
+    assert_eq!(look(&mut [fresh(), fresh(), fresh(), late]).await, 2);
+    let caught = ticks(&t).await;
+    assert_eq!(caught[schedules::DAILY_REMINDERS], [instant("2026-11-24T12:30:00Z")]);
+    assert_eq!(caught[schedules::FILE_CLEANUP], [instant("2026-11-24T20:30:00Z")]);
+    assert_eq!(fresh().look().await.unwrap().len(), 0);
+    // A worker whose clock is slow finds an older tick, which was passed over.
+    t.app.clock.advance(TimeDelta::days(-1));
+    assert_eq!(fresh().look().await.unwrap().len(), 0);
 }
 
-testkit::on_both! {
-    async fn another_time_in_the_settings_makes_no_tick_of_the_past(t: TestApp) {
-        let mut t = t;
-        t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
-        let mut before = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
-        before.look().await.unwrap();
-        let changed = t.second_process(&[("CLEANUP_TIME", "15:00")]).await;
-        let mut after = Proposer::new(changed.app.clone(), schedules::all(&changed.app.config).unwrap());
-        // It is half past three there.
-        assert_eq!(after.look().await.unwrap().len(), 0);
-        t.app.clock.advance(TimeDelta::hours(12));
-        // 18:00 and 02:00 are over by the old settings, 18:00 by the new ones; those who started last count.
-        assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
-        t.app.clock.advance(TimeDelta::hours(12));
-        assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
-        let ticks = ticks(&t).await;
-        assert_eq!(ticks[schedules::DAILY_REMINDERS], [instant("2026-11-20T12:30:00Z")]);
-        assert_eq!(ticks[schedules::FILE_CLEANUP], [instant("2026-11-21T09:30:00Z")]);
-    }
+#[testkit::both_databases]
+async fn another_time_in_the_settings_makes_no_tick_of_the_past(mut t: TestApp) {
+    t.app.clock = Clock::fixed(instant("2026-11-20T10:00:00Z"));
+    let mut before = Proposer::new(t.app.clone(), schedules::all(&t.app.config).unwrap());
+    before.look().await.unwrap();
+    let changed = t.second_process(&[("CLEANUP_TIME", "15:00")]).await;
+    let mut after = Proposer::new(changed.app.clone(), schedules::all(&changed.app.config).unwrap());
+    // It is half past three there.
+    assert_eq!(after.look().await.unwrap().len(), 0);
+    t.app.clock.advance(TimeDelta::hours(12));
+    // 18:00 and 02:00 are over by the old settings, 18:00 by the new ones; those who started last count.
+    assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+    t.app.clock.advance(TimeDelta::hours(12));
+    assert_eq!(before.look().await.unwrap().len() + after.look().await.unwrap().len(), 1);
+    let ticks = ticks(&t).await;
+    assert_eq!(ticks[schedules::DAILY_REMINDERS], [instant("2026-11-20T12:30:00Z")]);
+    assert_eq!(ticks[schedules::FILE_CLEANUP], [instant("2026-11-21T09:30:00Z")]);
 }
 
 /// A time of day that was so many minutes ago, or is to come, in the zone of tests.
@@ -214,30 +210,34 @@ fn time_of_day(t: &TestApp, ago: TimeDelta) -> String {
     (t.app.clock.now() - ago).with_timezone(&t.app.config.zone).format("%H:%M").to_string()
 }
 
-on_both_at_once! {
-    async fn after_26_hours_without_a_worker_three_that_start_catch_the_night_up_once_within_5_s(t: TestApp) {
-        let due = time_of_day(&t, TimeDelta::minutes(100));
-        let other = time_of_day(&t, TimeDelta::hours(-3));
-        let processes = Processes::of(&t, &[("CLEANUP_TIME", &due), ("DAILY_REMINDER_TIME", &other), ("MONTHLY_REPORT_DAY", "28")]);
-        let first = processes.worker();
-        within(Duration::from_secs(20), "known schedules", || async {
-            number(&t, "SELECT COUNT(*) AS n FROM schedules").await == 3
-        })
+#[testkit::both_databases(together)]
+async fn after_26_hours_without_a_worker_three_that_start_catch_the_night_up_once_within_5_s(t: TestApp) {
+    let due = time_of_day(&t, TimeDelta::minutes(100));
+    let other = time_of_day(&t, TimeDelta::hours(-3));
+    let processes = Processes::of(
+        &t,
+        &[("CLEANUP_TIME", &due), ("DAILY_REMINDER_TIME", &other), ("MONTHLY_REPORT_DAY", "28")],
+    );
+    let first = processes.worker();
+    within(Duration::from_secs(20), "known schedules", || async {
+        number(&t, "SELECT COUNT(*) AS n FROM schedules").await == 3
+    })
+    .await;
+    first.kill().unwrap();
+    drop(first);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 0);
+    let down_since = t.app.clock.now() - TimeDelta::hours(26);
+    execute(&t, "UPDATE schedules SET settled_until = $1 WHERE name = 'file-cleanup'", [at(down_since)])
         .await;
-        first.kill().unwrap();
-        drop(first);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 0);
-        let down_since = t.app.clock.now() - TimeDelta::hours(26);
-        execute(&t, "UPDATE schedules SET settled_until = $1 WHERE name = 'file-cleanup'", [at(down_since)]).await;
-        let started = Instant::now();
-        let _workers = [processes.worker(), processes.worker(), processes.worker()];
-        within(Duration::from_secs(5), "the clean-up of the night runs", || async {
-            number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up' AND started_at IS NOT NULL").await == 1
-        })
-        .await;
-        eprintln!("{:?}: caught up and running {:?} after the start", t.engine, started.elapsed());
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 1);
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up'").await, 1);
-    }
+    let started = Instant::now();
+    let _workers = [processes.worker(), processes.worker(), processes.worker()];
+    within(Duration::from_secs(5), "the clean-up of the night runs", || async {
+        number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up' AND started_at IS NOT NULL").await
+            == 1
+    })
+    .await;
+    eprintln!("{:?}: caught up and running {:?} after the start", t.engine, started.elapsed());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM cron_ticks").await, 1);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up'").await, 1);
 }

@@ -2,14 +2,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    panic::{AssertUnwindSafe, resume_unwind},
     path::{Path, PathBuf},
     sync::{LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
 use devstack::MailSink;
-use futures::FutureExt;
 use sea_orm::{ConnectionTrait, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,50 +24,6 @@ use shared::{
 use testkit::{Driver, Engine, TestApp};
 use uuid::Uuid;
 use worker::registry::Registry;
-
-/// Defines a test that runs on both databases at once: those that mostly wait.
-macro_rules! on_both_at_once {
-    ($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp) $body:block) => {
-        $(#[$meta])*
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            crate::support::at_once(async |engine| {
-                let $t = testkit::TestApp::start(engine).await;
-                $body
-            })
-            .await;
-        }
-    };
-}
-
-/// The same with a Redis of its own, which the test may take away.
-macro_rules! on_both_with_redis {
-    ($(#[$meta:meta])* async fn $name:ident($t:ident: TestApp, $redis:ident: Redis) $body:block) => {
-        $(#[$meta])*
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            crate::support::at_once(async |engine| {
-                #[allow(unused_mut, clippy::allow_attributes)]
-                let mut $redis = devstack::Redis::start().await.unwrap();
-                let port = $redis.port().to_string();
-                let $t = testkit::TestApp::start_with(engine, &[("REDIS_PORT", &port)]).await;
-                $body
-            })
-            .await;
-        }
-    };
-}
-
-/// Runs a test on both databases and says on which it failed.
-pub(crate) async fn at_once(test: impl AsyncFn(Engine)) {
-    let on = async |engine| {
-        if let Err(panic) = AssertUnwindSafe(test(engine)).catch_unwind().await {
-            eprintln!("failed on {engine:?}");
-            resume_unwind(panic);
-        }
-    };
-    tokio::join!(on(Engine::Sqlite), on(Engine::Postgres));
-}
 
 /// The mail lane: eight at once.
 pub(crate) const MAIL: u8 = 0;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devstack::{Behaviour, MailSink};
+use devstack::{Behaviour, MailSink, Redis};
 use futures::{StreamExt, future::join_all, stream};
 use redis::AsyncCommands;
 use shared::{
@@ -49,58 +49,55 @@ async fn warm_up(t: &TestApp) {
     reaches(t, id, "succeeded").await;
 }
 
-testkit::on_both! {
-    async fn trap_1_a_pushed_job_starts_long_before_the_next_heartbeat(t: TestApp) {
-        let worker = t.work_with(registry());
-        warm_up(&t).await;
-        let median = median_start_latency(&t, 30).await;
-        eprintln!("median of 30 starts: {median:?}");
-        assert!(median < Duration::from_millis(100), "{median:?}");
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn trap_1_a_pushed_job_starts_long_before_the_next_heartbeat(t: TestApp) {
+    let worker = t.work_with(registry());
+    warm_up(&t).await;
+    let median = median_start_latency(&t, 30).await;
+    eprintln!("median of 30 starts: {median:?}");
+    assert!(median < Duration::from_millis(100), "{median:?}");
+    worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn trap_2_five_thousand_jobs_never_crowd_redis_and_all_run(t: TestApp) {
-        let job = Probe::<MAIL>::new(&[Act::Succeed]);
-        let tx = t.app.db.begin().await.unwrap();
-        for _ in 0..5_000 {
-            ledger::insert(&tx, t.app.clock.now(), &NewJob::of(&job).unwrap()).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-        let most = AtomicU64::new(0);
-        let watching = async {
-            loop {
-                most.fetch_max(queue::waiting(&t.app.redis, Queue::Mail).await.unwrap(), Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let left = "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'";
-        let began = Instant::now();
-        let worker = t.work_with(registry());
-        tokio::select! {
-            () = watching => {}
-            () = within(Duration::from_secs(180), "5,000 jobs", || async { number(&t, left).await == 0 }) => {}
-        }
-        eprintln!("{:?}: 5,000 jobs in {:?}; at most {most:?} waited in Redis", t.engine, began.elapsed());
-        assert!((100..=queue::MOST_WAITING + 100).contains(&most.into_inner()));
-        assert_eq!(job.runs().len(), 5_000);
-        worker.stop().await;
+#[testkit::both_databases(together)]
+async fn trap_2_five_thousand_jobs_never_crowd_redis_and_all_run(t: TestApp) {
+    let job = Probe::<MAIL>::new(&[Act::Succeed]);
+    let tx = t.app.db.begin().await.unwrap();
+    for _ in 0..5_000 {
+        ledger::insert(&tx, t.app.clock.now(), &NewJob::of(&job).unwrap()).await.unwrap();
     }
+    tx.commit().await.unwrap();
+    let most = AtomicU64::new(0);
+    let watching = async {
+        loop {
+            most.fetch_max(queue::waiting(&t.app.redis, Queue::Mail).await.unwrap(), Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let left = "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'";
+    let began = Instant::now();
+    let worker = t.work_with(registry());
+    tokio::select! {
+        () = watching => {}
+        () = within(Duration::from_secs(180), "5,000 jobs", || async { number(&t, left).await == 0 }) => {}
+    }
+    eprintln!("{:?}: 5,000 jobs in {:?}; at most {most:?} waited in Redis", t.engine, began.elapsed());
+    assert!((100..=queue::MOST_WAITING + 100).contains(&most.into_inner()));
+    assert_eq!(job.runs().len(), 5_000);
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    /// apalis can unpack some 8,000 due messages at once and then nothing ever again.
-    async fn trap_2_announcing_ten_thousand_jobs_at_once_does_not_wedge_the_queue(t: TestApp) {
-        let known = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
-        let many: Vec<_> = (0..10_000).map(|_| ledger::Enqueued { id: Uuid::new_v4(), ..known }).collect();
-        queue::announce(&t.app.redis, &many).await;
-        let waiting = queue::waiting(&t.app.redis, Queue::Mail).await.unwrap();
-        assert!((1..=queue::MOST_WAITING).contains(&waiting), "{waiting} messages");
-        let worker = t.work_with(registry());
-        reaches(&t, known.id, "succeeded").await;
-        worker.stop().await;
-    }
+/// apalis can unpack some 8,000 due messages at once and then nothing ever again.
+#[testkit::both_databases]
+async fn trap_2_announcing_ten_thousand_jobs_at_once_does_not_wedge_the_queue(t: TestApp) {
+    let known = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
+    let many: Vec<_> = (0..10_000).map(|_| ledger::Enqueued { id: Uuid::new_v4(), ..known }).collect();
+    queue::announce(&t.app.redis, &many).await;
+    let waiting = queue::waiting(&t.app.redis, Queue::Mail).await.unwrap();
+    assert!((1..=queue::MOST_WAITING).contains(&waiting), "{waiting} messages");
+    let worker = t.work_with(registry());
+    reaches(&t, known.id, "succeeded").await;
+    worker.stop().await;
 }
 
 async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
@@ -109,75 +106,73 @@ async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
     futures::StreamExt::collect::<Vec<_>>(found).await.into_iter().map(|key| key.unwrap()).collect()
 }
 
-on_both_at_once! {
-    async fn trap_3_a_saturated_worker_stays_alive_for_the_others(t: TestApp) {
-        let quick = || Probe::<MAINTENANCE>::new(&[Act::Succeed]);
-        let first = t.work_with(registry());
-        let (done, long) = (quick(), Probe::<MAINTENANCE>::new(&[Act::SleepMillis(6_000)]));
-        let done_id = enqueue(&t, &done).await;
-        reaches(&t, done_id, "succeeded").await;
-        let long_id = enqueue(&t, &long).await;
-        reaches(&t, long_id, "running").await;
-        let second = t.work_with(registry());
-        let later: Vec<_> = (0..5).map(|_| quick()).collect();
-        let mut ids = vec![done_id, long_id];
-        for probe in &later {
-            ids.push(enqueue(&t, probe).await);
-        }
-        let workers = queue::config(&t.app.redis, Queue::Maintenance).workers_set();
-        let mut beats = 0;
-        while row(&t, long_id).await.state == "running" {
-            let seen: Vec<(String, i64)> =
-                t.app.redis.queue.connection().unwrap().zrange_withscores(&workers, 0, -1).await.unwrap();
-            let oldest = seen.iter().map(|(_, beat)| *beat).min().unwrap();
-            let age = t.app.clock.now().timestamp() - oldest;
-            assert!(age <= 3, "a heartbeat is {age} s old while its worker is busy");
-            beats += usize::from(seen.len() == 2);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert!(beats > 10, "both were there");
-        for id in ids {
-            assert_eq!(reaches(&t, id, "succeeded").await.attempt, 1);
-        }
-        for probe in later.iter().chain([&done, &long]) {
-            assert_eq!(probe.runs().len(), 1);
-        }
-        let lane = format!("{}:maintenance:workers:metadata:*", t.app.config.redis_prefix);
-        assert_eq!(keys(&t, &lane).await.len(), 2, "no consumer had to be replaced");
-        let end_of_long = long.runs()[0] + Duration::from_secs(6);
-        assert!(later.iter().all(|probe| probe.runs()[0] < end_of_long), "the free worker took what waited");
-        tokio::join!(first.stop(), second.stop());
+#[testkit::both_databases(together)]
+async fn trap_3_a_saturated_worker_stays_alive_for_the_others(t: TestApp) {
+    let quick = || Probe::<MAINTENANCE>::new(&[Act::Succeed]);
+    let first = t.work_with(registry());
+    let (done, long) = (quick(), Probe::<MAINTENANCE>::new(&[Act::SleepMillis(6_000)]));
+    let done_id = enqueue(&t, &done).await;
+    reaches(&t, done_id, "succeeded").await;
+    let long_id = enqueue(&t, &long).await;
+    reaches(&t, long_id, "running").await;
+    let second = t.work_with(registry());
+    let later: Vec<_> = (0..5).map(|_| quick()).collect();
+    let mut ids = vec![done_id, long_id];
+    for probe in &later {
+        ids.push(enqueue(&t, probe).await);
     }
+    let workers = queue::config(&t.app.redis, Queue::Maintenance).workers_set();
+    let mut beats = 0;
+    while row(&t, long_id).await.state == "running" {
+        let seen: Vec<(String, i64)> =
+            t.app.redis.queue.connection().unwrap().zrange_withscores(&workers, 0, -1).await.unwrap();
+        let oldest = seen.iter().map(|(_, beat)| *beat).min().unwrap();
+        let age = t.app.clock.now().timestamp() - oldest;
+        assert!(age <= 3, "a heartbeat is {age} s old while its worker is busy");
+        beats += usize::from(seen.len() == 2);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(beats > 10, "both were there");
+    for id in ids {
+        assert_eq!(reaches(&t, id, "succeeded").await.attempt, 1);
+    }
+    for probe in later.iter().chain([&done, &long]) {
+        assert_eq!(probe.runs().len(), 1);
+    }
+    let lane = format!("{}:maintenance:workers:metadata:*", t.app.config.redis_prefix);
+    assert_eq!(keys(&t, &lane).await.len(), 2, "no consumer had to be replaced");
+    let end_of_long = long.runs()[0] + Duration::from_secs(6);
+    assert!(later.iter().all(|probe| probe.runs()[0] < end_of_long), "the free worker took what waited");
+    tokio::join!(first.stop(), second.stop());
 }
 
-on_both_with_redis! {
-    async fn trap_4_a_worker_outlives_a_frozen_and_a_restarted_redis(t: TestApp, redis: Redis) {
-        let worker = t.work_with(registry());
-        warm_up(&t).await;
-        redis.pause().unwrap();
+#[testkit::both_databases(together)]
+async fn trap_4_a_worker_outlives_a_frozen_and_a_restarted_redis(t: TestApp, mut redis: Redis) {
+    let worker = t.work_with(registry());
+    warm_up(&t).await;
+    redis.pause().unwrap();
+    let meanwhile = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    redis.resume().unwrap();
+    let back = Instant::now();
+    reaches(&t, meanwhile.id, "succeeded").await;
+    eprintln!("frozen for 2 s: work again after {:?}", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
+
+    for _ in 0..2 {
+        redis.kill().await.unwrap();
         let meanwhile = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        redis.resume().unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        redis.restart().await.unwrap();
         let back = Instant::now();
         reaches(&t, meanwhile.id, "succeeded").await;
-        eprintln!("frozen for 2 s: work again after {:?}", back.elapsed());
+        eprintln!("killed and restarted: work again after {:?}", back.elapsed());
         assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
-
-        for _ in 0..2 {
-            redis.kill().await.unwrap();
-            let meanwhile = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
-            redis.restart().await.unwrap();
-            let back = Instant::now();
-            reaches(&t, meanwhile.id, "succeeded").await;
-            eprintln!("killed and restarted: work again after {:?}", back.elapsed());
-            assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let median = median_start_latency(&t, 20).await;
-        assert!(median < Duration::from_millis(100), "it hears again: {median:?}");
-        worker.stop().await;
     }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let median = median_start_latency(&t, 20).await;
+    assert!(median < Duration::from_millis(100), "it hears again: {median:?}");
+    worker.stop().await;
 }
 
 /// Longer than a consumer is willing to wait: it ends and another takes its place.
@@ -198,222 +193,216 @@ async fn trap_4_a_worker_outlives_a_redis_that_is_frozen_for_longer_than_it_wait
     worker.stop().await;
 }
 
-on_both_at_once! {
-    async fn trap_5_a_restarted_worker_recovers_what_the_killed_one_held(t: TestApp) {
-        let sink = MailSink::start().await.unwrap();
-        sink.set(Behaviour::Hang);
-        let mail = mail_settings(sink.addr().port());
-        let processes = Processes::of(&t, &settings(&mail, &[("WORKER_MAIL", "2")]));
-        let killed = processes.worker();
-        let mut ids = Vec::new();
-        for user in people(&t, 6).await {
-            let job = insert(&t, &notifications::welcome(user).unwrap()).await;
-            queue::announce(&t.app.redis, &[job]).await;
-            ids.push(job.id);
-        }
-        within(Duration::from_secs(20), "two mails hang", || async { sink.attempts() == 2 }).await;
-        let names = keys(&t, "*:workers:metadata:*").await;
-        killed.kill().unwrap();
-        let dead = Instant::now();
-        sink.set(Behaviour::Accept);
-        let restarted = processes.worker();
-        for id in ids {
-            reaches(&t, id, "succeeded").await;
-        }
-        eprintln!("everything recovered {:?} after the kill", dead.elapsed());
-        assert!(dead.elapsed() < Duration::from_secs(8), "{:?} with the start of a process", dead.elapsed());
-        let mails = sink.messages();
-        assert_eq!(mails.len(), 6);
-        crate::support::assert_nobody_got_a_mail_twice(&mails);
-        let lane = format!("{}:mail:", t.app.config.redis_prefix);
-        let of = |names: &[String]| -> BTreeSet<String> {
-            names.iter().filter(|name| name.starts_with(&lane)).cloned().collect()
-        };
-        let (old, all) = (of(&names), of(&keys(&t, "*:workers:metadata:*").await));
-        assert_eq!((old.len(), all.difference(&old).count()), (1, 1), "each start has a name of its own");
-        drop(restarted);
+#[testkit::both_databases(together)]
+async fn trap_5_a_restarted_worker_recovers_what_the_killed_one_held(t: TestApp) {
+    let sink = MailSink::start().await.unwrap();
+    sink.set(Behaviour::Hang);
+    let mail = mail_settings(sink.addr().port());
+    let processes = Processes::of(&t, &settings(&mail, &[("WORKER_MAIL", "2")]));
+    let killed = processes.worker();
+    let mut ids = Vec::new();
+    for user in people(&t, 6).await {
+        let job = insert(&t, &notifications::welcome(user).unwrap()).await;
+        queue::announce(&t.app.redis, &[job]).await;
+        ids.push(job.id);
     }
+    within(Duration::from_secs(20), "two mails hang", || async { sink.attempts() == 2 }).await;
+    let names = keys(&t, "*:workers:metadata:*").await;
+    killed.kill().unwrap();
+    let dead = Instant::now();
+    sink.set(Behaviour::Accept);
+    let restarted = processes.worker();
+    for id in ids {
+        reaches(&t, id, "succeeded").await;
+    }
+    eprintln!("everything recovered {:?} after the kill", dead.elapsed());
+    assert!(dead.elapsed() < Duration::from_secs(8), "{:?} with the start of a process", dead.elapsed());
+    let mails = sink.messages();
+    assert_eq!(mails.len(), 6);
+    crate::support::assert_nobody_got_a_mail_twice(&mails);
+    let lane = format!("{}:mail:", t.app.config.redis_prefix);
+    let of = |names: &[String]| -> BTreeSet<String> {
+        names.iter().filter(|name| name.starts_with(&lane)).cloned().collect()
+    };
+    let (old, all) = (of(&names), of(&keys(&t, "*:workers:metadata:*").await));
+    assert_eq!((old.len(), all.difference(&old).count()), (1, 1), "each start has a name of its own");
+    drop(restarted);
 }
 
-on_both_at_once! {
-    async fn trap_6_a_failing_job_is_tried_as_often_as_the_ledger_says(t: TestApp) {
-        let worker = t.work_with(registry());
-        let (moody, hopeless) = (Probe::<MAIL>::new(&[Act::FailForNow]), Probe::<MAIL>::new(&[Act::FailForGood]));
-        let (id, hopeless_id) = (enqueue(&t, &moody).await, enqueue(&t, &hopeless).await);
-        for attempt in 1..=2 {
-            let tried = async || Some(row(&t, id).await).filter(|row| row.state == "queued" && row.attempt == attempt);
-            within(Duration::from_secs(20), "a planned retry", async || tried().await.is_some()).await;
-            let planned = row(&t, id).await;
-            let pause = planned.run_at - t.app.clock.now();
-            assert!(pause <= chrono::TimeDelta::from_std(policy::backoff(attempt, 1.0)).unwrap(), "{pause}");
-            assert!(planned.error.unwrap().contains("not today"));
-            execute(&t, "UPDATE jobs SET run_at = created_at WHERE id = $1", [id.into()]).await;
-        }
-        let failed = reaches(&t, id, "failed").await;
-        assert_eq!((failed.attempt, moody.runs().len()), (3, 3));
-        let failed = reaches(&t, hopeless_id, "failed").await;
-        assert_eq!((failed.attempt, hopeless.runs().len(), failed.error.as_deref()), (1, 1, Some("never")));
-
-        // Nor does apalis try again by itself: its delays are 1 s, 2 s, …
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!((moody.runs().len(), hopeless.runs().len()), (3, 1));
-        worker.stop().await;
+#[testkit::both_databases(together)]
+async fn trap_6_a_failing_job_is_tried_as_often_as_the_ledger_says(t: TestApp) {
+    let worker = t.work_with(registry());
+    let (moody, hopeless) = (Probe::<MAIL>::new(&[Act::FailForNow]), Probe::<MAIL>::new(&[Act::FailForGood]));
+    let (id, hopeless_id) = (enqueue(&t, &moody).await, enqueue(&t, &hopeless).await);
+    for attempt in 1..=2 {
+        let tried =
+            async || Some(row(&t, id).await).filter(|row| row.state == "queued" && row.attempt == attempt);
+        within(Duration::from_secs(20), "a planned retry", async || tried().await.is_some()).await;
+        let planned = row(&t, id).await;
+        let pause = planned.run_at - t.app.clock.now();
+        assert!(pause <= chrono::TimeDelta::from_std(policy::backoff(attempt, 1.0)).unwrap(), "{pause}");
+        assert!(planned.error.unwrap().contains("not today"));
+        execute(&t, "UPDATE jobs SET run_at = created_at WHERE id = $1", [id.into()]).await;
     }
+    let failed = reaches(&t, id, "failed").await;
+    assert_eq!((failed.attempt, moody.runs().len()), (3, 3));
+    let failed = reaches(&t, hopeless_id, "failed").await;
+    assert_eq!((failed.attempt, hopeless.runs().len(), failed.error.as_deref()), (1, 1, Some("never")));
+
+    // Nor does apalis try again by itself: its delays are 1 s, 2 s, …
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((moody.runs().len(), hopeless.runs().len()), (3, 1));
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    async fn trap_6_a_job_that_fails_once_succeeds_in_the_end(t: TestApp) {
-        let worker = t.work_with(registry());
-        let moody = Probe::<MAIL>::new(&[Act::FailForNow, Act::Succeed]);
-        let id = enqueue(&t, &moody).await;
-        hurry(&t, id, 1).await;
-        let row = reaches(&t, id, "succeeded").await;
-        assert_eq!((row.attempt, moody.runs().len(), row.error), (2, 2, None));
-        worker.stop().await;
-    }
+#[testkit::both_databases]
+async fn trap_6_a_job_that_fails_once_succeeds_in_the_end(t: TestApp) {
+    let worker = t.work_with(registry());
+    let moody = Probe::<MAIL>::new(&[Act::FailForNow, Act::Succeed]);
+    let id = enqueue(&t, &moody).await;
+    hurry(&t, id, 1).await;
+    let row = reaches(&t, id, "succeeded").await;
+    assert_eq!((row.attempt, moody.runs().len(), row.error), (2, 2, None));
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    async fn trap_7_a_job_that_ends_its_workers_is_given_up_after_three_starts(t: TestApp) {
-        let probe = Probe::<MAIL>::new(&[Act::Succeed]);
-        let poison = insert(&t, &NewJob::of(&probe).unwrap()).await;
-        // Three workers took it, one after the other, and vanished.
-        let hour_ago = t.app.clock.now() - chrono::TimeDelta::hours(1);
-        execute(&t, "UPDATE jobs SET run_at = $2 WHERE id = $1", [poison.id.into(), at(hour_ago - LEASE * 9)]).await;
-        for start in (0..MAX_CRASHES).rev() {
-            let then = hour_ago - LEASE * (2 * u32::try_from(start).unwrap());
-            assert!(ledger::claim(&t.app.db, then, LEASE, "vanished", poison.id).await.unwrap().is_some());
-        }
-        let worker = t.work_with(registry());
-        let row = reaches(&t, poison.id, "failed").await;
-        assert_eq!(row.attempt, MAX_CRASHES);
-        assert!(row.error.unwrap().contains("vanished three times"));
-        assert!(probe.runs().is_empty(), "no fourth start");
-        warm_up(&t).await;
-        let told = status::find(&t.app, poison.id).await.unwrap().unwrap();
-        assert_eq!(told.state, State::Failure);
-        worker.stop().await;
-    }
-}
-
-on_both_at_once! {
-    async fn trap_7_an_export_that_kills_three_processes_is_given_up_and_delays_nobody(t: TestApp) {
-        let sink = MailSink::start().await.unwrap();
-        let driver = driver_with(&t, 300_000).await;
-        let mail = mail_settings(sink.addr().port());
-        let processes = Processes::of(&t, &settings(&mail, &[]));
-        let id = request_export(&t, &driver).await;
-        for attempt in 1..=MAX_CRASHES {
-            let worker = processes.worker();
-            let user = people(&t, 1).await[0];
-            let other = insert(&t, &notifications::welcome(user).unwrap()).await;
-            queue::announce(&t.app.redis, &[other]).await;
-            within(Duration::from_secs(10), "a mail in spite of it", || async {
-                row(&t, other.id).await.state == "succeeded"
-            })
-            .await;
-            within(Duration::from_secs(20), "a start", || async {
-                let row = row(&t, id).await;
-                (row.state.as_str(), row.attempt) == ("running", attempt)
-            })
-            .await;
-            worker.kill().unwrap();
-            assert_eq!(row(&t, id).await.state, "running", "killed in the middle");
-        }
-        let last = processes.worker();
-        let row = reaches(&t, id, "failed").await;
-        assert_eq!((row.attempt, row.crashes), (MAX_CRASHES, MAX_CRASHES - 1));
-        assert!(!crate::support::file_of(&t, id).exists());
-        t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_failed");
-        drop(last);
-    }
-}
-
-testkit::on_both! {
-    async fn trap_8_three_pushes_with_one_key_are_one_job(t: TestApp) {
-        let worker = t.work_with(registry());
-        let probe = Probe::<MAIL>::new(&[Act::SleepMillis(300)]);
-        let job = || NewJob::of(&probe).unwrap().unique("one");
-        let jobs = join_all((0..3).map(|_| async { insert(&t, &job()).await })).await;
-        queue::announce(&t.app.redis, &jobs).await;
-        assert!(jobs.iter().all(|job| job.id == jobs[0].id), "{jobs:?}");
-        reaches(&t, jobs[0].id, "succeeded").await;
-        assert_eq!(probe.runs().len(), 1);
-        let again = insert(&t, &job()).await;
-        assert_ne!(again.id, jobs[0].id, "the key is free after the end");
-        queue::announce(&t.app.redis, &[again]).await;
-        reaches(&t, again.id, "succeeded").await;
-        assert_eq!(probe.runs().len(), 2);
-        worker.stop().await;
-    }
-}
-
-on_both_at_once! {
-    async fn trap_9_finished_jobs_leave_nothing_in_redis_but_their_status_for_a_day(t: TestApp) {
-        let worker = t.work_with(registry());
-        let probe = Probe::<MAIL>::new(&[Act::Succeed]);
-        let owner = people(&t, 1).await[0];
-        // A few at a time: SQLite has one writer, for whom nobody waits longer than three seconds.
-        let enqueueing = stream::iter(0..200).map(|_| enqueue_for(&t, owner, &probe));
-        let ids: Vec<_> = enqueueing.buffered(8).collect().await;
-        for id in &ids {
-            reaches(&t, *id, "succeeded").await;
-        }
-        let failed = enqueue(&t, &Probe::<MAIL>::new(&[Act::FailForGood])).await;
-        reaches(&t, failed, "failed").await;
-        let prefix = &t.app.config.redis_prefix;
-        let left = async || {
-            let all = keys(&t, &format!("{prefix}:*")).await;
-            let others = |key: &&String| !key.starts_with(&format!("{prefix}:job:")) && !key.contains(":workers");
-            all.iter().filter(others).cloned().collect::<Vec<_>>()
-        };
-        let empty = within(Duration::from_secs(5), "no keys of apalis", || async { left().await.is_empty() });
-        if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
-            panic!("left behind: {:?}", left().await);
-        }
-        for id in ids {
-            let ttl: i64 = t.app.redis.queue.connection().unwrap().ttl(t.app.redis.keys().job(id)).await.unwrap();
-            assert!((1..=24 * 3600).contains(&ttl), "{ttl}");
-        }
-        worker.stop().await;
-    }
-}
-
-on_both_at_once! {
-    async fn trap_9_workers_that_came_and_went_leave_nothing_in_redis(t: TestApp) {
-        let prefix = &t.app.config.redis_prefix;
-        for _ in 0..4 {
-            let worker = t.work_with(registry());
-            warm_up(&t).await;
-            worker.stop().await;
-        }
-        let left = keys(&t, &format!("{prefix}:*:workers:metadata:*")).await;
-        let bounded = join_all(left.iter().map(async |key| {
-            t.app.redis.queue.connection().unwrap().ttl::<_, i64>(key).await.unwrap() > 0
-        }))
+#[testkit::both_databases]
+async fn trap_7_a_job_that_ends_its_workers_is_given_up_after_three_starts(t: TestApp) {
+    let probe = Probe::<MAIL>::new(&[Act::Succeed]);
+    let poison = insert(&t, &NewJob::of(&probe).unwrap()).await;
+    // Three workers took it, one after the other, and vanished.
+    let hour_ago = t.app.clock.now() - chrono::TimeDelta::hours(1);
+    execute(&t, "UPDATE jobs SET run_at = $2 WHERE id = $1", [poison.id.into(), at(hour_ago - LEASE * 9)])
         .await;
-        assert!(bounded.into_iter().all(|has_ttl| has_ttl), "{} keys for ever: {:?}", left.len(), left.first());
+    for start in (0..MAX_CRASHES).rev() {
+        let then = hour_ago - LEASE * (2 * u32::try_from(start).unwrap());
+        assert!(ledger::claim(&t.app.db, then, LEASE, "vanished", poison.id).await.unwrap().is_some());
     }
+    let worker = t.work_with(registry());
+    let row = reaches(&t, poison.id, "failed").await;
+    assert_eq!(row.attempt, MAX_CRASHES);
+    assert!(row.error.unwrap().contains("vanished three times"));
+    assert!(probe.runs().is_empty(), "no fourth start");
+    warm_up(&t).await;
+    let told = status::find(&t.app, poison.id).await.unwrap().unwrap();
+    assert_eq!(told.state, State::Failure);
+    worker.stop().await;
 }
 
-testkit::on_both! {
-    async fn trap_10_a_panic_and_a_timeout_are_written_down(t: TestApp) {
+#[testkit::both_databases(together)]
+async fn trap_7_an_export_that_kills_three_processes_is_given_up_and_delays_nobody(t: TestApp) {
+    let sink = MailSink::start().await.unwrap();
+    let driver = driver_with(&t, 300_000).await;
+    let mail = mail_settings(sink.addr().port());
+    let processes = Processes::of(&t, &settings(&mail, &[]));
+    let id = request_export(&t, &driver).await;
+    for attempt in 1..=MAX_CRASHES {
+        let worker = processes.worker();
+        let user = people(&t, 1).await[0];
+        let other = insert(&t, &notifications::welcome(user).unwrap()).await;
+        queue::announce(&t.app.redis, &[other]).await;
+        within(Duration::from_secs(10), "a mail in spite of it", || async {
+            row(&t, other.id).await.state == "succeeded"
+        })
+        .await;
+        within(Duration::from_secs(20), "a start", || async {
+            let row = row(&t, id).await;
+            (row.state.as_str(), row.attempt) == ("running", attempt)
+        })
+        .await;
+        worker.kill().unwrap();
+        assert_eq!(row(&t, id).await.state, "running", "killed in the middle");
+    }
+    let last = processes.worker();
+    let row = reaches(&t, id, "failed").await;
+    assert_eq!((row.attempt, row.crashes), (MAX_CRASHES, MAX_CRASHES - 1));
+    assert!(!crate::support::file_of(&t, id).exists());
+    t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_failed");
+    drop(last);
+}
+
+#[testkit::both_databases]
+async fn trap_8_three_pushes_with_one_key_are_one_job(t: TestApp) {
+    let worker = t.work_with(registry());
+    let probe = Probe::<MAIL>::new(&[Act::SleepMillis(300)]);
+    let job = || NewJob::of(&probe).unwrap().unique("one");
+    let jobs = join_all((0..3).map(|_| async { insert(&t, &job()).await })).await;
+    queue::announce(&t.app.redis, &jobs).await;
+    assert!(jobs.iter().all(|job| job.id == jobs[0].id), "{jobs:?}");
+    reaches(&t, jobs[0].id, "succeeded").await;
+    assert_eq!(probe.runs().len(), 1);
+    let again = insert(&t, &job()).await;
+    assert_ne!(again.id, jobs[0].id, "the key is free after the end");
+    queue::announce(&t.app.redis, &[again]).await;
+    reaches(&t, again.id, "succeeded").await;
+    assert_eq!(probe.runs().len(), 2);
+    worker.stop().await;
+}
+
+#[testkit::both_databases(together)]
+async fn trap_9_finished_jobs_leave_nothing_in_redis_but_their_status_for_a_day(t: TestApp) {
+    let worker = t.work_with(registry());
+    let probe = Probe::<MAIL>::new(&[Act::Succeed]);
+    let owner = people(&t, 1).await[0];
+    // A few at a time: SQLite has one writer, for whom nobody waits longer than three seconds.
+    let enqueueing = stream::iter(0..200).map(|_| enqueue_for(&t, owner, &probe));
+    let ids: Vec<_> = enqueueing.buffered(8).collect().await;
+    for id in &ids {
+        reaches(&t, *id, "succeeded").await;
+    }
+    let failed = enqueue(&t, &Probe::<MAIL>::new(&[Act::FailForGood])).await;
+    reaches(&t, failed, "failed").await;
+    let prefix = &t.app.config.redis_prefix;
+    let left = async || {
+        let all = keys(&t, &format!("{prefix}:*")).await;
+        let others = |key: &&String| !key.starts_with(&format!("{prefix}:job:")) && !key.contains(":workers");
+        all.iter().filter(others).cloned().collect::<Vec<_>>()
+    };
+    let empty = within(Duration::from_secs(5), "no keys of apalis", || async { left().await.is_empty() });
+    if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
+        panic!("left behind: {:?}", left().await);
+    }
+    for id in ids {
+        let ttl: i64 = t.app.redis.queue.connection().unwrap().ttl(t.app.redis.keys().job(id)).await.unwrap();
+        assert!((1..=24 * 3600).contains(&ttl), "{ttl}");
+    }
+    worker.stop().await;
+}
+
+#[testkit::both_databases(together)]
+async fn trap_9_workers_that_came_and_went_leave_nothing_in_redis(t: TestApp) {
+    let prefix = &t.app.config.redis_prefix;
+    for _ in 0..4 {
         let worker = t.work_with(registry());
-        let (clumsy, endless) = (Probe::<MAIL>::new(&[Act::Panic]), Endless {});
-        let (id, endless_id) = (enqueue(&t, &clumsy).await, enqueue(&t, &endless).await);
-        for attempt in 1..=2 {
-            hurry(&t, id, attempt).await;
-        }
-        let panicked = reaches(&t, id, "failed").await;
-        assert_eq!((panicked.attempt, clumsy.runs().len()), (3, 3));
-        assert!(panicked.error.as_deref().unwrap().contains("it panicked: on purpose"), "{:?}", panicked.error);
-        let timed_out = reaches(&t, endless_id, "failed").await;
-        assert!(timed_out.error.as_deref().unwrap().contains("longer than 300ms"), "{:?}", timed_out.error);
-        for id in [id, endless_id] {
-            let told = status::find(&t.app, id).await.unwrap().unwrap();
-            assert_eq!((told.state, told.error.as_deref()), (State::Failure, Some("internal error")));
-        }
         warm_up(&t).await;
         worker.stop().await;
     }
+    let left = keys(&t, &format!("{prefix}:*:workers:metadata:*")).await;
+    let bounded = join_all(
+        left.iter()
+            .map(async |key| t.app.redis.queue.connection().unwrap().ttl::<_, i64>(key).await.unwrap() > 0),
+    )
+    .await;
+    assert!(bounded.into_iter().all(|has_ttl| has_ttl), "{} keys for ever: {:?}", left.len(), left.first());
+}
+
+#[testkit::both_databases]
+async fn trap_10_a_panic_and_a_timeout_are_written_down(t: TestApp) {
+    let worker = t.work_with(registry());
+    let (clumsy, endless) = (Probe::<MAIL>::new(&[Act::Panic]), Endless {});
+    let (id, endless_id) = (enqueue(&t, &clumsy).await, enqueue(&t, &endless).await);
+    for attempt in 1..=2 {
+        hurry(&t, id, attempt).await;
+    }
+    let panicked = reaches(&t, id, "failed").await;
+    assert_eq!((panicked.attempt, clumsy.runs().len()), (3, 3));
+    assert!(panicked.error.as_deref().unwrap().contains("it panicked: on purpose"), "{:?}", panicked.error);
+    let timed_out = reaches(&t, endless_id, "failed").await;
+    assert!(timed_out.error.as_deref().unwrap().contains("longer than 300ms"), "{:?}", timed_out.error);
+    for id in [id, endless_id] {
+        let told = status::find(&t.app, id).await.unwrap().unwrap();
+        assert_eq!((told.state, told.error.as_deref()), (State::Failure, Some("internal error")));
+    }
+    warm_up(&t).await;
+    worker.stop().await;
 }

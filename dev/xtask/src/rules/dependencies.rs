@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-const TOOLS: [&str; 6] = ["bench", "chaos", "devstack", "fuzz", "testkit", "xtask"];
+const TOOLS: [&str; 7] = ["bench", "chaos", "devstack", "fuzz", "testkit", "testkit-macros", "xtask"];
 
 const SHIPPED: [(&str, &[&str]); 4] = [
     ("api", &["worker"]),
