@@ -1,4 +1,4 @@
-//! The mail sink speaks SMTP to a raw client and behaves as it is told.
+//! The mail sink speaks SMTP with a raw client and follows its script.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The last line of the next reply; empty when the connection was closed.
+    /// The last line of the next reply; empty if the connection was closed.
     async fn reply(&mut self) -> Result<String> {
         loop {
             let mut line = String::new();
@@ -38,7 +38,7 @@ impl Client {
         timeout(SOON, self.reply()).await?
     }
 
-    /// Sends a mail up to the end of its data and returns the code of the answer.
+    /// Sends a mail and returns the code of the reply to its data.
     async fn send(&mut self, subject: &str) -> Result<String> {
         assert!(self.say("MAIL FROM:<garage@parkade.test>").await?.starts_with("250"));
         assert!(self.say("RCPT TO:<driver@parkade.test>").await?.starts_with("250"));
@@ -57,7 +57,7 @@ async fn a_mail_is_kept_as_it_was_sent() -> Result<()> {
     client.say("MAIL FROM:<forgotten@parkade.test>").await?;
     assert!(client.say("RSET").await?.starts_with("250"));
 
-    // Pipelined, in one piece: the answers come in order.
+    // Pipelined commands are answered in order.
     let envelope = "MAIL FROM:<a@x.test> BODY=8BITMIME\r\nRCPT TO:<b@x.test>\r\nrcpt to:<c@x.test>\r\nDATA";
     assert!(client.say(envelope).await?.starts_with("250 2.1.0"));
     for code in ["250 2.1.5", "250 2.1.5", "354"] {
@@ -78,7 +78,7 @@ async fn a_mail_is_kept_as_it_was_sent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_script_is_followed_and_then_the_usual_behaviour() -> Result<()> {
+async fn the_default_behaviour_applies_after_the_script() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Temporary);
     sink.script(vec![Behaviour::Accept, Behaviour::Temporary, Behaviour::Permanent, Behaviour::Accept]);
@@ -98,7 +98,7 @@ async fn a_script_is_followed_and_then_the_usual_behaviour() -> Result<()> {
 }
 
 #[tokio::test]
-async fn connections_are_dropped_with_and_without_the_mail() -> Result<()> {
+async fn connections_are_dropped_before_or_after_acceptance() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Drop);
     assert_eq!(Client::connect(&sink).await?.send("lost").await?, "");
@@ -110,7 +110,7 @@ async fn connections_are_dropped_with_and_without_the_mail() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hanging_sink_neither_answers_nor_closes() -> Result<()> {
+async fn a_hanging_sink_neither_replies_nor_closes() -> Result<()> {
     let sink = MailSink::start().await?;
     sink.set(Behaviour::Hang);
     let mut client = Client::connect(&sink).await?;
@@ -119,7 +119,7 @@ async fn a_hanging_sink_neither_answers_nor_closes() -> Result<()> {
     assert!(timeout(SHORT, client.0.read_to_end(&mut rest)).await.is_err(), "the connection was closed");
     assert!(sink.messages().is_empty());
 
-    // The end of the sink ends its connections, and its port can be used again.
+    // Dropping the sink closes its connections and frees its port.
     let addr = sink.addr();
     drop(sink);
     let _ = timeout(SOON, client.0.read_to_end(&mut rest)).await?;
@@ -129,7 +129,7 @@ async fn a_hanging_sink_neither_answers_nor_closes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn waiting_ends_with_the_mail_or_the_time() -> Result<()> {
+async fn waiting_ends_with_the_mail_or_the_timeout() -> Result<()> {
     let sink = MailSink::start().await?;
     let mut client = Client::connect(&sink).await?;
     let send = async {

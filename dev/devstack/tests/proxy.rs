@@ -1,4 +1,4 @@
-//! The proxy passes, delays, cuts and swallows, on new and on live connections.
+//! The proxy passes, delays, cuts and swallows traffic, on new and on open connections.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn it_passes_everything_and_counts_connections() -> Result<()> {
+async fn traffic_passes_and_connections_are_counted() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     assert_eq!(proxy.connections(), 0);
     let mut first = TcpStream::connect(proxy.addr()).await?;
@@ -50,7 +50,7 @@ async fn it_passes_everything_and_counts_connections() -> Result<()> {
     assert!(exchange(&mut second, &long).await? == long);
     assert_eq!(proxy.connections(), 2);
 
-    // Half a close goes through, and the other half comes back.
+    // A half-close is forwarded in both directions.
     first.shutdown().await?;
     assert!(is_closed(&mut first).await);
     let deadline = Instant::now() + SOON;
@@ -64,7 +64,7 @@ async fn it_passes_everything_and_counts_connections() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_delay_applies_to_a_live_connection_both_ways() -> Result<()> {
+async fn a_delay_applies_to_both_directions_at_once() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut stream = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut stream, "fast").await?;
@@ -80,7 +80,7 @@ async fn a_delay_applies_to_a_live_connection_both_ways() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_closes_live_connections_and_refuses_new_ones() -> Result<()> {
+async fn a_cut_closes_and_refuses_connections() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut stream = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut stream, "alive").await?;
@@ -96,18 +96,18 @@ async fn a_cut_closes_live_connections_and_refuses_new_ones() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_black_hole_swallows_and_stays_silent() -> Result<()> {
+async fn a_black_hole_swallows_everything() -> Result<()> {
     let proxy = ChaosProxy::start(echo().await?).await?;
     let mut live = TcpStream::connect(proxy.addr()).await?;
     exchange(&mut live, "alive").await?;
     proxy.set(Mode::BlackHole).await?;
     let mut new = TcpStream::connect(proxy.addr()).await?;
     for stream in [&mut live, &mut new] {
-        // More than the buffers of the kernel hold: somebody takes it.
+        // More than the kernel buffers, so the proxy must read it.
         timeout(SOON, stream.write_all(&vec![b'x'; 16 << 20])).await??;
         assert!(timeout(SHORT, stream.read(&mut [0])).await.is_err(), "a black hole answers");
     }
-    // What is still on its way when the mode changes comes through.
+    // Lets traffic arrive that would otherwise pass after the change of mode.
     tokio::time::sleep(SHORT).await;
     proxy.set(Mode::Pass).await?;
     for stream in [&mut live, &mut new] {
@@ -117,7 +117,7 @@ async fn a_black_hole_swallows_and_stays_silent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_dead_target_closes_the_client_unless_it_fell_into_a_black_hole() -> Result<()> {
+async fn a_dead_target_closes_clients_except_in_a_black_hole() -> Result<()> {
     let dead = SocketAddr::from(([127, 0, 0, 1], devstack::free_port()?));
     let proxy = ChaosProxy::start(dead).await?;
     assert!(is_closed(&mut TcpStream::connect(proxy.addr()).await?).await);

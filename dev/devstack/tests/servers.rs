@@ -1,4 +1,4 @@
-//! Redis and PostgreSQL really start, crash, freeze and come back with their data.
+//! Redis and PostgreSQL start, crash, freeze and restart with their data.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Sends commands on a connection of their own and returns the raw replies.
+/// Sends commands on a new connection and returns the raw replies.
 async fn redis(server: &Redis, commands: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await?;
     stream.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes()).await?;
@@ -20,7 +20,7 @@ async fn redis(server: &Redis, commands: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_killed_redis_comes_back_with_its_data() -> Result<()> {
+async fn a_killed_redis_restarts_with_its_data() -> Result<()> {
     let mut server = Redis::start().await?;
     let (port, pid) = (server.port(), server.pid());
     assert_eq!(server.url(3), format!("redis://127.0.0.1:{port}/3"));
@@ -43,7 +43,7 @@ async fn a_killed_redis_comes_back_with_its_data() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_paused_redis_keeps_silent_until_it_is_resumed() -> Result<()> {
+async fn a_paused_redis_does_not_reply_until_resumed() -> Result<()> {
     let server = Redis::start().await?;
     server.pause()?;
     assert!(timeout(SHORT, redis(&server, "PING")).await.is_err(), "a paused server answers");
@@ -53,7 +53,7 @@ async fn a_paused_redis_keeps_silent_until_it_is_resumed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_directory_of_the_callers_keeps_its_data() -> Result<()> {
+async fn a_given_directory_keeps_its_data() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().join("data");
     let first = Redis::start_in(&data).await?;
@@ -66,12 +66,12 @@ async fn a_directory_of_the_callers_keeps_its_data() -> Result<()> {
 
 #[tokio::test]
 async fn dropping_a_server_ends_it_and_removes_its_files() -> Result<()> {
-    // In a task of its own: the future can be sent to another thread.
+    // Spawned to prove that the future is Send.
     let server = tokio::spawn(Redis::start()).await??;
     let (port, pid) = (server.port(), server.pid());
     let dir = std::fs::read_link(format!("/proc/{pid}/cwd"))?;
     let input = std::fs::read_link(format!("/proc/{pid}/fd/0"))?;
-    assert_eq!(input.to_str(), Some("/dev/null"), "the owner's pipe has leaked");
+    assert_eq!(input.to_str(), Some("/dev/null"), "the owner's pipe leaked into the server");
     assert!(dir.join("redis.log").exists());
     drop(server);
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
@@ -81,7 +81,7 @@ async fn dropping_a_server_ends_it_and_removes_its_files() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_says_why() -> Result<()> {
+async fn a_failed_start_reports_the_reason() -> Result<()> {
     let error = Postgres::start_with(&["-c", "max_connections=lots"]).await.err();
     let error = format!("{:#}", error.ok_or_else(|| anyhow::anyhow!("it started"))?);
     assert!(error.contains("invalid value for parameter \"max_connections\""), "{error}");
@@ -89,7 +89,7 @@ async fn a_server_that_does_not_start_says_why() -> Result<()> {
 }
 
 #[tokio::test]
-async fn postgres_makes_databases_and_survives_a_crash() -> Result<()> {
+async fn a_killed_postgres_restarts_with_its_data() -> Result<()> {
     let mut server = Postgres::start().await?;
     let url = server.create_database("parkade \"x\"").await?;
     assert!(url.starts_with("postgres://postgres@127.0.0.1:"), "{url}");
@@ -106,7 +106,7 @@ async fn postgres_makes_databases_and_survives_a_crash() -> Result<()> {
         .query("parkade", "create extension btree_gist; create table plates as select 'ABC' as plate")
         .await?;
 
-    // A backend at work, which must not outlive the crash.
+    // A busy backend must not outlive the crash.
     let busy = server.query("parkade", "select pg_sleep(60)");
     assert!(timeout(SHORT, busy).await.is_err());
     server.kill().await?;

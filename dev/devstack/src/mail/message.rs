@@ -1,31 +1,31 @@
-//! A received mail and what is in it: decoded headers, bodies and attachments.
+//! A received mail, with its headers, bodies and attachments decoded.
 
 use mail_parser::{HeaderForm, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
-/// A mail as the sink took it.
+/// A mail as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The sender of the envelope.
+    /// The envelope sender.
     pub from: String,
-    /// The recipients of the envelope.
+    /// The envelope recipients.
     pub to: Vec<String>,
-    /// Headers and body with the dots unstuffed, lines ending in CRLF.
+    /// Headers and body, without dot-stuffing, with CRLF line ends.
     pub raw: String,
 }
 
 /// A decoded attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// The file name, when it has one.
+    /// The file name, if there is one.
     pub name: Option<String>,
-    /// Such as `text/csv`, without parameters.
+    /// Without parameters, for example `text/csv`.
     pub content_type: String,
-    /// What the file holds.
+    /// The decoded content.
     pub bytes: Vec<u8>,
 }
 
 impl Mail {
-    /// A header's value, unfolded and with encoded words decoded; the first of several.
+    /// The unfolded and decoded value of a header, the first if it is repeated.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         self.text_of_header(name, HeaderForm::Text)
@@ -57,7 +57,7 @@ impl Mail {
         })
     }
 
-    /// The attachments in their order, decoded.
+    /// The decoded attachments.
     #[must_use]
     pub fn attachments(&self) -> Vec<Attachment> {
         self.parse().map(|message| message.attachments().map(attachment).collect()).unwrap_or_default()
@@ -84,7 +84,7 @@ fn attachment(part: &MessagePart<'_>) -> Attachment {
     });
     Attachment {
         name: part.attachment_name().map(str::to_owned),
-        // What RFC 2045 says of a part without the header.
+        // The default of RFC 2045.
         content_type: content_type.unwrap_or_else(|| "text/plain".to_owned()),
         bytes: part.contents().to_vec(),
     }
