@@ -1,4 +1,4 @@
-"""Rules for docker-compose.yml that its schema does not know, and the programs of deploy/supervisor as supervisord reads them."""
+"""Checks docker-compose.yml beyond its schema, and deploy/supervisor by loading it with supervisord."""
 
 import pathlib
 import re
@@ -23,31 +23,31 @@ def compose(top):
     check({"api", "worker", "redis", "postgres", "mailpit"} <= set(services), "a service is missing")
     for name, service in services.items():
         check("healthcheck" in service, f"{name}: no health check")
-        check("max-size" in service.get("logging", {}).get("options", {}), f"{name}: its log grows without bound")
-        check("no-new-privileges:true" in service.get("security_opt", []), f"{name}: may gain privileges")
-        check("container_name" not in service, f"{name}: with a name of its own it cannot be scaled")
-        check(name in OURS or not service["image"].endswith(("latest", name)), f"{name}: its image has no version")
+        check("max-size" in service.get("logging", {}).get("options", {}), f"{name}: unlimited log")
+        check("no-new-privileges:true" in service.get("security_opt", []), f"{name}: no no-new-privileges")
+        check("container_name" not in service, f"{name}: container_name prevents scaling")
+        check(name in OURS or not service["image"].endswith(("latest", name)), f"{name}: image without a version")
         for port in service.get("ports", []):
-            check(port.startswith("127.0.0.1:"), f"{name}: {port} is open to everybody")
+            check(port.startswith("127.0.0.1:"), f"{name}: {port} is not bound to 127.0.0.1")
     for name in OURS:
         service = services[name]
-        check(service["read_only"] and service["tmpfs"] == ["/tmp"], f"{name}: can write where it must not")
-        check(service["cap_drop"] == ["ALL"], f"{name}: has capabilities")
+        check(service["read_only"] and service["tmpfs"] == ["/tmp"], f"{name}: file system is not read-only")
+        check(service["cap_drop"] == ["ALL"], f"{name}: capabilities are not dropped")
         unknown = set(service["environment"]) - known
-        check(not unknown, f"{name}: there are no such settings: {unknown}")
+        check(not unknown, f"{name}: unknown settings: {unknown}")
         waits = {other: how["condition"] for other, how in service["depends_on"].items()}
-        check(waits == {"postgres": "service_healthy", "redis": "service_healthy"}, f"{name}: does not wait for its servers")
-    check(services["api"]["ports"] == ["127.0.0.1:5000-5009:5000"], "api: not on 5000, or cannot be scaled")
+        check(waits == {"postgres": "service_healthy", "redis": "service_healthy"}, f"{name}: does not wait for healthy servers")
+    check(services["api"]["ports"] == ["127.0.0.1:5000-5009:5000"], "api: ports other than 5000-5009")
     redis = services["redis"]
-    check(redis["image"].startswith("redis:7.2"), "redis: another version than 7.2")
-    check("--appendonly yes --maxmemory-policy noeviction" in " ".join(redis["command"]), "redis: loses its data")
-    check(redis["volumes"] == ["redis:/data"], "redis: keeps its data nowhere")
+    check(redis["image"].startswith("redis:7.2"), "redis: not version 7.2")
+    check("--appendonly yes --maxmemory-policy noeviction" in " ".join(redis["command"]), "redis: append-only file or eviction policy is missing")
+    check(redis["volumes"] == ["redis:/data"], "redis: no volume")
 
 
 def supervisor(top):
     programs = (top / "deploy/supervisor/parkade.conf").read_text()
     with tempfile.TemporaryDirectory() as folder:
-        # Neither the user nor the folders are on this machine.
+        # This machine has neither the user nor the folders.
         programs = programs.replace("user=parkade\n", "user=root\n").replace("/var/log/parkade", folder)
         programs = programs.replace("/var/lib/parkade", folder).replace("/usr/local/bin/", "/bin/true ")
         file = pathlib.Path(folder, "supervisord.conf")
@@ -55,9 +55,9 @@ def supervisor(top):
         options = ServerOptions()
         options.realize(args=["-n", "-c", str(file)])
         groups = {group.name: [process.name for process in group.process_configs] for group in options.process_group_configs}
-        check(groups == {"parkade": ["parkade-api", "parkade-worker-0"]}, f"supervisor reads {groups}")
+        check(groups == {"parkade": ["parkade-api", "parkade-worker-0"]}, f"supervisor: unexpected programs {groups}")
         for process in options.process_group_configs[0].process_configs:
-            check(process.stopwaitsecs >= 30 and process.autorestart, f"{process.name}: is not stopped or started gently")
+            check(process.stopwaitsecs >= 30 and process.autorestart, f"{process.name}: stops too soon, or is not restarted")
             check(process.stdout_logfile_maxbytes > 0, f"{process.name}: its log grows without bound")
 
 

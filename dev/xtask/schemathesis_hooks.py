@@ -1,4 +1,4 @@
-"""What a generated request needs to be one that a client would send."""
+"""Adjusts generated requests to what a real client would send."""
 
 import os
 import uuid
@@ -17,8 +17,8 @@ def before_call(context, case, kwargs):
 
 
 def give_new_key(case):
-    """Each request has a key of its own. Schemathesis uses the same few again and again, and then sees the answer to an
-    earlier request, or none (422). Where headers are wrong on purpose, they stay as they are, to be refused.
+    """Gives each request a new key. Schemathesis repeats a few keys, and would get the response to an earlier request, or
+    422. Headers that are invalid on purpose are kept.
     """
     headers = case.meta.components.get(ParameterLocation.HEADER) if case.meta else None
     wrong = headers is not None and headers.mode.is_negative
@@ -27,7 +27,7 @@ def give_new_key(case):
 
 
 def keep_login(case):
-    """Callers keep their own password and role: others end their sessions, and they would be nobody from then on."""
+    """Keeps the caller's own password and role: changing them ends the session of all later requests."""
     changes_user = case.method == "PUT" and case.operation.path == "/api/users/{id}"
     if changes_user and str((case.path_parameters or {}).get("id")) == CALLER and isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name not in ("password", "role")}

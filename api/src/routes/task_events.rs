@@ -16,7 +16,10 @@ use shared::{
     app::App,
     jobs::{
         JobState,
-        status::{Status, Version, followers::{Followers, Following}},
+        status::{
+            Status, Version,
+            followers::{Followers, Following},
+        },
     },
     parking::accounts::session,
 };

@@ -7,7 +7,10 @@ use reqwest::Method;
 use serde_json::json;
 use shared::jobs::{
     JobState,
-    status::{self, Status, followers::{Bounds, Followers}},
+    status::{
+        self, Status,
+        followers::{Bounds, Followers},
+    },
 };
 use testkit::{Driver, Engine, Events, Processes, TestApp};
 use uuid::Uuid;

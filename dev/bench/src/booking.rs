@@ -1,12 +1,15 @@
-//! Book and release over HTTP, as fast as some clients can, beside the same statements by pgbench.
+//! Bookings and releases over HTTP, compared with the same statements run by pgbench.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bench::{
+    http::Connection,
+    report::{Goal, Report, percentile, sorted},
+    testbed::{Testbed, output},
+};
 use sea_orm::ConnectionTrait;
+use serde_json::Value;
 use shared::{
     base::money::Money,
     parking::{
@@ -20,16 +23,9 @@ use shared::{
 };
 use tokio::{process::Command, task::JoinSet};
 
-use crate::{
-    http::Connection,
-    report::{Goal, Report, percentile, sorted},
-    stage::{Stage, output},
-};
-
-/// What to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Seconds of each measurement.
+    /// Seconds per measurement.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
 }
@@ -37,59 +33,45 @@ pub struct Options {
 const CLIENTS: [usize; 3] = [1, 16, 64];
 const LOTS: i64 = 20;
 
-/// What `bookings::book_spot` and `bookings::release_spot` execute, for pgbench. Kept in step by hand.
-const STATEMENTS: &str = include_str!("booking.sql");
+/// The statements of `book_spot` and `release_spot` as a pgbench script. A change there needs one here.
+const SCRIPT: &str = include_str!("booking.sql");
 
-/// Takes all figures on one database.
 pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
-    let stage = Stage::set(engine).await?;
-    let tokens = prepare(&stage).await?;
-    let (api, address) = stage.api().await?;
-    let name = stage.name();
+    let testbed = Testbed::start(engine).await?;
+    let tokens = prepare(&testbed).await?;
+    let (api, address) = testbed.api().await?;
+    let name = testbed.name();
     for clients in CLIENTS {
-        let limit = match engine {
-            Engine::Postgres => Some(pgbench(&stage, clients, options.seconds).await?),
-            Engine::Sqlite => None,
-        };
-        let (rate, times) = flows(&address, &tokens[..clients], options.seconds).await?;
-        let label = format!("{name}, {clients} clients");
-        if let Some(limit) = limit {
-            report.add(format!("{label}: pgbench, same statements"), limit, "flows/s", "");
-        }
-        match (engine, limit) {
-            (Engine::Sqlite, _) if clients == 16 => {
-                report.check(format!("{label}: book and release"), rate, "flows/s", Goal::AtLeast(1000.0));
+        let label = |what: &str| format!("{name}, {clients} clients: {what}");
+        if engine == Engine::Postgres {
+            let limit = pgbench(&testbed, clients, options.seconds).await?;
+            report.add(label("pgbench, same statements"), limit, "flows/s", "");
+            let stays = stays(&address, &tokens[..clients], options.seconds).await?;
+            stays.add_to(report, &label);
+            let (name, share) = (label("share of pgbench"), 100.0 * stays.rate / limit);
+            match clients {
+                16 => report.check(name, share, "%", Goal::AtLeast(60.0)),
+                _ => report.add(name, share, "%", ""),
             }
-            _ => report.add(format!("{label}: book and release"), rate, "flows/s", ""),
-        }
-        if let Some(limit) = limit {
-            let label = format!("{label}: share of pgbench");
+        } else {
+            let stays = stays(&address, &tokens[..clients], options.seconds).await?;
+            stays.add_to(report, &label);
             if clients == 16 {
-                report.check(label, 100.0 * rate / limit, "%", Goal::AtLeast(60.0));
-            } else {
-                report.add(label, 100.0 * rate / limit, "%", "");
+                report.check(label("the same, goal"), stays.rate, "flows/s", Goal::AtLeast(1000.0));
             }
-        }
-        for (share, what) in [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")] {
-            report.add(format!("{label}: {what} of a request"), percentile(&times, share), "ms", "");
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "a figure")]
-    report.add(
-        format!("{name}: API memory"),
-        api.memory()?.peak_bytes as f64 / f64::from(1 << 20),
-        "MiB",
-        "peak",
-    );
-    stage.check().await
+    #[expect(clippy::cast_precision_loss, reason = "a size")]
+    let peak = api.memory()?.peak_bytes as f64 / f64::from(1 << 20);
+    report.add(format!("{name}: API memory"), peak, "MiB", "peak");
+    testbed.check_integrity().await
 }
 
-/// Lots with room for everybody, and users who are logged in.
-async fn prepare(stage: &Stage) -> Result<Vec<String>> {
-    let app = &stage.app;
+/// Lots with room for everybody. Returns the tokens of 64 logged-in users.
+async fn prepare(testbed: &Testbed) -> Result<Vec<String>> {
+    let app = &testbed.app;
     for number in 1..=LOTS {
-        let location_name = format!("Lot {number}");
-        let price = Money::from_minor(2500);
+        let (location_name, price) = (format!("Lot {number}"), Money::from_minor(2500));
         let lot =
             NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
         lots::create(app, lot, Idempotency::none()).await?;
@@ -101,87 +83,102 @@ async fn prepare(stage: &Stage) -> Result<Vec<String>> {
         let text =
             "INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
                     VALUES ($1, $1, $1, $1, 'none', 'user', $2) RETURNING id";
-        let row = tx
-            .query_one_raw(sql(&tx, text, [email.into(), app.clock.now().into()]))
-            .await?
-            .context("a row")?;
-        tokens.push(session::open(app, &tx, row.try_get("", "id")?, None).await?);
+        let row = tx.query_one_raw(sql(&tx, text, [email.into(), app.clock.now().into()])).await?;
+        let id = row.context("no id")?.try_get("", "id")?;
+        tokens.push(session::open(app, &tx, id, None).await?);
     }
     tx.commit().await?;
     Ok(tokens)
 }
 
-/// Flows a second, and the sorted times of single requests in milliseconds.
-async fn flows(address: &str, tokens: &[String], seconds: u64) -> Result<(f64, Vec<f64>)> {
-    let begun = Instant::now();
-    let end = begun + Duration::from_secs(seconds);
+/// Stays, each booked and then released, by some clients at the same time.
+struct Stays {
+    /// Stays per second.
+    rate: f64,
+    /// How long single requests took, in milliseconds, sorted.
+    times: Vec<f64>,
+    /// Requests rejected for lack of capacity.
+    rejected: usize,
+}
+
+impl Stays {
+    fn add_to(&self, report: &mut Report, label: &impl Fn(&str) -> String) {
+        let note = if self.rejected == 0 { String::new() } else { format!("{} rejected", self.rejected) };
+        report.add(label("book and release"), self.rate, "flows/s", note);
+        for (share, what) in [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")] {
+            report.add(label(&format!("{what} of a request")), percentile(&self.times, share), "ms", "");
+        }
+    }
+}
+
+async fn stays(address: &str, tokens: &[String], seconds: u64) -> Result<Stays> {
+    let started = Instant::now();
+    let end = started + Duration::from_secs(seconds);
     let mut clients = JoinSet::new();
     for token in tokens {
-        let (address, token) = (Arc::<str>::from(address), token.clone());
+        let connection = Connection::open(address).await?;
+        let mut client = Client { connection, token: token.clone(), times: Vec::new(), rejected: 0 };
         clients.spawn(async move {
-            let mut connection = Connection::open(&address).await?;
-            let mut times = Vec::new();
             while Instant::now() < end {
-                let lot = rand::random_range(1..=LOTS);
-                let body = format!("{{\"lot_id\":{lot}}}");
-                let answer =
-                    timed(&mut connection, &mut times, "/api/booking/book-spot", &token, &body, 201).await?;
-                let id = answer["reservation"]["id"].as_i64().context("an id")?;
-                let body = format!(
-                    "{{\"reservation_id\":{id},\"payment_method\":\"card\",\"transaction_id\":\"TXN{id}\"}}"
-                );
-                timed(&mut connection, &mut times, "/api/booking/release-spot", &token, &body, 200).await?;
+                client.stay().await?;
             }
-            anyhow::Ok(times)
+            anyhow::Ok(client)
         });
     }
-    let mut times = Vec::new();
+    let (mut times, mut rejected) = (Vec::new(), 0);
     while let Some(done) = clients.join_next().await {
-        times.extend(done??);
+        let client = done??;
+        times.extend(client.times);
+        rejected += client.rejected;
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = times.len() as f64 / 2.0 / begun.elapsed().as_secs_f64();
-    Ok((rate, sorted(times)))
+    let rate = times.len() as f64 / 2.0 / started.elapsed().as_secs_f64();
+    Ok(Stays { rate, times: sorted(times), rejected })
 }
 
-async fn timed(
-    connection: &mut Connection,
-    times: &mut Vec<f64>,
-    path: &str,
-    token: &str,
-    body: &str,
-    expected: u16,
-) -> Result<serde_json::Value> {
-    let begun = Instant::now();
-    let (status, body) = connection.post(path, token, body).await?;
-    times.push(begun.elapsed().as_secs_f64() * 1000.0);
-    ensure!(status == expected, "{path} answered {status}: {body}");
-    Ok(serde_json::from_str(&body)?)
+struct Client {
+    connection: Connection,
+    token: String,
+    times: Vec<f64>,
+    rejected: usize,
 }
 
-/// Flows a second of the bare statements.
-async fn pgbench(stage: &Stage, clients: usize, seconds: u64) -> Result<f64> {
-    let postgres = stage.postgres.as_ref().context("PostgreSQL")?;
-    let script = stage.path("booking.sql");
-    std::fs::write(&script, STATEMENTS)?;
-    let text = output(
-        Command::new(postgres.bin("pgbench"))
-            .args([
-                "-n",
-                "-M",
-                "prepared",
-                "-j",
-                "2",
-                "-c",
-                &clients.to_string(),
-                "-T",
-                &seconds.to_string(),
-                "-f",
-            ])
-            .arg(&script)
-            .arg(postgres.url("parkade")),
-    )
-    .await?;
-    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")).context("tps")?;
-    Ok(rate.split_whitespace().next().context("tps")?.parse()?)
+impl Client {
+    async fn stay(&mut self) -> Result<()> {
+        let lot = rand::random_range(1..=LOTS);
+        let answer = self.post("/api/booking/book-spot", &format!("{{\"lot_id\":{lot}}}"), 201).await?;
+        let id = answer["reservation"]["id"].as_i64().context("a reservation without an id")?;
+        let body =
+            format!("{{\"reservation_id\":{id},\"payment_method\":\"card\",\"transaction_id\":\"TXN{id}\"}}");
+        self.post("/api/booking/release-spot", &body, 200).await?;
+        Ok(())
+    }
+
+    /// Repeats the request until it is not rejected for lack of capacity.
+    async fn post(&mut self, path: &str, body: &str, expected: u16) -> Result<Value> {
+        loop {
+            let sent = Instant::now();
+            let (status, answer) = self.connection.post(path, &self.token, body).await?;
+            if status == 503 {
+                self.rejected += 1;
+                continue;
+            }
+            self.times.push(sent.elapsed().as_secs_f64() * 1000.0);
+            ensure!(status == expected, "{path}: status {status}: {answer}");
+            return Ok(serde_json::from_str(&answer)?);
+        }
+    }
+}
+
+/// Runs of the script per second.
+async fn pgbench(testbed: &Testbed, clients: usize, seconds: u64) -> Result<f64> {
+    let postgres = testbed.postgres.as_ref().context("PostgreSQL is not running")?;
+    let script = testbed.path("booking.sql");
+    std::fs::write(&script, SCRIPT)?;
+    let mut command = Command::new(postgres.bin("pgbench"));
+    command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()]);
+    let text = output(command.arg("-f").arg(&script).arg(postgres.url("parkade"))).await?;
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
+    let rate = rate.and_then(|rate| rate.split_whitespace().next());
+    Ok(rate.with_context(|| format!("pgbench printed no rate:\n{text}"))?.parse()?)
 }

@@ -1,91 +1,84 @@
-//! A big export by the worker process, beside a bare copy of the same rows by the database's own tool.
+//! A large export by the worker process, compared with a plain copy of the same rows by the database's own tool.
 
-use std::{process::Stdio, time::Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use bench::{
+    report::{Goal, Report, percentile, sorted},
+    testbed::Testbed,
+};
 use shared::{
-    base::identity::Identity,
-    operations::demo::{self, Plan, Size, Span},
+    operations::demo::{self, DRIVER, Plan, Size, Span},
     parking::{
         accounts,
         bookings::history::Filter,
-        exports::{self, Stage as ExportStage},
+        exports::{self, Stage},
     },
     platform::{db::Engine, idempotency::Idempotency},
 };
 use tokio::process::Command;
 
-use crate::{
-    report::{Goal, Report, percentile, sorted},
-    stage::Stage,
-};
-
-/// What to measure.
 #[derive(clap::Args)]
 pub struct Options {
     /// Rows of the exported user.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// How often each side runs; the medians are compared.
+    /// Runs of each side; their medians are compared.
     #[arg(long, default_value_t = 3)]
     runs: usize,
 }
 
-/// Takes all figures on one database.
 pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
-    let stage = Stage::set(engine).await?;
-    let app = &stage.app;
+    let testbed = Testbed::start(engine).await?;
+    let app = &testbed.app;
     let plan = Plan::new(Size::Small, Span::Day, 1, app.clock.now(), app.config.zone, options.rows);
-    demo::load(&app.db, &plan, "not a hash: nobody logs in", |_| {}).await?;
-    let driver = accounts::by_email(app, "driver@parkade.test").await?.context("the heavy user")?;
-    let who = Identity { user_id: driver.id, is_admin: false, session_id: uuid::Uuid::nil() };
+    demo::load(&app.db, &plan, "no password", |_| {}).await?;
+    let driver = accounts::by_email(app, DRIVER).await?.context("the heavy user is missing")?;
+    let identity = Identity { user_id: driver.id, is_admin: false, session_id: uuid::Uuid::nil() };
     let query = Filter { user_id: Some(driver.id), ..Filter::default() }.query(engine);
-    let worker = stage.worker()?;
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let worker = testbed.worker()?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = worker.memory()?.rss_bytes;
 
-    let (mut ours, mut bare, mut rows) = (Vec::new(), Vec::new(), 0);
+    let (mut exports, mut copies, mut rows) = (Vec::new(), Vec::new(), 0);
     for _ in 0..options.runs {
-        bare.push(bare_copy(&stage, &query).await?);
-        let begun = Instant::now();
-        let id = exports::request(app, &who, exports::Request::default(), Idempotency::none()).await?;
+        copies.push(copy(&testbed, &query).await?);
+        let started = Instant::now();
+        let id = exports::request(app, &identity, exports::Request::default(), Keep::none()).await?;
         rows = loop {
-            let export = exports::find(app, &who, id).await?;
+            let export = exports::find(app, &identity, id).await?;
             match export.stage(app.clock.now()) {
-                ExportStage::Ready => break export.row_count.unwrap_or(0),
-                ExportStage::Underway(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-                other => anyhow::bail!("the export ended as {other:?}:\n{}", worker.log()),
+                Stage::Ready => break export.row_count.unwrap_or(0),
+                Stage::Underway(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                other => bail!("the export ended as {other:?}:\n{}", worker.log()),
             }
         };
-        ours.push(begun.elapsed().as_secs_f64());
+        exports.push(started.elapsed().as_secs_f64());
     }
     ensure!(u64::try_from(rows)? >= options.rows, "only {rows} rows were exported");
-    let (ours, bare) = (percentile(&sorted(ours), 0.5), percentile(&sorted(bare), 0.5));
-    let (tool, times) = match engine {
+    let (export, copy) = (percentile(&sorted(exports), 0.5), percentile(&sorted(copies), 0.5));
+    let (tool, most) = match engine {
         Engine::Postgres => ("COPY (same query) TO STDOUT", 2.0),
         Engine::Sqlite => ("sqlite3 -csv, same query", 3.0),
     };
-    let name = stage.name();
-    #[expect(clippy::cast_precision_loss, reason = "figures")]
-    {
-        report.add(format!("{name}: {tool}"), bare, "s", format!("{rows} rows, median of {}", options.runs));
-        report.add(
-            format!("{name}: export, request to ready"),
-            ours,
-            "s",
-            format!("{:.0} rows/s", rows as f64 / ours),
-        );
-        report.check(format!("{name}: export / bare copy"), ours / bare, "x", Goal::AtMost(times));
-        let more = worker.memory()?.peak_bytes.saturating_sub(idle) as f64 / f64::from(1 << 20);
-        report.check(format!("{name}: worker's peak memory above idle"), more, "MiB", Goal::AtMost(16.0));
-    }
-    stage.check().await
+    let label = |what: &str| format!("{}: {what}", testbed.name());
+    report.add(label(tool), copy, "s", format!("{rows} rows, median of {}", options.runs));
+    #[expect(clippy::cast_precision_loss, reason = "a rate and a size")]
+    let (rate, above_idle) =
+        (rows as f64 / export, worker.memory()?.peak_bytes.saturating_sub(idle) as f64 / f64::from(1 << 20));
+    report.add(label("export, requested to ready"), export, "s", format!("{rate:.0} rows/s"));
+    report.check(label("export / copy"), export / copy, "x", Goal::AtMost(most));
+    report.check(label("worker's peak memory above idle"), above_idle, "MiB", Goal::AtMost(16.0));
+    testbed.check_integrity().await
 }
 
-/// Seconds that the database's own tool takes to write the same rows into a file.
-async fn bare_copy(stage: &Stage, query: &str) -> Result<f64> {
-    let file = std::fs::File::create(stage.path("bare.csv"))?;
-    let mut command = match &stage.postgres {
+/// Seconds that the database's own tool takes to write the same rows to a file.
+async fn copy(testbed: &Testbed, query: &str) -> Result<f64> {
+    let file = std::fs::File::create(testbed.path("copy.csv"))?;
+    let mut command = match &testbed.postgres {
         Some(postgres) => {
             let mut psql = Command::new(postgres.bin("psql"));
             psql.args(["-X", "-q", &postgres.url("parkade"), "-c", &format!("COPY ({query}) TO STDOUT")]);
@@ -93,16 +86,13 @@ async fn bare_copy(stage: &Stage, query: &str) -> Result<f64> {
         }
         None => {
             let mut sqlite = Command::new("sqlite3");
-            sqlite.arg("-csv").arg(stage.path("parkade.db")).arg(query);
+            sqlite.arg("-csv").arg(testbed.path("parkade.db")).arg(query);
             sqlite
         }
     };
-    let begun = Instant::now();
-    let status = command
-        .stdout(Stdio::from(file))
-        .status()
-        .await
-        .context("the database's own tool; install sqlite3")?;
+    let started = Instant::now();
+    let status = command.stdout(Stdio::from(file)).status().await;
+    let status = status.with_context(|| format!("cannot run {command:?}; is it installed?"))?;
     ensure!(status.success(), "{command:?} failed");
-    Ok(begun.elapsed().as_secs_f64())
+    Ok(started.elapsed().as_secs_f64())
 }

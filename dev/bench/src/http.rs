@@ -1,4 +1,4 @@
-//! The leanest HTTP/1.1 client that serves: on two cores the client's own cost is part of the figure.
+//! A minimal HTTP/1.1 client: it shares the machine with the server it measures, so it must cost little.
 
 use anyhow::{Context, Result, bail};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection that is kept open.
+/// A keep-alive connection, opened again after a response that closes it.
 pub struct Connection {
     stream: TcpStream,
     host: String,
@@ -14,14 +14,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to `host:port`.
     pub async fn open(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, host: address.to_owned(), buffer: Vec::with_capacity(4096) })
     }
 
-    /// Posts JSON. Returns status and body.
+    /// Posts JSON and returns the status and the body.
     pub async fn post(&mut self, path: &str, token: &str, body: &str) -> Result<(u16, String)> {
         let authorization = format!("authorization: Bearer {token}\r\n");
         let request = request(&self.host, "POST", path, &authorization, body);
@@ -29,55 +29,60 @@ impl Connection {
         Ok((status, String::from_utf8_lossy(body).into_owned()))
     }
 
-    /// Sends a request as it is. Returns status and body.
+    /// Sends the bytes of a request, see [`request`], and returns the status and the body.
     pub async fn send(&mut self, request: &[u8]) -> Result<(u16, &[u8])> {
         let (status, body) = self.exchange(request).await?;
         Ok((status, &self.buffer[body..]))
     }
 
-    /// Sends a request and returns the whole answer, head and body.
-    pub async fn pass(&mut self, request: &[u8]) -> Result<&[u8]> {
+    /// Sends the bytes of a request and returns the bytes of the response, head and body.
+    pub async fn forward(&mut self, request: &[u8]) -> Result<&[u8]> {
         self.exchange(request).await?;
         Ok(&self.buffer)
     }
 
     async fn exchange(&mut self, request: &[u8]) -> Result<(u16, usize)> {
+        if self.has_header("connection: close") {
+            *self = Self::open(&self.host).await?;
+        }
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
-            if let Some(complete) = self.complete()? {
-                return Ok(complete);
+            if let Some(response) = self.complete_response()? {
+                return Ok(response);
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                bail!("the connection was closed");
+                bail!("the server closed the connection");
             }
         }
     }
 
-    /// Whether the head of the last answer has this line.
-    pub fn was_told(&self, line: &str) -> bool {
+    /// Whether the head of the last response contains this line.
+    #[must_use]
+    pub fn has_header(&self, line: &str) -> bool {
         let head = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or_default();
-        self.buffer[..head].split(|byte| *byte == b'\n').any(|told| told.trim_ascii() == line.as_bytes())
+        self.buffer[..head].split(|byte| *byte == b'\n').any(|header| header.trim_ascii() == line.as_bytes())
     }
 
-    /// The status and where the body begins, once all of it is here.
-    fn complete(&self) -> Result<Option<(u16, usize)>> {
+    /// The status and the offset of the body, once the response is complete.
+    fn complete_response(&self) -> Result<Option<(u16, usize)>> {
         let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             return Ok(None);
         };
         let head = std::str::from_utf8(&self.buffer[..end])?;
-        let status = head.get(9..12).context("a status line")?.parse()?;
+        let status = head.get(9..12).context("a response without a status")?.parse()?;
         let length: usize = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))
-            .context("a content-length")?
+            .context("a response without a content-length")?
             .parse()?;
         let body = end + 4;
         Ok((self.buffer.len() >= body + length).then_some((status, body)))
     }
 }
 
-/// The bytes of a request; `headers` are whole lines.
+/// The bytes of a request. `headers` are complete lines, each with its line break.
+#[must_use]
 pub fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = match body.len() {
         0 => String::new(),

@@ -1,18 +1,20 @@
-//! How long a job waits before it runs, and how many a second are done, beside bare Redis commands.
+//! How long a job waits before it starts, and how many jobs are done per second, compared with plain Redis commands.
 
 use std::{
     env,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use bench::{
+    report::{Goal, Report, percentile, sorted},
+    testbed::Testbed,
+};
 use redis::AsyncCommands;
 use sea_orm::ConnectionTrait;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use shared::{
     app::App,
-    jobs::{Context, Done, Enqueued, Job, NewJob, Queue, ledger, queue},
+    jobs::{Enqueued, NewJob, Queue, ledger, queue},
     platform::{
         config::{Config, Sources},
         db::{Engine, sql},
@@ -20,227 +22,187 @@ use shared::{
     },
 };
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use worker::{Worker, registry::Registry};
 
 use crate::{
     backlog,
-    events::{Holds, Steps},
-    report::{Goal, Report, percentile, sorted},
-    stage::Stage,
+    kinds::{Noop, micros},
 };
 
-/// What to measure.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Jobs of each latency measurement.
+    /// Jobs per latency measurement.
     #[arg(long, default_value_t = 1_000)]
     starts: usize,
     /// Jobs of the throughput measurement.
     #[arg(long, default_value_t = 20_000)]
     jobs: usize,
-    /// Jobs that wait in the measurement of a backlog.
+    /// Waiting jobs in the measurement of a backlog.
     #[arg(long, default_value_t = 1_000_000)]
     backlog: i64,
 }
 
-/// Who ask for jobs at the same time when throughput is measured.
-const CALLERS: usize = 8;
+/// Clients that enqueue at the same time in the throughput measurement.
+const CLIENTS: usize = 8;
 
-/// Does nothing but tell how long it waited for its start.
-#[derive(Serialize, Deserialize)]
-pub struct Noop {
-    /// When it was asked for, in microseconds since 1970.
-    asked: i64,
-}
+/// Without a finished job for this long, the worker is considered broken.
+const STALLED_AFTER: Duration = Duration::from_secs(120);
 
-impl Noop {
-    /// Asked for now.
-    pub fn now() -> Self {
-        Self { asked: micros() }
-    }
-}
-
-impl Job for Noop {
-    const NAME: &'static str = "noop";
-    const QUEUE: Queue = Queue::Mail;
-
-    async fn run(&self, _: &Context) -> shared::Result<Done> {
-        Ok(Done::with(json!(micros() - self.asked)))
-    }
-}
-
-/// Both processes run on one machine, so its clock will do.
-pub fn micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The worker process: a real worker that also knows the jobs of the benchmarks.
-pub async fn worker() -> Result<()> {
-    let config = Config::load(Sources::read(None))?;
-    let _spans = shared::platform::telemetry::init(&config, "parkade-worker")?;
-    let app = App::start(config).await?;
-    Worker::new(app, Registry::default().with::<Noop>().with::<Steps>().with::<Holds>())
-        .run(CancellationToken::new())
-        .await;
-    Ok(())
-}
-
-/// Takes all figures on one database.
 pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
-    let stage = Stage::set(engine).await?;
-    let app = &stage.app;
-    let name = stage.name();
+    let testbed = Testbed::start(engine).await?;
+    let app = &testbed.app;
+    let name = testbed.name();
     if engine == Engine::Postgres {
         pushes(report).await?;
     }
-    let _worker = stage.spawn(&env::current_exe()?, &["worker"], &[])?;
+    let _worker = testbed.spawn(&env::current_exe()?, &["worker"], &[])?;
+    // Warms everything up.
     starts(app, 50, true).await?;
 
-    for (label, transactional, p99) in
-        [("announce to start, committed before", false, 5.0), ("transaction to start", true, 15.0)]
-    {
-        let waits = starts(app, options.starts, transactional).await?;
-        let p50 = format!("{name}: {label}, p50");
-        if transactional {
-            report.add(p50, percentile(&waits, 0.5), "ms", format!("{} jobs, one by one", waits.len()));
-        } else {
-            report.check(p50, percentile(&waits, 0.5), "ms", Goal::AtMost(1.0));
-        }
-        report.check(format!("{name}: {label}, p99"), percentile(&waits, 0.99), "ms", Goal::AtMost(p99));
-    }
+    let waits = starts(app, options.starts, false).await?;
+    let (p50, p99) = (percentile(&waits, 0.5), percentile(&waits, 0.99));
+    report.check(format!("{name}: announcement to start, p50"), p50, "ms", Goal::AtMost(1.0));
+    report.check(format!("{name}: announcement to start, p99"), p99, "ms", Goal::AtMost(5.0));
+    let waits = starts(app, options.starts, true).await?;
+    let note = format!("{} jobs, one by one", waits.len());
+    report.add(format!("{name}: transaction to start, p50"), percentile(&waits, 0.5), "ms", note);
+    let p99 = percentile(&waits, 0.99);
+    report.check(format!("{name}: transaction to start, p99"), p99, "ms", Goal::AtMost(15.0));
+
     let rate = throughput(app, options.jobs).await?;
     let goal = if engine == Engine::Postgres { 2000.0 } else { 500.0 };
-    report.check(format!("{name}: no-op jobs, asked for to done"), rate, "jobs/s", Goal::AtLeast(goal));
+    report.check(format!("{name}: no-op jobs, enqueued and done"), rate, "jobs/s", Goal::AtLeast(goal));
     backlog::measure(name, app, options.backlog, report).await
 }
 
 /// Commits one job.
-pub async fn enqueue(app: &App, job: &Noop) -> Result<Enqueued> {
+async fn enqueue(app: &App) -> Result<Enqueued> {
     let tx = app.db.begin().await?;
-    let enqueued = ledger::insert(&tx, app.clock.now(), &NewJob::of(job)?).await?;
+    let enqueued = ledger::insert(&tx, app.clock.now(), &NewJob::of(&Noop::now())?).await?;
     tx.commit().await?;
     Ok(enqueued)
 }
 
-/// How long each job waited, in milliseconds, sorted. With `transactional` the clock starts before the
-/// transaction that asks for the job, else when it is announced.
-async fn starts(app: &App, jobs: usize, transactional: bool) -> Result<Vec<f64>> {
+/// How long each job waited, in milliseconds, sorted; measured from before the transaction that enqueues it, or only
+/// from its announcement.
+async fn starts(app: &App, jobs: usize, with_transaction: bool) -> Result<Vec<f64>> {
     app.db.write().execute_unprepared("DELETE FROM jobs").await?;
     let mut announced = Vec::with_capacity(jobs);
     for _ in 0..jobs {
-        let asked = micros();
-        let enqueued = enqueue(app, &Noop::now()).await?;
-        announced.push((enqueued.id, if transactional { 0 } else { micros() - asked }));
+        let started = micros();
+        let enqueued = enqueue(app).await?;
+        announced.push((enqueued.id, if with_transaction { 0 } else { micros() - started }));
         queue::announce(&app.redis, &[enqueued]).await;
         tokio::time::sleep(Duration::from_millis(4)).await;
     }
-    finished(app, jobs).await?;
+    all_succeeded(app, jobs).await?;
     let mut waits = Vec::with_capacity(jobs);
     for (id, before) in announced {
-        let row = ledger::find(&app.db, id).await?.context("the job")?;
-        let wait: i64 = row.result.context("its result")?.parse()?;
-        #[expect(clippy::cast_precision_loss, reason = "a figure")]
+        let row = ledger::find(&app.db, id).await?.context("the job is gone")?;
+        let wait: i64 = row.result.context("the job has no result")?.parse()?;
+        #[expect(clippy::cast_precision_loss, reason = "a duration")]
         waits.push((wait - before) as f64 / 1000.0);
     }
     Ok(sorted(waits))
 }
 
-/// Jobs a second from the first request to the last end: some callers commit and announce one job after the other.
+/// Jobs per second, from the first one enqueued to the last one done. Each client enqueues one after the other.
 async fn throughput(app: &App, jobs: usize) -> Result<f64> {
     app.db.write().execute_unprepared("DELETE FROM jobs").await?;
-    let begun = Instant::now();
-    let mut callers = JoinSet::new();
-    for _ in 0..CALLERS {
+    let started = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
         let app = app.clone();
-        let jobs = jobs / CALLERS;
-        callers.spawn(async move {
+        let jobs = jobs / CLIENTS;
+        clients.spawn(async move {
             for _ in 0..jobs {
-                let enqueued = enqueue(&app, &Noop::now()).await?;
+                let enqueued = enqueue(&app).await?;
                 queue::announce_soon(&app, vec![enqueued]);
             }
             anyhow::Ok(())
         });
     }
-    while let Some(done) = callers.join_next().await {
+    while let Some(done) = clients.join_next().await {
         done??;
     }
-    finished(app, jobs / CALLERS * CALLERS).await?;
+    all_succeeded(app, jobs / CLIENTS * CLIENTS).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    Ok(jobs as f64 / begun.elapsed().as_secs_f64())
+    Ok(jobs as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Waits until no job is left to do; all must have succeeded. Cheap, so that it takes nothing from what it measures.
-async fn finished(app: &App, jobs: usize) -> Result<()> {
+/// Waits until no job is left, however long that takes, and checks that all have succeeded. The query that is repeated
+/// is cheap, so that it takes little from what is measured.
+async fn all_succeeded(app: &App, jobs: usize) -> Result<()> {
     const LEFT: &str = "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM jobs WHERE state = 'queued')
         OR EXISTS (SELECT 1 FROM jobs WHERE state = 'running')";
-    const SUCCEEDED: &str = "SELECT COUNT(*) AS count FROM jobs WHERE state = 'succeeded'";
+    const SUCCEEDED: &str = "SELECT COUNT(*) AS n FROM jobs WHERE state = 'succeeded'";
     let db = app.db.read();
-    for _ in 0..6_000 {
-        if db.query_one_raw(sql(db, LEFT, [])).await?.is_none() {
-            let row = db.query_one_raw(sql(db, SUCCEEDED, [])).await?.context("a row")?;
-            ensure!(row.try_get::<i64>("", "count")? == i64::try_from(jobs)?, "not every job has succeeded");
-            return Ok(());
+    let succeeded = async || {
+        let row = db.query_one_raw(sql(db, SUCCEEDED, [])).await?.context("no row")?;
+        anyhow::Ok(row.try_get::<i64>("", "n")?)
+    };
+    let (mut before, mut since) = (0, Instant::now());
+    while db.query_one_raw(sql(db, LEFT, [])).await?.is_some() {
+        if since.elapsed() > STALLED_AFTER {
+            let now = succeeded().await?;
+            ensure!(now > before, "no job was done within {STALLED_AFTER:?}; {now} of {jobs} have succeeded");
+            (before, since) = (now, Instant::now());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    anyhow::bail!("the jobs did not end within two minutes")
+    let succeeded = succeeded().await?;
+    ensure!(succeeded == i64::try_from(jobs)?, "{succeeded} of {jobs} jobs have succeeded");
+    Ok(())
 }
 
-/// Calls in each measurement of Redis.
+/// Calls per measurement of Redis, and how many callers make them.
 const CALLS: u32 = 20_000;
+const CALLERS: u32 = 16;
 
-/// What a push costs beside what Redis itself can do here, on a Redis of its own that is thrown away.
+/// What pushing a message costs, compared with what Redis can do on this machine; on a Redis of its own.
 async fn pushes(report: &mut Report) -> Result<()> {
     let server = devstack::Redis::start().await?;
     let settings = [("REDIS_PORT".to_owned(), server.port().to_string())];
     let redis = Redis::new(&Config::load(Sources::of(settings))?).await?;
-    let bare = calls(&redis, async |redis| {
+    let eval = calls(&redis, async |redis| {
         let script = redis::Script::new("return 1");
         Ok(script.key("bench").invoke_async::<()>(&mut redis.queue.connection()?).await?)
     })
     .await?;
-    report.add("bare EVAL, 16 callers", bare, "calls/s", "");
-    let pushed =
+    report.add(format!("limit: EVAL, {CALLERS} callers"), eval, "calls/s", "");
+    let push =
         calls(&redis, async |redis| Ok(queue::push(redis, Queue::Mail, &[Uuid::new_v4()]).await?)).await?;
-    report.add("push of one message, which also wakes a worker, 16 callers", pushed, "calls/s", "");
+    report.add(format!("push of a message, {CALLERS} callers"), push, "calls/s", "also wakes a worker");
     let chunks = calls(&redis, async |redis| {
         let ids: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
         Ok(queue::push(redis, Queue::Exports, &ids).await?)
     })
     .await?;
-    report.add("push of ten messages at once, 16 callers", chunks * 10.0, "messages/s", "");
-    report.check(
-        "push of one message: share of a bare EVAL",
-        100.0 * pushed / bare,
-        "%",
-        Goal::AtLeast(80.0),
-    );
+    report.add(format!("push of ten messages, {CALLERS} callers"), chunks * 10.0, "messages/s", "");
+    report.check("push of a message: share of EVAL", 100.0 * push / eval, "%", Goal::AtLeast(80.0));
     list(&redis, report).await
 }
 
-/// Calls a second by 16 callers.
+/// Calls per second.
 async fn calls(redis: &Redis, call: impl AsyncFn(&Redis) -> Result<()>) -> Result<f64> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let caller = async || {
-        for _ in 0..CALLS / 16 {
+        for _ in 0..CALLS / CALLERS {
             call(redis).await?;
         }
         anyhow::Ok(())
     };
-    futures::future::try_join_all((0..16).map(|_| caller())).await?;
-    Ok(f64::from(CALLS) / begun.elapsed().as_secs_f64())
+    futures::future::try_join_all((0..CALLERS).map(|_| caller())).await?;
+    Ok(f64::from(CALLS) / started.elapsed().as_secs_f64())
 }
 
-/// A list as a queue.
+/// A plain Redis list as a queue.
 async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
-    let mut consumer = redis.consumer_connection().await?;
-    let begun = Instant::now();
+    let mut consumer = redis.consumer().await?;
+    let started = Instant::now();
     let popping = tokio::spawn(async move {
         for _ in 0..CALLS {
-            consumer.brpop::<_, (String, String)>("bench:list", 5.0).await?;
+            consumer.brpop::<_, (String, String)>("bench:list", 60.0).await?;
         }
         anyhow::Ok(())
     });
@@ -249,7 +211,7 @@ async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
         redis.lpush::<_, _, ()>("bench:list", 1).await?;
     }
     popping.await??;
-    let rate = f64::from(CALLS) / begun.elapsed().as_secs_f64();
-    report.add("LPUSH to BRPOP, one of each", rate, "items/s", "");
+    let rate = f64::from(CALLS) / started.elapsed().as_secs_f64();
+    report.add("limit: LPUSH and BRPOP, one client each", rate, "items/s", "");
     Ok(())
 }

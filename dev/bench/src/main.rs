@@ -1,118 +1,111 @@
-//! `bench NAME`: runs a benchmark on real servers of its own, prints a table and writes the figures.
+//! `bench NAME` runs one benchmark against servers of its own, prints a table and can write it as JSON.
 //!
-//! Run it through `cargo xtask bench NAME`, which builds the release binaries that are measured.
+//! Run it with `cargo xtask bench NAME`, which builds the release binaries that are measured.
 
-#![expect(clippy::print_stdout, reason = "the figures go there")]
+#![expect(clippy::print_stdout, reason = "the results go to standard output")]
 
 mod api;
 mod backlog;
+mod baseline;
 mod booking;
 mod cache;
-mod chaos;
-mod empty;
 mod events;
 mod export;
-mod http;
 mod jobs;
+mod kinds;
 mod load;
-mod people;
-mod report;
-mod stage;
 mod stream;
-mod trouble;
-mod visit;
+mod traffic;
+mod worker;
 
 use std::path::PathBuf;
 
+use anyhow::ensure;
+use bench::{report::Report, testbed::ENGINES};
 use clap::{Parser, Subcommand};
 
-use crate::{report::Report, stage::ENGINES};
-
 #[derive(Parser)]
+#[command(about = "Measures release builds on PostgreSQL and SQLite")]
 struct Cli {
-    /// Write the figures there as JSON, too.
+    /// Also write the results to this file, as JSON.
     #[arg(long, global = true)]
     json: Option<PathBuf>,
     #[command(subcommand)]
-    bench: Bench,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum Bench {
-    /// How fast jobs start, and how many a second are done.
+enum Command {
+    #[command(flatten)]
+    Run(Benchmark),
+    #[command(flatten)]
+    Serve(Helper),
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// How soon jobs start, and how many are done per second.
     Jobs(jobs::Options),
-    /// How fast a big export is, beside a bare copy of the same rows.
+    /// How long a large export takes, compared with a plain copy of the same rows.
     Export(export::Options),
-    /// How many bookings a second, beside the same statements without us.
+    /// Bookings per second, compared with the same statements run by pgbench.
     Booking(booking::Options),
-    /// How fast answers are, beside a bare axum server and bare Redis.
+    /// Response times and throughput, compared with an empty axum server and plain Redis.
     Api(api::Options),
-    /// What the cache, more processes and the counters do to answers and to the database.
+    /// What the cache, more processes and the counters change in response times and database load.
     Cache(cache::Options),
-    /// How soon progress is seen by those who follow it, and a cancelled job stops.
+    /// How soon followers see progress, and how soon a cancelled job stops.
     Events(events::Options),
-    /// Not a benchmark: kills, freezes, cuts and empties what there is, and counts what comes of the work.
-    Chaos(chaos::Options),
-    /// Not a benchmark: one thing goes wrong, and what callers see is measured.
-    Trouble(trouble::Options),
-    /// Not a benchmark: the worker process of `chaos`.
-    #[command(hide = true)]
-    ChaosWorker(chaos::kinds::Options),
-    /// Not a benchmark: the worker process of `jobs` and `events`.
+}
+
+/// Processes that the benchmarks start.
+#[derive(Subcommand)]
+enum Helper {
+    /// The worker of `jobs` and `events`.
     #[command(hide = true)]
     Worker,
-    /// Not a benchmark: the server of `api` that does nothing.
+    /// The server that `api` is compared with.
     #[command(hide = true)]
-    EmptyServer(empty::Options),
+    Baseline(baseline::Options),
 }
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    shared::platform::telemetry::exit_code(run().await)
+    shared::platform::telemetry::exit_code(run(Cli::parse()).await)
 }
 
-async fn run() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    if let Bench::Worker = cli.bench {
-        return jobs::worker().await;
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(Helper::Worker) => worker::run().await,
+        Command::Serve(Helper::Baseline(options)) => baseline::serve(&options).await,
+        Command::Run(benchmark) => measure(&benchmark, cli.json).await,
     }
-    if let Bench::ChaosWorker(options) = &cli.bench {
-        return chaos::kinds::worker(options).await;
-    }
-    if let Bench::EmptyServer(options) = cli.bench {
-        return empty::serve(&options).await;
-    }
+}
+
+async fn measure(benchmark: &Benchmark, json: Option<PathBuf>) -> anyhow::Result<()> {
     let mut report = Report::default();
-    let measured = measure(&cli.bench, &mut report).await;
-    // Also what was measured before something went wrong.
+    let measured = on_all_databases(benchmark, &mut report).await;
+    // Results taken before a failure are printed too.
     println!("{report}");
-    if let Some(path) = cli.json {
+    if let Some(path) = json {
         std::fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
-        println!("figures written to {}", path.display());
+        println!("results written to {}", path.display());
     }
-    measured
+    measured?;
+    let broken = report.broken();
+    ensure!(broken.is_empty(), "broken requirements:\n  {}", broken.join("\n  "));
+    Ok(())
 }
 
-async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    if let Bench::Chaos(options) = bench {
-        return chaos::run(options, report).await;
-    }
-    if let Bench::Trouble(options) = bench {
-        return trouble::run(options, report).await;
-    }
+async fn on_all_databases(benchmark: &Benchmark, report: &mut Report) -> anyhow::Result<()> {
     for engine in ENGINES {
-        match bench {
-            Bench::Jobs(options) => jobs::measure(engine, options, report).await?,
-            Bench::Export(options) => export::measure(engine, options, report).await?,
-            Bench::Booking(options) => booking::measure(engine, options, report).await?,
-            Bench::Api(options) => api::measure(engine, options, report).await?,
-            Bench::Cache(options) => cache::measure(engine, options, report).await?,
-            Bench::Events(options) => events::measure(engine, options, report).await?,
-            Bench::Worker
-            | Bench::EmptyServer(_)
-            | Bench::Chaos(_)
-            | Bench::ChaosWorker(_)
-            | Bench::Trouble(_) => {}
+        match benchmark {
+            Benchmark::Jobs(options) => jobs::measure(engine, options, report).await?,
+            Benchmark::Export(options) => export::measure(engine, options, report).await?,
+            Benchmark::Booking(options) => booking::measure(engine, options, report).await?,
+            Benchmark::Api(options) => api::measure(engine, options, report).await?,
+            Benchmark::Cache(options) => cache::measure(engine, options, report).await?,
+            Benchmark::Events(options) => events::measure(engine, options, report).await?,
         }
     }
     Ok(())

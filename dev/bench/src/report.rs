@@ -1,10 +1,10 @@
-//! Figures: what was measured, beside which limit of the same run, and whether the goal is met.
+//! Results: what was measured, next to a limit taken in the same run, and whether a goal was met.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A benchmark's figures.
+/// The rows of a result table.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     rows: Vec<Row>,
@@ -15,14 +15,14 @@ struct Row {
     name: String,
     value: f64,
     unit: &'static str,
-    /// The goal in words, and whether the value meets it.
+    /// The goal in words, and whether it was met.
     goal: Option<(String, bool)>,
     note: String,
     /// Whether missing the goal is a failure, however slow the machine is.
-    is_vital: bool,
+    is_required: bool,
 }
 
-/// What a value is to be.
+/// A bound for a value.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal {
     /// No more than this.
@@ -32,64 +32,64 @@ pub enum Goal {
 }
 
 impl Report {
-    /// The figures of another report, below these.
+    /// Appends the rows of another report.
     pub fn append(&mut self, other: Self) {
         self.rows.extend(other.rows);
     }
 
-    /// A figure that stands for itself, or as a limit for others.
+    /// A value without a goal.
     pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, note: impl Into<String>) {
-        self.rows.push(Row {
-            name: name.into(),
-            value,
-            unit,
-            goal: None,
-            note: note.into(),
-            is_vital: false,
-        });
+        let (name, note) = (name.into(), note.into());
+        self.rows.push(Row { name, value, unit, goal: None, note, is_required: false });
     }
 
-    /// A figure with a goal.
+    /// A value with a goal that depends on the machine.
     pub fn check(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
         self.compare(name.into(), value, unit, goal, false);
     }
 
-    /// A figure with a goal that does not depend on the machine.
-    pub fn must(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
+    /// A value with a goal that must be met on any machine.
+    pub fn require(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
         self.compare(name.into(), value, unit, goal, true);
     }
 
-    /// Goals of that kind which are missed.
+    /// The required goals that were missed.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
-        let missed = |row: &&Row| row.is_vital && row.goal.as_ref().is_some_and(|(_, met)| !met);
-        self.rows.iter().filter(missed).map(|row| format!("{}: {}", row.name, row.value)).collect()
+        let broken = self.missed().filter(|row| row.is_required);
+        broken.map(|row| format!("{}: {} {}", row.name, row.value, row.unit)).collect()
     }
 
-    fn compare(&mut self, name: String, value: f64, unit: &'static str, goal: Goal, is_vital: bool) {
-        let (text, met) = match goal {
+    fn missed(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| matches!(row.goal, Some((_, false))))
+    }
+
+    fn compare(&mut self, name: String, value: f64, unit: &'static str, goal: Goal, is_required: bool) {
+        let (text, is_met) = match goal {
             Goal::AtMost(limit) => (format!("≤ {limit}"), value <= limit),
             Goal::AtLeast(limit) => (format!("≥ {limit}"), value >= limit),
         };
-        self.rows.push(Row { name, value, unit, goal: Some((text, met)), note: String::new(), is_vital });
+        let note = String::new();
+        self.rows.push(Row { name, value, unit, goal: Some((text, is_met)), note, is_required });
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{:<58} {:>12} {:<8} {:<10} ", "", "measured", "", "goal")?;
+        writeln!(f, "\n{:<62} {:>12} {:<8} {:<10} ", "", "measured", "", "goal")?;
         for row in &self.rows {
             let verdict = match &row.goal {
-                Some((goal, met)) => format!("{goal:<10} {}", if *met { "met" } else { "MISSED" }),
+                Some((goal, is_met)) => format!("{goal:<10} {}", if *is_met { "met" } else { "MISSED" }),
                 None => row.note.clone(),
             };
-            writeln!(f, "{:<58} {:>12.2} {:<8} {verdict}", row.name, row.value, row.unit)?;
+            writeln!(f, "{:<62} {:>12.2} {:<8} {verdict}", row.name, row.value, row.unit)?;
         }
-        Ok(())
+        let goals = self.rows.iter().filter(|row| row.goal.is_some()).count();
+        write!(f, "\n{} of {goals} goals missed", self.missed().count())
     }
 }
 
-/// The value below which this share of the sorted values lies.
+/// The value below which this share of the sorted values lies; NaN without values.
 #[must_use]
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     #[expect(

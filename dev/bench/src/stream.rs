@@ -1,4 +1,4 @@
-//! A lean client of server-sent events.
+//! A lean client for server-sent events.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -9,48 +9,46 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::http;
+use bench::http;
 
-/// An open stream of events.
+/// An open event stream of one task.
 pub struct Events {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// One of them.
 pub struct Event {
-    /// Its id.
     pub version: Version,
     state: String,
-    /// When the progress was set.
-    pub set: Option<i64>,
+    /// When the progress was reported, in microseconds since 1970.
+    pub reported_at: Option<i64>,
 }
 
 impl Event {
-    /// Whether it is the last.
-    pub fn is_end(&self) -> bool {
+    /// Whether it is the last event of its task.
+    pub fn is_final(&self) -> bool {
         !["PENDING", "PROGRESS"].contains(&self.state.as_str())
     }
 }
 
 impl Events {
-    /// Follows a task, after the event that was seen last.
-    pub async fn open(address: &str, id: Uuid, token: &str, seen: Option<Version>) -> Result<Self> {
+    /// Follows a task, resuming after the event that was seen last.
+    pub async fn open(address: &str, id: Uuid, token: &str, last: Option<Version>) -> Result<Self> {
         let mut stream = TcpStream::connect(address).await?;
-        let seen = seen.map_or_else(String::new, |seen| format!("last-event-id: {seen}\r\n"));
-        let headers = format!("authorization: Bearer {}\r\n{seen}", token);
+        let last = last.map_or_else(String::new, |last| format!("last-event-id: {last}\r\n"));
+        let headers = format!("authorization: Bearer {token}\r\n{last}");
         stream
             .write_all(&http::request(address, "GET", &format!("/api/tasks/{id}/events"), &headers, ""))
             .await?;
         let mut events = Self { stream, buffer: Vec::with_capacity(1024) };
-        let status = events.line().await?.context("an answer")?;
-        ensure!(status.contains(" 200 "), "{status}");
+        let status = events.line().await?.context("the server closed the connection")?;
+        ensure!(status.contains(" 200 "), "following task {id}: {status}");
         Ok(events)
     }
 
     /// The next event; `None` when the stream has ended.
     ///
-    /// The server writes no line in two pieces of a chunk, so what lies between chunks looks like lines of no meaning.
+    /// The server never splits a line over two chunks, so chunk sizes look like lines without a meaning and are skipped.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         let mut version = None;
         while let Some(line) = self.line().await? {
@@ -58,9 +56,9 @@ impl Events {
                 version = id.parse().ok();
             } else if let (Some(data), Some(version)) = (line.strip_prefix("data: "), version) {
                 let view: Value = serde_json::from_str(data)?;
-                let state = view["state"].as_str().context("a state")?.to_owned();
-                let set = view["total"].as_i64().filter(|_| view["current"].as_i64() > Some(0));
-                return Ok(Some(Event { version, state, set }));
+                let state = view["state"].as_str().context("an event without a state")?.to_owned();
+                let reported_at = view["total"].as_i64().filter(|_| view["current"].as_i64() > Some(0));
+                return Ok(Some(Event { version, state, reported_at }));
             }
         }
         Ok(None)

@@ -1,28 +1,28 @@
-//! Servers that end with their owner, however the owner ends.
+//! Processes that end with their owner, however the owner ends.
 //!
-//! A server starts as a small shell that leaves a watcher behind and then becomes the server, so the id the owner
-//! knows is the server's own. The watcher blocks on the read end of a pipe whose only write end the owner holds:
-//! the kernel closes it even when the owner gets SIGKILL, and the watcher kills the server and removes its scratch
-//! directory. (`PDEATHSIG` would not do: it follows the thread that spawned, and test threads end early.)
+//! A process starts as a small shell that forks a watcher and then executes the server, so the process id that the owner
+//! knows is the server's. The watcher reads from a pipe whose only write end belongs to the owner. The kernel closes
+//! that end even after SIGKILL; then the watcher kills the server and removes its scratch directory. (`PDEATHSIG` would
+//! not do: it follows the thread that spawned the process, and test threads end early.)
 //!
-//! When the server is gone already, its watcher has another parent by then and touches nothing, neither a process
-//! that got the old id nor data that a restart needs.
+//! If the server has ended before, the watcher has another parent and does nothing: it neither kills a process that got
+//! the old id, nor removes data that a restart needs.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 
 const POLL: Duration = Duration::from_millis(10);
 const TAIL_LINES: usize = 20;
 
-/// `sh -c WRAPPER devstack SCRATCH PROGRAM ARGS…`; the pipe from the owner is stdin. The watcher ignores signals
-/// because the kernel sends SIGHUP to a group that has a paused process when its owner dies.
+/// `sh -c WRAPPER devstack SCRATCH PROGRAM ARGS…`; the pipe from the owner is stdin. The watcher ignores signals,
+/// because the kernel sends SIGHUP to a process group with a paused process when its owner dies.
 const WRAPPER: &str = r#"
 exec 3<&0 </dev/null
 unset PWD OLDPWD SHLVL
@@ -40,8 +40,8 @@ shift
 exec "$@" 3<&-
 "#;
 
-/// The command that runs `program` with a watcher; add arguments, environment and directory, then
-/// [`Guard::spawn`] it. `scratch` is the directory to remove when the owner is killed.
+/// A command that runs `program` with a watcher, to be completed and passed to [`Guard::spawn`]. `scratch` is removed if
+/// the owner is killed.
 #[must_use]
 pub fn guarded(program: &Path, scratch: Option<&Path>) -> Command {
     let mut command = Command::new("/bin/sh");
@@ -50,21 +50,18 @@ pub fn guarded(program: &Path, scratch: Option<&Path>) -> Command {
     command
 }
 
-/// A running server that is killed when this is dropped or its owner dies.
+/// A running process that is killed when this is dropped or its owner ends.
 #[derive(Debug)]
 pub struct Guard {
     child: Mutex<Child>,
     pid: u32,
     log: PathBuf,
-    /// The write end of the watcher's pipe; nothing is ever written.
-    _leash: ChildStdin,
+    /// The write end of the watcher's pipe. Nothing is written to it.
+    _pipe: ChildStdin,
 }
 
 impl Guard {
     /// Starts a command made by [`guarded`]; its output is appended to `log`.
-    ///
-    /// # Errors
-    /// When the log cannot be opened or the process cannot be started.
     pub fn spawn(mut command: Command, log: &Path) -> Result<Self> {
         let output = OpenOptions::new().create(true).append(true).open(log);
         let output = output.with_context(|| format!("cannot open the log {}", log.display()))?;
@@ -72,73 +69,55 @@ impl Guard {
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)
-            // A Ctrl-C in the terminal is for the owner alone, who then ends its servers.
+            // Ctrl-C in the terminal reaches only the owner, which then ends its processes.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let leash = child.stdin.take().context("the pipe to the watcher is missing")?;
-        Ok(Self { pid: child.id(), child: Mutex::new(child), log: log.to_owned(), _leash: leash })
+        let pipe = child.stdin.take().context("the pipe to the watcher is missing")?;
+        Ok(Self { pid: child.id(), child: Mutex::new(child), log: log.to_owned(), _pipe: pipe })
     }
 
-    /// The id of the server process itself.
+    /// The process id of the server itself.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Everything the server has written so far.
+    /// The output so far.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Kills the server with SIGKILL and returns when it is gone; fine when it has ended before.
-    ///
-    /// # Errors
-    /// When the signal cannot be sent.
+    /// Sends SIGKILL and waits for the end. Does nothing if the process has ended.
     pub fn kill(&self) -> Result<()> {
-        let mut child = self.child();
+        let mut child = self.child.lock();
         child.kill().with_context(|| format!("cannot kill process {}", self.pid))?;
         child.wait()?;
         Ok(())
     }
 
-    /// Freezes the server (SIGSTOP): its connections stay open and nothing answers.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Sends SIGSTOP: connections stay open, but nothing is answered.
     pub fn pause(&self) -> Result<()> {
         self.signal("STOP", &[])
     }
 
-    /// Lets a paused server go on (SIGCONT).
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Sends SIGCONT.
     pub fn resume(&self) -> Result<()> {
         self.signal("CONT", &[])
     }
 
-    /// Asks the server to end (SIGTERM); [`Guard::wait`] says when it has.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         self.signal("TERM", &[])
     }
 
-    /// Does what Ctrl-C in a terminal does (SIGINT).
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Sends SIGINT, as Ctrl-C in a terminal does.
     pub fn interrupt(&self) -> Result<()> {
         self.signal("INT", &[])
     }
 
-    /// Waits for the server to end: its exit code, or `None` when a signal ended it.
-    ///
-    /// # Errors
-    /// When it still runs after `limit`.
+    /// Waits for the end and returns the exit code, or `None` after a signal. Fails if it takes longer than `limit`.
     pub async fn wait(&self, limit: Duration) -> Result<Option<i32>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -152,7 +131,7 @@ impl Guard {
         }
     }
 
-    /// Polls `probe` until it holds; fails early, with the end of the log, when the server ends.
+    /// Polls `probe` until it returns true. Fails with the end of the log if the process ends or `limit` is over.
     pub(crate) async fn ready<F>(&self, limit: Duration, probe: impl Fn() -> F) -> Result<()>
     where
         F: Future<Output = bool>,
@@ -160,7 +139,7 @@ impl Guard {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.exited()? {
-                bail!("it ended at start ({status}){}", self.tail());
+                bail!("it ended during its start ({status}){}", self.tail());
             }
             if tokio::time::timeout(limit, probe()).await.unwrap_or(false) {
                 return Ok(());
@@ -172,37 +151,37 @@ impl Guard {
         }
     }
 
-    /// Sends a signal to the server and, along with it, to processes of its own.
+    /// Sends a signal to the process and to others, which it has started.
     pub(crate) fn signal(&self, name: &str, others: &[u32]) -> Result<()> {
-        let mut child = self.child();
+        let mut child = self.child.lock();
         if let Some(status) = child.try_wait()? {
             bail!("process {} has ended ({status})", self.pid);
         }
-        // The lock keeps the process from being reaped, and its id from being given away, until the signal is sent.
+        // While the lock is held, the process is not reaped, so its id is not reused.
         let status = Command::new("/bin/sh")
             .args(["-c", r#"kill -"$0" "$@""#, name])
             .args([self.pid].iter().chain(others).map(u32::to_string))
             .stderr(Stdio::null())
             .status()?;
-        // One of the others may have ended meanwhile, which is no failure.
+        // The others may have ended meanwhile.
         if !status.success() && others.is_empty() {
             bail!("cannot send SIG{name} to process {}", self.pid);
         }
         Ok(())
     }
 
-    /// Sends a signal that ends the server and gives it `patience` before SIGKILL.
-    pub(crate) fn stop(&self, signal: &str, patience: Duration) {
-        let deadline = Instant::now() + patience;
-        let asked = self.signal(signal, &[]).is_ok();
-        while asked && matches!(self.exited(), Ok(None)) && Instant::now() < deadline {
+    /// Sends a signal that ends the process, and SIGKILL after `timeout`.
+    pub(crate) fn stop(&self, signal: &str, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let is_sent = self.signal(signal, &[]).is_ok();
+        while is_sent && matches!(self.exited(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(POLL);
         }
-        // It may be gone by now; there is nobody to tell either way.
+        // Called on drop, where errors cannot be handled.
         let _ = self.kill();
     }
 
-    /// The end of the log, ready to be appended to an error.
+    /// The end of the log, to be appended to an error message.
     pub(crate) fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -211,22 +190,18 @@ impl Guard {
     }
 
     fn exited(&self) -> Result<Option<ExitStatus>> {
-        Ok(self.child().try_wait()?)
-    }
-
-    fn child(&self) -> MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.child.lock().try_wait()?)
     }
 }
 
 impl Drop for Guard {
-    /// The server goes before the pipe does, so that the watcher finds nothing to do.
+    /// The process ends before the pipe is closed, so the watcher has nothing to do.
     fn drop(&mut self) {
         let _ = self.kill();
     }
 }
 
-/// Where `PATH` has a program.
+/// The path of a program in `PATH`.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())

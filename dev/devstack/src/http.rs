@@ -1,40 +1,41 @@
-//! An HTTP server in this process that keeps the requests it gets and answers as it is told.
+//! An HTTP server in this process that keeps all requests and sends scripted responses.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Such as `POST`.
+    /// For example `POST`.
     pub method: String,
     /// Path and query.
     pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// By `Content-Length`.
+    /// The body as text, of the length in `Content-Length`.
     pub body: String,
-    /// The same where it is no text.
+    /// The body as it was sent.
     pub bytes: Vec<u8>,
 }
 
 impl Request {
-    /// The value of a header, which is named in lower case.
+    /// The value of a header; `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// A listening server; it and its connections end when it is dropped.
+/// A server that ends with its connections when it is dropped.
 #[derive(Debug)]
 pub struct HttpSink {
     addr: SocketAddr,
@@ -49,10 +50,7 @@ struct Shared {
 }
 
 impl HttpSink {
-    /// Listens on a free port of 127.0.0.1, with TLS where there is an acceptor.
-    ///
-    /// # Errors
-    /// When there is none.
+    /// Listens on a free port of 127.0.0.1, with TLS if there is an acceptor.
     pub async fn start(tls: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (addr, shared) = (listener.local_addr()?, Arc::<Mutex<Shared>>::default());
@@ -67,21 +65,17 @@ impl HttpSink {
         self.addr
     }
 
-    /// The requests so far, oldest first.
+    /// The requests in the order they arrived.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        lock(&self.shared).requests.clone()
+        self.shared.lock().requests.clone()
     }
 
-    /// Answers one of the next requests so, from status line to body, as `200 OK\r\nX-A: b\r\n\r\nbody`; an empty answer
-    /// never comes. Others get an empty 200.
+    /// Adds a response for one of the next requests, from the status to the body: `200 OK\r\nX-A: b\r\n\r\nbody`. An empty
+    /// one leaves the request without a response. Without scripted responses, requests get an empty 200.
     pub fn answer(&self, answer: impl Into<Vec<u8>>) {
-        lock(&self.shared).answers.push_back(answer.into());
+        self.shared.lock().answers.push_back(answer.into());
     }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Mutex<Shared>>) {
@@ -89,7 +83,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Mut
     loop {
         if let Ok((stream, _)) = listener.accept().await {
             let (tls, shared) = (tls.clone(), Arc::clone(&shared));
-            // A broken connection is the client's to notice.
+            // The client notices a broken connection.
             connections.spawn(async move {
                 match tls {
                     Some(tls) => serve(tls.accept(stream).await?, &shared).await,
@@ -101,17 +95,17 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Mut
     }
 }
 
-/// One request a connection.
+/// One request per connection.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Mutex<Shared>) -> io::Result<()> {
     let mut stream = BufStream::new(stream);
     let request = read(&mut stream).await?;
     let answer = {
-        let mut shared = lock(shared);
+        let mut shared = shared.lock();
         shared.requests.push(request);
         shared.answers.pop_front().unwrap_or_else(|| b"200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())
     };
     if answer.is_empty() {
-        // Until the client gives up.
+        // Waits until the client gives up.
         return stream.read_u8().await.map(drop);
     }
     stream.write_all(b"HTTP/1.1 ").await?;

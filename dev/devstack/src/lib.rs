@@ -1,15 +1,15 @@
-//! Private servers and broken networks for tests, the demo and benchmarks; never part of a shipped binary.
+//! Private servers and network faults for tests, the demo and benchmarks; never part of a shipped binary.
 //!
-//! Everything listens on a free port of 127.0.0.1, keeps its files in a directory of its own and ends with its
-//! owner, even when the owner is killed ([`guard`] says how):
+//! Every server listens on a free port of 127.0.0.1, has its own directory, and ends when its owner ends, even by SIGKILL
+//! (see [`guard`]):
 //!
 //! - [`Redis`] and [`Postgres`]: real servers that can be killed, restarted and paused;
-//! - [`Sentinel`]: one that looks after a [`Redis`] and its replicas;
-//! - [`MailSink`]: an SMTP server in this process that keeps what it gets, and misbehaves on demand;
-//! - [`HttpSink`]: an HTTP server in this process that keeps what it gets, and answers as it is told;
-//! - [`Authority`]: certificates for both of them;
-//! - [`ChaosProxy`]: a TCP proxy that delays, cuts or swallows;
-//! - [`App`]: the built binaries as guarded processes with an environment of their own.
+//! - [`Sentinel`]: watches a [`Redis`] and its replicas;
+//! - [`MailSink`]: an SMTP server in this process that keeps all mails, and fails on demand;
+//! - [`HttpSink`]: an HTTP server in this process that keeps all requests, and sends scripted responses;
+//! - [`Authority`]: certificates for these;
+//! - [`ChaosProxy`]: a TCP proxy that delays, cuts or swallows traffic;
+//! - [`App`]: the built binaries as guarded processes with a clean environment.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -26,7 +26,6 @@
 pub mod guard;
 pub mod http;
 pub mod mail;
-mod message;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -37,8 +36,7 @@ pub mod tls;
 
 pub use guard::Guard;
 pub use http::HttpSink;
-pub use mail::{Behaviour, Encryption, MailSink};
-pub use message::{Attachment, Mail};
+pub use mail::{Attachment, Behaviour, Encryption, Mail, MailSink};
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use process::{App, Memory, Process};

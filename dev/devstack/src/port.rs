@@ -1,8 +1,8 @@
 //! Free ports on 127.0.0.1 that stay free while a server is down between `kill` and `restart`.
 //!
-//! Asking the kernel for port 0 gives one of the ephemeral range, which any outgoing connection may take as its
-//! source port once the server is down. These lie below that range. Each process walks a stripe of its own and
-//! never hands out a port twice, so tests running side by side do not meet.
+//! Port 0 would give a port of the ephemeral range, which an outgoing connection may take as its source port while the
+//! server is down. These ports are below that range. Each process starts at a different offset and never hands out a
+//! port twice, so that tests in parallel do not collide.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,17 +11,14 @@ use anyhow::{Result, bail};
 
 const FIRST: u32 = 18_000;
 const COUNT: u32 = 14_000;
-/// How far apart processes with neighbouring ids begin.
-const STRIPE: u32 = 61;
+/// The distance between the offsets of processes with consecutive ids.
+const STRIDE: u32 = 61;
 
 static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
 
-/// A port of 127.0.0.1 on which nobody listens.
-///
-/// # Errors
-/// When every port of the range is taken.
+/// A port of 127.0.0.1 on which nothing listens.
 pub fn free_port() -> Result<u16> {
-    let start = std::process::id().wrapping_mul(STRIPE) % COUNT;
+    let start = std::process::id().wrapping_mul(STRIDE) % COUNT;
     for _ in 0..COUNT {
         let step = HANDED_OUT.fetch_add(1, Ordering::Relaxed);
         let port = u16::try_from(FIRST + (start + step) % COUNT)?;

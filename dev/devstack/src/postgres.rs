@@ -1,4 +1,4 @@
-//! A private PostgreSQL server; as root it runs as an unprivileged user, because PostgreSQL refuses root.
+//! A private PostgreSQL server. If this process is root, the server runs as another user, because PostgreSQL refuses root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -15,40 +15,34 @@ use crate::port::free_port;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// Where Debian puts the server, one directory a version.
+/// Debian installs the server here, in one directory per version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// A running `postgres` with trust authentication on 127.0.0.1, ended when dropped.
+/// A running `postgres` without passwords on 127.0.0.1, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Postgres {
     guard: Guard,
     cluster: Cluster,
 }
 
-/// What stays the same from one start of the server to the next.
+/// What a restart does not change.
 #[derive(Debug)]
 struct Cluster {
     tools: PathBuf,
     port: u16,
     options: Vec<String>,
-    /// User and group to run as, when this process is root.
+    /// User and group of the server if this process is root.
     user: Option<(u32, u32)>,
     scratch: TempDir,
 }
 
 impl Postgres {
-    /// Starts a server with `fsync` on and 200 connections, and waits until it takes connections.
-    ///
-    /// # Errors
-    /// When PostgreSQL is missing or does not start.
+    /// Starts a server with `fsync` on and 200 connections, and waits until it is ready.
     pub async fn start() -> Result<Self> {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with more options, such as `["-c", "fsync=off"]`; they win over the usual ones.
-    ///
-    /// # Errors
-    /// When PostgreSQL is missing or does not start.
+    /// The same with additional options, for example `["-c", "fsync=off"]`, which override the defaults.
     pub async fn start_with(options: &[&str]) -> Result<Self> {
         let cluster = Cluster {
             tools: tools()?,
@@ -60,15 +54,12 @@ impl Postgres {
         if let Some((user, group)) = cluster.user {
             chown(cluster.dir(), Some(user), Some(group))?;
         }
-        cluster.init().await.context("cannot make a PostgreSQL cluster")?;
+        cluster.init().await.context("cannot create a PostgreSQL cluster")?;
         let guard = cluster.serve().await?;
         Ok(Self { guard, cluster })
     }
 
-    /// Makes an empty database, dropping one of that name first, and returns its URL.
-    ///
-    /// # Errors
-    /// When the server refuses or is down.
+    /// Creates an empty database, replacing one of this name, and returns its URL.
     pub async fn create_database(&self, name: &str) -> Result<String> {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         self.query("postgres", &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")).await?;
@@ -76,13 +67,10 @@ impl Postgres {
         Ok(self.url(name))
     }
 
-    /// Runs SQL through `psql` and returns the rows: a line each, columns separated by `|`.
-    ///
-    /// # Errors
-    /// When a statement fails or the server is down.
+    /// Runs SQL with `psql` and returns a line per row, with `|` between the columns.
     pub async fn query(&self, database: &str, sql: &str) -> Result<String> {
         let mut command = tokio::process::Command::new(self.bin("psql"));
-        // Cleared, so that no `PGOPTIONS` or `PGSERVICE` of the developer's has a say.
+        // Cleared because of variables such as `PGOPTIONS` and `PGSERVICE`.
         command.env_clear().kill_on_drop(true);
         command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", &self.url(database)]);
         let output = command.output().await.context("cannot run psql")?;
@@ -90,42 +78,36 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// The address of a database, as clients and the configuration take it.
+    /// The URL of a database.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.cluster.port)
     }
 
-    /// The port on 127.0.0.1, the same after a restart.
+    /// The port on 127.0.0.1, which a restart does not change.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.cluster.port
     }
 
-    /// The id of the server's main process.
+    /// The process id of the postmaster.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.guard.pid()
     }
 
-    /// A tool of the same version as the server, such as `pgbench` or `psql`.
+    /// A program of the same version as the server, for example `pgbench`.
     #[must_use]
     pub fn bin(&self, name: &str) -> PathBuf {
         self.cluster.tools.join(name)
     }
 
-    /// Kills the server and its backends with SIGKILL, as a crash of the machine would.
-    ///
-    /// # Errors
-    /// When the signal cannot be sent.
+    /// Kills the server and its backends with SIGKILL.
     pub async fn kill(&self) -> Result<()> {
         self.crash()
     }
 
-    /// Starts the server again on the same port and data, killing it first when it still runs.
-    ///
-    /// # Errors
-    /// When the server does not start.
+    /// Kills the server if it runs, and starts it again with the same port and data.
     pub async fn restart(&mut self) -> Result<()> {
         self.crash()?;
         let deadline = Instant::now() + STOP_LIMIT;
@@ -135,7 +117,7 @@ impl Postgres {
                     self.guard = guard;
                     return Ok(());
                 }
-                // A killed backend may take a moment to go.
+                // A killed backend may take a moment to end.
                 Err(error) if Instant::now() < deadline && format!("{error:#}").contains("still in use") => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -144,20 +126,14 @@ impl Postgres {
         }
     }
 
-    /// Freezes the server and its backends: connections stay open and nothing answers.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Freezes the server and its backends: connections stay open, but nothing is answered.
     pub fn pause(&self) -> Result<()> {
-        // The main process first: it must not start a backend that is missing from the list.
+        // The postmaster first: it must not start a backend after they were listed.
         self.guard.pause()?;
         self.guard.signal("STOP", &backends(self.pid()))
     }
 
-    /// Lets a paused server go on.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Resumes a paused server.
     pub fn resume(&self) -> Result<()> {
         self.guard.signal("CONT", &backends(self.pid()))
     }
@@ -171,7 +147,7 @@ impl Postgres {
 }
 
 impl Drop for Postgres {
-    /// An immediate shutdown, because a killed server leaves its shared memory behind.
+    /// Shuts down immediately instead of killing the server, which would leave its shared memory behind.
     fn drop(&mut self) {
         if self.resume().is_ok() {
             self.guard.stop("QUIT", STOP_LIMIT);
@@ -201,7 +177,7 @@ impl Cluster {
         let mut command = self.command("postgres");
         command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c"]);
         command.arg(format!("unix_socket_directories={}", self.dir().display()));
-        // Shared memory for parallel queries in files of the data directory: none of it outlives the directory.
+        // mmap: shared memory for parallel queries is removed with the data directory.
         command.args(["-c", "max_connections=200", "-c", "dynamic_shared_memory_type=mmap"]);
         command.args(&self.options);
         let guard = Guard::spawn(command, &self.dir().join("postgres.log"))?;
@@ -211,25 +187,25 @@ impl Cluster {
         Ok(guard)
     }
 
-    /// A server program on the data directory, as the right user.
+    /// A server program for the data directory, run as the right user.
     fn command(&self, program: &str) -> Command {
         let mut command = guarded(&self.tools.join(program), Some(self.dir()));
         command.current_dir(self.dir()).arg("-D").arg(self.data());
         if let Some((user, group)) = self.user {
-            // The standard library drops the supplementary groups along with root.
+            // The standard library also drops the supplementary groups.
             command.uid(user).gid(group);
         }
         command
     }
 }
 
-/// Whether `postmaster.pid` is of this server (first line) and says that it takes connections (eighth line).
+/// Whether `postmaster.pid` belongs to this server (first line), which accepts connections (eighth line).
 fn is_ready(lock: &str, pid: u32) -> bool {
     let mut lines = lock.lines();
     lines.next() == Some(&pid.to_string()) && lines.nth(6).is_some_and(|status| status.trim() == "ready")
 }
 
-/// The directory with the server's programs: from `PATH`, or the newest of Debian's.
+/// The directory with the server's programs: in `PATH`, or the newest of Debian's.
 fn tools() -> Result<PathBuf> {
     let from_path = on_path("initdb").and_then(|link| Some(link.canonicalize().ok()?.parent()?.to_owned()));
     let from_debian = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
@@ -244,7 +220,7 @@ fn tools() -> Result<PathBuf> {
         .with_context(|| format!("no PostgreSQL in PATH or {DEBIAN}: install the package `postgresql`"))
 }
 
-/// The user and group for the server when this process is root: `postgres`, else `nobody`.
+/// The user and group for the server if this process is root: `postgres`, or else `nobody`.
 fn unprivileged() -> Result<Option<(u32, u32)>> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
@@ -259,8 +235,8 @@ fn unprivileged() -> Result<Option<(u32, u32)>> {
     found.map(Some).context("PostgreSQL refuses root, and there is neither a user `postgres` nor `nobody`")
 }
 
-/// The processes a PostgreSQL server has started. Each leads a group of its own, unlike the guard's watcher,
-/// which has the server's and must never be paused.
+/// The processes that the server has started. Each leads its own process group, unlike the guard's watcher, which must
+/// never be paused.
 fn backends(server: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

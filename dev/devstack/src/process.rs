@@ -1,4 +1,4 @@
-//! The built Parkade binaries as guarded processes that see only the environment they are given.
+//! The built Parkade binaries as guarded processes with a clean environment.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,11 +16,8 @@ pub type Process = Guard;
 pub struct App;
 
 impl App {
-    /// Runs `binary` in `dir` with output appended to `log`. Its environment is `envs`, over `PATH` and `HOME` of
-    /// this process, and nothing else.
-    ///
-    /// # Errors
-    /// When the binary is missing or cannot be started.
+    /// Runs `binary` in `dir` and appends its output to `log`. Its environment is `PATH` and `HOME` of this process and
+    /// `envs`, and nothing else.
     pub fn spawn<A, K, V>(
         binary: &Path,
         args: impl IntoIterator<Item = A>,
@@ -33,7 +30,7 @@ impl App {
         K: AsRef<OsStr>,
         V: AsRef<OsStr>,
     {
-        // A relative path would be looked up in `dir`.
+        // A relative path would be resolved in `dir`.
         let binary = binary.canonicalize().with_context(|| format!("no binary at {}", binary.display()))?;
         let inherited = ["PATH", "HOME"].map(|name| std::env::var_os(name).map(|value| (name, value)));
         let mut command = guarded(&binary, None);
@@ -43,20 +40,17 @@ impl App {
     }
 }
 
-/// What a process holds of the machine's memory.
+/// The memory use of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Resident now.
+    /// Resident memory.
     pub rss_bytes: u64,
-    /// The most that was ever resident.
+    /// The largest resident memory so far.
     pub peak_bytes: u64,
 }
 
 impl Guard {
-    /// The memory of the process, from `/proc/PID/status`.
-    ///
-    /// # Errors
-    /// When the process has ended.
+    /// From `/proc/PID/status`; fails if the process has ended.
     pub fn memory(&self) -> Result<Memory> {
         let path = format!("/proc/{}/status", self.pid());
         let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -68,14 +62,11 @@ impl Guard {
         Ok(Memory { rss_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
     }
 
-    /// The processor time of the process so far, to a hundredth of a second, from `/proc/PID/stat`.
-    ///
-    /// # Errors
-    /// When the process has ended.
+    /// The processor time so far, with a resolution of 10 ms, from `/proc/PID/stat`.
     pub fn processor_time(&self) -> Result<Duration> {
         let path = format!("/proc/{}/stat", self.pid());
         let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // The name comes first, in parentheses; utime and stime are 12th and 13th after it.
+        // utime and stime are the 12th and 13th field after the name in parentheses.
         let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} has no name"))?;
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
         let ticks = ticks.sum::<Result<u64, _>>().with_context(|| format!("{path} has no times"))?;

@@ -1,4 +1,4 @@
-//! A TCP proxy that delays, cuts or swallows what passes between a client and a server.
+//! A TCP proxy that delays, cuts or swallows the traffic between clients and a server.
 
 use std::future::pending;
 use std::io;
@@ -21,37 +21,34 @@ const BUFFER: usize = 16 * 1024;
 pub enum Mode {
     /// Passes everything on.
     Pass,
-    /// Passes each piece on after this time, in both directions.
+    /// Passes everything on after this time, in both directions.
     Delay(Duration),
     /// Closes all connections and refuses new ones.
     Cut,
-    /// Accepts, swallows what comes and answers nothing. What was swallowed stays lost when the mode changes.
+    /// Accepts connections and discards all traffic, which is lost even when the mode changes.
     BlackHole,
 }
 
-/// A proxy in front of one server; it and its connections end when it is dropped.
+/// A proxy that ends with its connections when it is dropped.
 #[derive(Debug)]
 pub struct ChaosProxy {
     addr: SocketAddr,
-    orders: mpsc::Sender<Order>,
-    /// Held once here, once by the listener and once by each connection.
+    commands: mpsc::Sender<Command>,
+    /// Has one reference here, one in the listener and one per connection.
     live: Arc<()>,
 }
 
-type Order = (Mode, oneshot::Sender<io::Result<()>>);
+type Command = (Mode, oneshot::Sender<io::Result<()>>);
 
 impl ChaosProxy {
     /// Listens on a free port of 127.0.0.1 and passes everything on to `target`.
-    ///
-    /// # Errors
-    /// When there is no free port.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let listener = TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
-        let (orders, inbox) = mpsc::channel(1);
+        let (commands, inbox) = mpsc::channel(1);
         let live = Arc::new(());
         tokio::spawn(run(listener, addr, target, inbox, Arc::clone(&live)));
-        Ok(Self { addr, orders, live })
+        Ok(Self { addr, commands, live })
     }
 
     /// Where clients connect.
@@ -60,29 +57,26 @@ impl ChaosProxy {
         self.addr
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         Arc::strong_count(&self.live).saturating_sub(2)
     }
 
-    /// Changes the mode and returns when it is in force, for live connections too.
-    ///
-    /// # Errors
-    /// When the port cannot be listened on again after [`Mode::Cut`].
+    /// Changes the mode, also of open connections, and returns when it is in effect.
     pub async fn set(&self, mode: Mode) -> Result<()> {
-        let (done, in_force) = oneshot::channel();
-        self.orders.send((mode, done)).await.ok().context("the proxy has ended")?;
-        in_force.await.context("the proxy has ended")?.context("the proxy cannot listen again")
+        let (done, in_effect) = oneshot::channel();
+        self.commands.send((mode, done)).await.ok().context("the proxy has ended")?;
+        in_effect.await.context("the proxy has ended")?.context("the proxy cannot listen again")
     }
 }
 
-/// Accepts connections and takes orders until the owner drops the other end.
+/// Accepts connections and handles commands until the proxy is dropped.
 async fn run(
     listener: TcpListener,
     addr: SocketAddr,
     target: SocketAddr,
-    mut orders: mpsc::Receiver<Order>,
+    mut commands: mpsc::Receiver<Command>,
     live: Arc<()>,
 ) {
     let mut listener = Some(listener);
@@ -90,8 +84,8 @@ async fn run(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            order = orders.recv() => {
-                let Some((mode, done)) = order else { return };
+            command = commands.recv() => {
+                let Some((mode, done)) = command else { return };
                 modes.send_replace(mode);
                 let mut outcome = Ok(());
                 if mode == Mode::Cut {
@@ -100,7 +94,7 @@ async fn run(
                 } else if listener.is_none() {
                     outcome = TcpListener::bind(addr).await.map(|bound| listener = Some(bound));
                 }
-                // Whoever ordered may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = done.send(outcome);
             }
             client = next(listener.as_ref()) => {
@@ -108,8 +102,8 @@ async fn run(
                     let (live, modes) = (Arc::clone(&live), modes.subscribe());
                     connections.spawn(async move {
                         let _live = live;
-                        // An error is a closed connection, which both ends notice.
-                        let _ = carry(client, target, modes).await;
+                        // After an error the connection is closed, which both sides notice.
+                        let _ = forward(client, target, modes).await;
                     });
                 }
             }
@@ -125,18 +119,18 @@ async fn next(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     }
 }
 
-/// One connection, from the client's to the end of both directions.
-async fn carry(
+/// Forwards both directions of a connection until they end.
+async fn forward(
     mut client: TcpStream,
     target: SocketAddr,
     mut modes: watch::Receiver<Mode>,
 ) -> io::Result<()> {
-    let mut lost = vec![0; BUFFER];
-    // A black hole has no server behind it.
+    let mut discarded = vec![0; BUFFER];
+    // A black hole does not connect to the server.
     while *modes.borrow_and_update() == Mode::BlackHole {
         tokio::select! {
             _ = modes.changed() => {}
-            read = client.read(&mut lost) => if read? == 0 { return Ok(()) },
+            read = client.read(&mut discarded) => if read? == 0 { return Ok(()) },
         }
     }
     let mut server = TcpStream::connect(target).await?;
@@ -161,7 +155,7 @@ async fn pump(
             tokio::time::sleep(time).await;
         }
         if read == 0 {
-            // Not even the end of the stream comes out of a black hole.
+            // A black hole swallows the end of the stream too.
             let open = modes.wait_for(|mode| *mode != Mode::BlackHole).await.is_ok();
             return if open { to.shutdown().await } else { Ok(()) };
         }

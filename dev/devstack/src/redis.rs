@@ -1,4 +1,4 @@
-//! A private Redis with an append-only file, so that it can be killed and come back with its data.
+//! A private Redis server with an append-only file, so that it can be killed and restarted with its data.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -15,42 +15,33 @@ use crate::port::free_port;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A running `redis-server`, ended when dropped.
+/// A running `redis-server` that ends when it is dropped.
 #[derive(Debug)]
 pub struct Redis {
     guard: Guard,
     port: u16,
     dir: PathBuf,
     options: Vec<String>,
-    /// Removed after the server has ended; `None` when the directory is the caller's.
+    /// Removed after the server has ended; `None` if the directory belongs to the caller.
     scratch: Option<TempDir>,
 }
 
 impl Redis {
-    /// Starts a server in a temporary directory and waits until it answers.
-    ///
-    /// # Errors
-    /// When `redis-server` is missing or does not start.
+    /// Starts a server in a temporary directory and waits until it is ready.
     pub async fn start() -> Result<Self> {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with more options, such as `["--replicaof", "127.0.0.1 6379"]`.
-    ///
-    /// # Errors
-    /// When `redis-server` is missing or does not start.
+    /// The same with additional options, for example `["--replicaof", "127.0.0.1 6379"]`.
     pub async fn start_with(options: &[&str]) -> Result<Self> {
         let scratch = TempDir::with_prefix("devstack-redis-")?;
         let options = options.iter().map(ToString::to_string).collect();
         Self::launch(scratch.path().to_owned(), options, Some(scratch)).await
     }
 
-    /// Starts a server with the data in `dir`, which is made when missing and kept afterwards.
-    ///
-    /// # Errors
-    /// When `redis-server` is missing or does not start.
+    /// Starts a server in `dir`, which is created if missing and kept afterwards.
     pub async fn start_in(dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         Self::launch(dir.canonicalize()?, Vec::new(), None).await
     }
 
@@ -60,76 +51,58 @@ impl Redis {
         Ok(Self { guard, port, dir, options, scratch })
     }
 
-    /// The address of logical database `db`, as clients and the configuration take it.
+    /// The URL of logical database `db`.
     #[must_use]
     pub fn url(&self, db: u8) -> String {
         format!("redis://127.0.0.1:{}/{db}", self.port)
     }
 
-    /// The port on 127.0.0.1, the same after a restart.
+    /// The port on 127.0.0.1, which a restart does not change.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The id of the server process.
+    /// The process id of the server.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.guard.pid()
     }
 
-    /// Kills the server with SIGKILL, as a crash would.
-    ///
-    /// # Errors
-    /// When the signal cannot be sent.
+    /// Kills the server with SIGKILL.
     pub async fn kill(&self) -> Result<()> {
         self.guard.kill()
     }
 
-    /// Starts the server again on the same port and data, killing it first when it still runs.
-    ///
-    /// # Errors
-    /// When the server does not start.
+    /// Kills the server if it runs, and starts it again with the same port and data.
     pub async fn restart(&mut self) -> Result<()> {
         self.guard.kill()?;
         self.guard = serve(&self.dir, self.port, &self.options, self.scratch.is_some()).await?;
         Ok(())
     }
 
-    /// Freezes the server: connections stay open and nothing answers.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Freezes the server: connections stay open, but nothing is answered.
     pub fn pause(&self) -> Result<()> {
         self.guard.pause()
     }
 
-    /// Lets a paused server go on.
-    ///
-    /// # Errors
-    /// When the server has ended.
+    /// Resumes a paused server.
     pub fn resume(&self) -> Result<()> {
         self.guard.resume()
     }
 
-    /// Empties all databases of this private server.
-    ///
-    /// # Errors
-    /// When the server does not answer with success.
+    /// Empties all databases.
     pub async fn flush_all(&self) -> Result<()> {
-        self.order("FLUSHALL").await
+        self.command("FLUSHALL").await
     }
 
-    /// Sets what may be set while the server runs, such as `maxmemory`.
-    ///
-    /// # Errors
-    /// When the server does not answer with success.
+    /// Changes a setting at run time, for example `maxmemory`.
     pub async fn configure(&self, name: &str, value: &str) -> Result<()> {
-        self.order(&format!("CONFIG SET {name} {value}")).await
+        self.command(&format!("CONFIG SET {name} {value}")).await
     }
 
-    async fn order(&self, command: &str) -> Result<()> {
-        let reply = ask(self.port, command).await?;
+    async fn command(&self, command: &str) -> Result<()> {
+        let reply = send(self.port, command).await?;
         ensure!(reply.starts_with("+OK"), "Redis answered {reply:?}");
         Ok(())
     }
@@ -145,18 +118,21 @@ async fn serve(dir: &Path, port: u16, options: &[String], temporary: bool) -> Re
         .args(options)
         .current_dir(dir);
     let guard = Guard::spawn(command, &dir.join("redis.log"))?;
-    // Its own id in the answer says that this is the server just started, and no other on the same port.
+    // The process id in the reply proves that this is not another server on the same port.
     let own = format!("process_id:{}\r", guard.pid());
-    let answers = || async {
-        let reply = ask(port, "PING\r\nINFO server").await;
+    let is_ready = || async {
+        let reply = send(port, "PING\r\nINFO server").await;
         reply.is_ok_and(|text| text.starts_with("+PONG") && text.contains(&own))
     };
-    guard.ready(START_LIMIT, answers).await.with_context(|| format!("cannot start {}", program.display()))?;
+    guard
+        .ready(START_LIMIT, is_ready)
+        .await
+        .with_context(|| format!("cannot start {}", program.display()))?;
     Ok(guard)
 }
 
-/// Sends inline commands on a connection of their own and returns the raw replies.
-async fn ask(port: u16, commands: &str) -> io::Result<String> {
+/// Sends inline commands on a new connection and returns the raw replies.
+async fn send(port: u16, commands: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes()).await?;
     let mut reply = String::new();

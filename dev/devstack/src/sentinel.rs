@@ -1,4 +1,4 @@
-//! A Redis Sentinel: it looks after a master and its replicas, and makes a replica the master when that is gone.
+//! A Redis Sentinel, which promotes a replica when the master fails.
 
 use std::{io, net::Ipv4Addr, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// An answer is whole when nothing more comes for so long.
-const SILENCE: Duration = Duration::from_millis(200);
+/// A reply is complete when nothing more arrives for this long.
+const REPLY_GAP: Duration = Duration::from_millis(200);
 
-/// A running Sentinel that decides alone, ended when dropped.
+/// A running Sentinel with a quorum of one, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Sentinel {
     port: u16,
@@ -29,18 +29,12 @@ pub struct Sentinel {
 }
 
 impl Sentinel {
-    /// Starts one that knows `master` by this name, and takes it for dead when it is silent for half a second.
-    ///
-    /// # Errors
-    /// When `redis-server` is missing or does not start.
+    /// Watches `master` under this name, and considers it down after half a second without a reply.
     pub async fn of(master: &Redis, service: &str) -> Result<Self> {
         Self::with(master, service, &[]).await
     }
 
-    /// Starts one with more lines in its configuration, such as `requirepass`.
-    ///
-    /// # Errors
-    /// When `redis-server` is missing or does not start.
+    /// The same with additional lines in its configuration, for example `requirepass`.
     pub async fn with(master: &Redis, service: &str, lines: &[String]) -> Result<Self> {
         let (scratch, port) = (TempDir::with_prefix("devstack-sentinel-")?, free_port()?);
         let config = format!(
@@ -50,19 +44,19 @@ impl Sentinel {
             dir = scratch.path().display(),
             master = master.port(),
         );
-        // The Sentinel writes what it learns into its own configuration.
+        // The Sentinel rewrites its configuration file.
         let file = scratch.path().join("sentinel.conf");
         std::fs::write(&file, config)?;
         let program = on_path("redis-server").context("no `redis-server` in PATH")?;
         let mut command = guarded(&program, Some(scratch.path()));
         command.arg(&file).arg("--sentinel").current_dir(scratch.path());
         let guard = Guard::spawn(command, &scratch.path().join("sentinel.log"))?;
-        let answers = || async {
-            ask(port, "PING")
+        let is_ready = || async {
+            send(port, "PING")
                 .await
                 .is_ok_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH"))
         };
-        guard.ready(START_LIMIT, answers).await.context("cannot start a Sentinel")?;
+        guard.ready(START_LIMIT, is_ready).await.context("cannot start a Sentinel")?;
         Ok(Self { port, _guard: guard, _scratch: scratch })
     }
 
@@ -72,22 +66,19 @@ impl Sentinel {
         self.port
     }
 
-    /// How many replicas of the master it has found.
-    ///
-    /// # Errors
-    /// When it does not answer.
+    /// The number of connected replicas that it has found.
     pub async fn replicas(&self, service: &str) -> Result<usize> {
-        let reply = ask(self.port, &format!("SENTINEL REPLICAS {service}")).await?;
+        let reply = send(self.port, &format!("SENTINEL REPLICAS {service}")).await?;
         Ok(reply.matches("master-link-status\r\n$2\r\nok").count())
     }
 }
 
-/// Sends an inline command on a connection of its own and returns the raw reply. A Sentinel knows no QUIT.
-async fn ask(port: u16, command: &str) -> io::Result<String> {
+/// Sends an inline command on a new connection and returns the raw reply. A Sentinel does not know QUIT.
+async fn send(port: u16, command: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(format!("{command}\r\n").as_bytes()).await?;
     let mut reply = Vec::new();
-    while let Ok(read) = tokio::time::timeout(SILENCE, stream.read_buf(&mut reply)).await {
+    while let Ok(read) = tokio::time::timeout(REPLY_GAP, stream.read_buf(&mut reply)).await {
         if read? == 0 {
             break;
         }

@@ -1,4 +1,4 @@
-//! Certificates for test servers: an authority that nobody else trusts, and what it signs.
+//! Certificates for test servers, signed by a private authority.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rcgen::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// A certificate authority. Who is to trust its servers is given its certificate.
+/// A certificate authority with a new key.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -16,10 +16,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new one, with keys of its own.
-    ///
-    /// # Errors
-    /// When there is no randomness.
+    /// Creates a key and a self-signed certificate.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(DnType::CommonName, "test authority");
@@ -30,16 +27,13 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
-    /// Its certificate, for those who are to trust it.
+    /// The authority's certificate, for clients that should trust it.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A certificate for these host names or addresses, and its key, in PEM: for servers that read files.
-    ///
-    /// # Errors
-    /// For a name that cannot be in a certificate.
+    /// A certificate for these host names or addresses and its key, both as PEM.
     pub fn certificate(&self, names: &[&str]) -> Result<(String, String)> {
         let (certificate, key) = self.sign(names)?;
         Ok((certificate.pem(), key.serialize_pem()))
@@ -51,10 +45,7 @@ impl Authority {
         Ok((CertificateParams::new(names)?.signed_by(&key, &self.issuer)?, key))
     }
 
-    /// What makes a server answer to these host names or addresses.
-    ///
-    /// # Errors
-    /// For a name that cannot be in a certificate.
+    /// An acceptor for servers with these host names or addresses.
     pub fn acceptor(&self, names: &[&str]) -> Result<TlsAcceptor> {
         let (certificate, key) = self.sign(names)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -62,7 +53,7 @@ impl Authority {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key.into())
-            .context("the server's own certificate")?;
+            .context("using the new certificate")?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }

@@ -1,4 +1,4 @@
-//! Guarded processes end with their owner, and App processes get exactly what they are given.
+//! Guarded processes end with their owner, and have exactly the environment they are given.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use devstack::{App, Postgres, Process, Redis};
 const OWNER: &str = "DEVSTACK_TEST_OWNER";
 const NO_ENVIRONMENT: &[(&str, &str)] = &[];
 
-/// Run by the test below as a process of its own, to be killed.
+/// Run as a separate process by the test below, which kills it.
 #[tokio::test]
 #[ignore = "the owner of the next test"]
 async fn owner() -> Result<()> {
@@ -20,7 +20,7 @@ async fn owner() -> Result<()> {
     }
     let (redis, frozen, postgres) =
         tokio::try_join!(Redis::start(), Redis::start(), Postgres::start_with(&["-c", "fsync=off"]))?;
-    // Which must not save it.
+    // A paused server must end too.
     frozen.pause()?;
     let pids = [redis.pid(), frozen.pid(), postgres.pid()].map(|pid| pid.to_string());
     writeln!(std::io::stdout(), "\nstarted {}", pids.join(" "))?;
@@ -58,7 +58,7 @@ fn servers_end_when_their_owner_is_killed() -> Result<()> {
 fn eventually(what: &str, holds: impl Fn() -> bool) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
-        ensure!(Instant::now() < deadline, "not within 10 s: {what}");
+        ensure!(Instant::now() < deadline, "{what}: not within 10 s");
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
@@ -69,7 +69,7 @@ fn all_processes() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a process works in one of the directories or below.
+/// Whether the working directory of a process is in one of these directories.
 fn works_in(pid: u32, dirs: &[std::path::PathBuf]) -> bool {
     std::fs::read_link(format!("/proc/{pid}/cwd"))
         .is_ok_and(|cwd| dirs.iter().any(|dir| cwd.starts_with(dir)))
@@ -117,14 +117,14 @@ async fn an_app_handles_sigterm_and_returns_its_exit_code() -> Result<()> {
     let error = app.wait(Duration::from_millis(50)).await.err().map(|error| error.to_string());
     assert!(error.is_some_and(|text| text.contains("still runs")));
 
-    // A frozen process takes the signal only when it goes on.
+    // A paused process handles the signal when it is resumed.
     app.pause()?;
     app.terminate()?;
     assert!(app.wait(Duration::from_millis(200)).await.is_err());
     app.resume()?;
     assert_eq!(app.wait(Duration::from_secs(5)).await?, Some(7));
     assert!(app.log().ends_with("bye\n"));
-    assert!(app.terminate().is_err(), "a signal was sent to an id that may be another's");
+    assert!(app.terminate().is_err(), "a signal was sent to an id that may have been reused");
     assert!(app.memory().is_err());
     Ok(())
 }

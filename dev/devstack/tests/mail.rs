@@ -1,4 +1,4 @@
-//! The mail sink speaks SMTP to a raw client and behaves as it is told.
+//! The mail sink speaks SMTP with a raw client and follows its script.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Client {
         Ok(client)
     }
 
-    /// The last line of the next reply; empty when the connection was closed.
+    /// The last line of the next reply; empty if the connection was closed.
     async fn reply(&mut self) -> Result<String> {
         loop {
             let mut line = String::new();
@@ -38,7 +38,7 @@ impl Client {
         timeout(SOON, self.reply()).await?
     }
 
-    /// Sends a mail up to the end of its data and returns the code of the answer.
+    /// Sends a mail and returns the code of the reply to its data.
     async fn send(&mut self, subject: &str) -> Result<String> {
         assert!(self.say("MAIL FROM:<garage@parkade.test>").await?.starts_with("250"));
         assert!(self.say("RCPT TO:<driver@parkade.test>").await?.starts_with("250"));
@@ -57,7 +57,7 @@ async fn a_mail_is_kept_as_it_was_sent() -> Result<()> {
     client.say("MAIL FROM:<forgotten@parkade.test>").await?;
     assert!(client.say("RSET").await?.starts_with("250"));
 
-    // Pipelined, in one piece: the answers come in order.
+    // Pipelined commands are answered in order.
     let envelope = "MAIL FROM:<a@x.test> BODY=8BITMIME\r\nRCPT TO:<b@x.test>\r\nrcpt to:<c@x.test>\r\nDATA";
     assert!(client.say(envelope).await?.starts_with("250 2.1.0"));
     for code in ["250 2.1.5", "250 2.1.5", "354"] {
@@ -119,7 +119,7 @@ async fn a_hanging_sink_neither_replies_nor_closes() -> Result<()> {
     assert!(timeout(SHORT, client.0.read_to_end(&mut rest)).await.is_err(), "the connection was closed");
     assert!(sink.messages().is_empty());
 
-    // The end of the sink ends its connections, and its port can be used again.
+    // Dropping the sink closes its connections and frees its port.
     let addr = sink.addr();
     drop(sink);
     let _ = timeout(SOON, client.0.read_to_end(&mut rest)).await?;

@@ -1,4 +1,4 @@
-//! The proxy passes, delays, cuts and swallows, on new and on live connections.
+//! The proxy passes, delays, cuts and swallows traffic, on new and on open connections.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ async fn traffic_passes_and_connections_are_counted() -> Result<()> {
     assert!(exchange(&mut second, &long).await? == long);
     assert_eq!(proxy.connections(), 2);
 
-    // Half a close goes through, and the other half comes back.
+    // A half-close is forwarded in both directions.
     first.shutdown().await?;
     assert!(is_closed(&mut first).await);
     let deadline = Instant::now() + SOON;
@@ -103,11 +103,11 @@ async fn a_black_hole_swallows_everything() -> Result<()> {
     proxy.set(Mode::BlackHole).await?;
     let mut new = TcpStream::connect(proxy.addr()).await?;
     for stream in [&mut live, &mut new] {
-        // More than the buffers of the kernel hold: somebody takes it.
+        // More than the kernel buffers, so the proxy must read it.
         timeout(SOON, stream.write_all(&vec![b'x'; 16 << 20])).await??;
         assert!(timeout(SHORT, stream.read(&mut [0])).await.is_err(), "a black hole answers");
     }
-    // What is still on its way when the mode changes comes through.
+    // Lets traffic arrive that would otherwise pass after the change of mode.
     tokio::time::sleep(SHORT).await;
     proxy.set(Mode::Pass).await?;
     for stream in [&mut live, &mut new] {

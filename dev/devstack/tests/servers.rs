@@ -1,4 +1,4 @@
-//! Redis and PostgreSQL really start, crash, freeze and come back with their data.
+//! Redis and PostgreSQL start, crash, freeze and restart with their data.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// Sends commands on a connection of their own and returns the raw replies.
+/// Sends commands on a new connection and returns the raw replies.
 async fn redis(server: &Redis, commands: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).await?;
     stream.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes()).await?;
@@ -66,12 +66,12 @@ async fn a_given_directory_keeps_its_data() -> Result<()> {
 
 #[tokio::test]
 async fn dropping_a_server_ends_it_and_removes_its_files() -> Result<()> {
-    // In a task of its own: the future can be sent to another thread.
+    // Spawned to prove that the future is Send.
     let server = tokio::spawn(Redis::start()).await??;
     let (port, pid) = (server.port(), server.pid());
     let dir = std::fs::read_link(format!("/proc/{pid}/cwd"))?;
     let input = std::fs::read_link(format!("/proc/{pid}/fd/0"))?;
-    assert_eq!(input.to_str(), Some("/dev/null"), "the owner's pipe has leaked");
+    assert_eq!(input.to_str(), Some("/dev/null"), "the owner's pipe leaked into the server");
     assert!(dir.join("redis.log").exists());
     drop(server);
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
@@ -106,7 +106,7 @@ async fn a_killed_postgres_restarts_with_its_data() -> Result<()> {
         .query("parkade", "create extension btree_gist; create table plates as select 'ABC' as plate")
         .await?;
 
-    // A backend at work, which must not outlive the crash.
+    // A busy backend must not outlive the crash.
     let busy = server.query("parkade", "select pg_sleep(60)");
     assert!(timeout(SHORT, busy).await.is_err());
     server.kill().await?;

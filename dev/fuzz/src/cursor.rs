@@ -1,8 +1,8 @@
-//! Cursors of lists: whatever is read is written as the same place again.
+//! Cursors of lists: a parsed cursor is formatted as an equal one.
 
 use shared::base::page::TimeCursor;
 
-/// A cursor as it comes in a query.
+/// The input as a cursor in a query.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(moment) = text.parse::<TimeCursor>() {

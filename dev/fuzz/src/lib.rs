@@ -1,7 +1,7 @@
-//! What strangers can send that we take apart ourselves, with what must hold for any bytes. `cargo xtask fuzz` runs these
-//! under libFuzzer, `cargo test -p fuzz` over their seeds: what was found once stays there.
+//! Fuzz targets: parsers of untrusted input, with properties that hold for any bytes. `cargo xtask fuzz` runs them with
+//! libFuzzer, `cargo test -p fuzz` on their seeds, to which every input that once failed belongs.
 
-#![expect(clippy::expect_used, reason = "what does not hold is to be found")]
+#![expect(clippy::expect_used, reason = "a panic is a finding")]
 
 mod csv_cell;
 mod cursor;
@@ -9,10 +9,10 @@ mod range;
 mod settings;
 mod times;
 
-/// Panics when something does not hold.
+/// Panics if a property does not hold for these bytes.
 pub type Target = fn(&[u8]);
 
-/// Every target, by the name of its folder in `fuzz/seeds`.
+/// All targets with their names, which are also those of their folders in `seeds`.
 pub const TARGETS: [(&str, Target); 5] = [
     ("csv_cell", csv_cell::run),
     ("cursor", cursor::run),

@@ -1,14 +1,12 @@
-//! Settings: a file of any bytes is read or refused, and no secret is in what is said about it.
+//! Settings: any file is either accepted or rejected, and no error message contains a secret.
 
-use std::{
-    io::Write,
-    sync::{Mutex, OnceLock, PoisonError},
-};
+use std::{io::Write, sync::OnceLock};
 
+use parking_lot::Mutex;
 use shared::platform::config::{Config, SETTINGS, Sources};
 use tempfile::NamedTempFile;
 
-/// Settings whose values nobody may see.
+/// Settings whose values are secret.
 const SECRETS: [&str; 8] = [
     "JWT_SECRET_KEY",
     "DATABASE_URL",
@@ -20,24 +18,27 @@ const SECRETS: [&str; 8] = [
     "TWILIO_AUTH_TOKEN",
 ];
 
-/// A settings file, and then a value: the first byte says of which setting.
+/// The input as a settings file, and as the value of the setting that its first byte selects.
 pub fn run(data: &[u8]) {
     static FILE: OnceLock<Mutex<NamedTempFile>> = OnceLock::new();
     let file = FILE.get_or_init(|| Mutex::new(NamedTempFile::new().expect("a file")));
-    let file = file.lock().unwrap_or_else(PoisonError::into_inner);
-    std::fs::File::create(file.path()).and_then(|mut file| file.write_all(data)).expect("it is written");
+    let file = file.lock();
+    std::fs::File::create(file.path()).and_then(|mut file| file.write_all(data)).expect("writing the file");
     drop(Config::load(Sources::read(Some(file.path()))));
 
     let Some((first, value)) = data.split_first() else { return };
     let Ok(value) = std::str::from_utf8(value) else { return };
     let setting = SETTINGS[usize::from(*first) % SETTINGS.len()].name;
     let Err(problems) = Config::load(Sources::of([(setting, value)])) else { return };
-    let said = problems.to_string();
-    assert!(SETTINGS.iter().any(|setting| said.contains(setting.name)), "{setting}={value:?}: {said}");
+    let message = problems.to_string();
+    assert!(SETTINGS.iter().any(|setting| message.contains(setting.name)), "{setting}={value:?}: {message}");
     if SECRETS.contains(&setting) {
-        let usual =
+        let without =
             Config::load(Sources::of([(setting, "\u{1}")])).map_or_else(|p| p.to_string(), |_| String::new());
         let value = value.trim();
-        assert!(value.is_empty() || usual.contains(value) || !said.contains(value), "{setting}: {said}");
+        assert!(
+            value.is_empty() || without.contains(value) || !message.contains(value),
+            "{setting}: {message}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Times of requests: what is read lies in the years that we promise, and reads as the same instant once more.
+//! Times in requests: a parsed time lies in the supported years, and is parsed as the same instant after formatting.
 
 use chrono::Datelike;
 use chrono_tz::Tz;
@@ -6,7 +6,7 @@ use shared::base::time::{parse, rfc3339};
 
 const ZONES: [Tz; 4] = [Tz::UTC, Tz::Asia__Kolkata, Tz::Europe__Berlin, Tz::Pacific__Apia];
 
-/// A time as it comes in a body or a query; its first byte picks the zone.
+/// The input as a time in a body or a query; its first byte selects the zone.
 pub fn run(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };

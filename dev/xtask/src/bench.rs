@@ -12,26 +12,23 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What to measure.
+    /// The benchmark to run; without a name, they are listed.
     name: Option<String>,
-    /// Write the figures to this file too.
+    /// Also write the results to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// More for the benchmark itself.
+    /// Options of the benchmark.
     #[arg(last = true)]
-    rest: Vec<String>,
+    options: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    let binaries = cargo::build_release()?;
+    let binaries = cargo::build_release("bench")?;
     let mut command = Command::new(binaries.join("bench"));
-    match &args.name {
-        Some(name) => command.arg(name),
-        None => command.arg("--help"),
-    };
+    command.arg(args.name.as_deref().unwrap_or("--help"));
     if let Some(file) = &args.json {
         command.arg("--json").arg(file);
     }
-    cargo::succeed(command.args(&args.rest).env("PARKADE_BINARIES", binaries))
+    cargo::succeed(command.args(&args.options))
 }

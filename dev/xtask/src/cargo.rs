@@ -1,4 +1,4 @@
-//! Calling cargo and what it built.
+//! Runs cargo and other commands.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,41 +6,40 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The folder of the workspace.
+/// The root of the workspace.
 pub(crate) fn workspace() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.ancestors().nth(2).unwrap_or(xtask)
 }
 
-/// A cargo command in the workspace, by the cargo that runs this.
+/// A cargo command in the workspace, with the cargo that started this program.
 pub(crate) fn command<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace()).args(args);
-    // `cargo run` has told this program who it is. Build scripts ask for the same names (that of ring does), and
-    // would run again, with all that depends on them, whenever a build comes from here and not from a shell.
-    let told = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix));
-    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| told(name))
-    {
+    // `cargo run` sets these for this program. Build scripts that depend on them (the one of ring does) would run again,
+    // with everything that depends on their crates, whenever a build is started from here and not from a shell.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
         command.env_remove(name);
     }
     command
 }
 
-/// Says what is run, runs it and fails unless it succeeds.
+/// Prints a cargo command, runs it, and fails if it does.
 pub(crate) fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<()> {
     let mut command = command(args);
     println!("==> {}", shown(&command));
     succeed(&mut command)
 }
 
-/// Runs a command in this terminal and fails unless it succeeds.
+/// Runs a command in this terminal, and fails if it does.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {}", shown(command)))?;
     ensure!(status.success(), "{} failed ({status})", shown(command));
     Ok(())
 }
 
-/// What cargo prints for `args`.
+/// The standard output of a cargo command.
 pub(crate) fn output(args: &[&str]) -> Result<String> {
     let mut command = command(args);
     let output = command.output().with_context(|| format!("cannot run {}", shown(&command)))?;
@@ -50,17 +49,17 @@ pub(crate) fn output(args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Builds what is measured. Returns where it lies.
-pub(crate) fn build_release() -> Result<PathBuf> {
-    run(["build", "--release", "-p", "api", "-p", "worker", "-p", "bench"])?;
+/// Builds the product and this package for measurements. Returns the folder with the binaries.
+pub(crate) fn build_release(package: &str) -> Result<PathBuf> {
+    run(["build", "--release", "-p", "api", "-p", "worker", "-p", package])?;
     binaries("release")
 }
 
-/// Where built binaries lie, for `debug` or `release`.
+/// The folder with the binaries of a profile, `debug` or `release`.
 pub(crate) fn binaries(profile: &str) -> Result<PathBuf> {
     let metadata = output(&["metadata", "--format-version=1", "--no-deps"])?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata has no target_directory")?;
     Ok(Path::new(target).join(profile))
 }
 

@@ -1,5 +1,4 @@
-//! `cargo xtask chaos`: kills, freezes and cuts what there is, and counts what comes of the work. With the name of a
-//! trouble: only that goes wrong, and what callers see of it is measured.
+//! `cargo xtask chaos`: runs the crate `chaos` on built binaries.
 
 use std::process::Command;
 
@@ -12,41 +11,40 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One trouble only: redis, database, disk, overload, or a rolling restart.
+    /// Run one scenario instead of random faults.
     #[arg(value_parser = ["redis", "database", "disk", "overload", "rolling"])]
-    trouble: Option<String>,
-    /// Makes the plan of faults; the same seed makes the same plan.
+    scenario: Option<String>,
+    /// Determines the random faults and their times.
     #[arg(long, default_value = "1")]
     seed: String,
-    /// How long things go wrong.
+    /// How long random faults are injected.
     #[arg(long, default_value = "2")]
     minutes: String,
-    /// How long there are too many calls, with `overload`.
+    /// How long the load is too high, with `overload`.
     #[arg(long, default_value = "60")]
     seconds: String,
     /// sqlite, postgres or both.
     #[arg(long, default_value = "both")]
     database: String,
-    /// Leave logs and data behind, also when all is well.
+    /// Keep logs and data even if everything passes.
     #[arg(long)]
     keep: bool,
 }
 
-/// Debug builds, as the tests have them, since what is proved does not depend on speed; but how soon those are refused
-/// for whom there is no room does.
+/// Uses debug builds like the tests do, except for `overload`, whose requirements depend on the speed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    let binaries = match args.trouble.as_deref() {
-        Some("overload") => cargo::build_release()?,
+    let binaries = match args.scenario.as_deref() {
+        Some("overload") => cargo::build_release("chaos")?,
         _ => {
             cargo::run(["build", "--workspace", "--bins"])?;
             cargo::binaries("debug")?
         }
     };
-    let mut command = Command::new(binaries.join("bench"));
-    match &args.trouble {
-        Some(name) => command.args(["trouble", name, "--seconds", &args.seconds]),
-        None => command.args(["chaos", "--seed", &args.seed, "--minutes", &args.minutes]),
+    let mut command = Command::new(binaries.join("chaos"));
+    match &args.scenario {
+        Some(name) => command.args(["scenario", name, "--seconds", &args.seconds]),
+        None => command.args(["random", "--seed", &args.seed, "--minutes", &args.minutes]),
     };
     command.args(["--database", &args.database]);
     if args.keep {

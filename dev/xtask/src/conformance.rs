@@ -1,5 +1,5 @@
-//! `cargo xtask conformance`: schemathesis calls every operation of the served OpenAPI document, with data that fits and
-//! data that does not, as somebody unknown, as a driver and as an administrator.
+//! `cargo xtask conformance`: schemathesis calls every operation of the API's OpenAPI document with valid and invalid data,
+//! anonymously, as a driver and as an administrator.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,37 +17,37 @@ use crate::{
     python,
 };
 
-/// Pinned: a new release has new checks, which are met in a change of their own.
+/// Pinned, because a new release has new checks.
 const VERSION: &str = "4.32.5";
 
 const PASSWORD: &str = "Correct-horse-1";
-/// Another one, so that administrators may lose their role.
+/// A second administrator, so that [`ADMIN`] can lose the role.
 const FIRST_ADMIN: &str = "first@example.com";
 const ADMIN: &str = "admin@example.com";
 const DRIVER: &str = "driver@example.com";
 
-/// Ends the caller's own login, and with it every check that follows.
-const ENDS_LOGIN: &str = "/api/auth/logout";
+/// Excluded, because it would end the session of all later requests.
+const LOGOUT: &str = "/api/auth/logout";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The same seed sends the same requests.
+    /// Determines the requests.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only as this caller.
+    /// Call only with this role.
     #[arg(long)]
     role: Option<Role>,
-    /// Only on this database; else on `SQLite` as everybody, and on `PostgreSQL` as an administrator.
+    /// Call only with this database; by default every role on SQLite, and administrators on PostgreSQL.
     #[arg(long)]
     database: Option<Database>,
-    /// What `st run` takes besides.
+    /// Additional arguments for `st run`.
     #[arg(last = true)]
-    rest: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { seed: 1, role: None, database: None, rest: Vec::new() }
+        Self { seed: 1, role: None, database: None, arguments: Vec::new() }
     }
 }
 
@@ -65,17 +65,17 @@ enum Database {
 }
 
 impl Args {
-    /// Who calls on which database.
+    /// The roles to call with on a database.
     fn roles(&self, database: Database) -> Vec<Role> {
-        let usual = match (self.database, database) {
+        let roles = match (self.database, database) {
             (None, Database::Postgres) => vec![Role::Admin],
             (Some(only), _) if only != database => Vec::new(),
             _ => vec![Role::Anonymous, Role::Driver, Role::Admin],
         };
         match self.role {
-            Some(role) if usual.contains(&role) => vec![role],
+            Some(role) if roles.contains(&role) => vec![role],
             Some(_) => Vec::new(),
-            None => usual,
+            None => roles,
         }
     }
 }
@@ -91,19 +91,19 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         if roles.is_empty() {
             continue;
         }
-        let stage = Stage::set(database).await?;
+        let deployment = Deployment::start(database).await?;
         for role in roles {
             println!("==> schemathesis {VERSION} as {role:?} on {database:?}");
-            stage.check(&program, args, role).await?;
-            ensure!(stage.integrity()?.success(), "after all these requests the data is not sound");
+            deployment.check(&program, args, role).await?;
+            ensure!(deployment.check_integrity()?.success(), "the requests have damaged the data");
         }
     }
-    println!("==> every operation answers as it is documented");
+    println!("==> all operations conform to the document");
     Ok(())
 }
 
-/// An API and a worker on an empty database, with something to read and to book.
-struct Stage {
+/// An API and a worker on a database with users and lots.
+struct Deployment {
     folder: tempfile::TempDir,
     settings: Vec<(&'static str, String)>,
     binary: PathBuf,
@@ -115,8 +115,8 @@ struct Stage {
     _postgres: Option<Postgres>,
 }
 
-impl Stage {
-    async fn set(database: Database) -> Result<Self> {
+impl Deployment {
+    async fn start(database: Database) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let redis = Redis::start().await?;
         let postgres = match database {
@@ -152,7 +152,7 @@ impl Stage {
             App::spawn(&binaries.join(name), [command], &settings, folder.path(), &log)
         };
         let (api, worker) = (start("parkade-api", "serve")?, start("parkade-worker", "run")?);
-        let stage = Self {
+        let deployment = Self {
             base: format!("http://127.0.0.1:{port}"),
             http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?,
             binary: binaries.join("parkade-api"),
@@ -163,9 +163,9 @@ impl Stage {
             _redis: redis,
             _postgres: postgres,
         };
-        stage.ready().await?;
-        stage.furnish().await?;
-        Ok(stage)
+        deployment.ready().await?;
+        deployment.fill().await?;
+        Ok(deployment)
     }
 
     async fn ready(&self) -> Result<()> {
@@ -187,15 +187,18 @@ impl Stage {
         request.send().await?.error_for_status()?.json().await.with_context(|| format!("POST {path}"))
     }
 
-    /// The token and the id of somebody.
+    /// The token and the id of a user.
     async fn log_in(&self, email: &str) -> Result<(String, String)> {
         let body = json!({ "email": email, "password": PASSWORD });
         let answer = self.post("/auth/login", None, &body).await?;
-        Ok((answer["token"].as_str().context("a token")?.to_owned(), answer["user"]["id"].to_string()))
+        Ok((
+            answer["token"].as_str().context("a login without a token")?.to_owned(),
+            answer["user"]["id"].to_string(),
+        ))
     }
 
-    /// Somebody of each role, and something to read and to book.
-    async fn furnish(&self) -> Result<()> {
+    /// Creates a user of each role and some lots.
+    async fn fill(&self) -> Result<()> {
         let (admin, _) = self.log_in(FIRST_ADMIN).await?;
         for (role, email) in [("admin", ADMIN), ("user", DRIVER)] {
             let user = json!({ "username": email, "email": email, "password": PASSWORD, "role": role });
@@ -218,25 +221,25 @@ impl Stage {
         let config = cargo::workspace().join("dev/xtask/schemathesis.toml");
         command.env("SCHEMATHESIS_HOOKS", cargo::workspace().join("dev/xtask/schemathesis_hooks.py"));
         command.arg("--config-file").arg(config).args(["run", &format!("{}/openapi.json", self.base)]);
-        // Two threads now and then upset `ast` of Python 3.11 ("recursion depth mismatch"), and save little.
+        // Two workers sometimes fail in Python 3.11 ("recursion depth mismatch") and save little time.
         command.args(["--url", &self.base, "--seed", &args.seed.to_string(), "--workers", "1"]);
         if let Some((token, id)) = &login {
             command.env("PARKADE_CALLER", id);
             command.args(["--header", &format!("Authorization: Bearer {token}")]);
-            command.args(["--exclude-path", ENDS_LOGIN]);
+            command.args(["--exclude-path", LOGOUT]);
         }
-        cargo::succeed(command.args(&args.rest).current_dir(self.folder.path()))
+        cargo::succeed(command.args(&args.arguments).current_dir(self.folder.path()))
             .with_context(|| format!("the log of the API ends with:\n{}", tail(&self.api.log())))?;
         if let Some((token, _)) = login {
-            // Otherwise most of it has been refused, and proves little.
+            // If the session had ended, most requests would have been rejected.
             self.post("/auth/refresh", Some(&token), &json!({}))
                 .await
-                .context("the login has ended meanwhile")?;
+                .context("the session ended during the run")?;
         }
         Ok(())
     }
 
-    fn integrity(&self) -> Result<std::process::ExitStatus> {
+    fn check_integrity(&self) -> Result<std::process::ExitStatus> {
         let settings = self.settings.iter().map(|(name, value)| (name, value));
         let mut command = Command::new(&self.binary);
         command.arg("integrity").env_clear().envs(settings).current_dir(self.folder.path());

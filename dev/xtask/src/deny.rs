@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences, bans and sources of everything that is compiled in, by the rules of `deny.toml`.
+//! `cargo xtask deny`: checks the licences and sources of all dependencies with cargo-deny and `deny.toml`.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::cargo;
 
-/// Pinned: a new release may read the rules differently.
+/// Pinned, because a new release may interpret `deny.toml` differently.
 const VERSION: &str = "0.20.2";
 
 pub(crate) fn run() -> Result<()> {
@@ -15,10 +15,10 @@ pub(crate) fn run() -> Result<()> {
     let program = folder.join("bin/cargo-deny");
     if !program.is_file() {
         println!("==> installing cargo-deny {VERSION}");
-        // A debug build: it is compiled once and runs for a second.
-        let wanted = format!("cargo-deny@{VERSION}");
+        // A debug build, because it runs for a second only.
+        let package = format!("cargo-deny@{VERSION}");
         let install =
-            ["install", "--quiet", "--locked", "--debug", "--no-default-features", &wanted, "--root"];
+            ["install", "--quiet", "--locked", "--debug", "--no-default-features", &package, "--root"];
         cargo::succeed(cargo::command(install).arg(&folder).env("CARGO_TARGET_DIR", folder.join("build")))?;
         std::fs::remove_dir_all(folder.join("build"))?;
     }

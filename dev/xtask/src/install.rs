@@ -1,4 +1,4 @@
-//! Installs the servers that a command needs and the machine lacks, with apt.
+//! Installs missing servers with apt.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::cargo;
 
-/// A server that must be on this machine; it is started privately, never used as a service.
+/// A server program that a command starts itself; a running service is never used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Server {
     Redis,
@@ -16,7 +16,7 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    /// Its package on Debian and Ubuntu.
+    /// The package on Debian and Ubuntu.
     const fn package(self) -> &'static str {
         match self {
             Self::Redis => "redis-server",
@@ -24,7 +24,7 @@ impl Server {
         }
     }
 
-    /// What must be found, all in one folder.
+    /// The programs that must exist in one folder.
     const fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Redis => &["redis-server"],
@@ -32,11 +32,11 @@ impl Server {
         }
     }
 
-    fn present(self) -> bool {
+    fn is_installed(self) -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
         if self == Self::Postgres {
-            // Debian keeps the server out of PATH, in a folder for each version.
+            // Debian installs the server outside PATH, in one folder per version.
             let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
             folders.extend(versions.map(|version| version.path().join("bin")));
         }
@@ -44,12 +44,9 @@ impl Server {
     }
 }
 
-/// Installs those of `servers` that are missing, and says so.
-///
-/// # Errors
-/// Without apt or the right to use it, naming the packages; or when apt fails.
+/// Installs the missing ones of these servers.
 pub(crate) fn ensure(servers: &[Server]) -> Result<()> {
-    let missing: Vec<Server> = servers.iter().copied().filter(|server| !server.present()).collect();
+    let missing: Vec<Server> = servers.iter().copied().filter(|server| !server.is_installed()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -57,46 +54,43 @@ pub(crate) fn ensure(servers: &[Server]) -> Result<()> {
     let names = packages.join(" ");
     if !on_path("apt-get") {
         bail!(
-            "missing: {names}. There is no apt-get here: install what your system calls it, and run this again"
+            "missing: {names}; there is no apt-get, so install the packages of your system and run this again"
         );
     }
-    let Some(rights) = rights()? else {
-        bail!(
-            "missing: {names}. Neither root nor sudo here: have `apt-get install {names}` run, then run this again"
-        );
+    let Some(prefix) = prefix()? else {
+        bail!("missing: {names}; without root or sudo, ask for `apt-get install {names}` and run this again");
     };
-    println!(
-        "==> missing on this machine: {names}; installing with {}",
-        [rights, &["apt-get"]].concat().join(" ")
-    );
-    cargo::succeed(&mut apt(rights, &["update", "-q"]))?;
+    println!("==> installing {names} with {}", [prefix, &["apt-get"]].concat().join(" "));
+    cargo::succeed(&mut apt(prefix, &["update", "-q"]))?;
     let install = ["install", "-y", "-q", "--no-install-recommends"];
-    cargo::succeed(&mut apt(rights, &[&install[..], &packages].concat()))?;
-    match missing.iter().find(|server| !server.present()) {
-        Some(server) => bail!("{} is installed, yet {:?} not found", server.package(), server.programs()),
+    cargo::succeed(&mut apt(prefix, &[&install[..], &packages].concat()))?;
+    match missing.iter().find(|server| !server.is_installed()) {
+        Some(server) => {
+            bail!("{} was installed, but {:?} cannot be found", server.package(), server.programs())
+        }
         None => Ok(()),
     }
 }
 
-fn apt(rights: &[&str], args: &[&str]) -> Command {
-    let words = [rights, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], args].concat();
+fn apt(prefix: &[&str], args: &[&str]) -> Command {
+    let words = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], args].concat();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
     command
 }
 
-/// What goes in front of a command to run it as root; `None` when that is impossible.
-fn rights() -> Result<Option<&'static [&'static str]>> {
+/// The prefix that runs a command as root; `None` if that is impossible.
+fn prefix() -> Result<Option<&'static [&'static str]>> {
     if std::fs::metadata("/proc/self")?.uid() == 0 {
         return Ok(Some(&[]));
     }
     if !on_path("sudo") {
         return Ok(None);
     }
-    // Without a password, or by asking the person at the terminal for it.
-    let quiet = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status()?;
-    let asks = std::io::IsTerminal::is_terminal(&std::io::stdin());
-    Ok((quiet.success() || asks).then_some(&["sudo"]))
+    // Without a password, or with one entered at the terminal.
+    let without_password = Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status()?;
+    let has_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    Ok((without_password.success() || has_terminal).then_some(&["sudo"]))
 }
 
 fn on_path(program: &str) -> bool {

@@ -1,5 +1,5 @@
-//! `cargo xtask`: everything a developer does with this repository, one command each.
-#![expect(clippy::print_stdout, reason = "this program talks to the person who runs it")]
+//! `cargo xtask`: one command for everything that developers do with this repository.
+#![expect(clippy::print_stdout, reason = "this is a command-line program")]
 
 mod bench;
 mod cargo;
@@ -30,29 +30,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole product on this machine and show the main job step by step.
+    /// Run the whole product on this machine and walk through the main use case.
     Demo(demo::Args),
-    /// Run every test, on SQLite and on PostgreSQL.
+    /// Run all tests, on SQLite and on PostgreSQL.
     Test(test::Args),
-    /// Check format, lints and unit tests: the quick look before a commit.
+    /// Check format, lints and unit tests; run this before a commit.
     Check,
-    /// Let schemathesis compare the running API with its OpenAPI document.
+    /// Compare the running API with its OpenAPI document, using schemathesis.
     Conformance(conformance::Args),
-    /// Check the files for Docker, systemd and supervisor, and the scripts.
+    /// Check the files for Docker, systemd and supervisor, and the shell scripts.
     DeployCheck,
     /// Prove the rules of the architecture.
     Rules,
-    /// Check licences, bans and sources of what is compiled in.
+    /// Check the licences and sources of all dependencies.
     Deny,
-    /// Throw bytes at what takes strangers' bytes apart.
+    /// Fuzz the parsers of untrusted input.
     Fuzz(fuzz::Args),
     /// Fill an empty database with simulated traffic.
     Seed(seed::Args),
-    /// Write every mail, filled in with samples, as files to look at.
+    /// Write every mail with sample data to files.
     Mails(mails::Args),
-    /// Kill, freeze and cut what there is, and count what comes of the work.
+    /// Inject faults into real processes and check that nothing is lost.
     Chaos(chaos::Args),
-    /// Measure; without a name, `bench` lists what it can measure.
+    /// Run a benchmark.
     Bench(bench::Args),
 }
 
@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-            eprintln!("error: {}", causes.join("\n  because: "));
+            eprintln!("error: {}", causes.join("\n  caused by: "));
             ExitCode::FAILURE
         }
     }

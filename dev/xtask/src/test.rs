@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the whole suite. Each suite runs on SQLite and on PostgreSQL by itself.
+//! `cargo xtask test`: runs all tests. Most of them run on SQLite and on PostgreSQL.
 
 use anyhow::Result;
 
@@ -10,31 +10,33 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only these crates.
+    /// Test only these crates.
     #[arg(short, long = "package", value_name = "CRATE")]
     packages: Vec<String>,
-    /// What `cargo test` takes after `--`: names of tests, `--nocapture`, …
+    /// Names of tests and other arguments of the test programs.
     #[arg(last = true)]
-    rest: Vec<String>,
+    arguments: Vec<String>,
 }
 
 pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    // Binaries and tests together, so that dependencies are built once, with one set of features.
+    // Together, so that dependencies are built once, with one set of features.
     cargo::run(["build", "--workspace", "--bins", "--tests"])?;
-    let which = match args.packages.as_slice() {
+    let packages = match args.packages.as_slice() {
         [] => vec!["--workspace".to_owned()],
-        some => some.iter().map(|name| format!("--package={name}")).collect(),
+        names => names.iter().map(|name| format!("--package={name}")).collect(),
     };
-    let mut command = cargo::command(["test"].map(String::from).into_iter().chain(which));
-    command.arg("--").args(&args.rest).env("PARKADE_BINARIES", cargo::binaries("debug")?);
-    println!("==> cargo test, on SQLite and on PostgreSQL");
+    let mut command = cargo::command(["test"].map(String::from).into_iter().chain(packages));
+    command.arg("--").args(&args.arguments).env("PARKADE_BINARIES", cargo::binaries("debug")?);
+    println!("==> cargo test");
     cargo::succeed(&mut command)?;
-    if args.packages.is_empty() && args.rest.is_empty() {
-        if python::is_possible() {
+    if args.packages.is_empty() && args.arguments.is_empty() {
+        if python::is_available() {
             conformance::run(&conformance::Args::default()).await?;
         } else {
-            println!("==> schemathesis is skipped: python3 with venv is missing (Debian: python3-venv)");
+            println!(
+                "==> schemathesis is skipped, because python3 with venv is missing (Debian: python3-venv)"
+            );
         }
     }
     println!("==> all tests passed");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use devstack::{
     Authority, Encryption, MailSink,
-    mail::{Heard, Options},
+    mail::{Options, ReceivedLine},
 };
 use shared::platform::{
     config::{Config, Sources},
@@ -72,8 +72,8 @@ impl Server {
 
     /// The first words of what the client said.
     fn verbs(&self) -> Vec<String> {
-        let verb = |heard: &Heard| heard.line.split(' ').next().unwrap().to_owned();
-        self.sink.heard().iter().map(verb).collect()
+        let verb = |heard: &ReceivedLine| heard.line.split(' ').next().unwrap().to_owned();
+        self.sink.received_lines().iter().map(verb).collect()
     }
 }
 
@@ -104,7 +104,7 @@ async fn smtp_works_plain_with_starttls_and_with_tls() {
         let server = Server::start(kind).await;
         server.send().await.unwrap();
         assert_eq!(server.sink.messages().len(), 1);
-        let heard = server.sink.heard();
+        let heard = server.sink.received_lines();
         assert!(heard.iter().any(|heard| heard.line.starts_with("AUTH PLAIN ")));
         let clear: Vec<&str> =
             heard.iter().filter(|heard| !heard.encrypted).map(|heard| &*heard.line).collect();
@@ -120,7 +120,7 @@ async fn smtp_auth_login_is_supported() {
     let (sink, mut server) = (sink.await.unwrap(), Server::start(Kind::Clear).await);
     server.settings.insert("MAIL_PORT", sink.addr().port().to_string());
     server.send().await.unwrap();
-    assert!(sink.heard().iter().any(|heard| heard.line == "AUTH LOGIN"));
+    assert!(sink.received_lines().iter().any(|heard| heard.line == "AUTH LOGIN"));
     assert_eq!((sink.messages().len(), server.sink.connections()), (1, 0));
 }
 
@@ -320,7 +320,7 @@ async fn test_email_reports_each_step_without_the_password() {
 
     let logins = wrong
         .sink
-        .heard()
+        .received_lines()
         .into_iter()
         .filter_map(|heard| Some(heard.line.strip_prefix("AUTH PLAIN ")?.to_owned()));
     let secrets: Vec<String> = logins.chain([PASSWORD.to_owned(), "a-wrong-password".to_owned()]).collect();

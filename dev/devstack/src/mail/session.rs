@@ -1,4 +1,4 @@
-//! One connection to the sink: what it hears, and what it answers.
+//! A connection: the SMTP protocol.
 
 use std::io;
 use std::sync::Arc;
@@ -7,13 +7,12 @@ use mail_parser::decoders::base64::base64_decode;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-use super::{Behaviour, Encryption, Heard, Options, Shared};
-use crate::message::Mail;
+use super::message::Mail;
+use super::script::{Behaviour, Encryption, Options, ReceivedLine, Shared};
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// One connection.
 pub(super) struct Session {
     stream: BufStream<Box<dyn Stream>>,
     options: Options,
@@ -24,11 +23,11 @@ pub(super) struct Session {
     mail: Option<(Mail, Behaviour)>,
 }
 
-/// Ends the connection.
+/// Closes the connection when it is returned as an error.
 const CLOSE: io::ErrorKind = io::ErrorKind::ConnectionAborted;
 
 impl Session {
-    /// Greets a client, after the handshake where that comes first.
+    /// Sends the greeting, after the TLS handshake if connections are encrypted from the start.
     pub(super) async fn begin(stream: TcpStream, options: Options, shared: Arc<Shared>) -> io::Result<Self> {
         let from_start = matches!(options.encryption, Encryption::FromStart(_));
         let stream: Box<dyn Stream> = match &options.encryption {
@@ -52,7 +51,11 @@ impl Session {
         loop {
             let line = self.line().await?;
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            self.shared.plan().heard.push(Heard { line: line.clone(), encrypted: self.encrypted });
+            self.shared
+                .state
+                .lock()
+                .received
+                .push(ReceivedLine { line: line.clone(), encrypted: self.encrypted });
             let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
             let verb = verb.to_ascii_uppercase();
             match verb.as_str() {
@@ -65,8 +68,8 @@ impl Session {
                     self.answer("EHLO", &capabilities).await?;
                 }
                 _ => {
-                    let usual = self.usual(&verb, argument);
-                    self.answer(&verb, usual).await?;
+                    let reply = self.usual_reply(&verb, argument);
+                    self.answer(&verb, reply).await?;
                 }
             }
             if verb == "QUIT" {
@@ -91,8 +94,8 @@ impl Session {
         lines.iter().enumerate().map(line).collect::<Vec<_>>().join("\r\n")
     }
 
-    /// Takes in a command, and says what is usually answered.
-    fn usual(&mut self, verb: &str, argument: &str) -> &'static str {
+    /// Handles a command and returns the reply without faults.
+    fn usual_reply(&mut self, verb: &str, argument: &str) -> &'static str {
         match (verb, &mut self.mail) {
             ("HELO" | "RSET", mail) => {
                 *mail = None;
@@ -149,7 +152,7 @@ impl Session {
         self.answer("AUTH", usual).await
     }
 
-    /// Receives the data of a mail and behaves as planned.
+    /// Receives the data of a mail and behaves as scripted.
     async fn data(&mut self) -> io::Result<()> {
         let Some((mut mail, behaviour)) = self.mail.take().filter(|(mail, _)| !mail.to.is_empty()) else {
             return self.reply("503 5.5.1 no valid recipients").await;
@@ -179,7 +182,7 @@ impl Session {
             }
             Behaviour::Temporary => self.reply("451 4.3.0 try again later").await,
             Behaviour::Permanent => self.reply("550 5.1.1 no such mailbox").await,
-            // Until the client gives up.
+            // Waits until the client gives up.
             Behaviour::Hang => loop {
                 self.line().await?;
             },
@@ -187,7 +190,7 @@ impl Session {
         }
     }
 
-    /// The next line with its end; the end of the stream is an error.
+    /// The next line with its line break; the end of the stream is an error.
     async fn line(&mut self) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         if self.stream.read_until(b'\n', &mut line).await? == 0 {
@@ -196,12 +199,12 @@ impl Session {
         Ok(line)
     }
 
-    /// The fault that is planned for the command, else what is usual.
+    /// Sends the planned fault for the command, or else the usual reply.
     async fn answer(&mut self, command: &str, usual: &str) -> io::Result<()> {
         self.answer_unless_fault(command, usual).await.map(drop)
     }
 
-    /// The same; whether it was what is usual.
+    /// The same; returns whether it was the usual reply.
     async fn answer_unless_fault(&mut self, command: &str, usual: &str) -> io::Result<bool> {
         match self.shared.fault(command) {
             Some(fault) => self.fail(&fault).await.map(|()| false),

@@ -1,4 +1,4 @@
-//! A client of the HTTP API, as somebody else would write one.
+//! A client of the HTTP API.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-/// Calls the API, with a token once there is one.
+/// Calls the API, with a token after a login.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -15,39 +15,39 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// For the API at `base`, such as `http://127.0.0.1:5000`.
+    /// `base` is the URL of the API without a path.
     pub(super) fn new(base: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Self { http, base: base.to_owned(), token: None })
     }
 
-    /// The same client, logged in.
+    /// The same client with a session.
     pub(super) fn with_token(self, token: String) -> Self {
         Self { token: Some(token), ..self }
     }
 
-    /// Whether the API can work.
+    /// Whether the API is ready.
     pub(super) async fn is_ready(&self) -> bool {
         let answer = self.http.get(format!("{}/api/health/ready", self.base)).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// The answer to GET, which must be 200.
+    /// The body of a response, which must be 200.
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
         json(self.send(Method::GET, path, None, StatusCode::OK).await?).await
     }
 
-    /// The answer to POST, which must have the status.
+    /// The body of a response, which must have this status.
     pub(super) async fn post(&self, path: &str, body: &Value, expected: StatusCode) -> Result<Value> {
         json(self.send(Method::POST, path, Some(body), expected).await?).await
     }
 
-    /// What lies at the address, which must be 200: the suggested name and the bytes.
+    /// The file name and content of a download.
     pub(super) async fn download(&self, path: &str) -> Result<(String, Vec<u8>)> {
         let answer = self.send(Method::GET, path, None, StatusCode::OK).await?;
         let disposition = answer.headers().get("content-disposition").and_then(|value| value.to_str().ok());
         let name = disposition.and_then(|text| text.split('"').nth(1));
-        let name = name.context("the file came without a name")?.to_owned();
+        let name = name.context("the download has no file name")?.to_owned();
         Ok((name, answer.bytes().await.context("reading the file")?.to_vec()))
     }
 
@@ -69,25 +69,25 @@ impl Client {
         let status = answer.status();
         if status != expected {
             let body = answer.text().await.unwrap_or_default();
-            bail!("{method} {path} answered {status}, not {expected}: {body}");
+            bail!("{method} {path}: status {status} instead of {expected}: {body}");
         }
         Ok(answer)
     }
 }
 
 async fn json(answer: Response) -> Result<Value> {
-    let address = answer.url().path().to_owned();
-    answer.json().await.with_context(|| format!("the answer of {address} is not JSON"))
+    let path = answer.url().path().to_owned();
+    answer.json().await.with_context(|| format!("the response of {path} is not JSON"))
 }
 
-/// A text of an answer.
+/// A string in a response.
 pub(super) fn text<'a>(answer: &'a Value, pointer: &str) -> Result<&'a str> {
     let value = answer.pointer(pointer).and_then(Value::as_str);
-    value.with_context(|| format!("no text at {pointer} in {answer}"))
+    value.with_context(|| format!("no string at {pointer} in {answer}"))
 }
 
-/// A whole number of an answer.
+/// An integer in a response.
 pub(super) fn number(answer: &Value, pointer: &str) -> Result<i64> {
     let value = answer.pointer(pointer).and_then(Value::as_i64);
-    value.with_context(|| format!("no whole number at {pointer} in {answer}"))
+    value.with_context(|| format!("no integer at {pointer} in {answer}"))
 }

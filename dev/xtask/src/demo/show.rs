@@ -1,4 +1,4 @@
-//! How the demo looks: numbered steps with their results, in colour on a terminal.
+//! The demo's output: numbered steps with their results, coloured on a terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const CYAN: &str = "36";
 
-/// Writes to standard output.
+/// Prints to standard output.
 #[derive(Debug)]
 pub(super) struct Show {
     colour: bool,
@@ -27,23 +27,23 @@ impl Show {
         if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// A word on what happens around the main job.
+    /// A status message.
     pub(super) fn line(&self, text: &str) {
         println!("{} {text}", self.paint(CYAN, "==>"));
     }
 
-    /// The title of a part.
+    /// A heading.
     pub(super) fn title(&self, text: &str) {
         println!("\n{}\n", self.paint(BOLD, text));
     }
 
-    /// A step that went well, and how long it took.
+    /// A successful step and its duration.
     pub(super) fn step(&self, number: usize, what: &str, took: Duration) {
         let took = format!("{:>7.0} ms", took.as_secs_f64() * 1000.0);
         println!("{} {number:>2}  {what:<60}{}", self.paint(GREEN, "✔"), self.paint(DIM, &took));
     }
 
-    /// A step that did not.
+    /// A failed step.
     pub(super) fn failed(&self, number: usize, what: &str) {
         println!("{} {number:>2}  {what}", self.paint(RED, "✘"));
     }
@@ -53,7 +53,7 @@ impl Show {
         println!("      {} {value}", self.paint(DIM, &format!("{name:<10}")));
     }
 
-    /// A mail that came.
+    /// A received mail.
     pub(super) fn mail(&self, mail: &Mail) {
         let subject = mail.header("Subject").unwrap_or_else(|| "(no subject)".to_owned());
         self.result("mail to", mail.to.join(", "));
@@ -67,13 +67,13 @@ impl Show {
         }
     }
 
-    /// Text as it is, moved in.
+    /// Indented text.
     pub(super) fn quote(&self, text: &str) {
         text.lines().for_each(|line| println!("      {} {line}", self.paint(DIM, "│")));
     }
 }
 
-/// Counts and times the steps.
+/// Numbers and times the steps.
 #[derive(Debug)]
 pub(super) struct Steps<'a> {
     pub(super) show: &'a Show,
@@ -81,11 +81,11 @@ pub(super) struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn of(show: &'a Show) -> Self {
+    pub(super) fn new(show: &'a Show) -> Self {
         Self { show, number: 0 }
     }
 
-    /// Does a step; an error gets its name.
+    /// Runs a step and prints its result.
     pub(super) async fn run<T>(
         &mut self,
         what: &str,

@@ -1,4 +1,4 @@
-//! The processes of a demo: Redis, a mail sink, the API and a worker, on a database with simulated data.
+//! The processes of the demo: Redis, a mail server, the API and a worker, on a database with simulated data.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -17,25 +17,25 @@ use super::{
     state::State,
 };
 
-/// The accounts that the simulated data has.
+/// Accounts in the simulated data.
 pub(super) const ADMIN: &str = "admin@parkade.test";
 const DRIVER: &str = "driver@parkade.test";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// A worker may finish its jobs for 25 s.
+/// After SIGTERM, a worker may finish its jobs for up to 25 s.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const TAIL: usize = 20;
 const MAILS: &str = "mails";
 
-/// Everything that runs. Dropping it kills all of it.
+/// All running processes, which are killed when this is dropped.
 pub(super) struct Stack {
     pub(super) client: Client,
     pub(super) sink: MailSink,
     state: State,
     folder: PathBuf,
     url: String,
-    /// Which of the printed logins were tried, and work.
+    /// The accounts whose password is known.
     logins: Vec<&'static str>,
     worker: Process,
     api: Process,
@@ -56,13 +56,13 @@ impl Stack {
         let redis = Redis::start_in(&folder.join("redis")).await?;
         show.line(&format!("Redis with an append-only file on 127.0.0.1:{}", redis.port()));
         let sink = MailSink::start().await?;
-        show.line(&format!("mail sink on {}", sink.addr()));
+        show.line(&format!("mail server on {}", sink.addr()));
         let url = format!("http://127.0.0.1:{port}");
         let settings = settings(&state, &redis, &sink, port, &url);
 
         let api = binaries.join("parkade-api");
         if state.is_seeded() {
-            show.line("the data of an earlier run is there");
+            show.line("using the data of an earlier run");
         } else {
             show.line(&format!("loading a simulated month ({size})"));
             show.line(&seed(&api, &settings, &folder, size, &state.secrets.password).await?);
@@ -79,7 +79,7 @@ impl Stack {
         Ok(Self { client, sink, state, folder, url, logins, worker, api, redis })
     }
 
-    /// Where everything is, and who can log in.
+    /// Prints addresses, logins and folders.
     pub(super) fn introduce(&self, show: &Show) {
         show.title("Parkade is running");
         show.result("API", format!("{}/api", self.url));
@@ -88,7 +88,7 @@ impl Stack {
             if self.logins.contains(&email) {
                 show.result(role, format!("{email}  password {password}"));
             } else {
-                show.result(role, format!("{email}  has a password from before this demo, if there is one"));
+                show.result(role, format!("{email}  (password from before this demo)"));
             }
         }
         show.result(
@@ -101,8 +101,8 @@ impl Stack {
         println!();
     }
 
-    /// Writes a mail to a file that mail programs can open.
-    pub(super) fn keep(&self, nth: usize, mail: &Mail) -> Result<PathBuf> {
+    /// Writes a mail to a file.
+    pub(super) fn write_mail(&self, nth: usize, mail: &Mail) -> Result<PathBuf> {
         let folder = self.folder.join(MAILS);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let file = folder.join(format!("{:03}.eml", nth + 1));
@@ -110,7 +110,7 @@ impl Stack {
         Ok(file)
     }
 
-    /// A client logged in as the administrator, whose password is an earlier demo's where the database is.
+    /// A client with an administrator's session; `None` if the password is unknown.
     pub(super) async fn administrator(&self) -> Result<Option<Client>> {
         if !self.logins.contains(&ADMIN) {
             return Ok(None);
@@ -120,7 +120,7 @@ impl Stack {
         Ok(Some(self.client.clone().with_token(text(&answer, "/token")?.to_owned())))
     }
 
-    /// The name of the process that ends first.
+    /// Waits until a process ends and returns its name.
     pub(super) async fn first_to_end(&self) -> &'static str {
         tokio::select! {
             _ = self.api.wait(FOREVER) => "parkade-api",
@@ -131,12 +131,12 @@ impl Stack {
     /// The ends of the logs.
     pub(super) fn show_logs(&self, show: &Show) {
         for (name, process) in [("api.log", &self.api), ("worker.log", &self.worker)] {
-            show.line(&format!("the end of {}", self.folder.join("logs").join(name).display()));
+            show.line(&format!("end of {}", self.folder.join("logs").join(name).display()));
             show.quote(&tail(process));
         }
     }
 
-    /// Ends everything, those first who need the others.
+    /// Stops everything, first the processes that depend on others.
     pub(super) async fn stop(self, show: &Show) {
         for (name, process) in [("parkade-worker", &self.worker), ("parkade-api", &self.api)] {
             let ended = match process.terminate() {
@@ -145,20 +145,20 @@ impl Stack {
             };
             match ended {
                 Ok(Some(0)) => show.line(&format!("{name} stopped")),
-                Ok(code) => show.line(&format!("{name} stopped with {code:?}")),
+                Ok(code) => show.line(&format!("{name} exited with {code:?}")),
                 Err(error) => show.line(&format!("{name}: {error:#}")),
             }
         }
-        // Redis writes out its file; if it does not, the end of this process ends it.
+        // Gives Redis the chance to write its file; it is killed with this process otherwise.
         if let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.redis.port())).await {
             let _ = connection.write_all(b"SHUTDOWN\r\n").await;
             let _ = tokio::time::timeout(Duration::from_secs(5), connection.readable()).await;
         }
-        show.line("Redis and the mail sink stopped");
+        show.line("Redis and the mail server stopped");
     }
 }
 
-/// What the processes are told, beside their defaults.
+/// The settings that differ from the defaults.
 fn settings(
     state: &State,
     redis: &Redis,
@@ -179,12 +179,12 @@ fn settings(
         ("MAIL_USE_TLS", "false".to_owned()),
         ("MAIL_DEFAULT_SENDER", "Parkade <parkade@parkade.test>".to_owned()),
         ("UPLOAD_FOLDER", "exports".to_owned()),
-        // Which mails come is counted, and how full this disk is would be one.
+        // An alert about a full disk would be one more mail than expected.
         ("ALERT_DISK_PERCENT", "100".to_owned()),
     ]
 }
 
-/// Fills the database, unless somebody has done so; says what was done.
+/// Fills the database if it is empty. Returns a description of what was done.
 async fn seed(
     api: &Path,
     settings: &[(&'static str, String)],
@@ -194,20 +194,21 @@ async fn seed(
 ) -> Result<String> {
     let mut command = tokio::process::Command::new(api);
     command.args(["seed", "--size", size, "--span", "month", "--password", password]);
-    // As `App::spawn` does: what the developer's shell has set is not for the demo.
+    // The developer's environment must not affect the demo.
     command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await.with_context(|| format!("cannot run {}", api.display()))?;
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (output_text, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
-        let told = said.lines().last().and_then(|line| line.split(';').next()).unwrap_or_default();
-        return Ok(told.to_owned());
+        let summary = output_text.lines().last().and_then(|line| line.split(';').next()).unwrap_or_default();
+        return Ok(summary.to_owned());
     }
-    ensure!(errors.contains("the database is in use"), "parkade-api seed failed:\n{said}{errors}");
-    Ok("the database is in use: its data stays as it is".to_owned())
+    ensure!(errors.contains("the database is in use"), "parkade-api seed failed:\n{output_text}{errors}");
+    Ok("the database is in use; its data is not changed".to_owned())
 }
 
-/// Waits until the API answers; its log is in the error when it does not.
+/// Waits until the API is ready.
 async fn ready(api: &Process, client: &Client) -> Result<()> {
     let answers = async {
         while !client.is_ready().await {

@@ -1,4 +1,4 @@
-//! What a demo must remember to run again on the same files: its secrets, and whether the data is loaded.
+//! What the demo keeps for its next run on the same files: its secrets, and which databases it has filled.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,28 +11,28 @@ use uuid::Uuid;
 
 const DEFAULT_DATABASE: &str = "sqlite://parkade.db?mode=rwc";
 
-/// The secrets of a demo.
+/// The content of `demo.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Secrets {
     /// `JWT_SECRET_KEY`.
     pub(super) jwt: String,
-    /// Of every account the demo makes.
+    /// The password of all accounts.
     pub(super) password: String,
-    /// The databases that were filled.
+    /// The databases that are filled.
     seeded: Vec<String>,
 }
 
-/// The secrets, their file, and the database in use.
+/// The secrets, their file, and the database.
 #[derive(Debug)]
 pub(super) struct State {
     file: PathBuf,
     pub(super) secrets: Secrets,
-    /// `DATABASE_URL`; a relative file lies in the folder of the demo.
+    /// `DATABASE_URL`, relative to the demo's folder.
     pub(super) database: String,
 }
 
 impl State {
-    /// Reads `demo.json` of the folder, or makes it.
+    /// Reads `demo.json` in the folder, or creates it.
     pub(super) fn open(folder: &Path, database: Option<String>) -> Result<Self> {
         let file = folder.join("demo.json");
         let secrets = match std::fs::read(&file) {
@@ -55,13 +55,13 @@ impl State {
         self.secrets.seeded.contains(&self.database)
     }
 
-    /// Remembers that the database is filled.
+    /// Records that the database is filled.
     pub(super) fn set_seeded(&mut self) -> Result<()> {
         self.secrets.seeded.push(self.database.clone());
         self.write()
     }
 
-    /// Nobody else may read it.
+    /// Writes the file, readable only by its owner.
     fn write(&self) -> Result<()> {
         let mut options = OpenOptions::new();
         let file = options.create(true).write(true).truncate(true).mode(0o600).open(&self.file);
@@ -70,16 +70,16 @@ impl State {
     }
 }
 
-/// 122 random bits as 32 hexadecimal digits.
+/// 32 random hexadecimal digits.
 pub(super) fn random() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// Makes the folder this process's own until the file is closed.
+/// Locks the folder until the returned file is closed.
 pub(super) fn lock(folder: &Path) -> Result<File> {
     let file = File::create(folder.join("demo.lock"))?;
     if file.try_lock().is_err() {
-        bail!("another demo uses {}: stop it, or choose another --data", folder.display());
+        bail!("another demo uses {}; stop it, or choose another folder with --data", folder.display());
     }
     Ok(file)
 }

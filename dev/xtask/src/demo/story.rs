@@ -1,4 +1,4 @@
-//! The main job: a driver books, leaves, exports their history and downloads it, and gets a mail each time.
+//! The walk-through: a driver books, releases, exports their history and downloads it, with a mail for each step.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,21 @@ use super::{
     state::random,
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(5);
-/// Mails of the whole job: welcome, confirmation, receipt, export.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Mails to the driver: welcome, confirmation, receipt, export.
 const MAILS: usize = 4;
 
-/// The driver of this run, logged in.
-struct Driver {
+/// A logged-in user.
+struct User {
     client: Client,
     email: String,
 }
 
-/// Does the job step by step and shows what came of each.
+/// Runs all steps and prints their results.
 pub(super) async fn tell(show: &Show, stack: &Stack) -> Result<()> {
-    show.title("The main job, over HTTP");
-    let mut steps = Steps::of(show);
+    show.title("The main use case, over HTTP");
+    let mut steps = Steps::new(show);
     let driver = register(&mut steps, stack).await?;
     let lot = choose_lot(&mut steps, &driver).await?;
     let reservation = book(&mut steps, &driver, lot).await?;
@@ -43,11 +43,11 @@ pub(super) async fn tell(show: &Show, stack: &Stack) -> Result<()> {
     count_mails(&mut steps, stack, &driver).await?;
     remind(&mut steps, stack).await?;
     println!();
-    show.line("the main job went well");
+    show.line("all steps succeeded");
     Ok(())
 }
 
-async fn register(steps: &mut Steps<'_>, stack: &Stack) -> Result<Driver> {
+async fn register(steps: &mut Steps<'_>, stack: &Stack) -> Result<User> {
     let id = &random()[..6];
     let email = format!("asha.{id}@parkade.test");
     let body = json!({
@@ -60,10 +60,10 @@ async fn register(steps: &mut Steps<'_>, stack: &Stack) -> Result<Driver> {
     let client = stack.client.clone().with_token(text(&answer, "/token")?.to_owned());
     let user = format!("{} <{email}>, id {}", text(&answer, "/user/username")?, number(&answer, "/user/id")?);
     steps.show.result("driver", user);
-    Ok(Driver { client, email })
+    Ok(User { client, email })
 }
 
-async fn choose_lot(steps: &mut Steps<'_>, driver: &Driver) -> Result<i64> {
+async fn choose_lot(steps: &mut Steps<'_>, driver: &User) -> Result<i64> {
     let answer = steps.run("List the parking lots", driver.client.get("/api/parking-lots")).await?;
     let lots = answer["lots"].as_array().context("no list of lots")?;
     let free = |lot: &&Value| lot["available_slots"].as_i64().unwrap_or(0) > 0;
@@ -82,7 +82,7 @@ async fn choose_lot(steps: &mut Steps<'_>, driver: &Driver) -> Result<i64> {
     number(lots.iter().find(free).context("no lot has a free spot")?, "/id")
 }
 
-async fn book(steps: &mut Steps<'_>, driver: &Driver, lot: i64) -> Result<i64> {
+async fn book(steps: &mut Steps<'_>, driver: &User, lot: i64) -> Result<i64> {
     let body = json!({ "lot_id": lot });
     let answer = driver.client.post("/api/booking/book-spot", &body, StatusCode::CREATED);
     let answer = steps.run("Book a spot", answer).await?;
@@ -94,12 +94,12 @@ async fn book(steps: &mut Steps<'_>, driver: &Driver, lot: i64) -> Result<i64> {
     number(booked, "/id")
 }
 
-async fn release(steps: &mut Steps<'_>, driver: &Driver, reservation: i64) -> Result<()> {
+async fn release(steps: &mut Steps<'_>, driver: &User, reservation: i64) -> Result<()> {
     let body = json!({
         "reservation_id": reservation, "payment_method": "upi", "transaction_id": format!("DEMO-{}", &random()[..8]),
     });
     let answer = driver.client.post("/api/booking/release-spot", &body, StatusCode::OK);
-    let answer = steps.run("Leave, and pay", answer).await?;
+    let answer = steps.run("Release the spot and pay", answer).await?;
     let bill = &answer["reservation"];
     let rate = money(&bill["hourly_rate"])?;
     steps
@@ -111,19 +111,19 @@ async fn release(steps: &mut Steps<'_>, driver: &Driver, reservation: i64) -> Re
     Ok(())
 }
 
-async fn request_export(steps: &mut Steps<'_>, driver: &Driver) -> Result<String> {
+async fn request_export(steps: &mut Steps<'_>, driver: &User) -> Result<String> {
     let body = json!({});
     let answer = driver.client.post("/api/export/csv/request", &body, StatusCode::ACCEPTED);
-    let answer = steps.run("Ask for a CSV export of all reservations", answer).await?;
+    let answer = steps.run("Request a CSV export of all reservations", answer).await?;
     let task = text(&answer, "/task_id")?.to_owned();
     steps.show.result("task", format!("{task}, {}", text(&answer, "/status")?));
     Ok(task)
 }
 
-/// Polls the task until it has ended.
-async fn follow(steps: &mut Steps<'_>, driver: &Driver, export: &str) -> Result<()> {
+/// Polls a task until it has ended.
+async fn follow(steps: &mut Steps<'_>, driver: &User, export: &str) -> Result<()> {
     let polling = async {
-        let (mut seen, mut polls, deadline) = (Vec::<String>::new(), 0, Instant::now() + PATIENCE);
+        let (mut seen, mut polls, deadline) = (Vec::<String>::new(), 0, Instant::now() + TIMEOUT);
         loop {
             let task = driver.client.get(&format!("/api/tasks/{export}")).await?;
             polls += 1;
@@ -133,7 +133,9 @@ async fn follow(steps: &mut Steps<'_>, driver: &Driver, export: &str) -> Result<
             }
             match state {
                 "SUCCESS" => return Ok((seen, polls)),
-                "PENDING" | "PROGRESS" if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                "PENDING" | "PROGRESS" if Instant::now() < deadline => {
+                    tokio::time::sleep(POLL_INTERVAL).await
+                }
                 _ => bail!("after {polls} polls the task is {task}"),
             }
         }
@@ -143,48 +145,55 @@ async fn follow(steps: &mut Steps<'_>, driver: &Driver, export: &str) -> Result<
     Ok(())
 }
 
-/// Downloads the file and compares it with what the status says of it.
-async fn download(steps: &mut Steps<'_>, driver: &Driver, export: &str) -> Result<()> {
+/// Downloads the file and compares it with its status.
+async fn download(steps: &mut Steps<'_>, driver: &User, export: &str) -> Result<()> {
     let loading = async {
         let status = driver.client.get(&format!("/api/export/csv/status/{export}")).await?;
         let (name, bytes) = driver.client.download(text(&status, "/export/download_url")?).await?;
         let digest =
             Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        let promised = text(&status, "/export/sha256")?;
-        ensure!(digest == promised, "the file has the SHA-256 {digest}, its status says {promised}");
-        let promised = number(&status, "/export/bytes")?;
-        ensure!(i64::try_from(bytes.len())? == promised, "{} bytes came, not {promised}", bytes.len());
+        let expected = text(&status, "/export/sha256")?;
+        ensure!(digest == expected, "the file has the SHA-256 {digest}, not {expected} as in its status");
+        let expected = number(&status, "/export/bytes")?;
+        ensure!(
+            i64::try_from(bytes.len())? == expected,
+            "the file has {} bytes, not {expected}",
+            bytes.len()
+        );
         let csv = String::from_utf8(bytes).context("the file is not UTF-8")?;
-        ensure!(csv.contains(",completed,") && csv.contains("DEMO-"), "the stay is not in the file:\n{csv}");
+        ensure!(
+            csv.contains(",completed,") && csv.contains("DEMO-"),
+            "the reservation is not in the file:\n{csv}"
+        );
         Ok((name, csv, digest, number(&status, "/export/rows")?))
     };
     let (name, csv, digest, rows) = steps.run("Download the file", loading).await?;
     steps.show.result("file", format!("{name}, {rows} row(s), {} bytes", csv.len()));
-    steps.show.result("sha-256", format!("{digest}, as in the status"));
+    steps.show.result("sha-256", format!("{digest}, matches the status"));
     steps.show.quote(&csv.lines().take(4).collect::<Vec<_>>().join("\n"));
     Ok(())
 }
 
-/// Waits for the driver's mail with these words in its subject, and shows it.
-async fn mail(steps: &mut Steps<'_>, stack: &Stack, driver: &Driver, what: &str, words: &str) -> Result<()> {
-    let ours = |mail: &Mail| {
+/// Waits for the user's mail with these words in the subject, and prints it.
+async fn mail(steps: &mut Steps<'_>, stack: &Stack, driver: &User, what: &str, words: &str) -> Result<()> {
+    let is_expected = |mail: &Mail| {
         mail.to.contains(&driver.email)
             && mail.header("Subject").is_some_and(|subject| subject.contains(words))
     };
     let waiting = async {
-        let mails = stack.sink.wait_for(|mails| mails.iter().any(ours), PATIENCE).await?;
-        mails.into_iter().find(ours).context("the mail is gone")
+        let mails = stack.sink.wait_for(|mails| mails.iter().any(is_expected), TIMEOUT).await?;
+        mails.into_iter().find(is_expected).context("the mail is gone")
     };
     let mail = steps.run(what, waiting).await?;
     steps.show.mail(&mail);
     Ok(())
 }
 
-/// Nobody gets a mail twice.
-async fn count_mails(steps: &mut Steps<'_>, stack: &Stack, driver: &Driver) -> Result<()> {
-    let ours = |mails: &[Mail]| mails.iter().filter(|mail| mail.to.contains(&driver.email)).count();
+/// No mail is sent twice.
+async fn count_mails(steps: &mut Steps<'_>, stack: &Stack, driver: &User) -> Result<()> {
+    let count = |mails: &[Mail]| mails.iter().filter(|mail| mail.to.contains(&driver.email)).count();
     let counting = async {
-        let mails = stack.sink.wait_for(|mails| ours(mails) >= MAILS, PATIENCE).await?;
+        let mails = stack.sink.wait_for(|mails| count(mails) >= MAILS, TIMEOUT).await?;
         let mut subjects: Vec<String> = mails
             .iter()
             .filter(|mail| mail.to.contains(&driver.email))
@@ -192,18 +201,18 @@ async fn count_mails(steps: &mut Steps<'_>, stack: &Stack, driver: &Driver) -> R
             .collect();
         subjects.sort();
         let different = subjects.windows(2).all(|pair| pair[0] != pair[1]);
-        ensure!(subjects.len() == MAILS && different, "{MAILS} different mails were awaited: {subjects:?}");
+        ensure!(subjects.len() == MAILS && different, "expected {MAILS} different mails: {subjects:?}");
         Ok(())
     };
-    steps.run("Every mail came once", counting).await?;
+    steps.run("Every mail was sent once", counting).await?;
     steps.show.result("mails", format!("{MAILS}: welcome, confirmation, receipt, export"));
     Ok(())
 }
 
-/// An administrator does not wait for the evening, and hears what came of it.
+/// An administrator runs the evening reminders and gets a summary.
 async fn remind(steps: &mut Steps<'_>, stack: &Stack) -> Result<()> {
     let Some(client) = stack.administrator().await? else { return Ok(()) };
-    let admin = Driver { client, email: ADMIN.to_owned() };
+    let admin = User { client, email: ADMIN.to_owned() };
     let body = json!({});
     let answer = admin.client.post("/api/tasks/test-daily-reminder", &body, StatusCode::ACCEPTED);
     let answer = steps.run("As an administrator, run the reminders now", answer).await?;
@@ -215,12 +224,12 @@ async fn remind(steps: &mut Steps<'_>, stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// An amount with two decimal places.
+/// Formats an amount with two decimal places.
 fn money(amount: &Value) -> Result<String> {
-    Ok(format!("{:.2}", amount.as_f64().with_context(|| format!("{amount} is no amount"))?))
+    Ok(format!("{:.2}", amount.as_f64().with_context(|| format!("{amount} is not an amount"))?))
 }
 
-/// A name that holds line breaks on purpose.
+/// Some simulated names contain line breaks on purpose.
 fn one_line(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
