@@ -1,0 +1,4 @@
+//! Who controls jobs.
+
+/// The id of an administrator, or `None` on the command line.
+pub type Operator = Option<i64>;
