@@ -149,7 +149,7 @@ async fn logins(testbed: &Testbed, host: &str) -> Result<Endpoint> {
 
 /// Half of what may wait for a password hash: with more, the API rejects some of the logins.
 fn hashing_clients() -> usize {
-    password::room().div_ceil(2)
+    password::capacity().div_ceil(2)
 }
 
 async fn body_of(address: &str, request: &[u8]) -> Result<Vec<u8>> {
@@ -224,7 +224,7 @@ async fn report_of(
     let mut connection = Connection::open(address).await?;
     let (started, mut times) = (Instant::now(), Vec::new());
     while times.len() < 10 || started.elapsed() < duration {
-        cache::changed(app, &[Group::Occupancy, Group::User(user)]).await;
+        app.cache.invalidate(&[Group::Occupancy, Group::User(user)]).await;
         let sent = Instant::now();
         let (status, body) = connection.send(&request).await?;
         times.push(sent.elapsed().as_secs_f64() * 1000.0);

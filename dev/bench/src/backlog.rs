@@ -7,7 +7,7 @@ use bench::report::{Goal, Report, percentile, sorted};
 use sea_orm::ConnectionTrait;
 use shared::{
     app::App,
-    jobs::{NewJob, Queue, ledger, queue, relay::Relay},
+    jobs::{NewJob, Queue, ledger, queue, transport::Relay},
     platform::db::{Engine, at, sql},
 };
 use tokio::sync::watch;

@@ -224,7 +224,7 @@ async fn cancel(testbed: &Testbed, user: &User, jobs: usize, report: &mut Report
         for (id, note) in batch {
             let cancelled = micros();
             ensure!(jobs::cancel(app, id).await?, "a running job could not be cancelled");
-            wait_until(app, id, |status| status.state == status::State::Cancelled).await?;
+            wait_until(app, id, |status| status.state == shared::jobs::JobState::Cancelled).await?;
             let stopped: i64 =
                 std::fs::read_to_string(note).context("a cancelled job has not stopped")?.parse()?;
             #[expect(clippy::cast_precision_loss, reason = "a duration")]

@@ -11,6 +11,7 @@ use bench::{
     testbed::Testbed,
 };
 use shared::{
+    base::identity::Identity,
     operations::demo::{self, DRIVER, Plan, Size, Span},
     parking::{
         accounts,
@@ -47,7 +48,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     for _ in 0..options.runs {
         copies.push(copy(&testbed, &query).await?);
         let started = Instant::now();
-        let id = exports::request(app, &identity, exports::Request::default(), Keep::none()).await?;
+        let id = exports::request(app, &identity, exports::Request::default(), Idempotency::none()).await?;
         rows = loop {
             let export = exports::find(app, &identity, id).await?;
             match export.stage(app.clock.now()) {

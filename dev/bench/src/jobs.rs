@@ -198,7 +198,7 @@ async fn calls(redis: &Redis, call: impl AsyncFn(&Redis) -> Result<()>) -> Resul
 
 /// A plain Redis list as a queue.
 async fn list(redis: &Redis, report: &mut Report) -> Result<()> {
-    let mut consumer = redis.consumer().await?;
+    let mut consumer = redis.consumer_connection().await?;
     let started = Instant::now();
     let popping = tokio::spawn(async move {
         for _ in 0..CALLS {

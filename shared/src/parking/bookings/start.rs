@@ -120,5 +120,5 @@ async fn insert(
     );
     let values = [user_id.into(), spot.lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()];
     let row = tx.query_one_raw(sql(tx, &text, values)).await?;
-    Ok(row.map(|row| Ok::<_, Error>((row.try_get("", "id")?, row.try_get("", "arrived_at")?))).transpose()?)
+    row.map(|row| Ok((row.try_get("", "id")?, row.try_get("", "arrived_at")?))).transpose()
 }
