@@ -8,7 +8,7 @@ use std::{
 
 use tracing_subscriber::fmt;
 
-use crate::{JWT_SECRET, PASSWORD};
+use crate::constants::{JWT_SECRET, PASSWORD};
 
 /// Looks at every line that this process logs from now on, and ends it at the first that tells too much.
 pub fn watch() {
