@@ -1,4 +1,4 @@
-//! Lots and their free spots, as administrators open, change and close them.
+//! Lots and their available spots: creation, changes and closing by administrators.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -195,13 +195,11 @@ async fn retiring_spots_are_not_counted(t: TestApp) {
     assert_eq!(answer.body["reservation"]["spot_id"], ids[1]);
 }
 
-/// PUT with `If-Match`.
 async fn put_if(t: &TestApp, who: &Driver, lot: i64, tags: &str, body: Value) -> Answer {
     let request = t.request(Method::PUT, &format!("/parking-lots/{lot}"), Some(who)).header("if-match", tags);
     t.send(request.json(&body)).await
 }
 
-/// Changes a lot.
 async fn put(t: &TestApp, who: &Driver, lot: i64, body: Value) -> Answer {
     t.put(&format!("/parking-lots/{lot}"), Some(who), body).await
 }
@@ -210,7 +208,7 @@ async fn read(t: &TestApp, lot: i64) -> Value {
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"].clone()
 }
 
-/// Which of a lot's spots are in service (`+`), leave it (`~`), and have left it (`-`), by number.
+/// The state of each spot of a lot, by number: in service (`+`), retiring (`~`) or retired (`-`).
 async fn service(t: &TestApp, lot: i64) -> String {
     let mut text = String::new();
     for spot in spots(t, lot).await {
@@ -290,7 +288,7 @@ async fn each_lot_field_can_be_changed_alone(t: TestApp) {
     assert_eq!(read(&t, lot).await, expected);
 }
 
-/// Defects 29 and mass assignment: the old client sends the whole lot back, as it was when the form was opened.
+/// Defects 29 and mass assignment: the old client sends back the whole lot as it was when the form was opened.
 #[testkit::both_databases]
 async fn stale_form_does_not_overwrite_counts(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
@@ -333,7 +331,7 @@ async fn if_match_guards_lot_changes(t: TestApp) {
         got.headers["etag"].to_str().unwrap().to_owned()
     };
     let (old, others) = (tag(lot).await, tag(other).await);
-    // Somebody parks: nothing of that is overwritten.
+    // A booking is made meanwhile and must not be overwritten.
     t.book(&asha, lot).await;
     assert_ne!(tag(lot).await, old);
     put_if(&t, &admin, lot, &old, json!({ "price": 30 })).await.expect(200);
@@ -352,7 +350,7 @@ async fn if_match_guards_lot_changes(t: TestApp) {
         33.0
     );
     put_if(&t, &admin, 999_999, "*", json!({ "price": 33 })).await.problem(404, "not_found");
-    // Of two who read the same, one changes it.
+    // Of two writers that read the same version, one succeeds.
     let (http, tags) = (reqwest::Client::new(), tag(lot).await);
     let answers = at_once((0..8).map(|price| {
         let request = http
@@ -368,7 +366,7 @@ async fn if_match_guards_lot_changes(t: TestApp) {
     t.is_sound().await;
 }
 
-/// Defect 50, and the negative numbers of 30.
+/// Defect 50, and the negative numbers of defect 30.
 #[testkit::both_databases]
 async fn rejected_lot_change_has_no_effect(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
@@ -444,8 +442,8 @@ async fn shrinking_retires_free_spots_and_growing_revives(t: TestApp) {
         (5, "+++++", 3),  // no change
         (4, "++++-", 2),  // the highest free one
         (2, "+--+-", 0),  // free ones before the reserved one
-        (1, "+--~-", 0),  // a reserved one leaves later
-        (2, "+--+-", 0),  // what leaves comes back first
+        (1, "+--~-", 0),  // a reserved one is retired later
+        (2, "+--+-", 0),  // a retiring one comes back first
         (3, "++-+-", 1),  // then retired ones, the lowest first
         (6, "++++++", 4), // then a new one
         (1, "+--~--", 0),
@@ -475,7 +473,7 @@ async fn occupied_spot_retires_when_its_session_ends(t: TestApp) {
     assert_eq!(t.get(&path, Some(&admin)).await.expect(200).body["spot"]["status"], "occupied");
     assert_eq!(shared::parking::lots::finish_retirements(&t.app).await.unwrap(), 0);
     t.release(&ravi, second).await.expect(200);
-    // Out of service at once, whoever notes it and when.
+    // Out of service at once, before any update of the row.
     t.get(&path, Some(&admin)).await.problem(404, "not_found");
     assert_eq!(read(&t, lot).await["available_slots"], 0);
     let answer = t.post("/booking/book-spot", Some(&ravi), json!({ "lot_id": lot })).await;
@@ -541,7 +539,7 @@ async fn retiring_spots_are_not_booked(t: TestApp) {
     t.is_sound().await;
 }
 
-/// Defect 16: what is in use stays, and what was used keeps its name.
+/// Defect 16: a lot in use cannot be deleted, and a used one keeps its name in the history.
 #[testkit::both_databases]
 async fn lot_in_use_cannot_be_deleted_used_one_is_archived(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
@@ -573,7 +571,7 @@ async fn lot_in_use_cannot_be_deleted_used_one_is_archived(t: TestApp) {
     assert_eq!(t.get("/parking-spots", Some(&admin)).await.expect(200).body["spots"], json!([]));
     let history = t.get(&format!("/users/{}/reservations", asha.id), Some(&asha)).await.expect(200);
     assert_eq!(history.body["reservations"][0]["lot_name"], "Main Street");
-    // No id is used again, so nothing old belongs to what is new.
+    // Ids are not reused, so old references never point to new rows.
     let new = t.lot(2).await;
     assert!(new > lot && spots(&t, new).await[0] > ids[1]);
     t.book(&asha, new).await;

@@ -1,4 +1,4 @@
-//! The API from outside: real servers, real databases, a file a slice.
+//! The API over HTTP, with real servers and databases; one file per feature.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 

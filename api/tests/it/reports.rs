@@ -1,4 +1,5 @@
-//! Reports: every figure against a count by hand over rows at awkward instants, in zones with and without clock changes.
+//! Reports: every figure is compared with one computed by hand, for rows at boundary instants, with and without clock
+//! changes.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use testkit::{Driver, Engine, TestApp};
 
 use crate::support::{change, many_drivers, noon, number, plain, spots};
 
-/// A reservation as it is put into the table.
+/// A reservation to be inserted.
 #[derive(Debug, Clone)]
 struct Row {
     user: i64,
@@ -25,7 +26,7 @@ struct Row {
     spot: i64,
     state: &'static str,
     parked: DateTime<Utc>,
-    /// Departure, or the end of a window.
+    /// The departure, or the end of the window.
     left: Option<DateTime<Utc>>,
     cost: i64,
     method: Option<&'static str>,
@@ -44,7 +45,7 @@ impl Row {
 async fn insert(t: &TestApp, rows: &[Row]) {
     let tx = t.app.db.begin().await.unwrap();
     for (i, row) in rows.iter().enumerate() {
-        // Some arrived long after the begin of their window.
+        // Some drivers arrived long after the start of their window.
         let arrived = (row.completed() && i % 2 == 0 || row.state == "active").then_some(row.parked);
         let starts = if arrived.is_some() { row.parked - TimeDelta::days(1) } else { row.parked };
         let left = row.left.filter(|_| row.completed());
@@ -69,8 +70,8 @@ async fn insert(t: &TestApp, rows: &[Row]) {
     tx.commit().await.unwrap();
 }
 
-/// Begins of days and months, and clock changes, of the last 14 months, each with the microseconds around it.
-fn awkward(now: DateTime<Utc>, zone: Tz) -> Vec<DateTime<Utc>> {
+/// The starts of days and months, and clock changes, of the last 14 months, each with the microseconds around it.
+fn boundary_instants(now: DateTime<Utc>, zone: Tz) -> Vec<DateTime<Utc>> {
     let quarter = TimeDelta::minutes(15);
     let start = DateTime::from_timestamp(now.timestamp() / 900 * 900, 0).unwrap() - TimeDelta::days(420);
     let mut found = vec![now, now - TimeDelta::microseconds(1)];
@@ -88,7 +89,7 @@ fn awkward(now: DateTime<Utc>, zone: Tz) -> Vec<DateTime<Utc>> {
     found
 }
 
-/// Stays just below, at and above the limits.
+/// Durations just below, at and above the limits.
 fn stays() -> Vec<TimeDelta> {
     let micro = TimeDelta::microseconds(1);
     let hours = [1, 2, 4, 6, 8].map(TimeDelta::hours);
@@ -99,7 +100,7 @@ fn stays() -> Vec<TimeDelta> {
         .collect()
 }
 
-/// Reservations of two drivers on two lots.
+/// Reservations of two drivers in two lots.
 fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec<Row> {
     let stays = stays();
     let methods = [None, Some("UPI"), Some("Card"), Some("bitcoin"), Some("UPI")];
@@ -126,7 +127,7 @@ fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64, Vec<i64>)]
     instants.iter().enumerate().map(row).collect()
 }
 
-/// What has not ended: one session of each driver, and windows that are to come.
+/// Open reservations: a running session of each driver, and upcoming windows.
 fn live(now: DateTime<Utc>, drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec<Row> {
     let row = |user: i64, (lot, spots): &(i64, Vec<i64>), spot: usize, state, parked, left| Row {
         user,
@@ -159,7 +160,7 @@ fn month_of(instant: DateTime<Utc>, zone: Tz) -> (i32, u32) {
     (local.year(), local.month())
 }
 
-/// The month of `now` and the eleven before it.
+/// The month of `now` and the eleven months before it.
 fn last_months(now: DateTime<Utc>, zone: Tz) -> Vec<(i32, u32)> {
     let (year, month) = month_of(now, zone);
     let back = |i: i32| year * 12 + i32::try_from(month).unwrap() - 1 - i;
@@ -182,7 +183,7 @@ fn sum<'a>(rows: impl Iterator<Item = &'a Row>) -> i64 {
     rows.map(|row| row.cost).sum()
 }
 
-/// Of completed ones, those that were paid when `when` says.
+/// The sum of the completed rows whose payment time satisfies `when`.
 fn paid(rows: &[Row], when: impl Fn(DateTime<Utc>) -> bool) -> Value {
     money(sum(rows.iter().filter(|row| row.completed() && when(row.left.unwrap()))))
 }
@@ -270,7 +271,7 @@ fn expected_user_report(rows: &[Row], now: DateTime<Utc>, zone: Tz, lot_names: &
     })
 }
 
-/// Compares what is expected, member by member.
+/// Compares only the members that `expected` has.
 #[track_caller]
 fn assert_has(found: &Value, expected: &Value, what: &str) {
     for (member, value) in expected.as_object().unwrap() {
@@ -278,7 +279,7 @@ fn assert_has(found: &Value, expected: &Value, what: &str) {
     }
 }
 
-/// A lot by another name than the usual one.
+/// A lot with another name than the default.
 async fn lot_named(t: &TestApp, name: &str) -> (i64, Vec<i64>) {
     let lot = t.lot(4).await;
     change(t, "UPDATE lots SET location_name = $2 WHERE id = $1", [lot.into(), name.into()]).await.unwrap();
@@ -296,14 +297,14 @@ const PLACES: [(&str, Tz, &str); 7] = [
 ];
 
 /// Defects 25, 26 and 27.
-async fn figures_are_those_of_a_count_by_hand(engine: Engine) {
+async fn check_figures(engine: Engine) {
     for (place, zone, now) in PLACES {
         let now: DateTime<Utc> = now.parse().unwrap();
         let t =
             TestApp::start_with(engine, &[("APP_TIMEZONE", zone.name())]).await.at(Clock::fixed(now)).await;
         let drivers = many_drivers(&t, "driver", 2).await;
         let lots = [lot_named(&t, "Main Street").await, lot_named(&t, "Station").await];
-        let mut all = rows(&awkward(now, zone), &drivers, &lots);
+        let mut all = rows(&boundary_instants(now, zone), &drivers, &lots);
         all.extend(live(now, &drivers, &lots));
         insert(&t, &all).await;
 
@@ -330,15 +331,15 @@ async fn figures_are_those_of_a_count_by_hand(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_match_a_naive_count_on_sqlite() {
-    figures_are_those_of_a_count_by_hand(Engine::Sqlite).await;
+    check_figures(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_match_a_naive_count_on_postgres() {
-    figures_are_those_of_a_count_by_hand(Engine::Postgres).await;
+    check_figures(Engine::Postgres).await;
 }
 
-/// Runs a session of so many minutes and pays.
+/// Parks for the given number of minutes and pays.
 async fn parked(t: &TestApp, clock: &Clock, driver: &Driver, lot: i64, minutes: i64) -> i64 {
     let id = t.book(driver, lot).await;
     clock.advance(TimeDelta::minutes(minutes));
@@ -402,7 +403,7 @@ async fn reports_include_erased_drivers_and_archived_lots(t: TestApp) {
     );
 }
 
-/// Defect 56: an empty report has its entries, so that no client makes some up.
+/// Defect 56: an empty report has all its entries, so that clients need not make them up.
 #[testkit::both_databases]
 async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
@@ -424,7 +425,7 @@ async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
     });
     let own = async || plain(&t.get("/user-reports", Some(&asha)).await.expect(200));
     assert_eq!(own().await, json!({ "status": "success", "data": nothing }));
-    // What was given up is as if it had not been.
+    // Cancelled reservations do not count.
     let lot = t.lot(1).await;
     let row = Row {
         user: asha.id,
@@ -479,7 +480,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
         cost,
         method: None,
     };
-    // Ids go up while times do not, and two are equal.
+    // Ids increase while times do not, and two times are equal.
     insert(
         &t,
         &[
@@ -500,7 +501,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
     let whole = t.get("/user-booking-history", Some(&asha)).await.expect(200);
     assert!(!whole.headers.contains_key("link"));
     let items = whole.body["data"].as_array().unwrap().clone();
-    let told: Vec<_> = items
+    let listed: Vec<_> = items
         .iter()
         .map(|item| {
             (
@@ -511,7 +512,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
         })
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             ("Reserved", Some(1.5), 50.0),
             ("Active", None, 0.0),
@@ -520,7 +521,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
             ("Completed", Some(0.02), 25.5),
         ]
     );
-    assert!(items[2]["id"].as_i64() > items[3]["id"].as_i64(), "of equal times the later row first");
+    assert!(items[2]["id"].as_i64() > items[3]["id"].as_i64(), "rows with equal times are sorted by descending id");
     assert_eq!(
         items[1],
         json!({
@@ -545,7 +546,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
     }
 }
 
-/// The parts of a list, followed by their links.
+/// All pages of a list, found by following their links.
 async fn in_parts(t: &TestApp, path: &str, limit: usize, who: &Driver) -> Vec<Vec<Value>> {
     let mut parts = Vec::new();
     let mut next = Some(format!("{path}?limit={limit}"));
@@ -580,14 +581,14 @@ async fn global_reports_are_admin_only(t: TestApp) {
     }
 }
 
-/// Statements of one request, as PostgreSQL counts its transactions: outside of one, each statement is one.
+/// Statements of one request, as PostgreSQL counts transactions. A statement outside a transaction counts as one.
 async fn statements(t: &TestApp, path: &str, who: &Driver) -> i64 {
     let committed = async || {
-        // The one connection hands in what it has counted before it is asked.
+        // Flushes the statistics of the single connection.
         change(t, "SELECT pg_stat_force_next_flush()", []).await.unwrap();
         number(t, "SELECT xact_commit AS n FROM pg_stat_database WHERE datname = current_database()").await
     };
-    // Now and then the database is asked whether it is there, so the fewest of both count.
+    // A background health check may add a statement, so the minimum of several runs is used.
     let (mut with, mut without) = (i64::MAX, i64::MAX);
     for _ in 0..5 {
         let before = committed().await;
@@ -637,8 +638,8 @@ async fn report_statement_count_does_not_grow_with_data() {
         }
         counts.push(of_each);
     }
-    assert_eq!(counts[0], counts[1], "more rows, more statements");
-    // One or two of them are about the session.
+    assert_eq!(counts[0], counts[1], "the number of statements must not depend on the number of rows");
+    // One or two of them look up the session.
     let limits = [5, 7, 3, 4, 3];
     assert!(counts[1].iter().zip(limits).all(|(count, limit)| (1..=limit).contains(count)), "{counts:?}");
 }

@@ -1,4 +1,4 @@
-//! Reserving a spot for a window, cancelling, and what happens when nobody comes.
+//! Reserving a spot for a time window, cancellations, and no-shows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
@@ -21,7 +21,7 @@ async fn reserve(t: &TestApp, who: &Driver, spot: i64, from: DateTime<Utc>, unti
     t.post("/reservations", Some(who), window(spot, from, until)).await
 }
 
-/// Reserves an hour from `from` on. The id.
+/// Reserves a spot for an hour and returns the id.
 async fn an_hour(t: &TestApp, who: &Driver, spot: i64, from: DateTime<Utc>) -> i64 {
     let answer = reserve(t, who, spot, from, from + hours(1)).await.expect(201);
     answer.body["reservation"]["id"].as_i64().expect("an id")
@@ -94,13 +94,13 @@ async fn confirmation_mail_names_the_window(t: TestApp) {
     let tomorrow =
         (t.app.clock.now() + TimeDelta::days(1)).date_naive().and_hms_opt(12, 0, 0).unwrap().and_utc();
     an_hour(&t, &asha, spot, tomorrow).await;
-    t.eventually("a welcome and a confirmation", || async { t.mails().len() == 2 }).await;
+    t.eventually("welcome and confirmation are sent", || async { t.mails().len() == 2 }).await;
     let mails = t.mails();
     let mail = mails.iter().find(|mail| mail.subject.contains("Main Street")).expect("a confirmation");
     assert!(mail.text.contains("17:30 IST\n  Until") && mail.text.contains("18:30 IST"), "{}", mail.text);
 }
 
-/// Defects 22 and 23: the quote is exact, in minor units, and of the price at that moment.
+/// Defects 22 and 23: the quote is exact, in minor units, at the price at that moment.
 #[testkit::both_databases]
 async fn quote_covers_the_window_and_bill_starts_at_arrival(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -134,7 +134,7 @@ async fn quote_covers_the_window_and_bill_starts_at_arrival(t: TestApp) {
     assert_eq!(status(&t, &asha, id).await, (json!("completed"), json!(51.0)));
 }
 
-/// Defect 28: negative, empty, past and endless windows.
+/// Defect 28: negative, empty, past and endless windows are rejected.
 #[testkit::both_databases]
 async fn impossible_windows_are_rejected(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
@@ -187,8 +187,8 @@ async fn longest_window_is_configurable() {
     reserve(&t, &asha, spot, begin, begin + hours(2)).await.expect(201);
 }
 
-/// Defect 25: a local time is one of the application's zone, an offset is kept, and what a clock change skips or
-/// repeats is refused.
+/// Defect 25: local times are in the application's time zone, offsets are respected, and times that a clock change
+/// skips or repeats are rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_without_offset_are_in_the_app_timezone() {
     for engine in ENGINES {
@@ -465,7 +465,7 @@ async fn reservation_list_is_paged(t: TestApp) {
     }
 }
 
-/// Defects 11 and 28: who comes too late does not get a session, whether or not the sweep has been there.
+/// Defects 11 and 28: late drivers do not get a session, whether or not the sweep has run.
 #[testkit::both_databases]
 async fn unused_reservations_expire(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -484,7 +484,7 @@ async fn unused_reservations_expire(t: TestApp) {
     answer.problem(409, "expired");
     assert!(answer.body["detail"].as_str().unwrap().contains("expired"), "{}", answer.text);
     clock.advance(minutes(20));
-    assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1, "the window of one is over");
+    assert_eq!(bookings::expire_no_shows(&t.app).await.unwrap(), 1, "one window is over");
     occupy(&t, &asha, in_time).await.expect(200);
     t.release(&asha, in_time).await.expect(200);
     clock.advance(micro());
@@ -543,7 +543,7 @@ async fn expiry_sweep_survives_database_errors(t: TestApp) {
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     change(&t, "ALTER TABLE away RENAME TO reservations", []).await.unwrap();
     assert_eq!(status(&t, &asha, id).await.0, "reserved");
-    t.eventually("the next look ends it", async || status(&t, &asha, id).await.0 == "expired").await;
+    t.eventually("the next sweep expires it", async || status(&t, &asha, id).await.0 == "expired").await;
     worker.stop().await;
 }
 
@@ -571,7 +571,7 @@ async fn no_shows_free_their_spot_without_a_worker(t: TestApp) {
         let made = reserve(&t, &asha, spot, clock.now(), until).await.expect(201);
         made.body["reservation"]["id"].as_i64().unwrap()
     };
-    // Somebody who books.
+    // A driver who books.
     let (one, two) = (lost(first).await, lost(second).await);
     book(&t, &ravi, lot).await.problem(409, "lot_full");
     clock.advance(minutes(30));
@@ -584,13 +584,13 @@ async fn no_shows_free_their_spot_without_a_worker(t: TestApp) {
     );
     t.release(&ravi, booked).await.expect(200);
 
-    // Somebody who reserves.
+    // A driver who reserves.
     lost(first).await;
     clock.advance(minutes(31));
     reserve(&t, &ravi, first, clock.now(), clock.now() + minutes(1)).await.expect(201);
     clock.advance(minutes(1));
 
-    // Somebody whose own spot is overstayed.
+    // A driver whose own spot is overstayed.
     let begin = clock.now();
     let before = reserve(&t, &ravi, first, begin, begin + minutes(40)).await.expect(201).body["reservation"]
         ["id"]
