@@ -1,4 +1,4 @@
-//! The documents name files, functions and pages; this follows each name.
+//! Every file, function and page that the documents name exists.
 
 #![expect(clippy::unwrap_used, reason = "this is test code")]
 
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders and files at the top of the repository that documents may point into.
+/// Top-level folders and files that documents may name.
 const TOP: [&str; 10] = [
     "api/",
     "worker/",
@@ -25,7 +25,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every file of the repository as a path from its root, except build output and version control.
+/// Every file of the repository as a path from the root, except build output and version control.
 fn files() -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -44,7 +44,7 @@ fn files() -> Vec<String> {
     found.iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string()).collect()
 }
 
-/// The documents, by their paths.
+/// The documents with their paths.
 fn documents() -> Vec<(String, String)> {
     let is_document =
         |path: &String| path.ends_with(".md") && (path.starts_with("docs/") || !path.contains('/'));
@@ -52,13 +52,13 @@ fn documents() -> Vec<(String, String)> {
     files().into_iter().filter(is_document).map(read).collect()
 }
 
-/// What stands between single backticks, outside fenced blocks.
+/// The text between single backticks, outside fenced blocks.
 fn code_spans(text: &str) -> Vec<&str> {
     let outside = text.split("```").step_by(2);
     outside.flat_map(|part| part.lines().flat_map(|line| line.split('`').skip(1).step_by(2))).collect()
 }
 
-/// The files that a name means: a path from the root, or the end of one.
+/// The files that a name may refer to: a path from the root, or the end of one.
 fn named<'a>(files: &'a [String], name: &str) -> Vec<&'a String> {
     let end = format!("/{name}");
     files.iter().filter(|file| *file == name || file.ends_with(&end)).collect()
@@ -85,7 +85,7 @@ fn functions_in_the_walks_are_defined_where_they_say() {
         let text = |path: &str| fs::read_to_string(root().join(path)).unwrap();
         let defining: Vec<_> = found.iter().filter(|path| defines(&text(path), function)).collect();
         (defining.len() != 1)
-            .then(|| format!("{file}.rs::{function} is defined in {defining:?} of {found:?}"))
+            .then(|| format!("{file}.rs::{function} is defined in {defining:?}, of the candidates {found:?}"))
     };
     assert_none(functions.iter().filter_map(wrong));
 }
@@ -134,7 +134,10 @@ fn decisions_are_short_complete_and_listed() {
             continue;
         };
         assert!(text.lines().count() <= 40, "{path} has more than 40 lines");
-        assert!(text.starts_with(&format!("# {}. ", &name[..4])), "{path} has another number in its title");
+        assert!(
+            text.starts_with(&format!("# {}. ", &name[..4])),
+            "{path} has a different number in its title"
+        );
         for section in ["## Context", "## Decision", "## Consequences"] {
             assert!(text.contains(section), "{path} lacks {section}");
         }

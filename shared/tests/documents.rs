@@ -1,4 +1,4 @@
-//! Documents that repeat what the code says. `UPDATE_DOCS=1` writes those that are generated.
+//! Documents that repeat facts from the code. `UPDATE_DOCS=1` rewrites the generated ones.
 
 #![expect(clippy::unwrap_used, reason = "this is test code")]
 
@@ -17,8 +17,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(in_repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Compares a file with what is generated, or writes it.
-#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests, not a setting")]
+/// Compares a file with the generated text, or writes it if `UPDATE_DOCS` is set.
+#[expect(clippy::disallowed_methods, reason = "a switch for developers, not a setting")]
 fn assert_generated(path: &str, generated: &str) {
     if std::env::var("UPDATE_DOCS").is_ok_and(|value| value == "1") {
         fs::write(in_repository(path), generated).unwrap();

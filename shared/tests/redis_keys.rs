@@ -1,4 +1,4 @@
-//! The operators' table of what is in Redis says what the code says.
+//! The table of Redis keys in the operators' manual matches the code.
 
 use std::path::PathBuf;
 
@@ -11,5 +11,5 @@ fn documented_redis_keys_match_the_code() {
     let kept: Vec<&str> =
         section.lines().filter(|line| line.starts_with('|') && line.contains('`')).collect();
     let rows = shared::platform::redis::table_rows();
-    assert_eq!(kept, rows, "the table is to be:\n{}", rows.join("\n"));
+    assert_eq!(kept, rows, "the table should be:\n{}", rows.join("\n"));
 }

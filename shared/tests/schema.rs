@@ -1,4 +1,4 @@
-//! What the schema guarantees regardless of the application, and that migrations can be undone.
+//! Constraints that the schema enforces regardless of the application, and reversible migrations.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
@@ -281,7 +281,7 @@ async fn describe(db: &Db) -> Vec<String> {
     lines
 }
 
-/// The names of shipped migrations, which existing databases have recorded.
+/// The names of released migrations, as recorded in existing databases.
 const NAMES: [&str; 17] = [
     "m01_users",
     "m02_sessions",
@@ -329,7 +329,7 @@ async fn down_and_up_restores_the_schema(url: &str) {
                 && !line.contains("btree_gist")
         })
         .collect();
-    assert!(left.is_empty(), "left behind: {left:#?}");
+    assert!(left.is_empty(), "tables left behind: {left:#?}");
     db.migrate().await.unwrap();
     assert_eq!(describe(&db).await, first);
 

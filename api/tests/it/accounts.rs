@@ -89,8 +89,12 @@ async fn conflicts_name_the_taken_field(t: TestApp) {
         register(&t, body).await.problem(409, code);
     }
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 1);
-    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1, "a refusal leaves no session");
-    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs").await, 1, "and no mail");
+    assert_eq!(
+        number(&t, "SELECT COUNT(*) AS n FROM sessions").await,
+        1,
+        "a rejected registration creates no session"
+    );
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs").await, 1, "nor a mail");
 }
 
 #[testkit::both_databases]
@@ -215,7 +219,7 @@ async fn logout_voids_the_token_immediately(t: TestApp) {
     let other = t.at(Clock::System).await;
     let asha = t.driver("Asha").await;
     assert!(is_logged_in(&t, &asha).await);
-    assert!(is_logged_in(&other, &asha).await, "now both may have it cached");
+    assert!(is_logged_in(&other, &asha).await, "now both processes may have cached the session");
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     assert!(!is_logged_in(&t, &asha).await);
     assert!(!is_logged_in(&other, &asha).await);
@@ -228,7 +232,7 @@ async fn logout_reaches_other_processes_in_a_second(t: TestApp) {
     let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
     let (one, two) = (Client::of(&one), Client::of(&two));
     let asha = t.driver("Asha").await;
-    // The second process keeps asking, so it has the session at hand when it ends.
+    // The second process keeps using the session, so it is cached there when it ends.
     for _ in 0..5 {
         assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 200);
     }
@@ -239,7 +243,7 @@ async fn logout_reaches_other_processes_in_a_second(t: TestApp) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     for _ in 0..5 {
-        assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 401, "and it stays so");
+        assert_eq!(two.get("/auth/sessions", &asha.token).await.0, 401, "and the session stays ended");
     }
 }
 
@@ -252,7 +256,7 @@ async fn users_end_only_their_own_sessions(t: TestApp) {
     let sessions = sessions.body["sessions"].as_array().unwrap().clone();
     assert_eq!(sessions.len(), 2);
     assert_eq!(sessions.iter().filter(|session| session["current"] == true).count(), 1);
-    assert_eq!(sessions[0]["current"], true, "the newest first");
+    assert_eq!(sessions[0]["current"], true, "newest first");
     let of_phone = sessions[1]["id"].as_str().unwrap();
 
     t.delete(&format!("/auth/sessions/{of_phone}"), Some(&ravi)).await.problem(404, "not_found");
@@ -279,7 +283,7 @@ async fn session_expires_unless_refreshed(t: TestApp) {
     let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
     let refreshed = with_token(&asha, &refreshed);
     clock.advance(seconds(1));
-    assert!(!is_logged_in(&t, &asha).await, "the old token has its old end");
+    assert!(!is_logged_in(&t, &asha).await, "the old token keeps its expiry");
     assert!(!is_logged_in(&t, &ravi).await);
     assert!(is_logged_in(&t, &refreshed).await);
     t.post("/auth/refresh", Some(&ravi), json!({})).await.problem(401, "unauthenticated");
@@ -386,7 +390,7 @@ async fn sessions_show_last_use_to_the_minute(t: TestApp) {
     };
     assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"]);
     clock.advance(seconds(59));
-    assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"], "written once a minute");
+    assert_eq!(of(&phone).await, ["2026-11-20T12:00:00Z"], "written at most once a minute");
     clock.advance(seconds(2));
     assert_eq!(of(&phone).await, ["2026-11-20T12:01:01Z"]);
     clock.advance(seconds(3600));
@@ -402,7 +406,11 @@ async fn sessions_show_last_use_to_the_minute(t: TestApp) {
     };
     assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
     t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);
-    assert_eq!((lives(&theirs).await, of(&laptop).await.len()), (-2, 1), "an ended session leaves nothing");
+    assert_eq!(
+        (lives(&theirs).await, of(&laptop).await.len()),
+        (-2, 1),
+        "nothing remains of an ended session"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

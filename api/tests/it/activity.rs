@@ -1,4 +1,4 @@
-//! What a user did, for themselves and for administrators.
+//! The activity log, as users and administrators see it.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -69,7 +69,7 @@ async fn activity_lists_every_action_newest_first(t: TestApp) {
 async fn sent_mails_appear_in_activity(t: TestApp) {
     let _worker = t.work();
     let asha = t.driver("Asha").await;
-    t.eventually("the welcome mail is noted", async || {
+    t.eventually("the welcome mail is recorded", async || {
         kinds(&t.get("/user/activity", Some(&asha)).await.expect(200)).contains(&"notification")
     })
     .await;
@@ -101,7 +101,7 @@ async fn activity_is_paged(t: TestApp) {
                 path =
                     link.strip_prefix("</api").unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
             }
-            None => assert_eq!(part, 1, "the last part has no link"),
+            None => assert_eq!(part, 1, "the last page has no link"),
         }
     }
     assert_eq!(subjects, ["6", "5", "4", "3", "2", "1", "0"]);

@@ -1,11 +1,11 @@
-//! What whoever runs the place can ask: is the data sound, what is in the database, how is Redis.
+//! Diagnostics for administrators: data integrity, database contents, and Redis.
 
 use serde_json::Value;
 use testkit::{Driver, Engine, TestApp};
 
 use crate::support::{change, number, spots};
 
-/// The rules that are broken, each with its offenders.
+/// The violated rules, each with its offenders.
 async fn broken(t: &TestApp, admin: &Driver) -> Vec<(String, Vec<Value>)> {
     let body = t.get("/admin/integrity", Some(admin)).await.expect(200).body;
     let checks = body["checks"].as_array().unwrap().clone();
@@ -69,7 +69,7 @@ async fn integrity_finds_every_kind_of_unsound_data(t: TestApp) {
     assert_eq!(find("a deleted user").await, [Value::from(format!("user {}", ravi.id))]);
     change(&t, "UPDATE users SET deleted_at = NULL WHERE id = $1", [ravi.id.into()]).await.unwrap();
 
-    // A session that began before the one before it had ended.
+    // A session that began before the previous one had ended.
     let text = "UPDATE reservations SET arrived_at = (SELECT arrived_at FROM reservations WHERE id = $1),
         spot_id = (SELECT spot_id FROM reservations WHERE id = $1) WHERE id = $2";
     change(&t, text, [paid.into(), running.into()]).await.unwrap();

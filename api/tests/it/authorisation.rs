@@ -1,4 +1,4 @@
-//! Who may do what: every operation of the OpenAPI document, by everybody who may try.
+//! Access control: every operation of the OpenAPI document, called by every kind of caller.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,28 @@ use uuid::Uuid;
 
 use crate::support::{change, many_drivers, noon, seconds, spots};
 
-/// Who tries, in the order of the statuses below. The last two hold a token that was good a moment before.
+/// The callers, in the order of the statuses below. The tokens of the last two were valid until a moment ago.
 const CALLERS: [&str; 6] =
     ["anonymous", "the owner", "another driver", "an administrator", "logged out", "deleted"];
 
 type Statuses = [u16; 6];
 
-/// Without a token, and with any.
+/// Allowed with and without a token.
 const fn public(status: u16) -> Statuses {
     [status; 6]
 }
 
-/// Whoever is logged in.
-const fn anybody(status: u16) -> Statuses {
+/// Allowed for every logged-in user.
+const fn any_user(status: u16) -> Statuses {
     [401, status, status, status, 401, 401]
 }
 
-/// The owner and administrators; others are refused like this.
+/// Allowed for the owner and administrators; other users get `others`.
 const fn owner(status: u16, others: u16) -> Statuses {
     [401, status, others, status, 401, 401]
 }
 
-/// The owner alone.
+/// Allowed for the owner only.
 const fn private(status: u16, others: u16) -> Statuses {
     [401, status, others, others, 401, 401]
 }
@@ -40,8 +40,7 @@ const fn admin(status: u16) -> Statuses {
     [401, 403, 403, status, 401, 401]
 }
 
-/// An operation of the document, the call that stands for it, its body, and what becomes of it. In braces: things
-/// that are made for each caller anew.
+/// An operation, its path, its body, and the expected statuses. What is in braces is created for each caller.
 type Row = (&'static str, &'static str, &'static str, Statuses);
 
 const ROWS: &[Row] = &[
@@ -68,17 +67,17 @@ const ROWS: &[Row] = &[
         r#"{"email":"door@example.com","password":"Correct-horse-1"}"#,
         public(200),
     ),
-    ("POST /auth/logout", "/auth/logout", "", anybody(200)),
-    ("POST /auth/refresh", "/auth/refresh", "", anybody(200)),
+    ("POST /auth/logout", "/auth/logout", "", any_user(200)),
+    ("POST /auth/refresh", "/auth/refresh", "", any_user(200)),
     (
         "POST /auth/register",
         "/auth/register",
         r#"{"username":"r{n}","email":"r{n}@example.com","password":"Correct-horse-1"}"#,
         public(201),
     ),
-    ("GET /auth/sessions", "/auth/sessions", "", anybody(200)),
+    ("GET /auth/sessions", "/auth/sessions", "", any_user(200)),
     ("DELETE /auth/sessions/{id}", "/auth/sessions/{session}", "", private(200, 404)),
-    ("POST /booking/book-spot", "/booking/book-spot", r#"{"lot_id":{lot}}"#, anybody(201)),
+    ("POST /booking/book-spot", "/booking/book-spot", r#"{"lot_id":{lot}}"#, any_user(201)),
     ("POST /booking/occupy-spot", "/booking/occupy-spot", r#"{"reservation_id":{window}}"#, owner(200, 404)),
     (
         "POST /booking/release-spot",
@@ -91,8 +90,8 @@ const ROWS: &[Row] = &[
     ("GET /export/admin/jobs", "/export/admin/jobs", "", admin(200)),
     ("GET /admin/deliveries", "/admin/deliveries", "", admin(200)),
     ("POST /export/csv/cancel/{id}", "/export/csv/cancel/{export}", "", owner(200, 404)),
-    ("GET /export/csv/history", "/export/csv/history", "", anybody(200)),
-    ("POST /export/csv/request", "/export/csv/request", "{}", anybody(202)),
+    ("GET /export/csv/history", "/export/csv/history", "", any_user(200)),
+    ("POST /export/csv/request", "/export/csv/request", "{}", any_user(202)),
     ("GET /export/csv/status/{id}", "/export/csv/status/{export}", "", owner(200, 404)),
     ("GET /export/download/{id}", "/export/download/{file}", "", owner(200, 404)),
     ("GET /export/monthly-report", "/export/monthly-report", "", admin(200)),
@@ -127,18 +126,18 @@ const ROWS: &[Row] = &[
         "POST /reservations",
         "/reservations",
         r#"{"spot_id":{spot},"parking_time":"2026-11-21T12:00:00Z","leaving_time":"2026-11-21T13:00:00Z"}"#,
-        anybody(201),
+        any_user(201),
     ),
     ("GET /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
-    ("POST /tasks/{task}", "/tasks/export-csv", "{}", anybody(202)),
+    ("POST /tasks/{task}", "/tasks/export-csv", "{}", any_user(202)),
     ("GET /unsubscribe", "/unsubscribe?{link}", "", public(200)),
     ("POST /unsubscribe", "/unsubscribe?{link}", "", public(200)),
     ("GET /tasks/{task_id}/events", "/tasks/{file}/events", "", owner(200, 404)),
-    ("GET /user-booking-history", "/user-booking-history", "", anybody(200)),
-    ("GET /user-reports", "/user-reports", "", anybody(200)),
-    ("GET /user/activity", "/user/activity", "", anybody(200)),
+    ("GET /user-booking-history", "/user-booking-history", "", any_user(200)),
+    ("GET /user-reports", "/user-reports", "", any_user(200)),
+    ("GET /user/activity", "/user/activity", "", any_user(200)),
     ("GET /users", "/users", "", admin(200)),
     (
         "POST /users",
@@ -152,8 +151,8 @@ const ROWS: &[Row] = &[
     ("GET /users/{id}/reservations", "/users/{owner}/reservations", "", owner(200, 403)),
 ];
 
-/// The same operations, where what they are about comes in another way.
-const MORE: &[Row] = &[
+/// The same operations where the resource is named in another way.
+const VARIANTS: &[Row] = &[
     ("GET /user/activity", "/user/activity?user_id={owner}", "", owner(200, 403)),
     ("GET /tasks/{task}", "/tasks/export-csv?task_id={export}", "", owner(200, 404)),
     (
@@ -184,7 +183,7 @@ fn every_operation_has_an_authorization_row() {
             for status in statuses {
                 assert!(
                     operation["responses"].get(status.to_string()).is_some(),
-                    "{name} may answer {status}"
+                    "{name} does not document {status}"
                 );
             }
             documented.insert(name);
@@ -194,7 +193,7 @@ fn every_operation_has_an_authorization_row() {
     assert_eq!((rows.len(), &rows), (ROWS.len(), &documented));
 }
 
-/// What one caller of one operation finds: people and things of their own.
+/// A caller of an operation, with the users and resources created for the call.
 struct Scene<'a> {
     t: &'a TestApp,
     admin: &'a Driver,
@@ -203,7 +202,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// The text with what is in braces made and named.
+    /// Replaces the placeholders in `text`, creating what they name.
     async fn fill(&self, text: &str) -> String {
         let mut text =
             text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
@@ -242,7 +241,7 @@ impl Scene<'_> {
                 }
                 if thing == "{file}" {
                     let _worker = t.work();
-                    t.eventually("there is a file", async || {
+                    t.eventually("the file exists", async || {
                         t.get(&format!("/export/download/{id}"), owner).await.status == 200
                     })
                     .await;
@@ -252,7 +251,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Whose token is sent.
+    /// The user whose token is sent.
     async fn caller(&self, who: &str) -> Option<Driver> {
         let (t, owner) = (self.t, self.owner.clone());
         match who {
@@ -266,7 +265,7 @@ impl Scene<'_> {
             }
             _ => {}
         }
-        // So that the session is believed for a while without asking.
+        // Caches the session.
         t.get("/auth/sessions", Some(&owner)).await.expect(200);
         if who == "logged out" {
             t.post("/auth/logout", Some(&owner), json!({})).await.expect(200);
@@ -282,7 +281,7 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-async fn everybody_tries(t: &TestApp, rows: &[Row]) {
+async fn try_all_callers(t: &TestApp, rows: &[Row]) {
     let admin = t.admin().await;
     let door = json!({ "username": "Door", "email": "door@example.com", "password": PASSWORD });
     t.post("/auth/register", None, door).await.expect(201);
@@ -295,7 +294,7 @@ async fn everybody_tries(t: &TestApp, rows: &[Row]) {
             let filled = scene.fill(&format!("{path} {body}")).await;
             let (path, body) = filled.split_once(' ').unwrap();
             let holder = scene.caller(who).await;
-            // Half of them at the alias, which is the same.
+            // Half of the calls use the alias without `/api`.
             let place = if (row + caller) % 2 == 0 { "" } else { "/" };
             let method: Method = operation.split(' ').next().unwrap().parse().unwrap();
             let mut request = t.request(method, &format!("{place}{path}"), holder.as_ref());
@@ -321,13 +320,13 @@ async fn everybody_tries(t: &TestApp, rows: &[Row]) {
 #[testkit::both_databases]
 async fn each_role_may_do_exactly_its_operations(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
-    everybody_tries(&t, ROWS).await;
+    try_all_callers(&t, ROWS).await;
 }
 
 #[testkit::both_databases]
 async fn ownership_is_checked_where_the_path_hides_it(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;
-    everybody_tries(&t, MORE).await;
+    try_all_callers(&t, VARIANTS).await;
 }
 
 #[testkit::both_databases]
@@ -405,7 +404,7 @@ async fn idempotency_keys_do_not_leak_answers(t: TestApp) {
     };
     let ids = [book(Some(&asha)).await, book(Some(&ravi)).await, book(Some(&admin)).await]
         .map(|answer| answer.expect(201).body["reservation"]["id"].to_string());
-    assert_eq!(BTreeSet::from(ids).len(), 3, "each has a booking of their own");
+    assert_eq!(BTreeSet::from(ids).len(), 3, "each driver gets a separate booking");
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     t.delete(&format!("/users/{}", ravi.id), Some(&admin)).await.expect(200);
     for who in [None, Some(&asha), Some(&ravi)] {

@@ -1,4 +1,4 @@
-//! `parkade-api backup` and `restore` as processes, on a system that is at work.
+//! `parkade-api backup` and `restore` as processes, while the system is in use.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use crate::support::{Client, many_drivers, number};
 
-/// Runs a command on another database than that of the test, if one is named.
+/// Runs a command, on the test's database unless another one is given.
 async fn operate(t: &TestApp, arguments: &[&str], database: Option<&str>, path: Option<&str>) -> Output {
     let mut command = Command::new(binary("parkade-api"));
     command.args(arguments).env_clear().envs(t.settings().iter().cloned()).current_dir(t.folder());
@@ -42,8 +42,8 @@ fn fails(output: &Output, why: &str) {
     assert!(!output.status.success() && said.contains(why), "{why}: {output:?}");
 }
 
-/// A place for another database.
-async fn elsewhere(t: &TestApp) -> String {
+/// The URL of a second database.
+async fn second_database(t: &TestApp) -> String {
     match t.engine {
         Engine::Sqlite => format!("sqlite://{}?mode=rwc", t.folder().join("elsewhere/parkade.db").display()),
         Engine::Postgres => {
@@ -86,10 +86,10 @@ async fn backup_of_a_live_system_restores_every_row(t: TestApp) {
         }
     }));
     let backing_up = async {
-        t.eventually("some traffic", async || bookings.load(Ordering::Relaxed) > 30).await;
+        t.eventually("some bookings are made", async || bookings.load(Ordering::Relaxed) > 30).await;
         let made = back_up(&t, "a.backup").await;
         let during = bookings.load(Ordering::Relaxed);
-        t.eventually("it goes on", async || bookings.load(Ordering::Relaxed) > during + 10).await;
+        t.eventually("bookings continue", async || bookings.load(Ordering::Relaxed) > during + 10).await;
         stop.store(true, Ordering::Relaxed);
         made
     };
@@ -99,16 +99,16 @@ async fn backup_of_a_live_system_restores_every_row(t: TestApp) {
     assert!(stays > 30 && stays < number(&t, "SELECT COUNT(*) AS n FROM reservations").await, "{manifest}");
     assert!(manifest["tables"]["jobs"]["rows"].as_i64().unwrap() >= stays, "{manifest}");
 
-    let place = elsewhere(&t).await;
+    let place = second_database(&t).await;
     let said = succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
     assert!(said.starts_with("Restored, and compared row by row"), "{said}");
-    // What is there now has the sums of then: another backup has the same.
+    // A second backup, of the restored database, has the same checksums.
     let again = t.folder().join("b.backup");
     succeeds(&operate(&t, &["backup", again.to_str().unwrap()], Some(&place), None).await);
     assert_eq!(serde_json::to_value(&backup::inspect(&again).unwrap().tables).unwrap(), manifest["tables"]);
     succeeds(&operate(&t, &["integrity"], Some(&place), None).await);
 
-    // Confirmations that waited then are sent from there.
+    // Confirmations that were pending in the backup are sent from the restored database.
     let there = t.second_process(&[("DATABASE_URL", &place)]).await;
     assert!(number(&there, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued'").await >= stays);
     let driver = there.driver("Asha").await;
@@ -128,18 +128,18 @@ async fn restore_needs_confirmation_and_stopped_processes(t: TestApp) {
     t.driver("Asha").await;
     let (file, manifest) = back_up(&t, "a.backup").await;
     let file = file.to_str().unwrap();
-    let place = elsewhere(&t).await;
+    let place = second_database(&t).await;
     succeeds(&operate(&t, &["restore", file], Some(&place), None).await);
     fails(&operate(&t, &["restore", file], Some(&place), None).await, "the database contains data");
     fails(&operate(&t, &["restore", file, "--confirm", "yes"], Some(&place), None).await, PHRASE);
-    // A process that only waits is one that uses it.
+    // An idle process counts as a user of the database, too.
     let used = t.second_process(&[("DATABASE_URL", &place)]).await;
     used.driver("Ravi").await;
     fails(
         &operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await,
         "stop the API and all workers",
     );
-    assert_eq!(number(&used, "SELECT COUNT(*) AS n FROM users").await, 2, "it is as it was");
+    assert_eq!(number(&used, "SELECT COUNT(*) AS n FROM users").await, 2, "the database is unchanged");
     used.driver("Mira").await;
     used.app.db.close().await;
     succeeds(&operate(&t, &["restore", file, "--confirm", PHRASE], Some(&place), None).await);
@@ -153,7 +153,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
     t.driver("Asha").await;
     let (file, manifest) = back_up(&t, "a.backup").await;
     let bytes = std::fs::read(&file).unwrap();
-    let place = elsewhere(&t).await;
+    let place = second_database(&t).await;
     let bad = t.folder().join("bad.backup");
     let restored = async |content: &[u8], why: &str| {
         std::fs::write(&bad, content).unwrap();
@@ -182,7 +182,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
         if t.engine == Engine::Sqlite { "not a database" } else { "pg_restore: " },
     )
     .await;
-    // Whole, but with other rows than its manifest says.
+    // Intact, but the rows differ from the manifest.
     let mut lie = manifest.clone();
     lie["tables"]["users"]["rows"] = json!(7);
     restored(&sealed(&lie, body), "differ from the backup: users").await;
@@ -190,8 +190,11 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
         Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
         Engine::Postgres => {
             let db = Db::connect(&place, 1).await.unwrap();
-            assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "nothing is there");
-            // Where psql fails, its own words say why.
+            assert!(
+                db.read().execute_unprepared("SELECT * FROM users").await.is_err(),
+                "the database is empty"
+            );
+            // When psql fails, its error message is shown.
             db.read().execute_unprepared("CREATE VIEW exports AS SELECT 1 AS x").await.unwrap();
             db.close().await;
             let failed = operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await;
@@ -201,7 +204,7 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
             db.close().await;
         }
     }
-    // The same over data: it stays.
+    // The same on top of existing data, which is kept.
     succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&place), None).await);
     fails(
         &operate(&t, &["restore", bad.to_str().unwrap(), "--confirm", PHRASE], Some(&place), None).await,
@@ -213,16 +216,16 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
 
 #[testkit::both_databases]
 async fn backup_of_an_older_schema_is_migrated(t: TestApp) {
-    // The database as it was a migration ago.
-    let place = elsewhere(&t).await;
+    // A database that lacks the latest migration.
+    let place = second_database(&t).await;
     let old = Db::connect(&place, 2).await.unwrap();
     let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
     Migrator::up(&old.write().pool(), Some(before)).await.unwrap();
     old.close().await;
     let file = t.folder().join("old.backup");
     succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);
-    // Over one of today, whose tables the old one does not know.
-    let now = elsewhere(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
+    // Restored over a current database, with tables that the old one does not have.
+    let now = second_database(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
     let new = Db::connect(&now, 2).await.unwrap();
     new.migrate().await.unwrap();
     new.close().await;
@@ -250,7 +253,7 @@ async fn backup_folder_is_named_by_time_and_pruned() {
     assert!(said.contains("Deleted ") && said.contains("parkade-20200101T000000Z.backup"), "{said}");
     let kept = backup::files(&folder).unwrap();
     assert_eq!((kept.len(), kept[0].0.ends_with("parkade-20210101T000000Z.backup")), (2, true));
-    assert_eq!(names_in(&folder).len(), 4, "what is not ours stays, and nothing half made is left");
+    assert_eq!(names_in(&folder).len(), 4, "foreign files stay, and no partial file is left");
     let newest = kept[1].0.to_str().unwrap();
     assert!(
         succeeds(&operate(&t, &["restore", "--check", newest], None, None).await).contains("is complete")
@@ -262,7 +265,7 @@ async fn postgres_password_is_never_on_a_command_line() {
     let t = TestApp::start(Engine::Postgres).await;
     let url = t.settings().iter().find(|(name, _)| name == "DATABASE_URL").unwrap().1.clone();
     let url = url.replace("postgres@", "postgres:very-secret%21@");
-    // In front of the real one: it writes down how it was called.
+    // A wrapper around the real pg_dump that records how it was called.
     let real = testkit::postgres().await.bin("pg_dump");
     let (folder, log) = (t.folder().join("bin"), t.folder().join("called"));
     std::fs::create_dir(&folder).unwrap();

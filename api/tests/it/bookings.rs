@@ -1,4 +1,4 @@
-//! Booking, arriving, leaving, and the bill.
+//! Booking, arrival, departure and billing.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn pay(t: &TestApp, who: &Driver, reservation: i64, transaction: Value, me
 async fn free(t: &TestApp, lot: i64) -> i64 {
     let lot = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"].clone();
     let listed = t.get(&format!("/parking-lots/{}/available-spots", lot["id"]), None).await.expect(200);
-    assert_eq!(listed.body["count"], lot["available_slots"], "the two agree");
+    assert_eq!(listed.body["count"], lot["available_slots"], "both endpoints agree");
     lot["available_slots"].as_i64().unwrap()
 }
 
@@ -308,7 +308,7 @@ async fn reserved_spot_can_be_occupied_from_its_start(t: TestApp) {
     let spot = spots(&t, lot).await[0];
     let begin = noon() + TimeDelta::minutes(10);
     let id = reserve(&t, asha.id, spot, begin, begin + TimeDelta::hours(1)).await.unwrap();
-    assert_eq!(free(&t, lot).await, 1, "a coming window takes the spot from the free ones");
+    assert_eq!(free(&t, lot).await, 1, "an upcoming reservation makes the spot unavailable");
     t.release(&asha, id).await.problem(409, "wrong_state");
     occupy(&t, &asha, id).await.problem(409, "too_early");
     clock.advance(TimeDelta::minutes(10) - TimeDelta::microseconds(1));
@@ -324,7 +324,7 @@ async fn reserved_spot_can_be_occupied_from_its_start(t: TestApp) {
     occupy(&t, &asha, id).await.problem(409, "wrong_state");
     book(&t, &asha, lot).await.problem(409, "already_parked");
     let listed = t.get(&format!("/users/{}/reservations", asha.id), Some(&asha)).await.expect(200);
-    assert_eq!(listed.body["reservations"][0]["leaving_time"], Value::Null, "it runs");
+    assert_eq!(listed.body["reservations"][0]["leaving_time"], Value::Null, "the session is still running");
     clock.advance(TimeDelta::minutes(61));
     let bill = t.release(&asha, id).await.expect(200).body["reservation"].clone();
     assert_eq!(
@@ -386,7 +386,7 @@ async fn overstayed_spot_in_a_full_lot_is_a_conflict(t: TestApp) {
     occupy(&t, &ravi, after).await.problem(409, "spot_overstayed");
     t.release(&asha, before).await.expect(200);
     let answer = occupy(&t, &ravi, after).await.expect(200);
-    assert_eq!(answer.body["reservation"]["spot_id"], spot, "later it works");
+    assert_eq!(answer.body["reservation"]["spot_id"], spot, "later the request succeeds");
 }
 
 #[testkit::both_databases]
@@ -467,7 +467,7 @@ async fn each_booking_and_release_is_recorded_and_mailed_once(t: TestApp) {
     for _ in 0..3 {
         t.release(&asha, id).await.expect(200);
     }
-    t.eventually("a welcome, a confirmation and a receipt", || async { t.mails().len() >= 3 }).await;
+    t.eventually("welcome, confirmation and receipt are sent", || async { t.mails().len() >= 3 }).await;
     let of = async |kind: &str| {
         number(&t, &format!("SELECT COUNT(*) AS n FROM user_activity WHERE kind = '{kind}'")).await
     };

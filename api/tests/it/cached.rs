@@ -1,4 +1,4 @@
-//! What caches hold, and what they spare the database.
+//! What the caches store, and which database queries they save.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::support::{Client, at_once, change, noon, number};
 
-/// Transactions of this database so far, as PostgreSQL counts them: outside of one, each statement is one.
+/// Transactions of this database so far, as PostgreSQL counts them. A statement outside a transaction counts as one.
 async fn committed(t: &TestApp) -> i64 {
-    // The one connection hands in what it has counted before it is asked.
+    // Flushes the statistics of the single connection.
     change(t, "SELECT pg_stat_force_next_flush()", []).await.unwrap();
     number(t, "SELECT xact_commit AS n FROM pg_stat_database WHERE datname = current_database()").await
 }
@@ -85,10 +85,13 @@ async fn cache_ttls_follow_their_settings() {
         ("/reports".to_owned(), 400),
         ("/user-reports".to_owned(), 400),
     ] {
-        let before = kept(&t).await;
+        let before = cached_answers(&t).await;
         t.get(&path, Some(&admin)).await.expect(200);
-        let new: Vec<_> =
-            kept(&t).await.into_iter().filter(|(key, _)| !before.iter().any(|(old, _)| old == key)).collect();
+        let new: Vec<_> = cached_answers(&t)
+            .await
+            .into_iter()
+            .filter(|(key, _)| !before.iter().any(|(old, _)| old == key))
+            .collect();
         assert!(
             matches!(new[..], [(_, seconds)] if (longest * 9 / 10 - 5..=longest).contains(&seconds)),
             "{path}: {new:?}"
@@ -96,8 +99,8 @@ async fn cache_ttls_follow_their_settings() {
     }
 }
 
-/// The answers that are kept, and for how many seconds more.
-pub(crate) async fn kept(t: &TestApp) -> Vec<(String, i64)> {
+/// The cached answers with their remaining lifetime in seconds.
+pub(crate) async fn cached_answers(t: &TestApp) -> Vec<(String, i64)> {
     let pattern = t.app.redis.keys().cached("*");
     let look = async |mut redis: redis::aio::ConnectionManager| {
         let keys: Vec<String> = redis
@@ -145,8 +148,8 @@ async fn without_redis_reads_come_from_sql() {
     assert_eq!(seen().await, with);
 }
 
-/// Under load nobody need warm what a write made stale: the first reader does, once in each process, and all others
-/// get what it has made. A lot that was just opened is in it.
+/// Under load, invalidated entries need no warming: in each process the first reader loads the entry, and all others
+/// share the result. A lot that was just created is included.
 #[testkit::both_databases]
 async fn concurrent_misses_load_once_per_process(t: TestApp) {
     let t = Arc::new(t);
@@ -169,8 +172,8 @@ async fn concurrent_misses_load_once_per_process(t: TestApp) {
         }
         t.app.counters.read(&["cache_misses:parking_lots"]).await.unwrap()[0]
     };
-    // Counts may be on their way.
-    t.eventually("the looks are counted", async || misses().await >= 10).await;
+    // Counts are written with a delay.
+    t.eventually("the misses are counted", async || misses().await >= 10).await;
     let loads = misses().await;
     assert!(
         loads <= 20,
@@ -183,13 +186,13 @@ async fn lot_list_is_warmed_at_start(t: TestApp) {
     t.lot(3).await;
     let (_api, base) = Processes::of(&t, &[]).api().await;
     let key = t.app.redis.keys().cached("parking_lots:all");
-    t.eventually("the list is kept", async || {
+    t.eventually("the list is cached", async || {
         t.app.redis.query(async |mut redis| redis.exists::<_, bool>(&key).await).await.unwrap()
     })
     .await;
     Client::of(&base).get("/parking-lots", "").await;
     let counted = ["cache_misses:parking_lots", "cache_hits:parking_lots"];
-    t.eventually("the first reader is counted", async || {
+    t.eventually("the first miss is counted", async || {
         t.app.counters.read(&counted).await.unwrap() == [1, 1]
     })
     .await;
@@ -203,7 +206,7 @@ async fn disabled_cache_still_invalidates_other_processes(t: TestApp) {
         t.get(&format!("/parking-lots/{lot}"), Some(&asha)).await.expect(200).body["lot"]["price"].clone()
     };
     assert_eq!(price(&without).await, 25.5);
-    assert!(kept(&without).await.is_empty());
+    assert!(cached_answers(&without).await.is_empty());
     let sessions = without.get("/auth/sessions", Some(&asha)).await.expect(200).body;
     assert!(sessions["sessions"][0]["last_active_at"].is_null());
     assert_eq!(price(&t).await, 25.5);
@@ -230,11 +233,11 @@ async fn cache_hits_misses_and_errors_are_counted_by_kind() {
     t.eventually("a hit is logged", async || line("cache HIT")).await;
     redis.kill().await.unwrap();
     client.get("/parking-lots/1", "").await;
-    t.eventually("that Redis is away is logged", async || line("cache unavailable")).await;
+    t.eventually("the lost connection is logged", async || line("cache unavailable")).await;
     redis.restart().await.unwrap();
     let names = ["cache_hits:parking_lot", "cache_misses:parking_lot", "cache_errors:parking_lot"];
-    t.eventually("they are counted", async || {
-        // Counts that waited for Redis go out with the next.
+    t.eventually("all three are counted", async || {
+        // Counts that waited for Redis are written together with the next ones.
         client.get("/health/live", "").await;
         t.app.counters.read(&names).await.is_ok_and(|counts| counts == [1, 1, 1])
     })

@@ -1,4 +1,4 @@
-//! The unit of work: what follows from a change follows from its commit, and nothing follows from a rollback.
+//! The unit of work: side effects happen after the commit, and never after a rollback.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::support::number;
 
-/// A change that does everything a change can do, and what can be seen of it from outside.
+/// A change with every possible side effect, and what of it is visible from outside.
 struct Probe {
     t: TestApp,
     asha: Driver,
@@ -56,7 +56,7 @@ impl Probe {
         Self { t, asha, session, loads: Arc::default() }
     }
 
-    /// Everything, up to but without the commit.
+    /// Applies everything except the commit.
     async fn change(&self) -> Change {
         let mut change = Change::begin(&self.t.app).await.unwrap();
         let job = NewJob::of(&SendWelcome { user_id: self.asha.id }).unwrap();
@@ -76,7 +76,7 @@ impl Probe {
         Idempotency::new(claim, render)
     }
 
-    /// As seen by other connections; besides the driver's own registration.
+    /// What other connections see, without the effects of the driver's own registration.
     async fn seen(&self) -> Seen {
         let app = &self.t.app;
         let recipe = Recipe {
@@ -101,7 +101,7 @@ impl Probe {
         }
     }
 
-    /// Announcing is a background task, so one that is wrong would show after a moment only.
+    /// Announcing is a background task, so a wrong announcement would only show after a moment.
     async fn is_unchanged(&self) {
         self.t.app.tasks.close();
         self.t.app.tasks.wait().await;
@@ -117,7 +117,7 @@ async fn effects_follow_the_commit(t: TestApp) {
     let change = probe.change().await;
     assert_eq!(probe.seen().await, BEFORE, "before the commit");
     assert_eq!(change.commit_with_answer(&idempotency, 42).await.unwrap(), 42);
-    probe.t.eventually("everything has followed", async || probe.seen().await == AFTER).await;
+    probe.t.eventually("all side effects are visible", async || probe.seen().await == AFTER).await;
 }
 
 #[testkit::both_databases]

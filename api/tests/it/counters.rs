@@ -1,4 +1,4 @@
-//! Counters: what is counted, where, and for how long.
+//! Counters: what is counted, under which name, and for how long.
 
 use redis::Cmd;
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn events_are_counted_in_total_and_by_local_day(t: TestApp) {
         "daily_logins:2026-11-20",
     ];
     assert_eq!(counts(&t, days).await, [1, 1, 1, 0]);
-    // Defect 34: daily counters end by themselves.
+    // Defect 34: daily counters expire.
     let ttl = Cmd::ttl(t.app.redis.keys().counter("daily_logins:2026-11-21"));
     let ttl: i64 = t.app.redis.query(async |mut redis| ttl.query_async(&mut redis).await).await.unwrap();
     assert!((39 * 86_400..=40 * 86_400).contains(&ttl), "{ttl}");
@@ -89,7 +89,7 @@ async fn requests_are_counted_by_endpoint_and_status(t: TestApp) {
     }
     t.get("/parking-lots/999999", None).await.problem(404, "not_found");
     t.get("/nowhere", None).await.problem(404, "not_found");
-    // Anybody can make up methods; they share one name.
+    // Clients can invent methods; unknown ones share one name.
     for method in ["AAAA1", "AAAA2"] {
         t.send(t.request(method.parse().unwrap(), "/parking-lots", None))
             .await
@@ -109,7 +109,7 @@ async fn requests_are_counted_by_endpoint_and_status(t: TestApp) {
     assert_eq!(counts(&t, names).await, [4, 4, 3, 2, 7]);
 }
 
-/// Defect 35: each user is active for 12 hours after they were last seen, whatever the others do.
+/// Defect 35: each user counts as active for 12 hours after their last request, independently of other users.
 #[testkit::both_databases]
 async fn active_users_cover_the_last_twelve_hours(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -138,12 +138,12 @@ async fn counts_of_several_processes_add_up(t: TestApp) {
         async move { client.get(&format!("/parking-lots/{lot}"), "").await.0 }
     });
     assert!(at_once(calls).await.iter().all(|status| *status == 200));
-    t.eventually("both have written what they counted", async || {
+    t.eventually("both processes have written their counts", async || {
         counts(&t, ["endpoint_calls:GET /parking-lots/{id}"]).await == [400]
     })
     .await;
     let [hits, misses] = counts(&t, ["cache_hits:parking_lot", "cache_misses:parking_lot"]).await;
-    assert!(misses >= 1 && hits + misses <= 400, "{hits} and {misses}: callers share looks");
+    assert!(misses >= 1 && hits + misses <= 400, "{hits} and {misses}: concurrent callers share a load");
     drop(processes);
 }
 

@@ -1,4 +1,4 @@
-//! Mistakes that systems of this kind have made, where no other file shows that this one does not.
+//! Known defects of the old system that no other file covers.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ async fn bad_tokens_are_unauthenticated_in_production() {
     }
 }
 
-/// Defect 15: the mail server has the mail and says nothing, before and while people park.
+/// Defect 15: the mail server accepts mails but never replies, before and while people park.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_do_not_wait_for_the_mail_server() {
     for engine in ENGINES {
@@ -93,7 +93,7 @@ async fn requests_do_not_wait_for_the_mail_server() {
     }
 }
 
-/// Defect 24: anybody can compute the bill from what the answer says, and nobody else sets it.
+/// Defect 24: the bill can be recomputed from the answer, and clients cannot influence it.
 #[testkit::both_databases]
 async fn bill_ignores_amounts_sent_by_clients(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -120,20 +120,20 @@ async fn bill_ignores_amounts_sent_by_clients(t: TestApp) {
     let charged = bill["charged_hours"].as_f64().unwrap() * bill["hourly_rate"].as_f64().unwrap();
     assert_eq!((bill["charged_hours"].as_i64(), bill["parking_cost"].as_f64()), (Some(3), Some(76.5)));
     assert_eq!(bill["parking_cost"].as_f64(), Some(charged));
-    // The quote is of the exact time, the bill of started hours.
+    // The quote covers the exact time, the bill started hours.
     assert_eq!(reserved["parking_cost"], 63.75);
     let other = json!({ "reservation_id": reserved["id"], "transaction_id": "B" });
     assert_eq!(t.post("/booking/release-spot", Some(&asha), other).await.status, 409);
 }
 
-/// How often the server has run each command.
+/// How often the server has executed each command.
 async fn commands(redis: &Redis) -> String {
     let client = redis::Client::open(redis.url(0)).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.unwrap()
 }
 
-/// Defects 31 and 32: whatever is done, Redis is neither searched as a whole nor emptied.
+/// Defects 31 and 32: no operation scans all keys of Redis or flushes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_never_scan_or_flush_redis() {
     let (t, redis) = TestApp::start_with_redis(Engine::Sqlite).await;
@@ -167,7 +167,7 @@ async fn requests_never_scan_or_flush_redis() {
     }
 }
 
-/// Defect 32: what Redis forgets is only what can be made again.
+/// Defect 32: losing the data in Redis loses nothing that cannot be recomputed.
 #[tokio::test(flavor = "multi_thread")]
 async fn emptied_redis_loses_nothing() {
     for engine in ENGINES {
@@ -208,7 +208,7 @@ async fn mail_links_use_the_public_url() {
     let reservation = t.book(&asha, lot).await;
     t.release(&asha, reservation).await.expect(200);
     exported(&t, &asha, json!({})).await;
-    t.eventually("four mails", async || t.mails().len() == 4).await;
+    t.eventually("four mails are sent", async || t.mails().len() == 4).await;
     for mail in t.mails() {
         for body in [mail.text, mail.html.replace("&#x2f;", "/")] {
             assert!(body.contains("https://park.example"), "{body}");
@@ -217,7 +217,7 @@ async fn mail_links_use_the_public_url() {
     }
 }
 
-/// Defect 57: a counter that is shown counts, and one name has one meaning.
+/// Defect 57: displayed counters are maintained, and each name has one meaning.
 #[testkit::both_databases]
 async fn every_reported_counter_counts(t: TestApp) {
     let t = t.at(Clock::fixed(noon())).await;

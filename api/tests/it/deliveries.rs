@@ -1,9 +1,9 @@
-//! What became of messages, as administrators see it.
+//! The delivery log of messages, as administrators see it.
 
 use serde_json::Value;
 use testkit::{Driver, TestApp};
 
-/// The keys in a list, its parts after one another, and how many each part had.
+/// The keys in a list across all pages, and the size of each page.
 async fn listed(t: &TestApp, query: &str, who: &Driver) -> (Vec<String>, Vec<usize>) {
     let (mut path, mut keys, mut parts) = (format!("/admin/deliveries?{query}"), Vec::new(), Vec::new());
     loop {
@@ -23,11 +23,12 @@ async fn admins_see_delivery_states_without_addresses(t: TestApp) {
     assert_eq!(listed(&t, "", &admin).await, (vec![], vec![0]));
     let worker = t.work();
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
-    t.eventually("a welcome", || async { t.mails().len() == 1 }).await;
+    t.eventually("the welcome mail is sent", || async { t.mails().len() == 1 }).await;
     let reservation = t.book(&asha, lot).await;
-    t.eventually("a confirmation", || async { t.mails().len() == 2 }).await;
+    t.eventually("the confirmation is sent", || async { t.mails().len() == 2 }).await;
     t.release(&asha, reservation).await.expect(200);
-    t.eventually("a receipt", || async { listed(&t, "state=sent", &admin).await.0.len() == 3 }).await;
+    t.eventually("the receipt is sent", || async { listed(&t, "state=sent", &admin).await.0.len() == 3 })
+        .await;
 
     let (welcome, confirmation, receipt) = (
         format!("welcome:{}", asha.id),

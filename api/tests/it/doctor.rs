@@ -1,4 +1,4 @@
-//! `parkade-api doctor`: a system that is well, and one thing after the other that is not.
+//! `parkade-api doctor`: a healthy system, then one problem after another.
 
 use devstack::{MailSink, mail::Options};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::support::change;
 
-/// Whether it says that all is well, and what it has found.
+/// Whether the doctor reports no problem, and its findings.
 async fn doctor(t: &TestApp, changed: &[(&str, &str)]) -> (bool, Vec<Value>) {
     let mut command = Command::new(binary("parkade-api"));
     command.args(["doctor", "--json"]).env_clear().envs(t.settings().iter().cloned());
@@ -22,8 +22,8 @@ fn bad<'a>(findings: &'a [Value], level: &str) -> Vec<(&'a str, &'a str)> {
     these.map(|one| (one["area"].as_str().unwrap(), one["what"].as_str().unwrap())).collect()
 }
 
-/// Fails unless it finds this, with something to do.
-async fn finds(t: &TestApp, changed: &[(&str, &str)], level: &str, area: &str, words: &str) {
+/// Fails unless the doctor reports this finding with a remedy.
+async fn assert_finds(t: &TestApp, changed: &[(&str, &str)], level: &str, area: &str, words: &str) {
     let (is_well, findings) = doctor(t, changed).await;
     let found = findings.iter().find(|one| {
         one["level"] == level && one["area"] == area && one["what"].as_str().unwrap().contains(words)
@@ -31,7 +31,7 @@ async fn finds(t: &TestApp, changed: &[(&str, &str)], level: &str, area: &str, w
     let found = found.unwrap_or_else(|| panic!("no {level} of {area} with {words:?}: {findings:#?}"));
     assert!(found["advice"].as_str().is_some_and(|advice| !advice.is_empty()), "{found}");
     if level == "problem" {
-        assert!(!is_well, "the exit code tells");
+        assert!(!is_well, "the exit code reports the problem");
     }
 }
 
@@ -51,18 +51,18 @@ async fn doctor_reports_nothing_on_a_healthy_system(t: TestApp) {
         ("MAIL_PORT", &port),
         ("MAIL_USE_TLS", "false"),
     ];
-    t.eventually("the worker shows up", async || {
+    t.eventually("the worker is registered", async || {
         !bad(&doctor(&t, &all).await.1, "problem").iter().any(|(area, _)| *area == "worker")
     })
     .await;
     let (is_well, findings) = doctor(&t, &all).await;
-    // The server of the tests does not wait for its disk, and that is found.
+    // The PostgreSQL server of the tests runs with fsync off, which the doctor reports.
     let expected = if t.engine == Engine::Postgres { vec!["database"] } else { Vec::new() };
     let areas = |level| bad(&findings, level).iter().map(|(area, _)| *area).collect::<Vec<_>>();
     assert_eq!((areas("problem"), is_well), (expected.clone(), expected.is_empty()), "{findings:#?}");
     assert!(areas("warning").is_empty(), "{findings:#?}");
     assert!(findings.len() >= 18, "{findings:#?}");
-    assert!(sink.messages().is_empty(), "it sends nothing");
+    assert!(sink.messages().is_empty(), "no mail is sent");
     worker.stop().await;
 }
 
@@ -75,12 +75,13 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
     };
     std::fs::write(t.folder().join("a-file"), "").unwrap();
     if t.engine == Engine::Postgres {
-        finds(&t, &[("DATABASE_URL", &away)], "problem", "database", "cannot connect").await;
+        assert_finds(&t, &[("DATABASE_URL", &away)], "problem", "database", "cannot connect").await;
         let (_, findings) = doctor(&t, &[("DATABASE_URL", &away)]).await;
         assert!(!findings.iter().any(|one| one.to_string().contains("very-secret")));
     } else {
-        finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "database file does not exist").await;
-        finds(
+        assert_finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "database file does not exist")
+            .await;
+        assert_finds(
             &t,
             &[("DATABASE_URL", "sqlite://a-file?mode=rwc"), ("APP_ENV", "production")],
             "warning",
@@ -91,22 +92,22 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
     }
     t.driver("Asha").await;
     change(&t, "UPDATE jobs SET state = 'failed'", []).await.unwrap();
-    finds(&t, &[], "warning", "database", "1 dead job").await;
+    assert_finds(&t, &[], "warning", "database", "1 dead job").await;
     change(&t, "DELETE FROM seaql_migrations WHERE version LIKE 'm17%'", []).await.unwrap();
-    finds(&t, &[], "warning", "database", "1 migration behind").await;
+    assert_finds(&t, &[], "warning", "database", "1 migration behind").await;
     change(&t, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99_to_come', 1)", [])
         .await
         .unwrap();
-    finds(&t, &[], "problem", "database", "m99_to_come").await;
+    assert_finds(&t, &[], "problem", "database", "m99_to_come").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_redis_and_worker_problems() {
     let t = TestApp::start(Engine::Sqlite).await;
-    finds(&t, &[], "problem", "worker", "no worker takes jobs from the queue mail").await;
+    assert_finds(&t, &[], "problem", "worker", "no worker takes jobs from the queue mail").await;
     let closed = devstack::free_port().unwrap().to_string();
-    finds(&t, &[("REDIS_PORT", &closed)], "problem", "redis", "cannot be used").await;
-    finds(&t, &[("REDIS_PORT", &closed)], "warning", "worker", "cannot be checked").await;
+    assert_finds(&t, &[("REDIS_PORT", &closed)], "problem", "redis", "cannot be used").await;
+    assert_finds(&t, &[("REDIS_PORT", &closed)], "warning", "worker", "cannot be checked").await;
     let redis = devstack::Redis::start().await.unwrap();
     let port = redis.port().to_string();
     let mut connection =
@@ -115,10 +116,10 @@ async fn doctor_reports_redis_and_worker_problems() {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg(name).arg(value).exec_async(&mut connection).await.unwrap();
     }
-    finds(&t, &[("REDIS_PORT", &port)], "warning", "redis", "no append-only file").await;
-    finds(&t, &[("REDIS_PORT", &port)], "problem", "redis", "allkeys-lru").await;
+    assert_finds(&t, &[("REDIS_PORT", &port)], "warning", "redis", "no append-only file").await;
+    assert_finds(&t, &[("REDIS_PORT", &port)], "problem", "redis", "allkeys-lru").await;
     redis.pause().unwrap();
-    finds(&t, &[("REDIS_PORT", &port)], "problem", "redis", "cannot be used").await;
+    assert_finds(&t, &[("REDIS_PORT", &port)], "problem", "redis", "cannot be used").await;
     redis.resume().unwrap();
 }
 
@@ -160,7 +161,7 @@ async fn doctor_reports_settings_mail_file_and_backup_problems() {
         (&[("BACKUP_FOLDER", "nowhere")], "warning", "backup", "contains no backup"),
         (&[("BACKUP_FOLDER", "old")], "warning", "backup", "hours old"),
     ] {
-        finds(&t, changed, level, area, words).await;
+        assert_finds(&t, changed, level, area, words).await;
     }
     let mut command = Command::new(binary("parkade-api"));
     command.arg("doctor").env_clear().envs(t.settings().iter().cloned()).current_dir(t.folder());

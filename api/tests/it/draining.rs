@@ -1,4 +1,4 @@
-//! API processes that are told to stop: nobody's request is lost.
+//! Graceful shutdown of API processes: no request is lost.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection that is kept open, as a proxy has some.
-struct Kept(TcpStream);
+/// A keep-alive connection, as proxies hold them.
+struct Connection(TcpStream);
 
-impl Kept {
+impl Connection {
     async fn open(base: &str) -> Self {
         let address = base.strip_prefix("http://").unwrap().strip_suffix("/api").unwrap();
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// Asks and returns the head of the answer, in small letters.
-    async fn ask(&mut self, path: &str) -> String {
+    /// Sends a GET request and returns the head of the answer in lower case.
+    async fn get(&mut self, path: &str) -> String {
         self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = [0; 16 * 1024];
         let length = self.0.read(&mut answer).await.unwrap();
@@ -31,7 +31,7 @@ impl Kept {
     }
 }
 
-async fn ended_well(process: &Process) {
+async fn assert_clean_exit(process: &Process) {
     let code = process.wait(Duration::from_secs(15)).await.unwrap();
     assert_eq!(code, Some(0), "{}", process.log());
 }
@@ -40,23 +40,23 @@ async fn ended_well(process: &Process) {
 async fn stopping_api_drains_before_it_closes() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (process, base) = Processes::of(&t, &[("DRAIN_SECONDS", "2")]).api().await;
-    let (mut busy, mut idle) = (Kept::open(&base).await, Kept::open(&base).await);
-    assert!(!busy.ask("/api/parking-lots").await.contains("connection: close"));
-    assert!(idle.ask("/health/ready").await.starts_with("http/1.1 200"));
+    let (mut busy, mut idle) = (Connection::open(&base).await, Connection::open(&base).await);
+    assert!(!busy.get("/api/parking-lots").await.contains("connection: close"));
+    assert!(idle.get("/health/ready").await.starts_with("http/1.1 200"));
     let asked = Instant::now();
     process.terminate().unwrap();
     let ready = format!("{base}/health/ready");
-    testkit::eventually("it is not ready", || async {
+    testkit::eventually("the API is not ready", || async {
         reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 503)
     })
     .await;
-    let answer = busy.ask("/api/parking-lots").await;
+    let answer = busy.get("/api/parking-lots").await;
     assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
     assert!(busy.is_closed().await);
     assert!(reqwest::get(format!("{base}/health/live")).await.unwrap().status().is_success());
-    assert!(idle.is_closed().await, "also a connection on which nothing is asked any more");
+    assert!(idle.is_closed().await, "idle connections are closed, too");
     assert!(asked.elapsed() >= Duration::from_secs(2), "not before the proxy has noticed");
-    ended_well(&process).await;
+    assert_clean_exit(&process).await;
     assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
     assert!(reqwest::get(&ready).await.unwrap_err().is_connect());
 }
@@ -69,12 +69,12 @@ async fn event_streams_do_not_delay_the_stop() {
     let export = t.post("/export/csv/request", Some(&driver), serde_json::json!({})).await.expect(202);
     let url = format!("{base}/tasks/{}/events", export.body["task_id"].as_str().unwrap());
     let mut events = reqwest::Client::new().get(url).bearer_auth(&driver.token).send().await.unwrap();
-    assert!(events.chunk().await.unwrap().is_some(), "where the job stands");
+    assert!(events.chunk().await.unwrap().is_some(), "the current state of the job");
     process.terminate().unwrap();
     while let Some(more) = events.chunk().await.unwrap() {
         assert!(!more.is_empty());
     }
-    ended_well(&process).await;
+    assert_clean_exit(&process).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +83,6 @@ async fn sigint_skips_the_drain_delay() {
     let (process, _) = Processes::of(&t, &[("DRAIN_SECONDS", "60")]).api().await;
     let asked = Instant::now();
     process.interrupt().unwrap();
-    ended_well(&process).await;
+    assert_clean_exit(&process).await;
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }

@@ -1,4 +1,4 @@
-//! Following a task: who may, how many, for how long, and what the stream says about itself.
+//! Following a task: access, number and duration of streams, and their headers.
 
 use std::time::{Duration, Instant};
 
@@ -17,20 +17,20 @@ use uuid::Uuid;
 
 use crate::support::{change, many_drivers};
 
-/// A task that waits for ever, as nobody works.
+/// A task that stays pending, as no worker runs.
 async fn task(t: &TestApp, driver: &Driver) -> Uuid {
     let answer = t.post("/export/csv/request", Some(driver), json!({})).await.expect(202);
     answer.body["task_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// What a worker would tell.
-fn told(driver: &Driver, since: DateTime<Utc>, state: JobState, current: i64) -> Status {
+/// A status as a worker publishes it.
+fn worker_status(driver: &Driver, since: DateTime<Utc>, state: JobState, current: i64) -> Status {
     let result = if state == JobState::Succeeded { json!({ "rows": current }) } else { json!(null) };
     let kind = "export-csv".to_owned();
     Status { kind, owner_id: Some(driver.id), since, state, current, total: 9, result, error: None }
 }
 
-/// The same process with other bounds of following.
+/// The same process with other limits for followers.
 async fn bounded(t: &TestApp, change: impl FnOnce(&mut Bounds)) -> TestApp {
     let mut bounds = Bounds::default();
     change(&mut bounds);
@@ -48,23 +48,23 @@ async fn stream_sends_current_state_then_changes_until_final() {
     assert_eq!(events.headers()["x-accel-buffering"], "no");
     let first = events.next().await.unwrap();
     let polled = t.get(&format!("/tasks/{id}"), Some(&asha)).await.expect(200);
-    assert_eq!(first.data, polled.body, "a state is the same in both");
+    assert_eq!(first.data, polled.body, "polling and following report the same state");
     assert_eq!(polled.headers["retry-after"], "1");
     assert!(events.others.contains(&"retry: 2000".to_owned()), "{:?}", events.others);
 
     let begun = t.app.clock.now();
     let mut ids = vec![first.id];
     for current in [0, 3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
+        status::publish(&t.app, id, &worker_status(&asha, begun, JobState::Running, current)).await;
         let event = events.next().await.unwrap();
         assert_eq!((&event.data["state"], &event.data["current"]), (&json!("PROGRESS"), &json!(current)));
         ids.push(event.id);
     }
-    // Neither the past nor the same again is told.
+    // Outdated and repeated states are not sent.
     for current in [3, 7] {
-        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
+        status::publish(&t.app, id, &worker_status(&asha, begun, JobState::Running, current)).await;
     }
-    status::publish(&t.app, id, &told(&asha, begun, JobState::Succeeded, 0)).await;
+    status::publish(&t.app, id, &worker_status(&asha, begun, JobState::Succeeded, 0)).await;
     let end = events.rest().await;
     assert_eq!(end.len(), 1, "{end:?}");
     assert_eq!((&end[0].data["state"], &end[0].data["result"]), (&json!("SUCCESS"), &json!({ "rows": 0 })));
@@ -72,14 +72,14 @@ async fn stream_sends_current_state_then_changes_until_final() {
     let versions: Vec<status::Version> = ids.iter().map(|id| id.parse().unwrap()).collect();
     assert!(versions.is_sorted_by(|one, next| one < next), "{ids:?}");
 
-    // Back again: what came later is told, and the end to everybody who does not know it.
+    // On reconnect, the client gets what it missed, and always the end unless it has seen it.
     for seen in [Some(ids[2].as_str()), None, Some("9999999999999999-3-0-0"), Some("nonsense")] {
         assert_eq!(t.follow(id, &asha, seen).await.rest().await, end, "{seen:?}");
     }
     let request = t.request(Method::GET, &format!("/tasks/{id}/events"), Some(&asha));
     t.send(request.header("last-event-id", &end[0].id)).await.expect(204);
     let polled = t.get(&format!("/tasks/{id}"), Some(&asha)).await.expect(200);
-    assert!(!polled.headers.contains_key("retry-after"), "nothing is to come");
+    assert!(!polled.headers.contains_key("retry-after"), "the task has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,8 +92,8 @@ async fn stale_progress_of_an_earlier_run_is_dropped() {
     let new = old + chrono::TimeDelta::seconds(3);
     let mut seen = Vec::new();
     for (begun, current) in [(old, 8), (new, 1), (old, 9), (new, 2)] {
-        status::publish(&t.app, id, &told(&asha, begun, JobState::Running, current)).await;
-        // The late one is not told, so nothing can be awaited for it.
+        status::publish(&t.app, id, &worker_status(&asha, begun, JobState::Running, current)).await;
+        // The outdated status is not sent, so the test cannot wait for it.
         while (begun, current) != (old, 9) && seen.last() != Some(&(json!("PROGRESS"), json!(current))) {
             let event = events.next().await.unwrap();
             seen.push((event.data["state"].clone(), event.data["current"].clone()));
@@ -102,11 +102,11 @@ async fn stale_progress_of_an_earlier_run_is_dropped() {
     let running = |current| (json!("PROGRESS"), json!(current));
     let pending = (json!("PENDING"), json!(null));
     assert_eq!(seen, [pending.clone(), running(8), pending, running(1), running(2)]);
-    // Nor is it believed by who asks.
-    status::publish(&t.app, id, &told(&asha, old, JobState::Running, 9)).await;
+    // Polling ignores it, too.
+    status::publish(&t.app, id, &worker_status(&asha, old, JobState::Running, 9)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().current, 2);
-    status::publish(&t.app, id, &told(&asha, new, JobState::Succeeded, 0)).await;
-    status::publish(&t.app, id, &told(&asha, new, JobState::Running, 5)).await;
+    status::publish(&t.app, id, &worker_status(&asha, new, JobState::Succeeded, 0)).await;
+    status::publish(&t.app, id, &worker_status(&asha, new, JobState::Running, 5)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Succeeded);
 }
 
@@ -154,7 +154,7 @@ async fn follower_limits_per_user_and_process() {
     answer.problem(503, "unavailable");
     assert_eq!(answer.headers["retry-after"], "1");
     open.remove(0);
-    t.eventually("a free place", || async {
+    t.eventually("a stream is free", || async {
         let request = t.request(Method::GET, &format!("/tasks/{}/events", tasks[0]), Some(&drivers[0]));
         request.send().await.unwrap().status() == 200
     })
@@ -172,22 +172,22 @@ async fn stream_ends_with_the_session_and_after_its_limit() {
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     assert_eq!(ends.rest().await, []);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    status::publish(&t.app, other, &told(&ravi, t.app.clock.now(), JobState::Running, 1)).await;
-    assert_eq!(goes_on.next().await.unwrap().data["current"], 1, "the other login is as good as before");
+    status::publish(&t.app, other, &worker_status(&ravi, t.app.clock.now(), JobState::Running, 1)).await;
+    assert_eq!(goes_on.next().await.unwrap().data["current"], 1, "the other session is unaffected");
     assert!(goes_on.others.contains(&": ping".to_owned()), "{:?}", goes_on.others);
 
     let t = bounded(&t, |bounds| bounds.longest = Duration::from_millis(300)).await;
     let mut short = t.follow(other, &ravi, None).await;
-    let told = short.rest().await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let sent = short.rest().await;
+    assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(
         short.others.iter().filter(|line| line.starts_with("retry:")).count(),
         2,
         "{:?}",
         short.others
     );
-    // Back with what was seen last, nothing is told twice.
-    assert_eq!(t.follow(other, &ravi, Some(&told[0].id)).await.rest().await, []);
+    // Nothing is repeated when the client reconnects with the last id it has seen.
+    assert_eq!(t.follow(other, &ravi, Some(&sent[0].id)).await.rest().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,13 +213,13 @@ async fn one_redis_subscription_serves_all_followers() {
             }
         }
     }
-    t.eventually("two subscriptions", || async { subscriptions().await == 2 }).await;
+    t.eventually("there are two subscriptions", || async { subscriptions().await == 2 }).await;
     for events in &mut open {
         assert!(events.next().await.is_some());
     }
     assert_eq!(subscriptions().await, 2, "for {} followers", open.len());
     open.clear();
-    t.eventually("none", || async { subscriptions().await == 0 }).await;
+    t.eventually("the subscriptions are gone", || async { subscriptions().await == 0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Exports as administrators see them: everybody's, and the disk that is freed.
+//! Exports as administrators see them, and the clean-up of expired files.
 
 use std::{fs, path::PathBuf};
 
@@ -25,7 +25,7 @@ async fn result(t: &TestApp, who: &Driver, id: &Value) -> Value {
     t.get(&path, Some(who)).await.body["result"].clone()
 }
 
-/// Cleans up; what the task says of it.
+/// Runs the clean-up and returns the result of the task.
 async fn clean_up(t: &TestApp, admin: &Driver) -> Value {
     let accepted = t.post(CLEANUP, Some(admin), json!({})).await.expect(202);
     result(t, admin, &accepted.body["task_id"]).await
@@ -39,7 +39,7 @@ fn folder(t: &TestApp) -> PathBuf {
     t.folder().join("files")
 }
 
-/// Every name in the folder of exports, in order.
+/// The names of all files in the export folder, sorted.
 fn names(t: &TestApp) -> Vec<String> {
     let entries = fs::read_dir(folder(t)).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -59,12 +59,12 @@ fn sorted(names: impl IntoIterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// A finished file, and one in the making, of an export.
-fn both(id: Uuid) -> [String; 2] {
+/// The names of an export's finished and partial file.
+fn file_names(id: Uuid) -> [String; 2] {
     [format!("{id}.csv"), format!("{id}.{}.part", Uuid::new_v4())]
 }
 
-/// The ids in a list, its parts after one another, and how many each part had.
+/// The ids in a list across all pages, and the size of each page.
 async fn listed(t: &TestApp, path: &str, who: &Driver) -> (Vec<Uuid>, Vec<usize>) {
     let (mut path, mut ids, mut parts) = (path.to_owned(), Vec::new(), Vec::new());
     loop {
@@ -94,7 +94,7 @@ async fn admins_see_all_exports_newest_first(t: TestApp) {
         t.get(&format!("/export/csv/status/{}", ids[0]), Some(&ravi)).await.expect(200).body["export"]
             .clone();
     alone["user_id"] = ravi.id.into();
-    assert_eq!(all["exports"][0], alone, "as its owner sees it, and whose it is");
+    assert_eq!(all["exports"][0], alone, "the owner's view plus the owner");
 
     assert_eq!(listed(&t, "/export/admin/jobs", &admin).await, (ids.clone(), vec![5]));
     assert_eq!(listed(&t, "/export/admin/jobs?limit=2", &admin).await, (ids, vec![2, 2, 1]));
@@ -136,7 +136,7 @@ async fn cleanup_is_admin_only_and_queued_once(t: TestApp) {
     assert_eq!((&first.body["job_id"], &first.body["status"]), (&task, &json!("processing")));
     assert_eq!(first.headers["location"], format!("/api/tasks/{}", task.as_str().unwrap()));
     assert_eq!(first.headers["retry-after"], "1");
-    assert_eq!(keyed("k2").await.body["task_id"], task, "one waits already");
+    assert_eq!(keyed("k2").await.body["task_id"], task, "one is already pending");
     for answer in at_once((0..10).map(|_| {
         let request = t.request(Method::POST, CLEANUP, Some(&admin));
         async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
@@ -168,7 +168,7 @@ async fn cleanup_removes_only_expired_files(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
-    // Only by hand here.
+    // Disables the schedule, so that only this test triggers clean-ups.
     t.post("/admin/schedules/file-cleanup/pause", Some(&admin), json!({})).await.expect(200);
     let worker = t.work();
     let written = async |who: &Driver| {
@@ -195,13 +195,13 @@ async fn cleanup_removes_only_expired_files(t: TestApp) {
     }
     let [running, failed, cancelled, waiting] = made[..] else { unreachable!() };
     let unknown = Uuid::new_v4();
-    let kept = both(running);
-    let fresh_part = both(fresh)[1].clone();
-    let gone = [both(failed), both(cancelled), both(waiting), both(unknown)].concat();
+    let kept = file_names(running);
+    let fresh_part = file_names(fresh)[1].clone();
+    let gone = [file_names(failed), file_names(cancelled), file_names(waiting), file_names(unknown)].concat();
     write(&t, kept.clone());
     write(&t, gone.clone());
     write(&t, [fresh_part]);
-    // What others keep here, however it is called.
+    // Files that are not ours, whatever their names.
     let mut foreign = vec![
         "notes.txt".to_owned(),
         "x.csv".into(),
@@ -243,7 +243,7 @@ async fn cleanup_removes_only_expired_files(t: TestApp) {
     assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 0, "bytes": 0 }));
     assert_eq!(names(&t), stay);
 
-    // The process was killed between the note and the file.
+    // As if the process had been killed after the update of the row and before the removal of the file.
     write(&t, [format!("{expired}.csv")]);
     download(&t, &asha, expired).await.problem(410, "gone");
     assert_eq!(clean_up(&t, &admin).await, json!({ "expired": 0, "files": 1, "bytes": 5 }));
@@ -283,8 +283,8 @@ async fn failed_global_export_is_logged_not_disclosed(t: TestApp) {
             answer.text
         );
         let (log, id) = (process.log(), answer.body["request_id"].as_str().unwrap().to_owned());
-        let told = log.lines().find(|line| line.contains(&id) && line.contains("reservations"));
-        assert!(told.is_some(), "{path} is not explained in the log:\n{log}");
+        let explanation = log.lines().find(|line| line.contains(&id) && line.contains("reservations"));
+        assert!(explanation.is_some(), "{path} is not explained in the log:\n{log}");
     }
     change(&t, "ALTER TABLE mislaid RENAME TO reservations", []).await.unwrap();
     for path in paths {

@@ -1,4 +1,4 @@
-//! Exports: asked for, followed, downloaded, looked back at, cancelled.
+//! Exports: request, follow, download, list and cancel.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -31,7 +31,7 @@ async fn download(t: &TestApp, who: &Driver, id: &str) -> Answer {
     t.get(&format!("/export/download/{id}"), Some(who)).await
 }
 
-/// Asks for it, waits and downloads.
+/// Requests an export, waits for it and downloads it.
 pub(crate) async fn exported(t: &TestApp, who: &Driver, options: Value) -> String {
     let id = request(t, who, options).await;
     finished(t, who, &id).await;
@@ -432,7 +432,7 @@ async fn unknown_and_foreign_tasks_are_not_found(t: TestApp) {
     ] {
         t.get(path, Some(&asha)).await.problem(status, code);
     }
-    // Mails are jobs too.
+    // Mails are jobs, too.
     for mail in
         ids_of(&t, &format!("SELECT id FROM jobs WHERE queue = 'mail' AND owner_id = {}", asha.id)).await
     {
@@ -461,7 +461,7 @@ async fn export_history_is_newest_first(t: TestApp) {
         .collect();
     assert_eq!(listed, ids);
     let one = plain(&t.get(&format!("/export/csv/status/{}", ids[0]), Some(&asha)).await.expect(200));
-    assert_eq!(history["exports"][0], one["export"], "as when asked for alone");
+    assert_eq!(history["exports"][0], one["export"], "the list and the single export agree");
 }
 
 #[testkit::both_databases]
@@ -497,11 +497,14 @@ async fn demoted_admins_lose_global_exports(t: TestApp) {
         let answer = t.post("/export/csv/request", Some(&boss), json!({ "scope": scope })).await.expect(202);
         answer.body["task_id"].as_str().unwrap().to_owned()
     };
-    let (everybody, own) = (ask("all").await, ask("own").await);
+    let (all, own) = (ask("all").await, ask("own").await);
     t.put(&format!("/users/{}", boss.id), Some(&admin), json!({ "role": "user" })).await.expect(200);
     let boss = t.log_in("boss@example.com").await;
-    t.get(&format!("/export/csv/status/{everybody}"), Some(&boss)).await.problem(404, "not_found");
-    t.get(&format!("/export/download/{everybody}"), Some(&boss)).await.problem(404, "not_found");
+    t.get(&format!("/export/csv/status/{all}"), Some(&boss)).await.problem(404, "not_found");
+    t.get(&format!("/export/download/{all}"), Some(&boss)).await.problem(404, "not_found");
     let own = t.get(&format!("/export/csv/status/{own}"), Some(&boss)).await.expect(200);
-    assert_eq!(own.body["export"]["status"], "cancelled", "what was under way has ended with the role");
+    assert_eq!(
+        own.body["export"]["status"], "cancelled",
+        "running exports are cancelled when the role is lost"
+    );
 }

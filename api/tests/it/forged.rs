@@ -1,4 +1,4 @@
-//! Tokens that nobody gave out.
+//! Forged, altered and expired tokens.
 
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -19,7 +19,7 @@ fn signed(claims: &Value, algorithm: Algorithm, key: &str) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
 }
 
-/// With a header that names another key, by each of the ways there are.
+/// Signed tokens whose header names another key, in each of the three possible ways.
 fn naming_a_key(claims: &Value, algorithm: Algorithm, key: &str) -> [String; 3] {
     let jwk = json!({ "kty": "oct", "k": "YWJj", "alg": "HS256" });
     let [by_kid, by_url, inline] = [(); 3].map(|()| Header::new(algorithm));
@@ -37,7 +37,7 @@ fn naming_a_key(claims: &Value, algorithm: Algorithm, key: &str) -> [String; 3] 
     })
 }
 
-/// The claims under another header, signed as HS256 would be.
+/// The payload under another header, with an HS256 signature.
 fn resigned(header: &str, payload: &str) -> String {
     let message = format!("{header}.{payload}");
     let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
@@ -76,7 +76,7 @@ async fn forged_tokens_are_rejected(t: TestApp) {
     assert_eq!(
         status(&t, &signed(&good, Algorithm::HS256, JWT_SECRET)).await,
         200,
-        "what follows is refused for its own reason"
+        "a correctly signed token is accepted"
     );
 
     let now = t.app.clock.now();
@@ -94,7 +94,7 @@ async fn forged_tokens_are_rejected(t: TestApp) {
         ("no signature", format!("{header}.{payload}.")),
         ("two parts", format!("{header}.{payload}")),
         ("another's claims", format!("{header}.{of_ravi}.{signature}")),
-        ("another key", signed(&good, Algorithm::HS256, "a key that somebody else has chosen")),
+        ("another key", signed(&good, Algorithm::HS256, "a key that an attacker has chosen")),
         ("an empty key", signed(&good, Algorithm::HS256, "")),
         ("HS384", signed(&good, Algorithm::HS384, JWT_SECRET)),
         ("HS512", signed(&good, Algorithm::HS512, JWT_SECRET)),
@@ -129,10 +129,10 @@ async fn forged_tokens_are_rejected(t: TestApp) {
         Algorithm::HS256,
         "",
     )) {
-        assert_eq!(status(&t, &token).await, 401, "the key that a token names counts nothing");
+        assert_eq!(status(&t, &token).await, 401, "a key named by the token is ignored");
     }
     for token in naming_a_key(&good, Algorithm::HS256, JWT_SECRET) {
-        assert_eq!(status(&t, &token).await, 200, "what a token says of keys is not read");
+        assert_eq!(status(&t, &token).await, 200, "key headers do not invalidate a good token");
     }
     assert_eq!(status(&t, &asha.token).await, 200);
 }
@@ -166,7 +166,7 @@ async fn tokens_of_ended_sessions_are_rejected(t: TestApp) {
     t.delete(&format!("/users/{}", meera.id), Some(&admin)).await.expect(200);
     for (what, who) in [("logged out", &asha), ("an ended session", &ravi), ("a deleted user", &meera)] {
         assert_eq!(status(&t, &who.token).await, 401, "{what}");
-        // Signed anew they are no better.
+        // Signing the claims again does not help.
         let again = signed(&claims(&who.token), Algorithm::HS256, JWT_SECRET);
         assert_eq!(status(&t, &again).await, 401, "{what}");
     }

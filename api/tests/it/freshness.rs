@@ -1,4 +1,4 @@
-//! Caches never show what is over: the read after a write sees it, in every process.
+//! Cache consistency: a read after a write sees it, in every process.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::support::{ENGINES, at_once, noon, spots};
 
-/// Two API processes with warm caches, and one that has no cache and so tells the truth.
+/// Two API processes with warm caches, and one without caches as the reference.
 struct Processes {
     writer: TestApp,
     reader: TestApp,
@@ -30,7 +30,7 @@ struct Processes {
     admin: Driver,
     asha: Driver,
     lot: i64,
-    /// The writes made so far, as path templates.
+    /// The writes performed so far, as path templates.
     made: Mutex<BTreeSet<String>>,
 }
 
@@ -45,7 +45,7 @@ impl Processes {
         Self { writer, reader, truth, admin, asha, lot, made: Mutex::default() }
     }
 
-    /// Every cached view: its name here, its path, and who may see it.
+    /// Every cached view: its name, its path, and who may read it.
     fn views(&self) -> [(&'static str, String, Option<&Driver>); 11] {
         let (lot, id) = (self.lot, self.asha.id);
         [
@@ -67,7 +67,7 @@ impl Processes {
         let mut seen = Vec::new();
         for (name, path, who) in self.views() {
             let mut answer = by.get(&path, who).await;
-            // Those are counted in Redis, and never kept.
+            // These are counted in Redis and never cached.
             if let Some(data) = answer.body.pointer_mut("/data").and_then(Value::as_object_mut) {
                 data.remove("redis_analytics");
             }
@@ -81,7 +81,7 @@ impl Processes {
         seen
     }
 
-    /// What every process shows, which is what is true.
+    /// The current value of every view. Fails unless all processes agree.
     async fn agree(&self, after: &str) -> Vec<(&'static str, Value)> {
         let truth = self.seen(&self.truth).await;
         for process in [&self.reader, &self.writer] {
@@ -92,7 +92,7 @@ impl Processes {
         truth
     }
 
-    /// Writes through one process while both have everything in their caches. Says which views changed.
+    /// Writes through one process while both have warm caches, and records which views changed.
     async fn write(&self, what: &str, who: Option<&Driver>, body: Value) -> Write {
         let before = self.seen(&self.reader).await;
         assert_eq!(self.seen(&self.writer).await, before, "{what}");
@@ -120,7 +120,7 @@ impl Write {
         self.answer.body[of]["id"].as_i64().expect("an id")
     }
 
-    /// Exactly these views changed.
+    /// Asserts that exactly these views changed.
     #[track_caller]
     fn changed(self, expected: &[&str]) -> Self {
         assert_eq!(self.changed, expected.iter().copied().collect());
@@ -128,7 +128,7 @@ impl Write {
     }
 }
 
-/// Operations that change nothing of what is kept.
+/// Operations that change no cached view.
 const WITHOUT_EFFECT: &[&str] = &[
     "POST /admin/cache/clear",
     "POST /admin/clear-cache",
@@ -154,7 +154,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "POST /unsubscribe",
 ];
 
-/// The other operations; [`next_read_in_any_process_shows_the_write`] makes each of them.
+/// All other operations; [`next_read_in_any_process_shows_the_write`] calls each of them.
 const WRITES: &[&str] = &[
     "POST /auth/register",
     "POST /booking/book-spot",
@@ -299,10 +299,7 @@ async fn concurrent_readers_see_acknowledged_writes(t: TestApp) {
             while floor < WRITES_TO_SEE {
                 floor = answered.load(Ordering::SeqCst);
                 let price = price(&t, lot).await.as_f64().unwrap();
-                assert!(
-                    price >= f64::from(u32::try_from(floor).unwrap()),
-                    "{price} after {floor} was answered"
-                );
+                assert!(price >= f64::from(u32::try_from(floor).unwrap()), "{price} was read after {floor}");
             }
         }
     });
@@ -325,33 +322,33 @@ async fn slow_reader_does_not_cache_stale_data(t: TestApp) {
     for group in [Group::Catalog, Group::Occupancy, Group::Users, Group::User(7)] {
         let recipe =
             Recipe { key: format!("test:{group}"), groups: vec![group], ttl: Duration::from_secs(300) };
-        slow.says("old");
+        slow.set("old");
         let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
-        slow.is_reading().await;
-        slow.says("new");
+        slow.wait_until_reading().await;
+        slow.set("new");
         t.app.cache.invalidate(&[group]).await;
-        // In the process of the slow reader, those who come after the write wait for a look that begins after it.
+        // In the slow reader's process, reads after the write wait for a load that begins after the write.
         let late = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), false));
         assert_eq!(slow.clone().get(t.app.clone(), recipe.clone(), false).await, "new", "{group}");
         slow.go_on.notify_one();
         assert_eq!(
             held.await.unwrap(),
             "old",
-            "it asked before the write, so it may be told what was before"
+            "this read began before the write, so it may see the old value"
         );
         assert_eq!(late.await.unwrap(), "new", "{group}");
         for app in [&t.app, &reader.app, &t.app] {
             assert_eq!(slow.clone().get(app.clone(), recipe.clone(), false).await, "new", "{group}");
         }
-        let looks = slow.looks.load(Ordering::SeqCst);
+        let loads = slow.loads.load(Ordering::SeqCst);
         slow.clone().get(t.app.clone(), recipe.clone(), false).await;
-        assert_eq!(slow.looks.load(Ordering::SeqCst), looks, "what is fresh is kept");
-        // The slow reader was the last to store: what it stored is not believed either.
-        slow.says("old");
+        assert_eq!(slow.loads.load(Ordering::SeqCst), loads, "a fresh value stays cached");
+        // The slow reader stored its result last, and that result is not used either.
+        slow.set("old");
         t.app.cache.invalidate(&[group]).await;
         let held = tokio::spawn(slow.clone().get(reader.app.clone(), recipe.clone(), true));
-        slow.is_reading().await;
-        slow.says("newer");
+        slow.wait_until_reading().await;
+        slow.set("newer");
         t.app.cache.invalidate(&[group]).await;
         slow.go_on.notify_one();
         held.await.unwrap();
@@ -359,27 +356,27 @@ async fn slow_reader_does_not_cache_stale_data(t: TestApp) {
     }
 }
 
-/// Writes of the test with many readers.
+/// Writes in the test with many readers.
 const WRITES_TO_SEE: usize = 150;
 
-/// A database that can be held up while it is read.
+/// A data source whose reads can be blocked.
 #[derive(Clone, Default)]
 struct Slow {
     row: Arc<Mutex<&'static str>>,
-    looks: Arc<AtomicUsize>,
+    loads: Arc<AtomicUsize>,
     reading: Arc<Notify>,
     go_on: Arc<Notify>,
 }
 
 impl Slow {
-    fn says(&self, what: &'static str) {
+    fn set(&self, what: &'static str) {
         *self.row.lock().unwrap() = what;
     }
 
-    /// Waits for a held reader to begin, which it does not when it finds what it need not read.
-    async fn is_reading(&self) {
+    /// Waits until the blocked read has begun.
+    async fn wait_until_reading(&self) {
         let begun = tokio::time::timeout(Duration::from_secs(20), self.reading.notified()).await;
-        begun.expect("the reader was to find nothing in the cache");
+        begun.expect("a cache miss");
     }
 
     async fn get(self, app: App, recipe: Recipe, held: bool) -> String {
@@ -387,7 +384,7 @@ impl Slow {
         let load = move || {
             let (slow, held) = (self.clone(), first.swap(false, Ordering::SeqCst));
             async move {
-                slow.looks.fetch_add(1, Ordering::SeqCst);
+                slow.loads.fetch_add(1, Ordering::SeqCst);
                 let row = *slow.row.lock().unwrap();
                 if held {
                     slow.reading.notify_one();
@@ -405,7 +402,7 @@ async fn price(t: &TestApp, lot: i64) -> Value {
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"]["price"].clone()
 }
 
-/// Redis goes before a write and comes back after it, by turns with its memory and without.
+/// Redis goes away before a write and comes back after it, alternately with and without its data.
 #[tokio::test(flavor = "multi_thread")]
 async fn write_during_redis_outage_is_seen_afterwards() {
     for engine in ENGINES {
@@ -423,24 +420,24 @@ async fn write_during_redis_outage_is_seen_afterwards() {
             }
             t.put(&path, Some(&admin), json!({ "price": round })).await.expect(200);
             assert_ne!(price(&t, lot).await, before);
-            assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "while it is away");
+            assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "while Redis is away");
             if killed {
                 redis.restart().await.unwrap()
             } else {
                 redis.resume().unwrap()
             }
             for _ in 0..20 {
-                assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "after it is back");
+                assert_eq!(price(&t, lot).await.as_f64(), Some(f64::from(round)), "after Redis is back");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
     }
 }
 
-/// Reads until the answer is kept: not before the process talks to Redis again.
+/// Reads until the answer is cached, which takes until the process has reconnected to Redis.
 async fn warm(t: &TestApp, lot: i64) {
     let kept = redis::Cmd::exists(t.app.redis.keys().cached(&format!("parking_lot:{lot}")));
-    t.eventually("the lot is kept", async || {
+    t.eventually("the lot is cached", async || {
         price(t, lot).await;
         t.app.redis.query(async |mut redis| kept.query_async(&mut redis).await).await.unwrap_or(false)
     })

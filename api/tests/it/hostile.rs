@@ -1,4 +1,4 @@
-//! Texts that harm who is careless go into every field and come out as they went in.
+//! Hostile strings in every field: they are stored unchanged and escaped on output.
 
 use chrono::TimeDelta;
 use reqwest::{
@@ -14,8 +14,8 @@ use crate::{
     support::{content, many_drivers, noon, number, pointers},
 };
 
-/// SQL, HTML, templates, formats, shells, paths, formulas, headers, directions, odd characters: at most 20 characters
-/// each, and without blanks around them.
+/// SQL, HTML, templates, formats, shells, paths, formulas, headers, text direction, unusual characters: at most
+/// 20 characters each, without surrounding white space.
 pub(crate) const HOSTILE: [&str; 48] = [
     "' OR '1'='1",
     "'; DROP TABLE users",
@@ -76,18 +76,18 @@ fn hostile_texts_fit_the_shortest_field() {
     }
 }
 
-/// The path with a query, as `TestApp::url` takes it.
+/// The path with a query parameter, in the form that `TestApp::url` takes.
 fn with_query(t: &TestApp, path: &str, name: &str, value: &str) -> String {
     let url = reqwest::Url::parse_with_params(&t.url(path), [(name, value)]).unwrap();
     format!("/{}?{}", url.path(), url.query().unwrap())
 }
 
-/// As a spreadsheet shall get it.
+/// The text as CSV cells must contain it.
 fn as_cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
-/// For each text a driver of that name, a lot of that name, and a stay that was paid by it.
+/// For each text, a driver and a lot with that name, and a paid stay with that text as transaction id.
 async fn stays(t: &TestApp, clock: &Clock) -> Vec<Driver> {
     let admin = t.admin().await;
     let drivers = many_drivers(t, "driver", HOSTILE.len()).await;
@@ -109,7 +109,7 @@ async fn stays(t: &TestApp, clock: &Clock) -> Vec<Driver> {
     drivers
 }
 
-/// Member `member` of each element of `list`, without the administrator.
+/// Member `member` of each element of `list`, except for the administrator.
 fn column(list: &Value, member: &str) -> Vec<String> {
     let texts =
         list.as_array().expect("a list").iter().map(|row| row[member].as_str().unwrap_or("none").to_owned());
@@ -186,8 +186,10 @@ async fn hostile_texts_are_harmless_in_mails(t: TestApp) {
     let t = t.at(clock.clone()).await;
     stays(&t, &clock).await;
     let _worker = t.work();
-    t.eventually("everybody has a confirmation and a receipt", async || t.mails().len() >= 2 * HOSTILE.len())
-        .await;
+    t.eventually("every driver has a confirmation and a receipt", async || {
+        t.mails().len() >= 2 * HOSTILE.len()
+    })
+    .await;
     for mail in t.mails() {
         assert!(!mail.subject.contains(['\r', '\n', '\u{1b}', '\u{1}']), "{:?}", mail.subject);
         for harm in ["<script", "<img src=x", "\"onclick=", ">49<", "&lt;b&gt; &amp; ", ">root:"] {
@@ -268,7 +270,7 @@ async fn hostile_headers_are_kept_or_rejected(t: TestApp) {
     let drivers = many_drivers(&t, "driver", HOSTILE.len()).await;
     let asha = t.driver("Asha").await;
     for (driver, text) in drivers.iter().zip(HOSTILE) {
-        // A client cannot send the others: they are no headers.
+        // HTTP clients cannot send the other texts as header values.
         let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) else { continue };
         let is_ascii = value.to_str().is_ok();
         let book = async || {

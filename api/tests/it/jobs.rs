@@ -1,4 +1,4 @@
-//! Schedules, queues and jobs as administrators see and steer them.
+//! Schedules, queues and jobs as administrators see and control them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Method;
@@ -23,7 +23,7 @@ fn clean_up(t: &TestApp) -> NewJob {
     NewJob::of(&CleanUp { due: t.app.clock.now() }).unwrap()
 }
 
-/// A job in the dead set.
+/// Inserts a job that has failed permanently.
 async fn dead(t: &TestApp, job: &NewJob) -> Uuid {
     let id = insert(t, job).await;
     let text = "UPDATE jobs SET state = 'failed', attempt = 10, crashes = 2, error = 'no route', finished_at = $2 WHERE id = $1";
@@ -47,7 +47,7 @@ fn ids(list: &Value) -> Vec<Uuid> {
     list.as_array().unwrap().iter().map(|job| job["job_id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-/// The same application at a fixed time.
+/// The same application with the clock stopped at `now`.
 async fn fixed(t: &TestApp, now: DateTime<Utc>) -> TestApp {
     t.at(Clock::fixed(now)).await
 }
@@ -131,7 +131,7 @@ async fn requeued_dead_job_restarts_for_its_owner(t: TestApp) {
     shared::jobs::status::publish_from_ledger(&t.app, id).await;
     assert_eq!(t.get(&format!("/tasks/{id}"), Some(&asha)).await.body["state"], "FAILURE");
     act(&t, &admin, &format!("/admin/jobs/{id}/requeue")).await.expect(200);
-    t.eventually("what Redis said is not believed any more", || async {
+    t.eventually("the outdated status in Redis is ignored", || async {
         t.get(&format!("/tasks/{id}"), Some(&asha)).await.body["state"] == "PENDING"
     })
     .await;
@@ -140,7 +140,7 @@ async fn requeued_dead_job_restarts_for_its_owner(t: TestApp) {
     act(&t, &admin, &format!("/admin/jobs/{id}/requeue")).await.problem(409, "job_not_dead");
     act(&t, &admin, &format!("/admin/jobs/{}/requeue", Uuid::nil())).await.problem(404, "not_found");
     let worker = t.work();
-    t.eventually("it runs", || async { state(&t, id).await == "succeeded" }).await;
+    t.eventually("the job succeeds", || async { state(&t, id).await == "succeeded" }).await;
     assert_eq!(control::find_details(&t.app, id).await.unwrap().attempt, 1);
     worker.stop().await;
 }
@@ -176,7 +176,7 @@ async fn requeue_all_respects_unique_keys(t: TestApp) {
     }
     act(&t, &admin, &format!("/admin/jobs/{taken}/requeue")).await.problem(409, "job_lives");
     assert_eq!(act(&t, &admin, "/admin/jobs/requeue").await.expect(200).body["jobs"], 0);
-    // An older one may be chosen by hand, once the newer one is gone.
+    // Once the newer one is gone, an older one may be requeued by id.
     change(&t, "DELETE FROM jobs WHERE id = $1", [once[2].into()]).await.unwrap();
     act(&t, &admin, &format!("/admin/jobs/{}/requeue", once[0])).await.expect(200);
     t.post("/admin/jobs/requeue", Some(&admin), json!({ "kind": "a\0b" })).await.problem(400, "invalid");
@@ -193,7 +193,7 @@ async fn requeue_and_purge_handle_several_batches(t: TestApp) {
     let die = "UPDATE jobs SET state = 'failed', finished_at = created_at WHERE kind = 'clean-up'";
     change(&t, die, []).await.unwrap();
     assert_eq!(act(&t, &admin, "/admin/jobs/requeue").await.expect(200).body["jobs"], 1_201);
-    assert_eq!(act(&t, &admin, "/admin/jobs/purge").await.expect(200).body["jobs"], 0, "none is dead");
+    assert_eq!(act(&t, &admin, "/admin/jobs/purge").await.expect(200).body["jobs"], 0, "no job is dead");
     change(&t, die, []).await.unwrap();
     assert_eq!(act(&t, &admin, "/admin/jobs/purge").await.expect(200).body["jobs"], 1_201);
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'clean-up'").await, 0);
@@ -240,13 +240,13 @@ async fn paused_queue_runs_nothing_until_resumed(t: TestApp) {
     );
     let worker = t.work();
     t.driver("Asha").await;
-    // A later job of another queue has been run, and the mail has not.
+    // A later job of another queue has run, and the mail has not.
     let other = act(&t, &admin, "/export/admin/cleanup").await.expect(202).body["task_id"]
         .as_str()
         .unwrap()
         .parse()
         .unwrap();
-    t.eventually("the clean-up", || async { state(&t, other).await == "succeeded" }).await;
+    t.eventually("the clean-up succeeds", || async { state(&t, other).await == "succeeded" }).await;
     assert_eq!(
         (
             t.mails().len(),
@@ -255,7 +255,7 @@ async fn paused_queue_runs_nothing_until_resumed(t: TestApp) {
         (0, 1)
     );
     act(&t, &admin, "/admin/queues/mail/resume").await.expect(200);
-    t.eventually("the mail", || async { t.mails().len() == 1 }).await;
+    t.eventually("the mail is sent", || async { t.mails().len() == 1 }).await;
     for path in ["/admin/queues/nothing/pause", "/admin/queues/nothing/resume", "/admin/schedules/mail/pause"]
     {
         act(&t, &admin, path).await.problem(404, "not_found");
@@ -289,7 +289,7 @@ async fn ticks_of_a_paused_schedule_are_skipped(t: TestApp) {
         (0, 0)
     );
     clock.advance(TimeDelta::hours(24));
-    assert_eq!(fresh.propose_due().await.unwrap().len(), 2, "both of the next day");
+    assert_eq!(fresh.propose_due().await.unwrap().len(), 2, "both ticks of the next day");
 }
 
 #[testkit::both_databases]
@@ -300,13 +300,13 @@ async fn manual_run_reuses_the_live_job(t: TestApp) {
     let first = run().await;
     let id = first.body["task_id"].as_str().unwrap().to_owned();
     assert_eq!(first.headers["location"], format!("/api/tasks/{id}"));
-    assert_eq!(run().await.body["task_id"], json!(id), "it waits already");
+    assert_eq!(run().await.body["task_id"], json!(id), "the job is already pending");
     let worker = t.work();
-    t.eventually("it runs", || async { state(&t, id.parse().unwrap()).await == "succeeded" }).await;
+    t.eventually("the job succeeds", || async { state(&t, id.parse().unwrap()).await == "succeeded" }).await;
     let board = t.get("/admin/jobs", Some(&admin)).await.expect(200).body;
     let cleanup = named(&board["schedules"], "file-cleanup");
     assert_eq!((&cleanup["last_job_id"], &cleanup["last_state"]), (&json!(id), &json!("succeeded")));
-    assert_ne!(run().await.body["task_id"], json!(id), "it has ended");
+    assert_ne!(run().await.body["task_id"], json!(id), "the first job has ended");
     act(&t, &admin, "/admin/schedules/nothing/run").await.problem(404, "not_found");
     act(&t, &asha, path).await.problem(403, "forbidden");
     worker.stop().await;

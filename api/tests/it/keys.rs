@@ -1,4 +1,4 @@
-//! What is in Redis after all kinds of work: nothing that is not in the table, nothing for ever, nothing made up.
+//! The keys in Redis after all kinds of work: each is documented, expires, and has a name that clients cannot choose.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use testkit::{Driver, TestApp};
 
 use crate::support::{ENGINES, number, spots};
 
-/// A key with its type and the milliseconds that it will live, -1 for no end.
+/// A key with its type and its time to live in milliseconds, -1 for none.
 type Key = (String, String, i64);
 
-/// Every key of a database, whoever it belongs to.
+/// Every key of a database, with any prefix.
 async fn all_keys(mut redis: ConnectionManager) -> RedisResult<Vec<Key>> {
     let (mut cursor, mut found) = (0_u64, Vec::new());
     loop {
@@ -23,7 +23,7 @@ async fn all_keys(mut redis: ConnectionManager) -> RedisResult<Vec<Key>> {
         for key in keys {
             let (kind, lives): (String, i64) =
                 redis::pipe().cmd("TYPE").arg(&key).cmd("PTTL").arg(&key).query_async(&mut redis).await?;
-            // Some are gone again.
+            // Skips keys that have expired meanwhile.
             if lives != -2 && kind != "none" {
                 found.push((key, kind, lives));
             }
@@ -35,8 +35,8 @@ async fn all_keys(mut redis: ConnectionManager) -> RedisResult<Vec<Key>> {
     }
 }
 
-/// Looks at all three databases: notes which families there are, and says which keys should have an end and have none.
-async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
+/// Scans all three databases. Records the key families found, and returns the keys that should expire but do not.
+async fn scan_keys(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
     let prefix = t.app.redis.keys().prefix();
     let mut endless = Vec::new();
     let databases = [
@@ -55,7 +55,10 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
             let family =
                 family_of(database, own).unwrap_or_else(|| panic!("{database}: {own} is not in the table"));
             assert_eq!(kind, family.kind, "{own}");
-            assert!(family.expires || lives == -1, "{own} ends in {lives} ms, and the table does not say so");
+            assert!(
+                family.expires || lives == -1,
+                "{own} expires in {lives} ms, but the table does not say so"
+            );
             seen.insert(family.name);
             if family.expires && lives == -1 {
                 endless.push(key);
@@ -65,7 +68,7 @@ async fn look(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String> {
     endless
 }
 
-/// Reads everything that is cached.
+/// Reads every cached view.
 async fn read_all(t: &TestApp, admin: &Driver, asha: &Driver, lot: i64) {
     for path in
         ["/parking-lots", &format!("/parking-lots/{lot}"), &format!("/parking-lots/{lot}/available-spots")]
@@ -89,25 +92,25 @@ async fn read_all(t: &TestApp, admin: &Driver, asha: &Driver, lot: i64) {
     }
 }
 
-/// Everything that people do, with a worker and without.
-async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
+/// Every kind of request, with and without a worker.
+async fn exercise_everything(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(3).await;
     let reservation = t.book(&asha, lot).await;
     read_all(t, &admin, &asha, lot).await;
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
-    // Jobs wait.
+    // Jobs are pending.
     t.eventually("jobs are announced", async || number(t, "SELECT COUNT(*) AS n FROM jobs").await >= 3).await;
-    look(t, seen).await;
+    scan_keys(t, seen).await;
     let worker = t.work();
     t.eventually("all jobs are done", async || {
-        look(t, &mut BTreeSet::new()).await;
+        scan_keys(t, &mut BTreeSet::new()).await;
         number(t, "SELECT COUNT(*) AS n FROM jobs WHERE state NOT IN ('succeeded', 'failed', 'cancelled')")
             .await
             == 0
     })
     .await;
-    look(t, seen).await;
+    scan_keys(t, seen).await;
     t.release(&asha, reservation).await.expect(200);
     let from = t.app.clock.now() + chrono::TimeDelta::hours(1);
     let until = from + chrono::TimeDelta::hours(2);
@@ -122,7 +125,7 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     t.post("/auth/logout", Some(&ravi), json!({})).await.expect(200);
     read_all(t, &admin, &asha, lot).await;
     t.app.counters.flush().await;
-    look(t, seen).await;
+    scan_keys(t, seen).await;
     worker.stop().await;
 }
 
@@ -130,15 +133,15 @@ async fn a_busy_day(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
 async fn every_redis_key_is_documented_and_bounded() {
     for engine in ENGINES {
         let (t, _redis) = TestApp::start_with_redis(engine).await;
-        // Budgets as they are by default, so that there are some to be seen.
+        // The default rate limits, so that there are keys for them.
         let t = t.second_process(&[("RATE_LIMIT_DEFAULT", "600/60"), ("RATE_LIMIT_LOGIN", "10/60")]).await;
         let mut seen = BTreeSet::new();
-        a_busy_day(&t, &mut seen).await;
+        exercise_everything(&t, &mut seen).await;
         let mut endless = Vec::new();
         let waiting = async {
-            // Consumers get their end a second after their begin.
+            // The keys of consumers get an expiry a second after they are created.
             loop {
-                endless = look(&t, &mut seen).await;
+                endless = scan_keys(&t, &mut seen).await;
                 if endless.is_empty() {
                     return;
                 }
@@ -146,8 +149,8 @@ async fn every_redis_key_is_documented_and_bounded() {
             }
         };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(10), waiting).await;
-        assert!(waited.is_ok(), "without an end: {endless:?}");
-        // These are there for moments.
+        assert!(waited.is_ok(), "keys without an expiry: {endless:?}");
+        // These exist only for moments.
         let brief = [
             "{queue}:active",
             "{queue}:signal",
@@ -160,12 +163,12 @@ async fn every_redis_key_is_documented_and_bounded() {
             .map(|family| family.name)
             .filter(|name| !seen.contains(name) && !brief.contains(name))
             .collect();
-        assert!(missing.is_empty(), "in the table, but not in Redis: {missing:?}");
+        assert!(missing.is_empty(), "documented, but not in Redis: {missing:?}");
     }
 }
 
-/// Requests with everything in them that a caller may choose.
-async fn a_nuisance(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: &str) {
+/// Requests in which everything that the client can choose contains `word`.
+async fn send_hostile_requests(t: &TestApp, asha: &Driver, admin: &Driver, lot: i64, word: &str) {
     let long = word.repeat(2000);
     for method in ["GET", "HEAD", "OPTIONS", "POST", word] {
         for path in [
@@ -201,17 +204,17 @@ async fn clients_cannot_invent_counter_names(t: TestApp) {
             .filter_map(|(key, ..)| Some(key.strip_prefix(&prefix)?.to_owned()))
             .collect::<BTreeSet<_>>()
     };
-    a_nuisance(&t, &asha, &admin, lot, "ALPHA").await;
+    send_hostile_requests(&t, &asha, &admin, lot, "ALPHA").await;
     let before = names().await;
     assert!(before.len() > 20 && before.contains("endpoint_calls:OTHER /parking-lots"), "{before:?}");
     for word in ["BETA", "GAMMA"] {
-        a_nuisance(&t, &asha, &admin, lot, word).await;
+        send_hostile_requests(&t, &asha, &admin, lot, word).await;
     }
     assert_eq!(names().await, before);
     assert!(before.iter().all(|name| !name.contains("ALPHA")), "{before:?}");
 }
 
-/// Row 186 of the features: what is lost when a database is emptied is what the table says is in it.
+/// Row 186 of the features: emptying a database loses what the table lists for it.
 #[testkit::both_databases]
 async fn redis_databases_keep_their_kinds_of_keys(t: TestApp) {
     let _ = (t.driver("Asha").await, t.admin().await);
@@ -238,7 +241,7 @@ async fn totals_persist_and_user_sets_expire(t: TestApp) {
     t.app.counters.flush().await;
     let keys = t.app.redis.keys();
     let (total, users) = (keys.counter("total_registrations"), keys.active_users());
-    let look = async || {
+    let active = async || {
         let (total, users) = (total.clone(), users.clone());
         let ask = async |mut redis: ConnectionManager| {
             Ok((redis.ttl(total).await?, redis.ttl(&users).await?, redis.zcard(users).await?))
@@ -246,14 +249,14 @@ async fn totals_persist_and_user_sets_expire(t: TestApp) {
         let seen: (i64, i64, i64) = t.app.redis.query(ask).await.unwrap();
         seen
     };
-    let (total_lives, users_live, members) = look().await;
+    let (total_lives, users_live, members) = active().await;
     assert_eq!((total_lives, members), (-1, 2));
     assert!((12 * 3600 - 60..=12 * 3600).contains(&users_live), "{users_live}");
-    // Who was seen too long ago makes room when somebody else is seen.
+    // Users who were active too long ago are removed when another user becomes active.
     clock.advance(chrono::TimeDelta::hours(13));
     let admin = t.log_in(&admin.email).await;
     t.app.counters.flush().await;
-    assert_eq!(look().await.2, 1);
+    assert_eq!(active().await.2, 1);
     t.post("/admin/clear-cache", Some(&admin), json!({ "scope": ["counters"] })).await.expect(200);
     assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
 }

@@ -1,4 +1,4 @@
-//! Rate limits: who is counted together, what a refusal says, and what becomes of limits without Redis.
+//! Rate limits: who shares a limit, what a 429 contains, and how limits behave without Redis.
 
 use std::time::Duration;
 
@@ -34,13 +34,13 @@ async fn reads_of_users_are_limited_to_50_an_hour() {
     assert!(number(&refused, "x-ratelimit-reset") > 3500);
     assert_eq!(refused.headers["ratelimit-policy"], "\"user_reads\";q=50;w=3600");
     assert!(refused.headers["ratelimit"].to_str().unwrap().starts_with("\"user_reads\";r=0;t="));
-    // Other users and other actions have budgets of their own.
+    // Other users and other actions have separate limits.
     let asha = t.driver("Asha").await;
     t.get(&format!("/users/{}", asha.id), Some(&asha)).await.expect(200);
     t.get("/parking-lots", Some(&admin)).await.expect(200);
 }
 
-/// Defect 33: no call slips through between looking and counting.
+/// Defect 33: checking and counting are atomic.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_calls_do_not_exceed_the_budget() {
     let t = app(&[("RATE_LIMIT_DEFAULT", "20/3600")]).await;
@@ -89,10 +89,10 @@ async fn login_and_registration_limits_per_address_and_account() {
     assert_eq!(login("198.51.100.1", "a@example.com").await, 401);
     assert_eq!(login("198.51.100.1", "b@example.com").await, 401);
     assert_eq!(login("198.51.100.1", "c@example.com").await, 401);
-    assert_eq!(login("198.51.100.1", "d@example.com").await, 429, "the address has had its share");
+    assert_eq!(login("198.51.100.1", "d@example.com").await, 429, "the limit of the address is used up");
     assert_eq!(login("198.51.100.2", "A@example.com ").await, 401);
     assert_eq!(login("198.51.100.3", "a@example.com").await, 401);
-    assert_eq!(login("198.51.100.4", "a@example.com").await, 429, "the account has had its share");
+    assert_eq!(login("198.51.100.4", "a@example.com").await, 429, "the limit of the account is used up");
     assert_eq!(login("2001:db8:1:2::1", "e@example.com").await, 401);
     assert_eq!(login("2001:db8:1:2::2", "f@example.com").await, 401);
     assert_eq!(login("2001:db8:1:2:ffff::", "g@example.com").await, 401);
@@ -151,15 +151,16 @@ async fn forwarded_address_counts_only_behind_trusted_proxies() {
         let request = lines.iter().fold(request, |request, line| request.header("x-forwarded-for", *line));
         t.send(request).await.status.as_u16()
     };
-    // What the caller claims stands before what the proxy appends: a hop, nonsense, a line of its own.
+    // Clients' own values come before the one that the proxy appends: another hop, an invalid value, a separate
+    // header line.
     assert_eq!(login(&["203.0.113.1, x, 198.51.100.9"]).await, 401);
     assert_eq!(login(&["203.0.113.2", "198.51.100.9, 198.51.100.100"]).await, 401);
     assert_eq!(login(&["203.0.113.3, ::ffff:198.51.100.9"]).await, 401);
-    assert_eq!(login(&["203.0.113.4, 198.51.100.9"]).await, 429, "all of them came from 198.51.100.9");
+    assert_eq!(login(&["203.0.113.4, 198.51.100.9"]).await, 429, "all requests came from 198.51.100.9");
     assert_eq!(login(&["203.0.113.4, 198.51.100.8"]).await, 401);
 }
 
-/// A driver, and the same one with a token of a session that has ended.
+/// A driver, and the same driver with a token of an ended session.
 async fn with_an_ended_session(t: &TestApp) -> (Driver, Driver) {
     let asha = t.driver("Asha").await;
     let ended = t.log_in(&asha.email).await;

@@ -1,4 +1,4 @@
-//! The API from outside: real servers, real databases, a file a slice.
+//! The API over HTTP, with real servers and databases; one file per feature.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
@@ -24,10 +24,12 @@ mod hostile;
 mod jobs;
 mod keys;
 mod limits;
+mod lot_capacity;
 mod lots;
 mod mass_assignment;
 mod metrics;
 mod model;
+mod no_shows;
 mod old_client;
 mod once;
 mod openapi;
@@ -36,6 +38,7 @@ mod policy;
 mod race;
 mod redis_away;
 mod redis_pipes;
+mod report_figures;
 mod reports;
 mod reservation_races;
 mod reservations;

@@ -1,4 +1,4 @@
-//! Members that a client may not set are put into every body: nothing comes of them.
+//! Members that a client may not set are added to every body: they have no effect.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::support::{content, noon, spots};
 
-/// What everybody would like to set.
-fn greed() -> Map<String, Value> {
-    let greed = json!({
+/// Members that clients would like to set.
+fn forbidden_members() -> Map<String, Value> {
+    let members = json!({
         "role": "admin", "is_admin": true, "id": 1, "user_id": 1, "owner_id": 1, "lot": { "available_slots": 9_999 },
         "parking_cost": 0, "cost_minor": 0, "hourly_rate": 0, "hourly_rate_minor": 0, "price_minor": 0,
         "available_slots": 9_999, "status": "completed", "state": "completed", "version": 99, "retiring": true,
@@ -23,10 +23,10 @@ fn greed() -> Map<String, Value> {
         "expires_at": "2099-01-01T00:00:00Z", "bytes": 1, "path": "/etc/passwd", "file_name": "../x", "user": { "role": "admin" },
         "__proto__": { "role": "admin" }, "constructor": { "prototype": { "is_admin": true } },
     });
-    greed.as_object().unwrap().clone()
+    members.as_object().unwrap().clone()
 }
 
-/// The operations with a body, and the members that each documents.
+/// The operations with a body, with the documented members.
 fn documented() -> Vec<(String, BTreeSet<String>)> {
     let document = serde_json::to_value(api::routes::document()).unwrap();
     let mut found = Vec::new();
@@ -43,26 +43,26 @@ fn documented() -> Vec<(String, BTreeSet<String>)> {
     found
 }
 
-/// A world and the story that happens in it, with greed or without.
+/// A sequence of requests, with or without the forbidden members.
 struct Story {
     t: TestApp,
     clock: Clock,
-    greedy: bool,
+    add_forbidden: bool,
     documented: Vec<(String, BTreeSet<String>)>,
-    told: BTreeSet<String>,
+    called: BTreeSet<String>,
     answers: Vec<(String, u16, String)>,
 }
 
 impl Story {
-    /// An answer to the operation, whose body may hold more than it should.
+    /// Calls the operation and returns the body of the answer.
     async fn step(&mut self, operation: &str, id: i64, who: Option<(&Driver, bool)>, body: Value) -> Value {
         let (_, members) =
-            self.documented.iter().find(|(name, _)| name == operation).expect("it is documented");
+            self.documented.iter().find(|(name, _)| name == operation).expect("a documented operation");
         let is_admin = who.is_some_and(|(_, is_admin)| is_admin);
         let mut sent = body.clone();
-        if self.greedy {
-            for (name, value) in greed() {
-                // What an operation is for is no greed, except the role, which counts from administrators only.
+        if self.add_forbidden {
+            for (name, value) in forbidden_members() {
+                // Documented members are left alone, except for the role, which only administrators may set.
                 let meant = members.contains(&name) && (name != "role" || is_admin);
                 if !meant {
                     sent[name] = value;
@@ -77,14 +77,14 @@ impl Story {
         if let Some(answer) = answer.body.as_object_mut() {
             answer.remove("token");
         }
-        let told = scrubbed(&answer.body.to_string());
-        self.answers.push((format!("{operation} {body}"), answer.status.as_u16(), told));
-        self.told.insert(operation.to_owned());
+        let text = scrubbed(&answer.body.to_string());
+        self.answers.push((format!("{operation} {body}"), answer.status.as_u16(), text));
+        self.called.insert(operation.to_owned());
         answer.body
     }
 }
 
-/// Without what is random: ids that are UUIDs, and hashes of passwords.
+/// Removes random parts: UUIDs and password hashes.
 fn scrubbed(text: &str) -> String {
     let (mut scrubbed, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -103,15 +103,21 @@ fn scrubbed(text: &str) -> String {
     scrubbed
 }
 
-async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
+async fn run(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let admin = t.admin().await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(3).await;
     let spot = spots(&t, lot).await[2];
-    let mut story =
-        Story { t, clock, greedy, documented: documented(), told: BTreeSet::new(), answers: Vec::new() };
+    let mut story = Story {
+        t,
+        clock,
+        add_forbidden,
+        documented: documented(),
+        called: BTreeSet::new(),
+        answers: Vec::new(),
+    };
     let s = &mut story;
     let (asha, boss) = (Some((&asha, false)), Some((&admin, true)));
     let me = asha.unwrap().0.id;
@@ -127,7 +133,7 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
     s.clock.advance(TimeDelta::minutes(61));
     let release = json!({ "reservation_id": booked["reservation"]["id"], "transaction_id": "T", "payment_method": "card" });
     let released = s.step("POST /booking/release-spot", 0, asha, release.clone()).await;
-    assert_eq!(released["reservation"]["parking_cost"], 51.0, "the bill is the server's");
+    assert_eq!(released["reservation"]["parking_cost"], 51.0, "the server computes the bill");
     s.step("POST /booking/release-spot", 0, asha, release).await;
     let window = |from: i64, to: i64| json!({ "spot_id": spot, "parking_time": noon() + TimeDelta::hours(from), "leaving_time": noon() + TimeDelta::hours(to) });
     s.step("POST /reservations", 0, asha, window(30, 31)).await;
@@ -143,7 +149,7 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
     }
     s.step("POST /admin/reset-database", 0, boss, json!({ "confirm": "delete all data" })).await;
 
-    // What is the administrators', by a driver and then by one of them, who counts nothing and numbers nothing either.
+    // Operations for administrators, first as a driver, then as an administrator. Neither may set counters or ids.
     for who in [asha, boss] {
         s.step("POST /users", 0, who, form("Nila")).await;
         let lot_form =
@@ -165,20 +171,16 @@ async fn told(t: TestApp, greedy: bool) -> (Story, Vec<String>) {
 #[testkit::both_databases]
 async fn unexpected_fields_change_nothing(t: TestApp) {
     let other = TestApp::start(t.engine).await;
-    let (modest, rows) = told(t, false).await;
-    let (greedy, rows_of_greed) = told(other, true).await;
-    for (modest, greedy) in modest.answers.iter().zip(&greedy.answers) {
-        assert_eq!(modest, greedy);
+    let (base, rows) = run(t, false).await;
+    let (extended, extended_rows) = run(other, true).await;
+    for (base, extended) in base.answers.iter().zip(&extended.answers) {
+        assert_eq!(base, extended);
     }
-    assert_eq!(modest.answers.len(), greedy.answers.len());
-    assert!(
-        modest.answers.iter().filter(|(_, status, _)| *status < 300).count() >= 16,
-        "{:#?}",
-        modest.answers
-    );
+    assert_eq!(base.answers.len(), extended.answers.len());
+    assert!(base.answers.iter().filter(|(_, status, _)| *status < 300).count() >= 16, "{:#?}", base.answers);
     let differing: Vec<_> =
-        rows.iter().zip(&rows_of_greed).filter(|(modest, greedy)| modest != greedy).collect();
-    assert!(rows.len() == rows_of_greed.len() && differing.is_empty(), "{differing:#?}");
-    let documented: BTreeSet<_> = modest.documented.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(modest.told, documented, "every operation with a body is part of the story");
+        rows.iter().zip(&extended_rows).filter(|(base, extended)| base != extended).collect();
+    assert!(rows.len() == extended_rows.len() && differing.is_empty(), "{differing:#?}");
+    let documented: BTreeSet<_> = base.documented.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(base.called, documented, "every operation with a body is called");
 }

@@ -1,4 +1,4 @@
-//! What an API process tells Prometheus: figures that agree with what was asked, and no more of them for strange questions.
+//! Prometheus metrics of an API process: they match the requests made, and unknown paths do not add series.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use testkit::{Engine, PASSWORD, Processes, TestApp};
 
 use crate::support::Client;
 
-/// Every figure by its name and labels.
+/// Every sample by name and labels.
 async fn scrape(address: &str) -> BTreeMap<String, f64> {
     let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
     let text = answer.text().await.unwrap();
@@ -26,7 +26,7 @@ async fn metrics_count_requests_without_new_series_for_strangers(t: TestApp) {
     let (process, base) = Processes::of(&t, &[("METRICS_ADDR", &address), limit]).api().await;
     let client = Client::of(&base);
     let at_first = scrape(&address).await;
-    assert_eq!(at_first["parkade_events_total{event=\"logins\"}"], 0.0, "it is there before it counts");
+    assert_eq!(at_first["parkade_events_total{event=\"logins\"}"], 0.0, "the counter starts at zero");
 
     let form = json!({ "username": "Asha", "email": "asha@example.com", "password": PASSWORD });
     let (_, body) = client.post("/auth/register", "", form.clone()).await;
@@ -38,7 +38,7 @@ async fn metrics_count_requests_without_new_series_for_strangers(t: TestApp) {
     }
     let (status, body) = client.post("/booking/book-spot", token, json!({ "lot_id": lot })).await;
     assert_eq!(status, 201, "{body}");
-    // At either address it is the same route.
+    // Both mounts report the same route.
     let root = Client::of(base.trim_end_matches("/api"));
     for client in [&client, &client, &root] {
         assert_eq!(client.get(&format!("/parking-lots/{lot}"), token).await.0, 200);
@@ -87,7 +87,7 @@ async fn metrics_count_requests_without_new_series_for_strangers(t: TestApp) {
     let age = t.app.clock.now().timestamp_millis() as f64 / 1_000.0 - figures["process_start_time_seconds"];
     assert!((0.0..60.0).contains(&age), "{age}");
 
-    // Made-up paths, ids and methods are one series each.
+    // Made-up paths, ids and methods share one series each.
     let strange = async |n: u32| {
         client.get(&format!("/no/such/place/{n}"), "").await;
         client.get(&format!("/parking-lots/{}", 1000 + n), "").await;
@@ -104,7 +104,7 @@ async fn metrics_count_requests_without_new_series_for_strangers(t: TestApp) {
     assert_eq!(figures.len(), before, "{:#?}", figures.keys());
     assert!(before < 400, "{before} series");
     assert_eq!(figures[&of("none", "GET", "4xx")], 60.0);
-    // Nothing of this is where the public is.
+    // Metrics are not served on the public port.
     assert_eq!(root.get("/metrics", token).await.0, 404);
     assert_eq!(client.get("/metrics", token).await.0, 404);
     drop(process);
@@ -121,11 +121,15 @@ async fn metrics_report_a_missing_redis() {
     let lots = async || client.get("/parking-lots", "").await.0 == 200;
     assert!(lots().await);
     redis.kill().await.unwrap();
-    t.eventually("it is away", async || lots().await && scrape(&address).await["parkade_redis_away"] == 1.0)
-        .await;
+    t.eventually("Redis is reported as away", async || {
+        lots().await && scrape(&address).await["parkade_redis_away"] == 1.0
+    })
+    .await;
     let name = "parkade_cache_requests_total{group=\"parking_lots\",outcome=\"errors\"}";
     assert!(scrape(&address).await[name] >= 1.0);
     redis.restart().await.unwrap();
-    t.eventually("it is back", async || lots().await && scrape(&address).await["parkade_redis_away"] == 0.0)
-        .await;
+    t.eventually("Redis is reported as back", async || {
+        lots().await && scrape(&address).await["parkade_redis_away"] == 0.0
+    })
+    .await;
 }

@@ -1,5 +1,5 @@
-//! Any sequence of bookings, reservations, arrivals, departures and cancellations goes as a simple model of the car
-//! park says.
+//! Property test: random sequences of bookings, reservations, arrivals, departures and cancellations match a simple
+//! model of the car park.
 
 mod park;
 
@@ -20,23 +20,23 @@ use self::park::{Park, Pick, RATE, Reservation, State};
 use crate::support::{many_drivers, noon, spots};
 
 const USERS: usize = 5;
-/// Spots of each lot.
+/// The number of spots in each lot.
 const LOTS: [i64; 2] = [2, 3];
 const CASES: u32 = 50;
 const STEPS: usize = 60;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// By that user, in that lot; the last one does not exist.
+    /// User and lot; the last lot does not exist.
     Book(usize, usize),
-    /// By that user, the n-th spot, in so many minutes, for so many.
+    /// User, n-th spot, start in minutes from now, duration in minutes.
     Reserve(usize, usize, i64, i64),
     Cancel(usize, Pick),
     Occupy(usize, Pick),
-    /// With a transaction or without.
+    /// With or without a transaction id.
     Release(usize, Pick, Option<u8>),
     Wait(i64),
-    /// The worker looks for reservations that nobody came for.
+    /// The worker's search for no-shows.
     Sweep,
     List(usize),
 }
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A model beside the car park that it describes.
+/// The application and the model.
 struct Both<'a> {
     t: &'a TestApp,
     clock: &'a Clock,
@@ -272,7 +272,7 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
     }
 }
 
-/// Steps through the router; a failure is shrunk to the shortest sequence that shows it.
+/// Runs random steps through the router. A failing sequence is shrunk to the shortest one.
 async fn any_sequence(engine: Engine) {
     let t = TestApp::start_with(engine, &[("SESSION_HOURS", "8000")]).await;
     let clock = Clock::fixed(noon());

@@ -1,17 +1,17 @@
-//! The client of the system that this one replaces, as it calls and as it reads: it must run unmodified.
+//! The Vue client of the old system, with its calls and the fields it reads: it must run unmodified.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Driver, TestApp};
 
-/// What a member must be for the client's code not to fail on it.
+/// The type that the client's code relies on.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Number,
     Text,
     TextOrNull,
     NumberOrNull,
-    /// Read by `new Date(…)`.
+    /// Parsed with `new Date(…)`.
     Time,
     TimeOrNull,
 }
@@ -40,14 +40,14 @@ impl Kind {
 fn reads(value: &Value, members: &[(&str, Kind)]) {
     for (name, kind) in members {
         let member = value.get(*name).unwrap_or_else(|| panic!("{name} is missing in {value}"));
-        assert!(kind.fits(member), "{name} is no {kind:?} in {value}");
+        assert!(kind.fits(member), "{name} is not a {kind:?} in {value}");
     }
 }
 
 #[track_caller]
 fn reads_each(list: &Value, members: &[(&str, Kind)]) {
-    let list = list.as_array().unwrap_or_else(|| panic!("no array: {list}"));
-    assert!(!list.is_empty(), "nothing to read");
+    let list = list.as_array().unwrap_or_else(|| panic!("not an array: {list}"));
+    assert!(!list.is_empty(), "the list is empty");
     list.iter().for_each(|one| reads(one, members));
 }
 
@@ -84,7 +84,7 @@ async fn old_client_driver_finds_every_field(t: TestApp) {
         token: logged_in.body["token"].as_str().unwrap().to_owned(),
         email: "asha@example.com".to_owned(),
     };
-    // It shows `message` where there is one, else a text of its own for 401 and 409.
+    // It shows `message` if present, and otherwise its own texts for 401 and 409.
     let wrong =
         t.post("/auth/login", None, json!({ "email": "asha@example.com", "password": "wrong" })).await;
     wrong.problem(401, "unauthenticated");
@@ -111,7 +111,7 @@ async fn old_client_driver_finds_every_field(t: TestApp) {
     ];
     let running = t.get(&own, Some(&asha)).await.expect(200).body["reservations"].clone();
     reads_each(&running, &reservation);
-    assert!(running[0]["leaving_time"].is_null(), "a running session is told by it");
+    assert!(running[0]["leaving_time"].is_null(), "a null marks a running session");
 
     let paid = json!({ "reservation_id": booked.body["reservation"]["id"], "transaction_id": "TXN0A1B2C3D4E", "payment_method": "qr" });
     let released = t.post("/booking/release-spot", Some(&asha), paid).await.expect(200);
@@ -168,7 +168,7 @@ async fn old_client_driver_finds_every_field(t: TestApp) {
     );
     reads(&history["data"][0]["parking_space"], &[("name", Text)]);
     put(&t, &format!("/users/{}", asha.id), &asha, json!({ "vehicle_number": "KA05CD5678" })).await;
-    // A 401 on an administrator's page would log the driver out; a 422 as well.
+    // On an administrator's page, a 401 or 422 would log the driver out.
     for path in ["/users", "/reports", "/parking-spots", "/export/parking-details"] {
         t.get(path, Some(&asha)).await.problem(403, "forbidden");
     }
@@ -195,7 +195,7 @@ async fn old_client_admin_finds_every_field(t: TestApp) {
     reads_each(&users, &[USER.as_slice(), &[("phone_number", TextOrNull)]].concat());
     let user = t.get(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200).body["user"].clone();
     reads(&user, &USER);
-    // Its forms send the whole object back, and blanks for what is not filled in.
+    // Its forms send the whole object back, with empty strings for empty fields.
     let mut form = lot.clone();
     form["price"] = json!(30.5);
     form["available_slots"] = json!(99);
@@ -238,7 +238,7 @@ async fn old_client_admin_finds_every_field(t: TestApp) {
         assert_eq!(
             report[list].as_array().unwrap().len(),
             length,
-            "an empty {list} is replaced by made-up figures"
+            "the client replaces an empty {list} by made-up figures"
         );
     }
     let details = t.get("/export/parking-details", Some(&admin)).await.expect(200).body["data"].clone();

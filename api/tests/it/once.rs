@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: one effect, the same answer.
+//! `Idempotency-Key`: one effect, the same answer to every repetition.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -20,7 +20,7 @@ async fn repeated_booking_replays_the_stored_answer(t: TestApp) {
     assert!(!first.headers.contains_key("idempotency-replayed"));
     let reservation = first.body["reservation"]["id"].as_i64().unwrap();
     t.release(&asha, reservation).await.expect(200);
-    // Through the alias, after the release: still the answer of then.
+    // Through the alias, after the release: still the original answer.
     let again = keyed(&t, &asha, "//booking/book-spot", "k1", &body).await.expect(201);
     assert_eq!(again.text, first.text);
     assert_eq!(again.headers["idempotency-replayed"], "true");

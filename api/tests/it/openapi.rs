@@ -1,4 +1,4 @@
-//! The OpenAPI document, as it is checked in under `docs/`.
+//! The OpenAPI document, as committed under `docs/`.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn operations(document: &Value) -> Vec<(String, Value)> {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "this is told by whoever runs the tests, it is no setting")]
+#[expect(clippy::disallowed_methods, reason = "a switch for developers, not a setting")]
 fn committed_openapi_matches_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
     let described = format!("{}\n", api::routes::document().to_pretty_json().unwrap());
@@ -121,7 +121,7 @@ fn every_possible_status_and_header_is_documented() {
     }
 }
 
-/// Whatever has a type, but is no object and no list of objects.
+/// Collects values without an example; objects and lists of objects need none.
 fn without_example(place: &str, schema: &Value, wanting: &mut Vec<String>) {
     let has = |keys: &[&str]| keys.iter().any(|key| schema.get(key).is_some());
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {

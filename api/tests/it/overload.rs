@@ -1,4 +1,4 @@
-//! More comes than can be answered, or it comes slowly.
+//! Too many requests, or slow ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use tokio::{
 
 use crate::support::at_once;
 
-/// An application with room for so many requests at once.
+/// An application that handles at most `requests` requests at once.
 async fn with_room_for(requests: &str) -> TestApp {
     TestApp::start_with(Engine::Sqlite, &[("MAX_REQUESTS", requests)]).await
 }
 
-/// A connection to it, and where its paths begin.
+/// A raw connection to the API.
 async fn connection(t: &TestApp) -> TcpStream {
     let url: Url = t.url("/").parse().unwrap();
     TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap()
@@ -27,7 +27,7 @@ async fn connection(t: &TestApp) -> TcpStream {
 async fn over_capacity_returns_503_except_health() {
     let t = with_room_for("2").await;
     let (drivers, lot) = ([t.driver("Asha").await, t.driver("Ravi").await], t.lot(2).await);
-    // Both bookings wait for whoever writes, once they are let in.
+    // Once admitted, both bookings wait for this write transaction.
     let writing = t.app.db.begin().await.unwrap();
     let booking = drivers.clone().map(|driver| {
         let request = t.request(Method::POST, "/booking/book-spot", Some(&driver));
@@ -41,7 +41,7 @@ async fn over_capacity_returns_503_except_health() {
             }
         })
     });
-    eventually("there is no room", || async { t.get("/parking-lots", None).await.status == 503 }).await;
+    eventually("the API is at capacity", || async { t.get("/parking-lots", None).await.status == 503 }).await;
     let begun = Instant::now();
     for (method, path) in
         [(Method::GET, "/parking-lots"), (Method::POST, "/booking/book-spot"), (Method::GET, "//nowhere")]
@@ -77,7 +77,7 @@ async fn slow_bodies_hold_no_slot_and_time_out() {
         asha.token
     );
     slow.write_all(head.as_bytes()).await.unwrap();
-    // It was not turned away at the door.
+    // The request was admitted.
     let mut welcome = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
     slow.read_exact(&mut welcome).await.unwrap();
     assert!(welcome.starts_with(b"HTTP/1.1 100"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::http::policy::{Access, Policy, ROUTES};
 use serde_json::{Value, json};
 
-/// The operations of the document, by method and path without `/api`.
+/// The operations of the document, by method and path, without `/api`.
 fn operations() -> BTreeMap<String, Value> {
     let document = serde_json::to_value(api::routes::document()).unwrap();
     let paths = document["paths"].as_object().unwrap();

@@ -1,4 +1,4 @@
-//! Many drivers at once, through two API processes.
+//! Concurrent requests of many drivers through two API processes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ pub(crate) async fn two_processes(t: &TestApp) -> ([Process; 2], [Client; 2]) {
     ([one, two], [Client::of(&first), Client::of(&second)])
 }
 
-/// Sends all these bodies at the same moment, in turn to both processes; the answers in order.
+/// Sends all bodies at the same moment, alternating between the processes. Returns the answers in order.
 pub(crate) async fn post_at_once(
     clients: &[Client; 2],
     path: &'static str,
@@ -75,7 +75,7 @@ async fn racing_drivers_get_exactly_the_available_spots(t: TestApp) {
         .filter(|(_, (status, _))| *status == 201)
         .map(|(driver, (_, body))| (driver, body["reservation"]["id"].as_i64().unwrap()))
         .collect();
-    // Each pair goes to both processes.
+    // Each bill is requested from both processes.
     let calls = parked.iter().flat_map(|(driver, id)| {
         let body =
             json!({ "reservation_id": id, "transaction_id": format!("TXN{id}"), "payment_method": "card" });
@@ -133,7 +133,8 @@ async fn racing_arrivals_and_walk_ins_never_share_a_spot(t: TestApp) {
     let now = t.app.clock.now();
     let drivers = many_drivers(&t, "driver", 30).await;
     let spots = spots(&t, lot).await;
-    // Five spots are overstayed: their sessions should have ended a minute ago, and others are due there now.
+    // Five spots are overstayed: their sessions should have ended a minute ago, and other drivers have reserved them
+    // from now on.
     let mut arrivals = Vec::new();
     for i in 0..5 {
         let window = (now - TimeDelta::hours(1), now - TimeDelta::minutes(1));
@@ -161,7 +162,7 @@ async fn racing_arrivals_and_walk_ins_never_share_a_spot(t: TestApp) {
     t.is_sound().await;
 }
 
-/// Who takes a spot that is just being left begins after the other one has ended.
+/// When a spot changes hands, the new session begins after the previous one has ended.
 #[testkit::both_databases]
 async fn back_to_back_sessions_never_overlap(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;

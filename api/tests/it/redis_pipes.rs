@@ -1,4 +1,4 @@
-//! How little is asked of Redis for much.
+//! The number of round trips to Redis per request.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn a_hundred_counters_take_one_round_trip() {
     let port = proxy.addr().port().to_string();
     let t = TestApp::start_with(Engine::Sqlite, &[("REDIS_PORT", &port)]).await;
     t.app.redis.ping().await.unwrap();
-    // Each way, so a round trip is twice that.
+    // The delay applies in each direction, so a round trip takes twice as long.
     let delay = Duration::from_millis(100);
     proxy.set(Mode::Delay(delay)).await.unwrap();
     let names: Vec<String> = (0..100).map(|number| format!("name{number}")).collect();

@@ -1,4 +1,4 @@
-//! Reservations that several want to make, begin, cancel and give up at the same moment.
+//! Concurrent reservations, arrivals, cancellations and no-shows.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ fn window(spot: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> Value {
     json!({ "spot_id": spot, "parking_time": rfc3339(from), "leaving_time": rfc3339(until) })
 }
 
-/// All of them at the same moment.
+/// Runs all calls at the same moment.
 async fn race(calls: Vec<Call>) -> Vec<(StatusCode, Value)> {
     let start = Arc::new(Barrier::new(calls.len()));
     at_once(calls.into_iter().map(|call| {
@@ -61,7 +61,7 @@ async fn racing_for_a_window_has_one_winner(t: TestApp) {
     let spots = spots(&t, lot).await;
     let drivers = many_drivers(&t, "driver", 60).await;
     let begin = t.app.clock.now() + TimeDelta::hours(1);
-    // Windows of an hour that begin within the same half hour, so that all of a spot overlap.
+    // One-hour windows that begin within the same half hour, so that all windows on a spot overlap.
     let calls = (0..).zip(&drivers).map(|(i, driver)| {
         let begin = begin + TimeDelta::minutes(i % 30);
         (driver.clone(), window(spots[usize::try_from(i % 2).unwrap()], begin, begin + TimeDelta::hours(1)))
@@ -90,7 +90,7 @@ async fn racing_windows_and_walk_ins_never_share_a_spot(t: TestApp) {
     );
     let answers = [reserved, walked].concat();
     let made = tally(&answers)[&(201, String::new())];
-    assert_eq!(made, 8, "each spot went to one: {:?}", tally(&answers));
+    assert_eq!(made, 8, "each spot is reserved once: {:?}", tally(&answers));
     assert!(answers.iter().all(|(status, _)| *status == 201 || *status == 409), "{:?}", tally(&answers));
     assert_eq!(number(&t, "SELECT COUNT(DISTINCT spot_id) AS n FROM reservations").await, 8);
     t.is_sound().await;
@@ -153,7 +153,7 @@ async fn racing_arrival_and_expiry_has_one_winner(t: TestApp) {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
                 (
                     StatusCode::OK,
-                    json!({ "ended": bookings::expire_no_shows(&app).await.expect("it ends them") }),
+                    json!({ "ended": bookings::expire_no_shows(&app).await.expect("the sweep succeeds") }),
                 )
             }
             .boxed(),
@@ -232,7 +232,7 @@ async fn deadlocked_release_is_retried() {
     let asha = many_drivers(&t, "asha", 1).await.remove(0);
     let id = t.book(&asha, lot).await;
     let tx = t.app.db.begin().await.unwrap();
-    // The release locks the reservation, and then the user, whom it notes; this locks them the other way round.
+    // The release locks the reservation and then the user; this transaction locks them in the opposite order.
     let lock = async |table: &str, id: i64| {
         let text = format!("SELECT 1 FROM {table} WHERE id = $1 FOR UPDATE");
         tx.execute_raw(sql(&tx, &text, [id.into()])).await.unwrap();
@@ -242,7 +242,7 @@ async fn deadlocked_release_is_retried() {
     let release =
         tokio::spawn(post(&client, "/booking/release-spot", &asha, json!({ "reservation_id": id })));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!release.is_finished(), "it waits for the user");
+    assert!(!release.is_finished(), "the release waits for the user's row");
     lock("reservations", id).await;
     tx.commit().await.unwrap();
     let (status, body) = release.await.unwrap();

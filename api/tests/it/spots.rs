@@ -1,4 +1,4 @@
-//! Spots as administrators see them, and what an attendant does with them.
+//! Spots as administrators see and change them.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -30,7 +30,7 @@ async fn spots_show_current_and_next_driver(t: TestApp) {
     let ids = spots(&t, lot).await;
     t.book(&asha, lot).await;
     let after = |hours: i64| noon() + TimeDelta::hours(hours);
-    // The later window is made first; one that is over or given up does not count.
+    // The later window is inserted first; windows that are over or cancelled do not count.
     for (from, until, state) in
         [(5, 6, "reserved"), (2, 3, "reserved"), (1, 2, "cancelled"), (-3, -2, "expired")]
     {
@@ -57,7 +57,7 @@ async fn spots_show_current_and_next_driver(t: TestApp) {
         assert_eq!(plain(&t.get(&path, Some(&admin)).await.expect(200)), json!({ "spot": spot }));
     }
     t.get(&format!("/parking-spots/{}", ids[3]), Some(&admin)).await.problem(404, "not_found");
-    // A session that runs comes before a window, also before one that should have begun earlier.
+    // A running session comes before a window, even one that should have begun earlier.
     reserve(&t, asha.id, ids[2], after(-1), noon()).await.unwrap();
     let insert = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, hourly_rate_minor, created_at)
         VALUES ($1, $2, $3, 'active', $4, $5, $4, 0, $4)";
@@ -107,7 +107,7 @@ async fn spot_administration_is_admin_only(t: TestApp) {
     assert_eq!(content(&t).await, before);
 }
 
-/// Defect 5: to say that a spot is occupied is to begin a session, with everything that belongs to one.
+/// Defect 5: marking a spot as occupied starts a complete session.
 #[testkit::both_databases]
 async fn attendant_starts_and_ends_a_session_for_a_driver(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -146,7 +146,7 @@ async fn attendant_starts_and_ends_a_session_for_a_driver(t: TestApp) {
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-receipt'").await, 1);
     assert_eq!(available(&t, lot).await, 3);
 
-    // The driver may also leave as usual.
+    // The driver may also leave in the usual way.
     put(&t, &admin, spot, json!({ "status": "occupied", "user_id": asha.id })).await.expect(200);
     let id = number(&t, "SELECT MAX(id) AS n FROM reservations").await;
     t.release(&asha, id).await.expect(200);
@@ -256,7 +256,7 @@ async fn racing_attendants_and_drivers_never_share_a_spot(t: TestApp) {
         let body = json!({ "status": "occupied", "user_id": driver.id });
         (Method::PUT, format!("/parking-spots/{}", ids[i % 4]), admin.token.clone(), body)
     });
-    // Two attendants also want the same driver somewhere.
+    // Two attendants also try to put the same driver elsewhere.
     let calls: Vec<_> = calls.collect();
     let again = calls.iter().filter(|call| call.0 == Method::PUT).cloned().map(|mut call| {
         call.1 = format!("/parking-spots/{}", ids[0]);
@@ -279,7 +279,7 @@ async fn racing_attendants_and_drivers_never_share_a_spot(t: TestApp) {
     assert_eq!(number(&t, "SELECT COUNT(DISTINCT user_id) AS n FROM reservations").await, 4);
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 4);
     assert_eq!(available(&t, lot).await, 0);
-    // All of them end every session: each is billed once.
+    // All attendants end every session: each is billed once.
     let ends = ids.iter().chain(&ids).chain(&ids).map(|id| {
         let (client, token, path) = (client.clone(), admin.token.clone(), format!("/parking-spots/{id}"));
         async move { client.call(Method::PUT, &path, &token, Some(json!({ "status": "available" }))).await }

@@ -1,4 +1,4 @@
-//! API processes that start.
+//! Startup of API processes.
 
 use std::time::Duration;
 
@@ -21,13 +21,17 @@ async fn concurrent_starts_migrate_postgres_once() {
         ("ADMIN_PASSWORD", "Correct-horse-1"),
     ];
     let processes = Processes::of(&t, &settings);
-    // Each returns once its process is ready, and panics with its log otherwise.
+    // Each call returns once its process is ready, and panics with the log otherwise.
     let (a, b, c) = tokio::join!(processes.api(), processes.api(), processes.api());
     let ask = async |sql: &str| server.query("never_migrated", sql).await.unwrap().trim().to_owned();
     let expected = number(&t, "SELECT COUNT(*) AS n FROM seaql_migrations").await;
     assert_eq!(usize::try_from(expected).unwrap(), Migrator::migrations().len());
     assert_eq!(ask("SELECT COUNT(*) FROM seaql_migrations").await, expected.to_string());
-    assert_eq!(ask("SELECT COUNT(*) FROM users WHERE role = 'admin'").await, "1", "one of three made it");
+    assert_eq!(
+        ask("SELECT COUNT(*) FROM users WHERE role = 'admin'").await,
+        "1",
+        "only one of the three creates the administrator"
+    );
     let login = json!({ "email": "boss@example.com", "password": "Correct-horse-1" });
     let mut tokens = Vec::new();
     for (_, base) in [&a, &b, &c] {
@@ -40,7 +44,7 @@ async fn concurrent_starts_migrate_postgres_once() {
             assert_eq!(
                 Client::of(base).get("/auth/sessions", token).await.0,
                 200,
-                "a token is good everywhere"
+                "tokens are valid in every process"
             );
         }
     }
@@ -54,7 +58,11 @@ async fn concurrent_starts_migrate_sqlite_once() {
     let (a, b) = tokio::join!(processes.api(), processes.api());
     let form = json!({ "username": "Asha", "email": "asha@example.com", "password": testkit::PASSWORD });
     assert_eq!(Client::of(&a.1).post("/auth/register", "", form.clone()).await.0, 201);
-    assert_eq!(Client::of(&b.1).post("/auth/register", "", form).await.0, 409, "they share the file");
+    assert_eq!(
+        Client::of(&b.1).post("/auth/register", "", form).await.0,
+        409,
+        "both processes use the same file"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +77,7 @@ async fn api_and_worker_wait_for_their_servers() {
     let processes = Processes::of(&t, &[("DATABASE_URL", &url), ("REDIS_PORT", &port)]);
     let worker = processes.worker();
     let starting = async {
-        testkit::eventually("the worker says what it waits for", || async {
+        testkit::eventually("the worker logs that it waits for the database", || async {
             worker.log().contains("the database is not available yet; retrying")
         })
         .await;
@@ -85,7 +93,7 @@ async fn api_and_worker_wait_for_their_servers() {
     let (status, asked) = client.post("/export/csv/request", token, json!({})).await;
     assert_eq!(status, 202, "{asked}");
     let task = format!("/tasks/{}", asked["task_id"].as_str().unwrap());
-    testkit::eventually("the worker has begun to work", || async {
+    testkit::eventually("the worker runs jobs", || async {
         client.get(&task, token).await.1["state"] == "SUCCESS"
     })
     .await;
@@ -100,7 +108,7 @@ async fn postgres_tls_needs_a_trusted_certificate() {
     let url = server.create_database("parkade").await.unwrap();
     let [ours, other] = [(), ()].map(|()| Authority::new().unwrap());
     let (certificate, key) = ours.certificate(&["127.0.0.1"]).unwrap();
-    // The server writes the files itself: nobody else's would it read.
+    // The server writes the files itself, as it only reads files that it owns.
     for (name, pem) in [("server.crt", certificate), ("server.key", key)] {
         let lines = format!("COPY (SELECT unnest(string_to_array($${}$$, E'\\n')))", pem.trim_end());
         server.query("postgres", &format!("{lines} TO PROGRAM 'umask 077; cat > {name}'")).await.unwrap();

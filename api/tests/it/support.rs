@@ -1,4 +1,4 @@
-//! What several slices need: rows by SQL, people in bulk, clients of other processes.
+//! Shared helpers: rows by SQL, many drivers, clients of other processes.
 
 use std::time::Duration;
 
@@ -15,24 +15,23 @@ use shared::{
 use testkit::{Answer, Driver, Engine, TestApp};
 pub(crate) use testkit::{change, number};
 
-/// An instant of the fixed clocks in tests.
+/// The time of the fixed clocks in tests.
 pub(crate) fn noon() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()
 }
 
-/// Seconds as a difference of times.
 pub(crate) fn seconds(seconds: i64) -> TimeDelta {
     TimeDelta::seconds(seconds)
 }
 
-/// The one text that a query gives in its column `t`.
+/// The text in column `t` of the only row.
 pub(crate) async fn text(t: &TestApp, query: &str) -> String {
     let db = t.app.db.read();
     let row = db.query_one_raw(sql(db, query, [])).await.unwrap().expect("a row");
     row.try_get("", "t").unwrap()
 }
 
-/// How many rows each table has, and what is in those that requests change.
+/// The row counts of all tables, and the contents of those that requests change.
 pub(crate) async fn content(t: &TestApp) -> Vec<String> {
     let db = t.app.db.read();
     let mut lines = Vec::new();
@@ -46,7 +45,7 @@ pub(crate) async fn content(t: &TestApp) -> Vec<String> {
     lines
 }
 
-/// Drivers with sessions, without the price of hashing a password for each.
+/// Drivers with sessions, without hashing a password for each.
 pub(crate) async fn many_drivers(t: &TestApp, prefix: &str, count: usize) -> Vec<Driver> {
     let now = t.app.clock.now();
     let tx = t.app.db.begin().await.unwrap();
@@ -68,7 +67,7 @@ pub(crate) async fn many_drivers(t: &TestApp, prefix: &str, count: usize) -> Vec
     drivers
 }
 
-/// Reserves a spot for a window by SQL, as no endpoint of this issue does. The id, or why it was refused.
+/// Reserves a spot by SQL, without the checks of the API. Returns the id, or the database's error.
 pub(crate) async fn reserve(
     t: &TestApp,
     user: i64,
@@ -98,7 +97,7 @@ pub(crate) async fn spots(t: &TestApp, lot: i64) -> Vec<i64> {
     rows.iter().map(|row| row.try_get("", "id").unwrap()).collect()
 }
 
-/// A body without its words for people.
+/// The body without the human-readable `msg`.
 pub(crate) fn plain(answer: &Answer) -> Value {
     let mut body = answer.body.clone();
     let msg = body.as_object_mut().and_then(|object| object.remove("msg"));
@@ -106,14 +105,14 @@ pub(crate) fn plain(answer: &Answer) -> Value {
     body
 }
 
-/// The pointers of a 400 about fields, in order.
+/// The pointers of a 400 about invalid fields, in order.
 pub(crate) fn pointers(answer: &Answer) -> Vec<&str> {
     answer.problem(400, "invalid");
     let errors = answer.body["errors"].as_array().expect("errors");
     errors.iter().map(|error| error["pointer"].as_str().expect("a pointer")).collect()
 }
 
-/// A client of one API process.
+/// A client of an API process.
 #[derive(Clone)]
 pub(crate) struct Client {
     base: String,
@@ -121,13 +120,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Of the process at this base address.
+    /// A client of the process at this base address.
     pub(crate) fn of(base: &str) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         Self { base: base.to_owned(), http }
     }
 
-    /// Calls it; status and body.
+    /// Returns the status and the body.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -143,18 +142,16 @@ impl Client {
         (response.status(), response.json().await.unwrap_or_default())
     }
 
-    /// POST.
     pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
         self.call(Method::POST, path, token, Some(body)).await
     }
 
-    /// GET.
     pub(crate) async fn get(&self, path: &str, token: &str) -> (StatusCode, Value) {
         self.call(Method::GET, path, token, None).await
     }
 }
 
-/// Runs all of them at once on the runtime's threads and collects what came, in order.
+/// Runs all calls in parallel and returns the results in order.
 pub(crate) async fn at_once<F>(calls: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future + Send + 'static,

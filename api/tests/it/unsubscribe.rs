@@ -1,4 +1,4 @@
-//! Links in mails that end more of their kind, and the notice on how data is used.
+//! Unsubscribe links in mails, and the privacy notice.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,13 +7,13 @@ use testkit::{Answer, TestApp};
 
 use crate::support::{content, number};
 
-/// A link as a mail has it, without its place.
+/// The path and query of an unsubscribe link, as in a mail.
 fn link(t: &TestApp, subscription: Subscription, user: i64) -> String {
     let link = subscription.link(&t.app.config, user).unwrap();
     link.strip_prefix(&format!("{}/api", t.app.config.public_url)).unwrap().to_owned()
 }
 
-/// What a mail program sends at one click.
+/// What a mail program sends for a one-click unsubscribe.
 async fn click(t: &TestApp, link: &str) -> Answer {
     let body = "List-Unsubscribe=One-Click";
     let kind = "application/x-www-form-urlencoded";
@@ -42,7 +42,7 @@ async fn only_post_unsubscribes_and_only_one_kind(t: TestApp) {
     ] {
         assert!(page.headers[name].to_str().unwrap().contains(part), "{name}");
     }
-    assert_eq!(content(&t).await, before, "link scanners open it, too");
+    assert_eq!(content(&t).await, before, "a GET changes nothing, as link scanners open links");
 
     assert!(click(&t, &reminders).await.expect(200).text.contains("You are unsubscribed"));
     assert_eq!(off().await, (1, 0));

@@ -1,4 +1,4 @@
-//! Clearing Redis, looking into it, and emptying everything.
+//! Clearing caches, the Redis dashboard, and the database reset.
 
 use std::{collections::BTreeSet, process::Output};
 
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::support::{change, number};
 
-/// Every key of a database, whoever it belongs to.
+/// Every key of a database, with any prefix.
 async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
     let (mut cursor, mut found) = (0_u64, BTreeSet::new());
     loop {
@@ -24,13 +24,13 @@ async fn keys(mut redis: ConnectionManager) -> RedisResult<BTreeSet<String>> {
     }
 }
 
-/// Those of database 0 that begin so.
-async fn beginning(t: &TestApp, start: &str) -> BTreeSet<String> {
+/// The keys of database 0 with this prefix.
+async fn keys_with_prefix(t: &TestApp, start: &str) -> BTreeSet<String> {
     let all = t.app.redis.query(keys).await.unwrap();
     all.into_iter().filter(|key| key.starts_with(start)).collect()
 }
 
-/// Makes one of everything that Redis keeps.
+/// Creates one of everything that Redis stores.
 async fn fill(t: &TestApp) -> (Driver, Driver) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let lot = t.lot(2).await;
@@ -38,7 +38,7 @@ async fn fill(t: &TestApp) -> (Driver, Driver) {
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
     t.app.counters.flush().await;
-    // The budgets of tests are whole again at once, so this one is written by hand.
+    // The limits in tests refill at once, so this one is written directly.
     let (limit, mut set) = (t.app.redis.keys().rate_limit("login", "someone"), redis::cmd("SET"));
     set.arg(limit).arg(1).arg("EX").arg(60);
     t.app.redis.query(async |mut redis| set.exec_async(&mut redis).await).await.unwrap();
@@ -55,8 +55,8 @@ async fn operate(t: &TestApp, arguments: &[&str], more: &[(&str, &str)]) -> Outp
 async fn clearing_removes_only_the_named_scope(t: TestApp) {
     let (admin, asha) = fill(&t).await;
     let prefix = t.app.redis.keys().prefix();
-    let family = async |name: &str| beginning(&t, &format!("{prefix}{name}:")).await.len();
-    // A neighbour whose keys look like ours, and jobs that wait.
+    let family = async |name: &str| keys_with_prefix(&t, &format!("{prefix}{name}:")).await.len();
+    // A neighbour with similar keys, and pending jobs.
     let neighbour = format!("x{prefix}cache:neighbour");
     let write = neighbour.clone();
     t.app
@@ -86,7 +86,7 @@ async fn clearing_removes_only_the_named_scope(t: TestApp) {
     let both = json!({ "scope": ["counters", "rate_limits"] });
     t.post("/admin/cache/clear", Some(&admin), both).await.expect(200);
     assert_eq!(t.app.counters.read(&["total_registrations"]).await.unwrap(), [0]);
-    assert!(beginning(&t, &neighbour).await.len() == 1 && waiting().await == jobs);
+    assert!(keys_with_prefix(&t, &neighbour).await.len() == 1 && waiting().await == jobs);
 
     let activities = t.get("/user/activity", Some(&admin)).await.expect(200).body["activities"].clone();
     let seen: Vec<_> = activities
@@ -130,9 +130,9 @@ async fn reset_keeps_only_admins(t: TestApp) {
     for table in TABLES.into_iter().filter(|table| *table != "schedules") {
         let left = number(&t, &format!("SELECT COUNT(*) AS n FROM {table}")).await;
         let expected = match table {
-            // The administrator, their session, and that they did this.
+            // The administrator, the session, and the record of the reset.
             "users" | "sessions" | "user_activity" => 1,
-            // That these are known to the workers.
+            // The schedules that the workers know.
             "schedules" => 3,
             _ => 0,
         };
@@ -142,7 +142,7 @@ async fn reset_keeps_only_admins(t: TestApp) {
     let users = t.get("/users", Some(&admin)).await.expect(200).body["users"].clone();
     assert_eq!((users.as_array().unwrap().len(), users[0]["id"].as_i64()), (1, Some(admin.id)));
     assert_eq!(t.get("/parking-lots", None).await.expect(200).body["lots"], json!([]));
-    // Ids are not given again, so that no token of before is somebody else's.
+    // Ids are not reused, so an old token never belongs to a new user.
     assert!(t.driver("Ravi").await.id > asha.id);
     t.is_sound().await;
 }
@@ -171,7 +171,7 @@ async fn clear_and_reset_work_from_the_command_line(t: TestApp) {
         cleared.status.success() && String::from_utf8_lossy(&cleared.stdout).contains("keys cleared"),
         "{cleared:?}"
     );
-    assert!(beginning(&t, &format!("{}cache:", t.app.redis.keys().prefix())).await.is_empty());
+    assert!(keys_with_prefix(&t, &format!("{}cache:", t.app.redis.keys().prefix())).await.is_empty());
     let reset = operate(&t, &["reset", "--confirm", PHRASE], &[("ALLOW_RESET", "true")]).await;
     assert!(
         reset.status.success() && String::from_utf8_lossy(&reset.stdout).starts_with("Deleted "),
@@ -233,7 +233,7 @@ async fn dashboard_and_clear_report_a_missing_redis() {
 async fn dashboard_samples_a_large_redis() {
     let (t, _redis) = TestApp::start_with_redis(Engine::Sqlite).await;
     let admin = t.admin().await;
-    // A few at a time: nobody waits for Redis longer than half a second.
+    // In batches, as requests to Redis time out after half a second.
     for start in (0..150_000).step_by(5_000) {
         let mut fill = redis::cmd("EVAL");
         fill.arg("for i = 1, 5000 do redis.call('SET', KEYS[1] .. (ARGV[1] + i), 1) end").arg(1);

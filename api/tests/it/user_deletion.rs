@@ -1,4 +1,4 @@
-//! Deleting a user: what ends, what is erased, what stays, and what happens to bookings that are on their way.
+//! Deleting a user: what ends, what is erased, what stays, and what happens to concurrent bookings.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ async fn of_reservation(t: &TestApp, id: i64) -> String {
     text(t, &format!("SELECT state || ' ' || cost_minor AS t FROM reservations WHERE id = {id}")).await
 }
 
-/// Defects 22 and 54: the bill follows the rule of a release, and it stays.
+/// Defects 22 and 54: the bill follows the rule for releases and is kept.
 #[testkit::both_databases]
 async fn deleting_a_user_bills_and_frees_their_spots(t: TestApp) {
     let clock = Clock::fixed(noon());
@@ -44,7 +44,11 @@ async fn deleting_a_user_bills_and_frees_their_spots(t: TestApp) {
     clock.advance(TimeDelta::hours(2) + seconds(1));
     delete(&t, &admin, asha.id).await;
     assert_eq!(of_reservation(&t, paid).await, "completed 2550");
-    assert_eq!(of_reservation(&t, running).await, "completed 7650", "two hours and a second are three");
+    assert_eq!(
+        of_reservation(&t, running).await,
+        "completed 7650",
+        "two hours and a second are billed as three"
+    );
     assert_eq!(of_reservation(&t, reserved).await, "cancelled 0");
     assert_eq!(of_reservation(&t, his).await, "active 0");
     assert_eq!(free().await, 2);
@@ -59,7 +63,7 @@ async fn deleting_a_user_bills_and_frees_their_spots(t: TestApp) {
         )
         .await,
         1,
-        "the one of before"
+        "only the receipt of the first stay"
     );
     t.book(&t.driver("Meera").await, lot).await;
     t.get(&format!("/users/{}/reservations", asha.id), Some(&admin)).await.problem(404, "not_found");
@@ -117,7 +121,7 @@ async fn deletion_erases_personal_data(t: TestApp) {
             .await
             .problem(401, "unauthenticated");
     }
-    // Everything is free for somebody new.
+    // Name, address and numbers are free again.
     let again = t.post("/auth/register", None, form).await.expect(201);
     assert_ne!(again.body["user"]["id"], asha.id);
 }
@@ -217,7 +221,7 @@ async fn pending_mails_to_deleted_users_are_skipped(t: TestApp) {
     t.book(&asha, lot).await;
     delete(&t, &admin, asha.id).await;
     let _worker = t.work();
-    t.eventually("all mails have ended", || async {
+    t.eventually("all mails are done", || async {
         number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await == 0
     })
     .await;
@@ -247,7 +251,7 @@ async fn concurrent_deletions_delete_once(t: TestApp) {
     t.is_sound().await;
 }
 
-/// Bookings, releases, logins and changes of twenty users, while these are deleted, through two processes.
+/// Bookings, releases, logins and changes of twenty users through two processes, while the users are deleted.
 #[testkit::both_databases]
 async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
     let processes = Processes::of(&t, &[]);

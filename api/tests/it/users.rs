@@ -1,4 +1,4 @@
-//! Users: who may see and change whom, and what follows from a change.
+//! Users: who may see and change whom, and the effects of a change.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use shared::base::clock::Clock;
 use testkit::{Answer, Driver, PASSWORD, Processes, TestApp};
 
 use crate::{
-    cached::kept,
+    cached::cached_answers,
     hostile::HOSTILE,
     support::{Client, at_once, content, many_drivers, noon, number, plain, pointers, seconds, text},
 };
@@ -29,7 +29,7 @@ async fn role(t: &TestApp, id: i64) -> String {
     text(t, &format!("SELECT role AS t FROM users WHERE id = {id}")).await
 }
 
-/// An administrator besides the first, with a token.
+/// A second administrator, with a token.
 async fn second_admin(t: &TestApp, admin: &Driver, name: &str) -> Driver {
     let email = format!("{name}@example.com");
     let mut body = form(name, &email);
@@ -192,11 +192,11 @@ async fn taken_values_conflict_on_create_and_update(t: TestApp) {
         }
     }
     assert_eq!(content(&t).await, before);
-    // Wildcards are no patterns.
+    // Wildcards have no special meaning.
     for email in ["%@example.com", "ash_@example.com", "____@example.com"] {
         put(&t, &ravi, ravi.id, json!({ "email": email, "username": email })).await.expect(200);
     }
-    // One's own values are not taken.
+    // A user's own values do not count as taken.
     put(&t, &ravi, ravi.id, json!({ "username": "RAVI", "email": "Ravi@example.com" })).await.expect(200);
     put(&t, &ravi, ravi.id, json!({ "username": "ravi", "email": "ravi@EXAMPLE.com" })).await.expect(200);
     assert_eq!(t.log_in("RAVI@example.com").await.id, ravi.id);
@@ -240,7 +240,7 @@ async fn update_changes_only_named_fields(t: TestApp) {
         assert_eq!(t.get(&format!("/users/{}", asha.id), Some(&asha)).await.body["user"], user);
     }
     assert!(is_logged_in(&t, &asha).await, "none of these ends a session");
-    // Two users may have none.
+    // Several users may have none.
     put(&t, &admin, admin.id, json!({ "vehicle_number": "", "phone_number": "" })).await.expect(200);
 }
 
@@ -394,7 +394,7 @@ async fn new_password_ends_every_session_same_one_none(t: TestApp) {
     for (t, who) in [(&t, &asha), (&other, &laptop), (&t, &laptop), (&other, &asha)] {
         assert!(!is_logged_in(t, who).await);
     }
-    assert!(is_logged_in(&t, &admin).await, "of this user only");
+    assert!(is_logged_in(&t, &admin).await, "only the sessions of this user end");
     t.post("/auth/login", None, json!({ "email": asha.email, "password": PASSWORD }))
         .await
         .problem(401, "unauthenticated");
@@ -430,7 +430,7 @@ async fn login_with_the_old_password_does_not_survive(t: TestApp) {
 async fn role_change_ends_every_session(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     put(&t, &admin, asha.id, json!({ "role": "user" })).await.expect(200);
-    assert!(is_logged_in(&t, &asha).await, "the same role is no change");
+    assert!(is_logged_in(&t, &asha).await, "setting the same role changes nothing");
     let answer = put(&t, &admin, asha.id, json!({ "role": "admin" })).await.expect(200);
     assert_eq!(answer.body["user"]["role"], "admin");
     assert!(!is_logged_in(&t, &asha).await);
@@ -493,7 +493,7 @@ async fn concurrent_demotions_leave_one_admin(t: TestApp) {
         async move { request.send().await.unwrap().status().as_u16() }
     };
     let statuses = at_once((0..4).map(call)).await;
-    // Who has just been deposed is not believed any more.
+    // An administrator who has just lost the role is rejected.
     assert!(statuses.iter().all(|status| [200, 401, 409].contains(status)), "{statuses:?}");
     assert!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE role = 'admin'").await >= 1);
 }
@@ -514,7 +514,7 @@ async fn changed_email_is_the_login_in_any_case(t: TestApp) {
     t.post("/auth/register", None, form("Third", &asha.email)).await.expect(201);
 }
 
-/// Every byte as in an address.
+/// Percent-encodes every byte.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -538,11 +538,11 @@ async fn admins_find_users_by_email_and_name(t: TestApp) {
         assert_eq!(found(&[("username", "asha r")]).await, [asha.id]);
         assert_eq!(found(&[("email", "asha.r@example.com"), ("username", "Asha R")]).await, [asha.id]);
         assert_eq!(found(&[("email", "asha.r@example.com"), ("username", "Ravi")]).await, [0_i64; 0]);
-        for nobody in
+        for unknown in
             ["", "%", "asha", "_avi", "Ravi' OR '1'='1", "nobody@example.com", "asha.r@example.com\",None,\""]
         {
-            assert_eq!(found(&[("email", nobody)]).await, [0_i64; 0], "{nobody}");
-            assert_eq!(found(&[("username", nobody)]).await, [0_i64; 0], "{nobody}");
+            assert_eq!(found(&[("email", unknown)]).await, [0_i64; 0], "{unknown}");
+            assert_eq!(found(&[("username", unknown)]).await, [0_i64; 0], "{unknown}");
         }
     }
     put(&t, &ravi, ravi.id, json!({ "email": "new@example.com" })).await.expect(200);
@@ -558,7 +558,7 @@ async fn admins_find_users_by_email_and_name(t: TestApp) {
         let long = "a".repeat(121);
         t.get(&format!("/users?{name}={long}"), Some(&admin)).await.problem(400, "invalid");
     }
-    let keys: Vec<String> = kept(&t).await.into_iter().map(|(key, _)| key).collect();
+    let keys: Vec<String> = cached_answers(&t).await.into_iter().map(|(key, _)| key).collect();
     let look_ups = keys.iter().filter(|key| key.contains("user_lookup:")).count();
     assert!(look_ups >= 8 && keys.iter().all(|key| !key.contains("example")), "{keys:?}");
 }

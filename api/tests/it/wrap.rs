@@ -1,4 +1,4 @@
-//! What is around every endpoint: request ids, both mounts, CORS, limits, panics.
+//! What applies to every endpoint: request ids, both mounts, CORS, limits, panics.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,10 @@ async fn valid_request_ids_are_echoed_others_replaced() {
         assert!(given.parse::<uuid::Uuid>().is_ok(), "{given}");
     }
     let (one, two) = (t.get("/parking-lots", None).await, t.get("/parking-lots", None).await);
-    assert_ne!(one.headers["x-request-id"], two.headers["x-request-id"], "good answers have one too");
+    assert_ne!(
+        one.headers["x-request-id"], two.headers["x-request-id"],
+        "successful answers have an id, too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +148,7 @@ async fn only_listed_cors_origins_are_allowed() {
             assert_eq!(cors(&answer.headers), Vec::<&str>::new(), "{method} from {origin}");
         }
     }
-    // Errors can be read by allowed origins as well.
+    // Allowed origins can read errors, too.
     let request = t.request(Method::GET, "/auth/sessions", None).header("origin", "https://park.example");
     let refused = t.send(request).await;
     refused.problem(401, "unauthenticated");
@@ -166,7 +169,7 @@ async fn panic_is_a_500_without_internals() {
             "/boom",
             get(async || {
                 if true {
-                    panic!("the secret of the house")
+                    panic!("a secret panic message")
                 }
             }),
         )
@@ -228,8 +231,9 @@ async fn database_outage_returns_503_with_retry_after() {
     }
     t.get("/health/live", None).await.expect(200);
     server.restart().await.unwrap();
-    t.eventually("it works again", || async { t.get("/health/ready", None).await.status == 200 }).await;
-    t.eventually("bookings too", || async {
+    t.eventually("the database works again", || async { t.get("/health/ready", None).await.status == 200 })
+        .await;
+    t.eventually("bookings work again", || async {
         t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.status == 201
     })
     .await;
@@ -273,9 +277,9 @@ async fn every_response_has_security_headers() {
     }
     let docs = reqwest::get(t.url("//docs/")).await.unwrap();
     let policy = docs.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("script-src 'self';"), "the page runs its own scripts and no other: {policy}");
+    assert!(policy.contains("script-src 'self';"), "only scripts from the same origin may run: {policy}");
     let plain = app().await.get("/parking-lots", None).await;
-    assert_eq!(value(&plain, "strict-transport-security"), None, "without TLS there is nothing to insist on");
+    assert_eq!(value(&plain, "strict-transport-security"), None, "no HSTS without TLS");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +317,7 @@ async fn every_response_reports_its_duration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnecting_mid_booking_leaves_consistent_state() {
     for engine in ENGINES {
-        // So long that no answer is fresh only because an older one has ended.
+        // Long lifetimes, so that no answer is fresh only because a cached one has expired.
         let settings = [("CACHE_PARKING_TTL", "3600"), ("CACHE_RESERVATIONS_TTL", "3600")];
         let t = TestApp::start_with(engine, &settings).await;
         let (asha, lot) = (t.driver("Asha").await, t.lot(3).await);
@@ -328,7 +332,7 @@ async fn disconnecting_mid_booking_leaves_consistent_state() {
         };
         assert_eq!((seen().await, seen().await), ((3, 0), (3, 0)));
 
-        // The booking waits for whoever writes.
+        // The booking waits for this write transaction.
         let writing = t.app.db.begin().await.unwrap();
         if engine == Engine::Postgres {
             writing.execute_unprepared("LOCK TABLE reservations IN EXCLUSIVE MODE").await.unwrap();
@@ -344,11 +348,11 @@ async fn disconnecting_mid_booking_leaves_consistent_state() {
         );
         caller.write_all(head.as_bytes()).await.unwrap();
         let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
-        caller.read_exact(&mut go_on).await.unwrap(); // The handler is at work and wants the body.
+        caller.read_exact(&mut go_on).await.unwrap(); // The handler has started and waits for the body.
         caller.write_all(body.as_bytes()).await.unwrap();
         drop(caller);
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0, "it waits");
+        assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0, "the booking waits");
         writing.rollback().await.unwrap();
 
         eventually("the booking is made", || async {
@@ -356,13 +360,13 @@ async fn disconnecting_mid_booking_leaves_consistent_state() {
         })
         .await;
         assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-confirmation'").await, 1);
-        eventually("everybody sees it", || async { seen().await == (2, 1) }).await;
+        eventually("every process shows the booking", || async { seen().await == (2, 1) }).await;
     }
 }
 
-/// The lines of a log; each is an object.
+/// The lines of a log; each is a JSON object.
 fn lines(log: &str) -> Vec<Value> {
-    let read = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let read = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
     log.lines().map(read).filter(|line| !line["level"].is_null()).collect()
 }
 
@@ -380,7 +384,7 @@ async fn logs_carry_request_ids_into_jobs_and_no_secrets() {
     let registered = request.send().await.unwrap().json::<Value>().await.unwrap();
     let token = registered["token"].as_str().unwrap().to_owned();
     change(&t, "ALTER TABLE lots RENAME TO hidden", []).await.unwrap();
-    // Not the whole list, which the process keeps since its start.
+    // A single lot, as the list is cached since startup.
     let failing =
         http.get(format!("{base}/parking-lots/1")).header("x-request-id", "r-8").bearer_auth(&token);
     assert_eq!(failing.send().await.unwrap().status(), 500);
@@ -391,9 +395,9 @@ async fn logs_carry_request_ids_into_jobs_and_no_secrets() {
     let named = of(&api.log(), "request.id", "r-7");
     let answered = named.iter().find(|line| line["message"] == "answered").unwrap();
     assert_eq!((&answered["http.status"], &answered["span"]["http.method"]), (&json!(201), &json!("POST")));
-    // The trace of the request is that of the job.
+    // The job carries on the trace of the request.
     let trace = answered["span"]["trace"].as_str().unwrap();
-    eventually("the welcome is mailed", || async { !of(&worker.log(), "trace", trace).is_empty() }).await;
+    eventually("the welcome mail is sent", || async { !of(&worker.log(), "trace", trace).is_empty() }).await;
     assert_eq!(of(&worker.log(), "trace", trace)[0]["span"]["job.kind"], "send-welcome");
     let failed = of(&api.log(), "request.id", "r-8");
     let error = failed.iter().find(|line| line["level"] == "ERROR").unwrap();
@@ -406,11 +410,11 @@ async fn logs_carry_request_ids_into_jobs_and_no_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outage_logs_name_the_cause_and_no_recipients() {
     let mut redis = Redis::start().await.unwrap();
-    let (port, nobody) = (redis.port().to_string(), devstack::free_port().unwrap().to_string());
+    let (port, unused_port) = (redis.port().to_string(), devstack::free_port().unwrap().to_string());
     let settings = [
         ("REDIS_PORT", port.as_str()),
         ("MAIL_SERVER", "127.0.0.1"),
-        ("MAIL_PORT", &nobody),
+        ("MAIL_PORT", &unused_port),
         ("MAIL_USE_TLS", "false"),
         ("MAIL_DEFAULT_SENDER", "parkade@example.com"),
         ("LOG_FORMAT", "json"),
@@ -452,8 +456,10 @@ async fn valid_traceparent_is_continued_others_replaced() {
     let call = async |traceparent: &str| {
         let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
         let answer = t.send(request).await.expect(200);
-        let told = answer.headers["traceparent"].to_str().unwrap().to_owned();
-        shared::platform::telemetry::parse_traceparent(&told).unwrap_or_else(|| panic!("{told}")).to_owned()
+        let header = answer.headers["traceparent"].to_str().unwrap().to_owned();
+        shared::platform::telemetry::parse_traceparent(&header)
+            .unwrap_or_else(|| panic!("{header}"))
+            .to_owned()
     };
     assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
     let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];
@@ -477,13 +483,13 @@ async fn one_trace_spans_request_job_and_mail() {
         of_trace.filter_map(|line| line["span"]["job.kind"].as_str().map(ToOwned::to_owned)).collect()
     };
     let expected = ["export-csv", "send-export-ready"].map(ToOwned::to_owned).into();
-    eventually("both jobs have written lines", || async { kinds(worker.log()) == expected }).await;
+    eventually("both jobs have logged", || async { kinds(worker.log()) == expected }).await;
     assert!(
         lines(&api.log()).iter().any(|line| line["span"]["trace"] == TRACE && line["message"] == "answered")
     );
     let count = format!("SELECT COUNT(*) AS n FROM jobs WHERE trace = '{TRACE}'");
     assert_eq!(number(&t, &count).await, 2);
-    // The welcome was asked for in another one.
+    // The welcome mail belongs to another request.
     assert_eq!(number(&t, "SELECT COUNT(DISTINCT trace) AS n FROM jobs").await, 2);
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE LENGTH(trace) = 32").await, 3);
 }

@@ -1,5 +1,5 @@
-//! Everything that can be wrong with a request, at every endpoint of the OpenAPI document: the answer is a problem
-//! with the right status, and nothing has changed.
+//! Invalid requests to every endpoint of the OpenAPI document: the answer is a problem with the right status, and
+//! nothing is changed.
 
 use std::sync::LazyLock;
 
@@ -13,16 +13,16 @@ use crate::support::{content, noon, spots};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(api::routes::document()).unwrap());
 
-/// One operation of the document.
+/// An operation of the document.
 struct Operation {
     method: Method,
-    /// With parameters in braces, without `/api`.
+    /// With placeholders for parameters, without `/api`.
     path: &'static str,
     secured: bool,
     admin: bool,
-    /// The members of its body.
+    /// The description of its body.
     body: Option<Body>,
-    /// The body that the document shows.
+    /// The example in the document.
     example: &'static Value,
 }
 
@@ -65,7 +65,7 @@ impl Operation {
         self.path.contains("{task}")
     }
 
-    /// Whoever it is, they may not be known to others.
+    /// Users may not learn whether other users exist.
     fn is_about_a_user(&self) -> bool {
         self.path.starts_with("/users/{id}") && !self.admin
     }
@@ -75,13 +75,13 @@ impl Operation {
     }
 }
 
-/// A world with something of everything, and somebody else's things.
+/// A database with one of everything, for two users.
 struct World {
     t: TestApp,
     clock: Clock,
     asha: Driver,
     admin: Driver,
-    /// Ids of Ravi: himself, his session, his reservation, his export.
+    /// Ids that belong to Ravi: his own, his session, reservation and export.
     ravi: i64,
     his_session: String,
     his_reservation: i64,
@@ -107,12 +107,12 @@ impl World {
         Self { t, clock, asha, admin, ravi: ravi.id, his_session, his_reservation, his_export, lot, spot }
     }
 
-    /// Somebody who may call it.
+    /// A user who may call the operation.
     fn caller(&self, operation: &Operation) -> Option<&Driver> {
         if operation.admin { Some(&self.admin) } else { operation.secured.then_some(&self.asha) }
     }
 
-    /// Its path with parameters that are well formed.
+    /// The path with well-formed parameters.
     fn path(&self, operation: &Operation) -> String {
         let id = match operation.path {
             path if path.starts_with("/parking-lots") => self.lot.to_string(),
@@ -142,7 +142,7 @@ impl World {
         let after = content(&self.t).await;
         let new: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
         let lost: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
-        assert!(new.is_empty() && lost.is_empty(), "changed: {new:#?} were {lost:#?}");
+        assert!(new.is_empty() && lost.is_empty(), "new rows: {new:#?}\nlost rows: {lost:#?}");
     }
 }
 
@@ -206,7 +206,7 @@ async fn malformed_bodies_change_nothing(t: TestApp) {
         let deep = format!("{{\"{property}\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000));
         check(&world.send(&operation, json, deep).await, 400, "invalid", "deep");
         let half = world.send(&operation, json, format!("{{\"{property}\":\"\\ud800\"}}")).await;
-        assert_eq!(half.status, 400, "{name}: half a character: {}", half.text);
+        assert_eq!(half.status, 400, "{name}: lone surrogate: {}", half.text);
         for kind in [
             None,
             Some("text/plain"),
@@ -224,8 +224,8 @@ async fn malformed_bodies_change_nothing(t: TestApp) {
             );
         }
         if !optional {
-            check(&world.send(&operation, None, "").await, 415, "unsupported_media_type", "nothing");
-            check(&world.send(&operation, json, "").await, 400, "malformed_json", "nothing, said to be JSON");
+            check(&world.send(&operation, None, "").await, 415, "unsupported_media_type", "an empty body");
+            check(&world.send(&operation, json, "").await, 400, "malformed_json", "an empty JSON body");
             check(&world.send(&operation, json, "   ").await, 400, "malformed_json", "blanks");
             check(&world.send(&operation, json, "{}").await, 400, "invalid", "an empty object");
         }
@@ -249,7 +249,7 @@ async fn malformed_bodies_change_nothing(t: TestApp) {
     world.unchanged(&before).await;
 }
 
-/// They may be refused for the state of things, but not for what they are.
+/// Example bodies may fail because of the current state, but not as invalid.
 #[testkit::both_databases]
 async fn documented_example_bodies_are_accepted(t: TestApp) {
     let world = World::new(t).await;
@@ -296,7 +296,7 @@ async fn fields_of_the_wrong_type_are_pointed_at(t: TestApp) {
                 wrong.push(json!(null));
             }
             for value in wrong {
-                // The others are good, as far as their types go.
+                // The other members have the right type.
                 let mut sent = Map::new();
                 for (other, schema) in body.properties {
                     let types = schema["type"].to_string();

@@ -1,4 +1,4 @@
-//! A client as the tests need it: calls by path, answers as JSON, and people who are logged in.
+//! The HTTP client of the tests: requests by path, answers as JSON, and logged-in users.
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -6,28 +6,28 @@ use shared::parking::accounts;
 
 use crate::{PASSWORD, TestApp};
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The status.
+    /// Its HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// All headers, by lower-case name.
     pub headers: HeaderMap,
-    /// The body as JSON, null when it is none.
+    /// The body as JSON, null if it is not JSON.
     pub body: Value,
-    /// The body as it came.
+    /// The body as received.
     pub text: String,
 }
 
 impl Answer {
-    /// Fails the test unless the status is this one.
+    /// Fails the test unless the status is `status`.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
-    /// Fails the test unless it is a problem with this status and code, and well formed.
+    /// Fails the test unless the answer is a well-formed problem with this status and code.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) {
         assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
@@ -40,19 +40,19 @@ impl Answer {
     }
 }
 
-/// Somebody with an account and a token.
+/// A user with an account and a token.
 #[derive(Debug, Clone)]
 pub struct Driver {
-    /// Their id.
+    /// The user's id.
     pub id: i64,
-    /// Their token.
+    /// The bearer token of the session.
     pub token: String,
-    /// Their mail address.
+    /// The mail address, for logging in again.
     pub email: String,
 }
 
 impl TestApp {
-    /// The address of the API under `/api`, or of anything by a full path that begins with `//`.
+    /// The URL of a path under `/api`, or of a full path if it begins with `//`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         match path.strip_prefix("//") {
@@ -61,7 +61,7 @@ impl TestApp {
         }
     }
 
-    /// A request to be completed.
+    /// A request that the caller may extend before [`Self::send`].
     pub fn request(&self, method: Method, path: &str, who: Option<&Driver>) -> reqwest::RequestBuilder {
         let request = self.http.request(method, self.url(path));
         match who {
@@ -70,7 +70,7 @@ impl TestApp {
         }
     }
 
-    /// Sends it.
+    /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
@@ -108,7 +108,7 @@ impl TestApp {
         self.logged_in(&answer, email)
     }
 
-    /// An administrator, logged in over HTTP.
+    /// An administrator, created in the database and logged in over HTTP.
     pub async fn admin(&self) -> Driver {
         let email = "admin@example.com".to_owned();
         if accounts::by_email(&self.app, &email).await.expect("the database").is_none() {
@@ -117,7 +117,7 @@ impl TestApp {
         self.log_in(&email).await
     }
 
-    /// Logs somebody in over HTTP.
+    /// Logs a user in over HTTP, with [`crate::PASSWORD`].
     pub async fn log_in(&self, email: &str) -> Driver {
         let answer =
             self.post("/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.expect(200);
@@ -132,7 +132,7 @@ impl TestApp {
         }
     }
 
-    /// Opens a lot with so many spots at 25.50 an hour. Returns its id.
+    /// Creates a lot with `slots` spots at 25.50 an hour and returns its id.
     pub async fn lot(&self, slots: i64) -> i64 {
         let lot = shared::parking::lots::NewLot {
             location_name: "Main Street".into(),
@@ -147,14 +147,14 @@ impl TestApp {
             .id
     }
 
-    /// Books a spot. Returns the reservation's id.
+    /// Books a spot and returns the reservation's id.
     pub async fn book(&self, driver: &Driver, lot: i64) -> i64 {
         let answer =
             self.post("/booking/book-spot", Some(driver), json!({ "lot_id": lot })).await.expect(201);
         answer.body["reservation"]["id"].as_i64().expect("an id")
     }
 
-    /// Releases it.
+    /// Releases the spot of a reservation.
     pub async fn release(&self, driver: &Driver, reservation: i64) -> Answer {
         self.post("/booking/release-spot", Some(driver), json!({ "reservation_id": reservation })).await
     }

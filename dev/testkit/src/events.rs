@@ -7,36 +7,36 @@ use serde_json::Value;
 
 use crate::{Driver, TestApp};
 
-/// One event.
+/// A server-sent event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its id.
+    /// The event id.
     pub id: String,
-    /// Its data, which is JSON.
+    /// The data, parsed as JSON.
     pub data: Value,
 }
 
-/// A stream of events that is open.
+/// An open stream of events.
 #[derive(Debug)]
 pub struct Events {
     response: reqwest::Response,
     text: String,
-    /// Lines that belong to no event: comments, and when to come again.
+    /// Lines that belong to no event: comments and retry intervals.
     pub others: Vec<String>,
 }
 
-/// Nothing is silent for longer in a test that goes well.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a stream may be silent.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(40);
 
 impl TestApp {
-    /// Follows a task, after the event with this id if there is one.
+    /// Follows a task. With `seen`, only events after the one with this id are sent.
     pub async fn follow(&self, id: uuid::Uuid, who: &Driver, seen: Option<&str>) -> Events {
         Events::open(self.request(Method::GET, &format!("/tasks/{id}/events"), Some(who)), seen).await
     }
 }
 
 impl Events {
-    /// Opens a stream. It may take longer than other requests.
+    /// Opens a stream, without the timeout of other requests.
     pub async fn open(request: reqwest::RequestBuilder, seen: Option<&str>) -> Self {
         let request = request.timeout(Duration::from_secs(300));
         let request = match seen {
@@ -49,7 +49,7 @@ impl Events {
         Self { response, text: String::new(), others: Vec::new() }
     }
 
-    /// The headers of the answer.
+    /// The headers of the response.
     #[must_use]
     pub fn headers(&self) -> &reqwest::header::HeaderMap {
         self.response.headers()
@@ -76,15 +76,17 @@ impl Events {
         events
     }
 
-    /// `false` when the stream has ended, or was cut.
+    /// Returns `false` when the stream has ended or was cut.
     async fn read(&mut self) -> bool {
-        let piece = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("a sign of life");
+        let piece = tokio::time::timeout(EVENT_TIMEOUT, self.response.chunk())
+            .await
+            .expect("no data within the timeout");
         let Ok(Some(piece)) = piece else { return false };
         self.text.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
         true
     }
 
-    /// The first event that has arrived as a whole.
+    /// Takes the first complete event from the buffer.
     fn complete(&mut self) -> Option<Event> {
         while let Some(end) = self.text.find("\n\n") {
             let block: String = self.text.drain(..end + 2).collect();

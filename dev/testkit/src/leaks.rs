@@ -1,4 +1,4 @@
-//! What tests log is looked through at the finest level: it may name nobody, and let nobody in.
+//! Checks all logs of tests, at the finest level, for secrets and personal data.
 
 use std::{
     io::{self, Write},
@@ -10,16 +10,16 @@ use tracing_subscriber::fmt;
 
 use crate::constants::{JWT_SECRET, PASSWORD};
 
-/// Looks at every line that this process logs from now on, and ends it at the first that tells too much.
+/// Checks every line that this process logs from now on, and exits at the first one that leaks.
 pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // A test may have set up logs of its own; those are not the product's.
+        // A test may have installed a subscriber; its logs are not the product's.
         drop(fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(|| Watch).try_init());
     });
 }
 
-/// Panics when the log of a process in this folder tells too much.
+/// Panics if the log of a process in this folder leaks something.
 pub fn check(folder: &Path) {
     let logs = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for log in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
@@ -38,7 +38,7 @@ impl Write for Watch {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         if let Some(what) = leak(&text) {
-            // A panic would be some handler's error 500, and no test might notice.
+            // A panic would only become an error 500 in some handler, and no test might notice.
             eprintln!("\nthe log has {what}: {text}");
             std::process::exit(101);
         }
@@ -50,20 +50,17 @@ impl Write for Watch {
     }
 }
 
-/// What a line of a log tells that it must not.
+/// The kind of secret or personal data in a line of a log.
 fn leak(line: &str) -> Option<&'static str> {
-    let secrets = [
-        (PASSWORD, "a password"),
-        (JWT_SECRET, "the key of the tokens"),
-        ("$argon2", "the hash of a password"),
-    ];
+    let secrets =
+        [(PASSWORD, "a password"), (JWT_SECRET, "the key for tokens"), ("$argon2", "a password hash")];
     let secret = secrets.iter().find(|(secret, _)| line.contains(secret)).map(|(_, what)| *what);
     secret
         .or_else(|| has_token(line).then_some("a token"))
         .or_else(|| has_address(line).then_some("a mail address"))
 }
 
-/// A JWT: its header begins with `{"`, whatever follows.
+/// Whether the line has a JWT, whose encoded header begins with `{"`.
 fn has_token(line: &str) -> bool {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     line.match_indices("eyJ").any(|(at, _)| {

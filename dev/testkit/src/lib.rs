@@ -48,11 +48,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, registry::Registry};
 
-/// An application with its router on a free port, and mails in memory. Everything is gone when dropped.
+/// An application with its router on a free port, and mails in memory. Dropping it removes everything.
 pub struct TestApp {
-    /// The application.
+    /// The application behind the router, for direct access.
     pub app: App,
-    /// On which database.
+    /// The database that it runs on.
     pub engine: Engine,
     address: SocketAddr,
     http: reqwest::Client,
@@ -72,15 +72,15 @@ impl TestApp {
         leaks::watch();
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let settings = settings(engine, &folder, changed).await;
-        let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
+        let config = Config::load(Sources::of(settings.clone())).expect("valid settings");
         let app = App::start(config).await.expect("the application starts");
         let app = app.with(|app| app.mailer = Mailer::memory());
         Self::serve(app, engine, settings, folder).await
     }
 
-    /// Starts with a Redis of its own, which the test may stop.
+    /// Starts with a separate Redis, which the test may stop.
     pub async fn start_with_redis(engine: Engine) -> (Self, devstack::Redis) {
-        let redis = devstack::Redis::start().await.expect("a Redis of its own");
+        let redis = devstack::Redis::start().await.expect("a separate Redis");
         let t = Self::start_with(engine, &[("REDIS_PORT", &redis.port().to_string())]).await;
         (t, redis)
     }
@@ -106,17 +106,17 @@ impl TestApp {
         Self { app, engine, address, http, settings, folder, stop: CancellationToken::new() }
     }
 
-    /// The same application by another clock: a second API process in this one.
+    /// The same application with another clock: a second API process in this one.
     pub async fn at(&self, clock: Clock) -> Self {
         self.with(|app| app.clock = clock).await
     }
 
-    /// The same application with something else changed.
+    /// The same application with some parts replaced.
     pub async fn with(&self, change: impl FnOnce(&mut Parts)) -> Self {
         Self::serve(self.app.with(change), self.engine, self.settings.clone(), self.folder.clone()).await
     }
 
-    /// The same application behind a router of the test's own.
+    /// The same application behind a router from the test.
     pub async fn with_router(&self, router: api::Router) -> Self {
         let (settings, folder) = (self.settings.clone(), self.folder.clone());
         Self::serve_router(self.app.clone(), router, self.engine, settings, folder).await
@@ -127,7 +127,7 @@ impl TestApp {
     pub async fn second_process(&self, changed: &[(&str, &str)]) -> Self {
         let mut settings = self.settings.clone();
         override_settings(&mut settings, changed);
-        let config = Config::load(Sources::of(settings.clone())).expect("the settings of tests are good");
+        let config = Config::load(Sources::of(settings.clone())).expect("valid settings");
         let app = App::start(config).await.expect("the application starts");
         let app = app.with(|app| {
             app.clock = self.app.clock.clone();
@@ -141,7 +141,7 @@ impl TestApp {
         self.work_with(Registry::default())
     }
 
-    /// The same with more kinds of jobs.
+    /// Like [`Self::work`], with a registry of the test's choice.
     pub fn work_with(&self, registry: Registry) -> Working {
         let stop = self.stop.child_token();
         let worker = Worker::new(self.app.clone(), registry);
@@ -150,19 +150,19 @@ impl TestApp {
         Working { stop, task }
     }
 
-    /// The settings, for processes that are to share database, Redis and files with this application.
+    /// The settings, for processes that share database, Redis and files with this application.
     #[must_use]
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
 
-    /// Where this test keeps its files.
+    /// The folder for the files of this test.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// Mails that were sent.
+    /// The mails sent so far.
     #[must_use]
     pub fn mails(&self) -> Vec<shared::platform::mailer::Mail> {
         match &self.app.mailer {
@@ -171,14 +171,14 @@ impl TestApp {
         }
     }
 
-    /// Fails the test unless the data keeps every rule of `shared::operations::integrity`.
+    /// Fails the test if the data violates a rule of `shared::operations::integrity`.
     pub async fn is_sound(&self) {
-        let checks = integrity::check(&self.app).await.expect("the data can be checked");
+        let checks = integrity::check(&self.app).await.expect("the integrity check runs");
         let broken: Vec<_> = checks.iter().filter(|check| !check.offenders.is_empty()).collect();
         assert!(broken.is_empty(), "the data is not sound: {broken:#?}");
     }
 
-    /// Waits until `done` says so, and fails the test after 20 s.
+    /// Waits until `done` returns true, and fails the test after 20 s.
     pub async fn eventually<F: Future<Output = bool>>(&self, what: &str, mut done: impl FnMut() -> F) {
         eventually(what, &mut done).await;
     }
@@ -195,17 +195,17 @@ impl Drop for TestApp {
     }
 }
 
-/// A worker that runs beside a test.
+/// A worker that runs during a test.
 pub struct Working {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Working {
-    /// Stops it as SIGTERM would, and waits for its end.
+    /// Stops the worker as SIGTERM would, and waits until it has ended.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        (&mut self.task).await.expect("the worker ends well");
+        (&mut self.task).await.expect("the worker stops without an error");
     }
 }
 
@@ -258,11 +258,11 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("JWT_SECRET_KEY".to_owned(), JWT_SECRET.to_owned()),
         ("UPLOAD_FOLDER".to_owned(), path("files")),
         ("MAIL_FOLDER".to_owned(), path("mails")),
-        // Tests send hundreds at once and want to see each answered.
+        // Tests send hundreds of requests at once and expect all of them to be answered.
         ("MAX_REQUESTS".to_owned(), "0".to_owned()),
-        // What processes log is looked through when the test ends.
+        // The logs of processes are checked for leaks when the test ends.
         ("LOG_LEVEL".to_owned(), "trace".to_owned()),
-        // The machine's own disk is not what a test is about.
+        // The disk usage of the machine must not raise alerts.
         ("ALERT_DISK_PERCENT".to_owned(), "100".to_owned()),
     ];
     settings.extend(Action::ALL.map(|(_, name)| (name.to_owned(), "1000000/60".to_owned())));

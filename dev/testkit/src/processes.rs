@@ -1,4 +1,4 @@
-//! The built binaries as processes that share database, Redis and files with a test.
+//! The built binaries, as processes that share database, Redis and files with a test.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,9 +9,9 @@ use devstack::{App, Process};
 
 use crate::TestApp;
 
-/// A built binary: below `PARKADE_BINARIES` where that is set, else built into the target folder of this test.
+/// The path of a built binary: in `PARKADE_BINARIES` if set, otherwise in the target folder of this test.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is told by whoever runs the tests, it is no setting")]
+#[expect(clippy::disallowed_methods, reason = "a switch for developers, not a setting")]
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var("PARKADE_BINARIES").map(PathBuf::from).unwrap_or_else(|_| {
         let test = std::env::current_exe().expect("a path of this test");
@@ -33,7 +33,7 @@ pub struct Processes<'a> {
 }
 
 impl<'a> Processes<'a> {
-    /// Processes like `test`, with some settings changed.
+    /// Processes with the settings of `test`, except for those in `changed`.
     #[must_use]
     pub fn of(test: &'a TestApp, changed: &[(&str, &str)]) -> Self {
         let changed = changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -51,13 +51,13 @@ impl<'a> Processes<'a> {
         App::spawn(&binary(name), [command], &settings, self.test.folder(), &log).expect("the process starts")
     }
 
-    /// A worker.
+    /// Starts a worker.
     #[must_use]
     pub fn worker(&self) -> Process {
         self.spawn("parkade-worker", "run", None)
     }
 
-    /// An API, and its base address, once it is ready.
+    /// Starts an API and waits until it is ready. Returns its base address, too.
     pub async fn api(&self) -> (Process, String) {
         let address = format!("127.0.0.1:{}", devstack::free_port().expect("a free port"));
         let process = self.spawn("parkade-api", "serve", Some(address.clone()));

@@ -6,22 +6,22 @@ use devstack::{Postgres, Redis};
 use shared::platform::db::Db;
 use tokio::sync::OnceCell;
 
-/// On which database a test runs.
+/// The database that a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A file of its own.
+    /// A separate file.
     Sqlite,
-    /// A database of its own in the shared server.
+    /// A separate database in the shared server.
     Postgres,
 }
 
-/// The Redis that tests share; each has a prefix of its own.
+/// The Redis that tests share, each with a separate key prefix.
 pub async fn redis() -> &'static Redis {
     static REDIS: OnceCell<Redis> = OnceCell::const_new();
     REDIS.get_or_init(|| async { Redis::start().await.expect("Redis starts") }).await
 }
 
-/// The PostgreSQL that tests share. It does not wait for the disk, which no test here takes away.
+/// The PostgreSQL server that tests share. It runs without fsync, as no test pulls the plug.
 pub async fn postgres() -> &'static Postgres {
     static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
     POSTGRES
@@ -31,7 +31,7 @@ pub async fn postgres() -> &'static Postgres {
         .await
 }
 
-/// A database that has the schema already: a copy of one that was migrated once.
+/// Creates a database with the schema, as a copy of one that was migrated once.
 pub(crate) async fn fresh_database() -> String {
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -39,8 +39,8 @@ pub(crate) async fn fresh_database() -> String {
     TEMPLATE
         .get_or_init(|| async {
             let url = server.create_database("template_parkade").await.expect("a database");
-            let db = Db::connect(&url, 2).await.expect("it answers");
-            db.migrate().await.expect("it can be migrated");
+            let db = Db::connect(&url, 2).await.expect("the database responds");
+            db.migrate().await.expect("the template can be migrated");
             db.close().await;
         })
         .await;

@@ -1,17 +1,17 @@
-//! Reading and changing rows behind the application's back.
+//! Reads and changes rows behind the application's back.
 
 use sea_orm::{ConnectionTrait, DbErr, Value};
 use shared::platform::db::sql;
 
 use crate::TestApp;
 
-/// Changes rows and returns how many, or the database's refusal.
+/// Executes a statement and returns the number of affected rows, or the database's error.
 pub async fn change(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
     let db = t.app.db.write();
     Ok(db.execute_raw(sql(db, text, values)).await?.rows_affected())
 }
 
-/// Changes rows and returns how many.
+/// Executes a statement that must succeed and returns the number of affected rows.
 pub async fn execute(t: &TestApp, text: &str, values: impl IntoIterator<Item = Value>) -> u64 {
     change(t, text, values).await.expect("the statement runs")
 }

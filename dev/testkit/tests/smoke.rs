@@ -1,4 +1,4 @@
-//! The kit itself works, on both databases.
+//! The kit itself works on both databases.
 
 #[testkit::both_databases]
 async fn a_lot_has_all_its_spots(t: testkit::TestApp) {
@@ -15,5 +15,5 @@ async fn the_main_job(t: testkit::TestApp) {
     let driver = t.driver("Asha").await;
     let reservation = t.book(&driver, lot).await;
     t.release(&driver, reservation).await.expect(200);
-    t.eventually("three mails", || async { t.mails().len() == 3 }).await;
+    t.eventually("three mails are sent", || async { t.mails().len() == 3 }).await;
 }

@@ -19,7 +19,7 @@ use crate::{
     world::{Lost, World},
 };
 
-/// The maximum of messages per queue in Redis; 1,000 in the product.
+/// The maximum of messages per queue in Redis; 1,000 in production.
 const MAX_WAITING: u64 = 6;
 /// How many jobs a worker runs at once.
 const CAPACITY: usize = 4;
@@ -181,7 +181,7 @@ impl World {
         }
         let mut written = Vec::new();
         for (id, mut row) in jobs {
-            // Each tick has a job of its own.
+            // Each tick has a separate job.
             if tick.is_some() {
                 row.unique_key = None;
             }
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// A worker without faults does everything that is due.
+    /// Lets a worker without faults do everything that is due.
     pub(crate) fn worker_turn(&mut self, index: usize) {
         if self.is_awake(index) {
             self.sweep(index);
@@ -242,14 +242,14 @@ impl World {
         worker.is_alive && worker.frozen_until.is_none()
     }
 
-    /// The worker dies. Its jobs stay running in the ledger, and its messages may be delivered again.
+    /// Kills a worker. Its jobs stay running in the ledger, and its messages may be delivered again.
     pub(crate) fn kill_worker(&mut self, index: usize) {
         if std::mem::replace(&mut self.workers[index].is_alive, false) {
             self.counts.killed_workers += 1;
             let runs = std::mem::take(&mut self.workers[index].runs);
             self.log(|| format!("worker {index} dies with {} runs", runs.len()));
             for run in runs {
-                // Redis delivers the message again, or has lost it.
+                // Redis redelivers the message or has lost it.
                 if self.chance(50) {
                     self.push(self.ledger.rows[&run.id].queue, run.id);
                 }
@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    /// The relays of all queues, with the decision of the product.
+    /// Runs the relays of all queues, with the product's selection of jobs.
     fn sweep(&mut self, index: usize) {
         let now = self.now + self.workers[index].skew;
         if self.workers[index].is_stopping || self.now < self.workers[index].next_sweep || !self.redis_is_up {
@@ -354,7 +354,7 @@ impl World {
         }
     }
 
-    /// A piece of work, a renewal, or the end of the work.
+    /// Advances the run: some work, a renewal, or the end of the work.
     fn work(&mut self, index: usize, run: &mut Run) -> Next {
         if run.next_renewal <= self.now && run.stop.is_none() {
             return self.renew(index, run);
@@ -404,7 +404,7 @@ impl World {
         Next::Continue
     }
 
-    /// Records the outcome, with a success sometimes together with a job that follows.
+    /// Records the outcome; a success sometimes together with a follow-up job.
     fn record(&mut self, index: usize, run: &mut Run) -> Next {
         let Some((outcome, tries)) = run.outcome.clone() else { return Next::Continue };
         let (now, id, token) = (self.now + self.workers[index].skew, run.id, run.token);

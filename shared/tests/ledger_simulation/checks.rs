@@ -1,5 +1,5 @@
-//! The rules that must hold after every step. They are checked against separate notes, not against what the ledger says
-//! about itself.
+//! The rules that must hold after every step. They are checked against separate records, not against what the ledger
+//! says about itself.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-/// The notes about a job.
+/// What is known about a job from the events.
 #[derive(Debug, Default)]
 pub(crate) struct Track {
     committed: bool,
@@ -42,9 +42,9 @@ impl Track {
 }
 
 impl World {
-    /// A claim was granted.
+    /// Checks that a claim was allowed.
     pub(crate) fn check_claim(&mut self, now: DateTime<Utc>, id: Id, token: Id, before: Option<Row>) {
-        let before = before.expect("a job that was never written is not run");
+        let before = before.expect("only jobs in the ledger can be claimed");
         let track = self.tracks.get_mut(&id).expect("a known job");
         assert!(track.committed, "job {id} was rolled back and runs");
         assert!(track.end.is_none(), "job {id} has ended and runs");
@@ -52,7 +52,7 @@ impl World {
         if before.state == JobState::Running {
             assert!(track.safe_until < now, "job {id} is claimed although its lease is valid");
             track.lost_in_a_row += 1;
-            assert!(track.lost_in_a_row < MAX_CRASHES, "job {id} kills its workers and runs again");
+            assert!(track.lost_in_a_row < MAX_CRASHES, "job {id} is poison and runs again");
         } else {
             track.lost_in_a_row = 0;
             assert!(!before.cancel_requested, "job {id} was cancelled and runs");
@@ -62,15 +62,15 @@ impl World {
         (track.holder, track.safe_until) = (Some(token), now + LEASE);
     }
 
-    /// A job was failed as poison.
+    /// Checks that a job was rightly failed as poison.
     pub(crate) fn check_poison(&mut self, id: Id) {
         self.log(|| format!("job {id} is failed as poison"));
         let track = self.tracks.get_mut(&id).expect("a known job");
-        assert_eq!(track.lost_in_a_row, MAX_CRASHES - 1, "job {id} has not killed enough workers");
+        assert_eq!(track.lost_in_a_row, MAX_CRASHES - 1, "job {id} failed as poison too early");
         track.holder = None;
     }
 
-    /// A write about a run was accepted or refused.
+    /// Checks that a write about a run was rightly accepted or refused.
     pub(crate) fn check_write(&mut self, id: Id, token: Id, accepted: bool) {
         let track = &self.tracks[&id];
         assert_eq!(
@@ -81,12 +81,12 @@ impl World {
         self.counts.stale_writes_refused += u64::from(!accepted);
     }
 
-    /// A lease was renewed.
+    /// Records that a lease was renewed.
     pub(crate) fn check_renewal(&mut self, now: DateTime<Utc>, id: Id) {
         self.tracks.get_mut(&id).expect("a known job").safe_until = now + LEASE;
     }
 
-    /// The end of a run was recorded.
+    /// Checks the row after the end of a run was recorded.
     pub(crate) fn check_close(&mut self, id: Id, outcome: &Outcome, attempt: i64) {
         let (row, track) = (&self.ledger.rows[&id], self.tracks.get_mut(&id).expect("a known job"));
         (track.holder, track.lost_in_a_row) = (None, 0);
@@ -97,7 +97,7 @@ impl World {
                 assert_eq!(
                     row.attempt,
                     attempt - 1,
-                    "job {id}: neither a shutdown nor a postponement costs an attempt"
+                    "job {id}: a shutdown or postponement must not count as an attempt"
                 );
             }
             Outcome::Retry { .. } => self.counts.retried += 1,
@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn check(&mut self) {
         let mut keys = BTreeSet::new();
         for (id, row) in &self.ledger.rows {
-            let track = self.tracks.get_mut(id).expect("a row that nobody wrote");
+            let track = self.tracks.get_mut(id).expect("a row that no step wrote");
             assert!(track.committed, "job {id} was rolled back and exists");
             if let Some(end) = &track.end {
                 assert_eq!(row, end, "job {id} changed after its end");
@@ -138,7 +138,11 @@ impl World {
     pub(crate) fn check_after_recovery(&self) {
         for (id, track) in &self.tracks {
             let row = self.ledger.rows.get(id);
-            assert_eq!(row.is_some(), track.committed, "job {id}: a row exactly if it was committed");
+            assert_eq!(
+                row.is_some(),
+                track.committed,
+                "job {id}: a row must exist exactly if it was committed"
+            );
             let Some(row) = row else { continue };
             assert!(row.state.is_final(), "job {id} never ends");
             if row.kind == "poison" {

@@ -1,5 +1,5 @@
-//! Compares the state machine with the statements: random operations go to both, and every field of every row is compared
-//! after each.
+//! Differential test of the state machine and the SQL statements: random operations go to both, and all rows are
+//! compared after each.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::machine::{Id, Lease, Ledger, Row};
 const SEQUENCES: u64 = 300;
 const STEPS: usize = 40;
 
-/// A kind of job that is never run here.
+/// A job kind that never runs.
 #[derive(Serialize, Deserialize)]
 struct Idle<const LANE: u8> {}
 
@@ -41,13 +41,13 @@ impl<const LANE: u8> Job for Idle<LANE> {
     }
 }
 
-/// The real ledger, the machine, and the time.
+/// The real ledger, the state machine, and the time.
 struct Pair<'a> {
     t: &'a TestApp,
     rng: ChaCha8Rng,
     now: DateTime<Utc>,
     machine: Ledger,
-    /// Every claim that was ever granted; most are stale.
+    /// Every claim ever granted; most are stale.
     claims: Vec<Claim>,
     ids: Vec<Uuid>,
 }
@@ -73,7 +73,7 @@ impl<'a> Pair<'a> {
         Self { t, rng, now, machine: Ledger::default(), claims: Vec::new(), ids: vec![Uuid::nil()] }
     }
 
-    /// One operation on both, with the same result.
+    /// Applies one operation to both; the results must be equal.
     async fn step(&mut self) -> &'static str {
         let millis = if self.rng.random_bool(0.2) { -2_000..9_000 } else { 0..800 };
         self.now += TimeDelta::milliseconds(self.rng.random_range(millis));
@@ -92,7 +92,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Sets the time to the exact moment at which a lease expires or a job is due.
+    /// Moves the time to the exact moment at which a lease expires or a job is due.
     fn move_to_a_boundary(&mut self) {
         let live = self.machine.rows.values().filter(|row| !row.state.is_final());
         let boundaries: Vec<_> = live.map(|row| row.lease.map_or(row.run_at, |lease| lease.until)).collect();
@@ -129,7 +129,7 @@ impl<'a> Pair<'a> {
         let mut row = Row::new(self.now, ["a", "b", "c"][lane], enqueued.queue, 1 + lane as i64);
         (row.unique_key, row.run_at) = (key, run_at);
         let id = self.machine.insert(job.id.as_u128(), row);
-        assert_eq!(enqueued.id.as_u128(), id, "the id that an insert returns");
+        assert_eq!(enqueued.id.as_u128(), id, "the result of the insert");
         self.ids.push(job.id);
         "insert"
     }
@@ -149,13 +149,13 @@ impl<'a> Pair<'a> {
         assert_eq!(
             claim.as_ref().map(shown),
             row.map(|row| (row.kind.clone(), row.attempt, row.max_attempts, row.cancel_requested)),
-            "what a claim of {id} returns"
+            "the result of claiming {id}"
         );
         self.claims.extend(claim);
         "claim"
     }
 
-    /// The latest claim, half of the time.
+    /// Half of the time the latest claim, otherwise any.
     fn any_claim(&mut self) -> Option<Claim> {
         let count = self.claims.len();
         let nth = if self.rng.random_bool(0.5) {
@@ -171,7 +171,11 @@ impl<'a> Pair<'a> {
         let progress = (self.rng.random_range(0..9), 9);
         let held = ledger::renew(&self.t.app.db, self.now, LEASE, &claim, progress).await.unwrap();
         let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
-        assert_eq!(held, self.machine.renew(self.now, LEASE, token, id, progress), "what a renewal returns");
+        assert_eq!(
+            held,
+            self.machine.renew(self.now, LEASE, token, id, progress),
+            "the result of the renewal"
+        );
         "renew"
     }
 
@@ -199,7 +203,11 @@ impl<'a> Pair<'a> {
         }
         tx.commit().await.unwrap();
         let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
-        assert_eq!(closed, self.machine.close(self.now, token, id, &outcome), "what {outcome:?} returns");
+        assert_eq!(
+            closed,
+            self.machine.close(self.now, token, id, &outcome),
+            "the result of closing with {outcome:?}"
+        );
         "close"
     }
 
@@ -207,7 +215,7 @@ impl<'a> Pair<'a> {
         let id = self.any_id();
         let row = ledger::cancel(&self.t.app.db, self.now, id).await.unwrap();
         let state = self.machine.cancel(self.now, id.as_u128());
-        assert_eq!(row.map(|row| row.state), state, "what a cancellation returns");
+        assert_eq!(row.map(|row| row.state), state, "the result of the cancellation");
         "cancel"
     }
 
@@ -215,7 +223,7 @@ impl<'a> Pair<'a> {
         let mut failed = ledger::fail_poison(&self.t.app.db, self.now).await.unwrap();
         failed.sort();
         let ids: Vec<Id> = failed.iter().map(Uuid::as_u128).collect();
-        assert_eq!(ids, self.machine.fail_poison(self.now), "what is failed as poison");
+        assert_eq!(ids, self.machine.fail_poison(self.now), "the jobs failed as poison");
         "fail poison"
     }
 
@@ -227,12 +235,12 @@ impl<'a> Pair<'a> {
             let row = &self.machine.rows[&id.as_u128()];
             (row.state == JobState::Queued).then_some(row.run_at)
         };
-        assert!(due.is_sorted_by_key(|due| order(due.id)), "abandoned ones, then the oldest first: {due:?}");
+        assert!(due.is_sorted_by_key(|due| order(due.id)), "abandoned jobs first, then the oldest: {due:?}");
         let mut expected = self.machine.due(self.now, head_start, queue, 1_000);
         let by_id = |due: &DueJob| (due.id, due.attempt);
         due.sort_unstable_by_key(by_id);
         expected.sort_unstable_by_key(by_id);
-        assert_eq!(due, expected, "what is due");
+        assert_eq!(due, expected, "the jobs that are due");
         "due"
     }
 

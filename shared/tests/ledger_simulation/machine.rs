@@ -1,4 +1,4 @@
-//! The ledger as a state machine in memory: what each statement of `shared/src/jobs/ledger` does to the rows. Pure.
+//! The ledger as a pure state machine in memory: what each statement of `shared/src/jobs/ledger` does to the rows.
 //!
 //! The simulation runs thousands of worlds of failing workers on it. `differential.rs` compares it with the statements,
 //! row by row, on both databases.
@@ -73,7 +73,7 @@ impl Row {
         }
     }
 
-    /// Whether its worker has not renewed the lease in time.
+    /// Whether the lease has expired.
     #[must_use]
     pub(crate) fn is_abandoned(&self, now: DateTime<Utc>) -> bool {
         self.state == JobState::Running && self.lease.is_some_and(|lease| lease.until < now)

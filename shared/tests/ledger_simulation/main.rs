@@ -1,4 +1,5 @@
-//! Simulates the ledger under crashes, outages and wrong clocks, and proves that the simulated ledger is the real one.
+//! Simulates the ledger under crashes, outages and wrong clocks, and checks that the simulated ledger behaves like
+//! the real one.
 //!
 //! `SEED=17 cargo test -p shared --test ledger_simulation simulation -- --nocapture` replays one seed and prints
 //! each step.
@@ -56,7 +57,7 @@ fn ten_thousand_seeds_keep_every_ledger_rule() {
     }
     let seconds = started.elapsed().as_secs_f64();
     println!("{SEEDS} seeds in {seconds:.1} s, {:.0} per second: {total:#?}", SEEDS as f64 / seconds);
-    // Without every kind of fault the simulation would prove nothing.
+    // A simulation without some kind of fault would be inconclusive.
     assert!(total.everything_happened(), "{total:#?}");
-    assert!(seconds < 120.0, "too slow to be part of the tests: {seconds} s");
+    assert!(seconds < 120.0, "too slow for a regular test: {seconds} s");
 }

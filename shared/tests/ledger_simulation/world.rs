@@ -76,7 +76,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// A write that failed for the writer.
+/// A write that failed from the writer's point of view.
 pub(crate) enum Lost {
     /// The writer gets an error. The write may have happened.
     Reply,
@@ -106,7 +106,8 @@ pub(crate) struct World {
 const START: DateTime<Utc> = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
 const STEPS: usize = 200;
 const MAX_JOBS: u64 = 12;
-/// Every job ends within this time after the faults: three expired leases, the longest pauses, messages sent again.
+/// Every job ends within this time after the last fault: three expired leases, the longest pauses, redelivered
+/// messages.
 const RECOVERY: Duration = Duration::from_mins(4);
 
 impl World {
@@ -168,7 +169,7 @@ impl World {
         }
     }
 
-    /// The faults stop, and every committed job must end.
+    /// Stops all faults and checks that every committed job ends.
     pub(crate) fn recover(&mut self) {
         self.faults = false;
         self.redis_is_up = true;

@@ -1,4 +1,4 @@
-//! The clean-up: what goes, what stays, and that it may be killed.
+//! The clean-up: what it deletes, what it keeps, and that it survives being killed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::support::{enqueue, execute, file_of, insert, number, people, reaches, request_export, within};
 
-/// A job that ended so long ago.
+/// Inserts a job that ended `ago`.
 async fn ended(t: &TestApp, job: &NewJob, state: &str, ago: TimeDelta) -> Uuid {
     let id = insert(t, job).await.id;
     let when = at(t.app.clock.now() - ago);
@@ -29,7 +29,7 @@ fn some_job() -> NewJob {
     NewJob::of(&CleanUpExports {}).unwrap()
 }
 
-/// Cleans up. What it says it has removed, without what is zero.
+/// Runs the clean-up and returns the non-zero counts of what it deleted.
 async fn clean_up(t: &TestApp) -> Value {
     let id = enqueue(t, &CleanUp { due: t.app.clock.now() }).await;
     let mut result: Value = serde_json::from_str(&reaches(t, id, "succeeded").await.result.unwrap()).unwrap();
@@ -66,8 +66,8 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     for id in downloads {
         reaches(&t, id, "succeeded").await;
     }
-    within(Duration::from_secs(20), "mails", || async { t.mails().len() == 3 }).await;
-    // Both ended long ago; one can still be downloaded.
+    within(Duration::from_secs(20), "three mails are sent", || async { t.mails().len() == 3 }).await;
+    // Both ended long ago, but one can still be downloaded.
     let old = at(now - days(40));
     execute(&t, "UPDATE jobs SET finished_at = $1 WHERE kind = 'export-csv'", [old.clone()]).await;
     execute(&t, "UPDATE exports SET expires_at = $1 WHERE id = $2", [old, downloads[0].into()]).await;
@@ -105,7 +105,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
 
     let bytes = std::fs::metadata(file_of(&t, downloads[0])).unwrap().len();
     let mut freed = clean_up(&t).await;
-    // The worker's own sweep may have taken the old key.
+    // The worker's background sweep may have deleted the old key already.
     freed.as_object_mut().unwrap().remove("kept_answers");
     let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "ticks": 1, "records_of_mails": 1 });
     assert_eq!(freed, expected);
@@ -128,7 +128,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     assert!(!file_of(&t, downloads[0]).exists());
     t.get(&format!("/export/download/{}", downloads[1]), Some(&driver)).await.expect(200);
     t.is_sound().await;
-    assert_eq!(clean_up(&t).await, json!({}), "there is nothing left to do");
+    assert_eq!(clean_up(&t).await, json!({}), "nothing is left to delete");
     worker.stop().await;
 }
 
@@ -143,14 +143,14 @@ async fn cleanup_is_reported_to_admins_once(t: TestApp) {
         let id = enqueue(&t, &CleanUp { due }).await;
         reaches(&t, id, "succeeded").await;
     }
-    within(Duration::from_secs(20), "the notices", || async {
+    within(Duration::from_secs(20), "the notices are sent", || async {
         number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-notice' AND state = 'succeeded'").await
             > 0
             && number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await == 0
     })
     .await;
     let mails = t.mails();
-    assert_eq!(mails.len(), 1, "one tick is one mail, however often its job is run");
+    assert_eq!(mails.len(), 1, "one mail per tick, even if the job runs again");
     assert_eq!(mails[0].to_address, "boss@example.com");
     assert!(
         mails[0].text.contains("ended jobs") && mails[0].html.contains("ended jobs"),
@@ -160,7 +160,7 @@ async fn cleanup_is_reported_to_admins_once(t: TestApp) {
     worker.stop().await;
 }
 
-/// Jobs that ended long ago, in bulk.
+/// Inserts many jobs that ended long ago.
 async fn long_history(t: &TestApp, count: i64) {
     let id = match t.engine {
         Engine::Sqlite => "randomblob(16)",
@@ -184,10 +184,16 @@ async fn killed_cleanup_is_finished_by_the_next_run(t: TestApp) {
     let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;
     let processes = Processes::of(&t, &[]);
     let worker = processes.worker();
-    within(Duration::from_secs(30), "the first batches", || async { number(&t, OLD).await < JOBS }).await;
+    within(Duration::from_secs(30), "the first batches are deleted", || async {
+        number(&t, OLD).await < JOBS
+    })
+    .await;
     worker.kill().unwrap();
     let left = number(&t, OLD).await;
-    assert!(0 < left && left < JOBS && left % 500 == 0, "killed in the middle: {left} left");
+    assert!(
+        0 < left && left < JOBS && left % 500 == 0,
+        "whole batches are deleted, and some are left: {left}"
+    );
     let _next = processes.worker();
     assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
     assert_eq!(number(&t, OLD).await, 0);
@@ -207,7 +213,7 @@ async fn cleanup_does_not_block_writers() {
         writes += 1;
     }
     reaches(&t, id, "succeeded").await;
-    eprintln!("{writes} writes beside it, the longest {longest:?}");
+    eprintln!("{writes} concurrent writes, the longest took {longest:?}");
     assert!(writes > 20 && longest < Duration::from_secs(1), "{writes} writes, {longest:?}");
     worker.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What is killed, emptied or taken away, and what comes of the work: every committed job ends, once for all to see.
+//! Crashes and outages of workers, APIs, Redis and databases: every committed job ends, with one visible effect.
 
 use std::{
     path::PathBuf,
@@ -23,25 +23,24 @@ use testkit::{Driver, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, execute, file_of, files_of,
-    insert, keys, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256,
-    within,
+    Act, MAIL, Probe, assert_no_duplicate_mails, driver_with, enqueue, execute, file_of, files_of, insert,
+    keys, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
 };
 
-/// So many rows take a worker about a second.
+/// Enough rows to keep a worker busy for about a second.
 const STAYS: u32 = 200_000;
 
 const UNFINISHED: &str = "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'";
 
 /// Waits until every job has succeeded.
 async fn all_succeed(t: &TestApp) {
-    within(Duration::from_secs(60), "every job succeeded", || async { number(t, UNFINISHED).await == 0 })
+    within(Duration::from_secs(60), "every job succeeds", || async { number(t, UNFINISHED).await == 0 })
         .await;
 }
 
 /// Waits until the export has written some of its rows.
-async fn is_underway(t: &TestApp, id: Uuid) {
-    within(Duration::from_secs(30), "rows of the export", || async {
+async fn wait_until_underway(t: &TestApp, id: Uuid) {
+    within(Duration::from_secs(30), "the export has written rows", || async {
         let status = status::find(&t.app, id).await.unwrap().unwrap();
         assert!(!status.state.is_final(), "the export is too fast for this test: {status:?}");
         0 < status.current && status.current < status.total
@@ -49,15 +48,15 @@ async fn is_underway(t: &TestApp, id: Uuid) {
     .await;
 }
 
-/// Looks at a file all the time: it is not there, or it is whole. Returns how often it was seen, once stopped.
+/// Polls a file and asserts that it is either missing or complete. Stopping it returns how often the file was seen.
 fn watch(path: PathBuf, whole: u64) -> impl FnOnce() -> u64 {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    let looking = std::thread::spawn(move || {
+    let watcher = std::thread::spawn(move || {
         let mut seen = 0;
         while !stopped.load(Ordering::Relaxed) {
             if let Ok(file) = std::fs::metadata(&path) {
-                assert_eq!(file.len(), whole, "a partial file is visible");
+                assert_eq!(file.len(), whole, "only complete files are visible");
                 seen += 1;
             }
             std::thread::sleep(Duration::from_micros(500));
@@ -66,7 +65,7 @@ fn watch(path: PathBuf, whole: u64) -> impl FnOnce() -> u64 {
     });
     move || {
         stop.store(true, Ordering::Relaxed);
-        looking.join().expect("only whole files")
+        watcher.join().expect("no partial file was visible")
     }
 }
 
@@ -84,12 +83,12 @@ async fn killed_worker_export_is_completed_by_another(t: TestApp) {
 
     let id = request_export(&t, &driver).await;
     let seen = watch(file_of(&t, id), bytes);
-    is_underway(&t, id).await;
+    wait_until_underway(&t, id).await;
     first.kill().unwrap();
-    assert_eq!(row(&t, id).await.state, JobState::Running, "killed in the middle");
+    assert_eq!(row(&t, id).await.state, JobState::Running, "the job was running when the worker was killed");
     assert!(!file_of(&t, id).exists());
     let part = files_of(&t, id);
-    assert!(part.len() == 1 && part[0].ends_with(".part"), "what a kill leaves: {part:?}");
+    assert!(part.len() == 1 && part[0].ends_with(".part"), "a kill leaves one partial file: {part:?}");
     for path in [id.to_string(), part[0].clone(), part[0].trim_end_matches(".part").to_owned()] {
         let answer = t.get(&format!("/export/download/{path}"), Some(&driver)).await;
         assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
@@ -110,8 +109,8 @@ async fn killed_worker_export_is_completed_by_another(t: TestApp) {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(seen() > 0, "the watcher saw the file");
     let mails = sink.messages();
-    assert_eq!(mails.len(), 3, "a welcome and one for each export");
-    assert_nobody_got_a_mail_twice(&mails);
+    assert_eq!(mails.len(), 3, "one welcome mail and one for each export");
+    assert_no_duplicate_mails(&mails);
     drop(second);
 }
 
@@ -125,15 +124,15 @@ async fn unannounced_job_still_runs(t: TestApp) {
     worker.stop().await;
 }
 
-/// Its Redis is away, so no job is announced, and it is killed while bookings come in.
+/// The API cannot reach Redis, so it announces no jobs, and is killed while bookings come in.
 #[testkit::both_databases(together)]
 async fn killed_api_loses_only_uncommitted_work(t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     let lot = t.lot(40).await;
     let drivers: Vec<Driver> = join_all((0..20).map(async |n| t.driver(&format!("driver {n}")).await)).await;
     execute(&t, "DELETE FROM jobs", []).await;
-    let nobody = devstack::free_port().unwrap().to_string();
-    let (api, base) = api_without_redis(&t, &nobody).await;
+    let unused_port = devstack::free_port().unwrap().to_string();
+    let (api, base) = api_without_redis(&t, &unused_port).await;
 
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     let book = async |driver: &Driver| {
@@ -144,26 +143,27 @@ async fn killed_api_loses_only_uncommitted_work(t: TestApp) {
     };
     let booked = "SELECT COUNT(*) AS n FROM reservations";
     let killing = async {
-        within(Duration::from_secs(20), "some bookings", || async { number(&t, booked).await >= 3 }).await;
+        within(Duration::from_secs(20), "some bookings are made", || async { number(&t, booked).await >= 3 })
+            .await;
         api.kill().unwrap();
     };
     let (answers, ()) = tokio::join!(join_all(drivers.iter().map(book)), killing);
-    let promised = answers.iter().filter(|booked| **booked).count() as i64;
+    let confirmed = answers.iter().filter(|booked| **booked).count() as i64;
     let (bookings, jobs) = (number(&t, booked).await, number(&t, UNFINISHED).await);
-    eprintln!("{promised} promised, {bookings} booked");
-    assert!(promised <= bookings && bookings >= 3);
-    assert_eq!(bookings, jobs, "a booking and its mail are one change");
+    eprintln!("{confirmed} confirmed, {bookings} booked");
+    assert!(confirmed <= bookings && bookings >= 3);
+    assert_eq!(bookings, jobs, "each booking commits together with its mail");
 
     let mail = mail_settings(sink.addr().port());
     let worker = Processes::of(&t, &settings(&mail, &[])).worker();
     all_succeed(&t).await;
     let mails = sink.messages();
     assert_eq!(mails.len() as i64, bookings);
-    assert_nobody_got_a_mail_twice(&mails);
+    assert_no_duplicate_mails(&mails);
     drop(worker);
 }
 
-/// An API that cannot reach Redis. It says so when asked for its health, so its log tells when it listens.
+/// Starts an API that cannot reach Redis. It logs that when asked for its health, which shows that it listens.
 async fn api_without_redis(t: &TestApp, port: &str) -> (devstack::Process, String) {
     let address = format!("127.0.0.1:{}", devstack::free_port().unwrap());
     let mut settings = t.settings().to_vec();
@@ -182,7 +182,7 @@ async fn api_without_redis(t: &TestApp, port: &str) -> (devstack::Process, Strin
 #[testkit::both_databases(together)]
 async fn redis_restart_loses_and_duplicates_nothing(t: TestApp, mut redis: Redis) {
     let sink = MailSink::start().await.unwrap();
-    // A mail takes a third of a second.
+    // Each mail takes a third of a second.
     let slow = ChaosProxy::start(sink.addr()).await.unwrap();
     slow.set(Mode::Delay(Duration::from_millis(30))).await.unwrap();
     let mail = mail_settings(slow.addr().port());
@@ -196,18 +196,18 @@ async fn redis_restart_loses_and_duplicates_nothing(t: TestApp, mut redis: Redis
     sink.wait_for(|mails| mails.len() >= 5, Duration::from_secs(20)).await.unwrap();
     redis.kill().await.unwrap();
     let left = number(&t, UNFINISHED).await;
-    assert!((1..30).contains(&left), "in the middle: {left} left");
+    assert!((1..30).contains(&left), "the worker should be half done: {left} jobs left");
     for user in late {
         let job = insert(&t, &notifications::welcome(*user).unwrap()).await;
         queue::announce(&t.app.redis, &[job]).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(worker.wait(Duration::ZERO).await.is_err(), "the worker is still there:\n{}", worker.log());
+    assert!(worker.wait(Duration::ZERO).await.is_err(), "the worker should still run:\n{}", worker.log());
     redis.restart().await.unwrap();
     all_succeed(&t).await;
     let mails = sink.messages();
     assert_eq!(mails.len(), users.len());
-    assert_nobody_got_a_mail_twice(&mails);
+    assert_no_duplicate_mails(&mails);
 }
 
 #[testkit::both_databases(together)]
@@ -232,12 +232,12 @@ async fn emptied_redis_loses_no_job(t: TestApp, redis: Redis) {
     all_succeed(&t).await;
     let mails = sink.messages();
     assert_eq!(mails.len(), users.len());
-    assert_nobody_got_a_mail_twice(&mails);
-    assert!(number(&t, "SELECT MAX(attempt) AS n FROM jobs").await == 1, "nothing ran twice");
+    assert_no_duplicate_mails(&mails);
+    assert!(number(&t, "SELECT MAX(attempt) AS n FROM jobs").await == 1, "no job ran twice");
     drop(workers);
 }
 
-/// A killed worker leaves ids that Redis gives back later, when their jobs are long done. Nobody may choke on them.
+/// Killed workers leave ids that Redis redelivers when their jobs are long done. Workers must tolerate them.
 #[testkit::both_databases(together)]
 async fn queue_is_as_fast_after_a_kill(t: TestApp) {
     let sink = MailSink::start().await.unwrap();
@@ -249,7 +249,7 @@ async fn queue_is_as_fast_after_a_kill(t: TestApp) {
         let job = insert(&t, &notifications::welcome(user).unwrap()).await;
         queue::announce(&t.app.redis, &[job]).await;
     }
-    within(Duration::from_secs(10), "mails that hang", || async { sink.attempts() == 8 }).await;
+    within(Duration::from_secs(10), "eight mails hang", || async { sink.attempts() == 8 }).await;
     killed.kill().unwrap();
     survivor.kill().unwrap();
     sink.set(devstack::Behaviour::Accept);
@@ -257,9 +257,9 @@ async fn queue_is_as_fast_after_a_kill(t: TestApp) {
     all_succeed(&t).await;
     let prefix = &t.app.config.redis_prefix;
     let returned = || async { keys(&t, &format!("{prefix}:*:inflight:*")).await.is_empty() };
-    within(Duration::from_secs(30), "Redis returns what the killed workers held", returned).await;
+    within(Duration::from_secs(30), "the messages of the killed workers are redelivered", returned).await;
     let replaced = worker.log().matches("consumer ended").count();
-    assert!(replaced <= 2, "{replaced} consumers ended:\n{}", worker.log());
+    assert!(replaced <= 2, "{replaced} consumers were replaced:\n{}", worker.log());
     drop(worker);
     let work = t.work_with(registry());
     let id = enqueue(&t, &Probe::<MAIL>::new(&[Act::Succeed])).await;
@@ -267,7 +267,7 @@ async fn queue_is_as_fast_after_a_kill(t: TestApp) {
     work.stop().await;
 }
 
-/// Else the next user of its connection would write into a transaction that nobody commits.
+/// Otherwise the next user of the connection would write into a transaction that is never committed.
 #[testkit::both_databases(together)]
 async fn dropped_begin_leaves_no_open_transaction(t: TestApp) {
     for pause in 0..60 {
@@ -278,10 +278,10 @@ async fn dropped_begin_leaves_no_open_transaction(t: TestApp) {
     }
     people(&t, 60).await;
     let elsewhere = t.second_process(&[]).await;
-    assert_eq!(number(&elsewhere, "SELECT COUNT(*) AS n FROM users").await, 60, "all are committed");
+    assert_eq!(number(&elsewhere, "SELECT COUNT(*) AS n FROM users").await, 60, "all rows are committed");
 }
 
-/// What was not read yet must not be taken for the answer to somebody else's question.
+/// Unread rows must not be taken for the result of the next query on the connection.
 #[testkit::both_databases(together)]
 async fn dropped_copy_does_not_corrupt_the_connection(t: TestApp) {
     let driver = driver_with(&t, 20_000).await;

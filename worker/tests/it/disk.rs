@@ -1,4 +1,4 @@
-//! The disk that exports are written to is full.
+//! Exports when the disk is full.
 
 use std::{path::Path, process::Command};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::support::{driver_with, file_of, files_of, reaches, request_export};
 
-/// A small disk in memory, which only root can mount.
+/// A small tmpfs, which only root can mount.
 struct Disk(TempDir);
 
 impl Disk {
@@ -26,7 +26,7 @@ impl Disk {
 fn mount(folder: &Path, options: &str) {
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", options, "parkade-test"]).arg(folder);
-    assert!(mount.status().unwrap().success(), "this test mounts a disk, for which it must run as root");
+    assert!(mount.status().unwrap().success(), "this test mounts a tmpfs and must run as root");
 }
 
 impl Drop for Disk {
@@ -35,14 +35,10 @@ impl Drop for Disk {
     }
 }
 
-/// What its owner sees of the failed export: why, and no file.
-async fn has_failed(t: &TestApp, driver: &Driver, id: Uuid) {
+/// Asserts that the owner sees why the export failed, and no file.
+async fn assert_export_failed(t: &TestApp, driver: &Driver, id: Uuid) {
     let row = reaches(t, id, "failed").await;
-    assert_eq!(
-        (row.attempt, row.error.as_deref()),
-        (1, Some("storage full")),
-        "it is not tried again and again"
-    );
+    assert_eq!((row.attempt, row.error.as_deref()), (1, Some("storage full")), "a full disk is not retried");
     let task = t.get(&format!("/tasks/{id}"), Some(driver)).await.expect(200).body;
     assert_eq!((&task["state"], &task["error"]), (&"FAILURE".into(), &"storage full".into()));
     assert_eq!(files_of(t, id), Vec::<String>::new());
@@ -58,7 +54,7 @@ async fn export_on_a_full_disk_fails_cleanly() {
         let (large, small) = (driver_with(&t, 30_000).await, t.driver("Asha").await);
         let _worker = t.work();
         let id = request_export(&t, &large).await;
-        has_failed(&t, &large, id).await;
+        assert_export_failed(&t, &large, id).await;
         let id = request_export(&t, &small).await;
         reaches(&t, id, "succeeded").await;
         assert!(file_of(&t, id).is_file());

@@ -1,4 +1,4 @@
-//! Jobs that are followed while they run: every end arrives, in order, whatever happens to Redis, worker or follower.
+//! Following running jobs: every end is reported, in order, whatever happens to Redis, workers or followers.
 
 use devstack::Redis;
 use std::{
@@ -21,9 +21,9 @@ use testkit::{Event, TestApp};
 use uuid::Uuid;
 use worker::registry::Registry;
 
-use crate::support::{Act, MAIL, Probe, enqueue_for, hurry, insert, number, reaches, registry, row};
+use crate::support::{Act, MAIL, Probe, enqueue_for, insert, make_retry_due, number, reaches, registry, row};
 
-/// Takes a hundred steps in every run, and fails in its first ones.
+/// A job with a hundred steps per run, whose first runs fail.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Steps {
     pause_millis: u64,
@@ -50,19 +50,19 @@ fn with_steps() -> Registry {
     registry().with::<Steps>()
 }
 
-/// Fails the test unless ids rise, and progress does within a run, before which the task is pending.
-fn is_a_story(events: &[Event]) {
+/// Asserts that ids increase, progress increases within a run, and the task is pending between runs.
+fn assert_valid_sequence(events: &[Event]) {
     let versions: Vec<Version> = events.iter().map(|event| event.id.parse().unwrap()).collect();
     assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
     for (one, next) in events.iter().zip(&events[1..]) {
         match (one.data["state"].as_str().unwrap(), next.data["state"].as_str().unwrap()) {
             ("PROGRESS", "PROGRESS") => {
                 let run = |event: &Event| event.id.split('-').next().unwrap().to_owned();
-                assert_eq!(run(one), run(next), "a pending comes between runs");
+                assert_eq!(run(one), run(next), "the task is pending between runs");
                 assert!(one.data["current"].as_i64() <= next.data["current"].as_i64(), "{one:?}, {next:?}");
             }
             ("PENDING" | "PROGRESS", _) => {}
-            _ => panic!("nothing comes after an end: {events:#?}"),
+            _ => panic!("no event follows the end: {events:#?}"),
         }
     }
 }
@@ -80,13 +80,13 @@ async fn stream_follows_a_job_across_a_retry(t: TestApp) {
     let job = NewJob::of(&Steps { pause_millis: 5, fails: 1 }).unwrap().owner(asha.id);
     let id = insert(&t, &job).await.id;
     let mut open = t.follow(id, &asha, None).await;
-    let (events, ()) = tokio::join!(open.rest(), hurry(&t, id, 1));
-    is_a_story(&events);
+    let (events, ()) = tokio::join!(open.rest(), make_retry_due(&t, id, 1));
+    assert_valid_sequence(&events);
     assert_eq!(states(&events), ["PENDING", "PROGRESS", "PENDING", "PROGRESS", "SUCCESS"], "{events:#?}");
     assert_eq!(events.last().unwrap().data["result"]["attempt"], 2);
     let partly =
         events.iter().filter(|event| event.data["current"].as_i64().is_some_and(|now| now > 0)).count();
-    assert!(partly >= 6, "progress is told while it is made: {events:#?}");
+    assert!(partly >= 6, "progress is reported while the job runs: {events:#?}");
     worker.stop().await;
 }
 
@@ -105,19 +105,19 @@ async fn final_state_arrives_during_a_redis_outage(t: TestApp, mut redis: Redis)
     reaches(&t, id, "succeeded").await;
     let ended = Instant::now();
     events.extend(open.rest().await);
-    eprintln!("told of the end {:?} after it was written", ended.elapsed());
+    eprintln!("the end was reported {:?} after it was written", ended.elapsed());
     assert!(ended.elapsed() < Duration::from_secs(4), "{:?}", ended.elapsed());
-    is_a_story(&events);
+    assert_valid_sequence(&events);
     assert_eq!(events.last().unwrap().data["state"], "SUCCESS");
-    assert!(events.len() > before + 1, "the ledger tells of progress, too: {events:#?}");
-    // Also to who comes now.
+    assert!(events.len() > before + 1, "without Redis, progress is read from the ledger: {events:#?}");
+    // A new follower gets the end, too.
     let again = t.follow(id, &asha, None).await.rest().await;
     assert_eq!((again.len(), &again[0].data), (1, &events.last().unwrap().data));
     redis.restart().await.unwrap();
     worker.stop().await;
 }
 
-/// Two API processes by turns, and connections that break at any moment.
+/// Alternates between two API processes, with connections that break at random.
 #[testkit::both_databases(together)]
 async fn reconnecting_followers_never_miss_the_end(t: TestApp) {
     let asha = t.driver("Asha").await;
@@ -132,21 +132,21 @@ async fn reconnecting_followers_never_miss_the_end(t: TestApp) {
             turns += 1;
             let seen = events.last().map(|event| event.id.clone());
             let mut open = process.follow(id, &asha, seen.as_deref()).await;
-            let patience = Duration::from_millis(u64::from(chance.next_u32() % 150));
-            let _ = tokio::time::timeout(patience, async {
+            let limit = Duration::from_millis(u64::from(chance.next_u32() % 150));
+            let _ = tokio::time::timeout(limit, async {
                 while let Some(event) = open.next().await {
                     events.push(event);
                 }
             })
             .await;
         }
-        is_a_story(&events);
-        assert!(turns > 3, "it was followed in {turns} turns");
+        assert_valid_sequence(&events);
+        assert!(turns > 3, "only {turns} connections were used");
     }
     worker.stop().await;
 }
 
-/// Cancelled at about the moment at which it ends.
+/// Cancels jobs at about the moment at which they end.
 #[testkit::both_databases(together)]
 async fn racing_cancel_and_completion_has_one_winner(t: TestApp) {
     const RACES: usize = 120;
@@ -161,28 +161,28 @@ async fn racing_cancel_and_completion_has_one_winner(t: TestApp) {
         tokio::time::sleep(Duration::from_micros(u64::from(chance.next_u32() % 30_000))).await;
         let was_asked = jobs::cancel(&t.app, id).await.unwrap();
         let events = open.rest().await;
-        is_a_story(&events);
+        assert_valid_sequence(&events);
         let end = events.last().unwrap().data["state"].as_str().unwrap().to_owned();
         assert!(probe.runs().len() <= 1);
         ends.push((id, end, was_asked));
     }
     for (id, end, was_asked) in &ends {
         let row = row(&t, *id).await;
-        let told = if row.state == JobState::Succeeded { "SUCCESS" } else { "CANCELLED" };
-        assert_eq!(end, told, "{row:#?}");
+        let expected = if row.state == JobState::Succeeded { "SUCCESS" } else { "CANCELLED" };
+        assert_eq!(end, expected, "{row:#?}");
         assert_eq!(row.result.is_some(), end == "SUCCESS", "{row:#?}");
-        assert!(*was_asked || end == "SUCCESS", "what was too late to be cancelled has succeeded: {row:#?}");
+        assert!(*was_asked || end == "SUCCESS", "a job that was cancelled too late succeeds: {row:#?}");
         assert!(!jobs::cancel(&t.app, *id).await.unwrap() || end == "CANCELLED");
     }
     let kinds: BTreeSet<_> = ends.iter().map(|(_, end, _)| end.as_str()).collect();
-    assert_eq!(kinds.len(), 2, "both win now and then");
+    assert_eq!(kinds.len(), 2, "both outcomes occur");
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state IN ('queued', 'running')").await, 0);
     worker.stop().await;
 }
 
 static DROPPED: Mutex<Vec<(Uuid, Instant)>> = Mutex::new(Vec::new());
 
-/// Holds something half made until it is stopped.
+/// Holds a resource until the job is stopped.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Holds {}
 
@@ -218,10 +218,10 @@ async fn cancelled_job_releases_resources_promptly(t: TestApp) {
         assert!(jobs::cancel(&t.app, id).await.unwrap());
         assert_eq!(states(&open.rest().await).last(), Some(&"CANCELLED"));
         let dropped = DROPPED.lock().unwrap().iter().find(|(held, _)| *held == id).map(|(_, at)| *at);
-        took.push(dropped.expect("it was let go of before the end was told") - asked);
+        took.push(dropped.expect("the resource is released before the end is reported") - asked);
     }
     took.sort();
-    eprintln!("stopped after {:?} in the middle, {:?} at the most", took[took.len() / 2], took.last());
+    eprintln!("stopped after {:?} (median), {:?} (maximum)", took[took.len() / 2], took.last());
     assert!(took[took.len() / 2] < Duration::from_millis(250), "{took:?}");
     worker.stop().await;
 }

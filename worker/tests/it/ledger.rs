@@ -1,4 +1,4 @@
-//! The rules of the ledger, with the time in the test's hand and no worker about.
+//! The rules of the ledger, with a manual clock and no worker.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::support::{Act, MAIL, Probe, execute, insert, registry, row};
 
-/// A table of jobs and a clock that the test moves.
+/// The table of jobs, with a clock that the test moves.
 struct Ledger<'a> {
     t: &'a TestApp,
     now: DateTime<Utc>,
@@ -94,7 +94,7 @@ async fn job_is_claimed_once_and_only_when_due(t: TestApp) {
     assert_eq!(l.due().await, [id]);
     let claims = futures::future::join_all((0..20).map(|_| l.claim(id))).await;
     let won: Vec<_> = claims.into_iter().flatten().collect();
-    assert_eq!(won.len(), 1, "of twenty at once one wins");
+    assert_eq!(won.len(), 1, "one of twenty concurrent claims succeeds");
     assert_eq!(won[0].attempt, 1);
     assert!(l.due().await.is_empty());
     let row = l.row(id).await;
@@ -128,13 +128,13 @@ async fn stale_lease_token_changes_nothing(t: TestApp) {
         }
     };
     refused(&l).await;
-    assert_eq!(l.row(id).await, before, "while somebody else runs it");
+    assert_eq!(l.row(id).await, before, "while another worker runs it");
 
     assert!(l.close(&fresh, succeeded(json!(7))).await);
     let before = l.row(id).await;
     assert_eq!((before.state, before.result.as_deref()), (JobState::Succeeded, Some("7")));
     refused(&l).await;
-    assert!(!l.close(&fresh, failed("twice")).await, "an end is final for its own worker too");
+    assert!(!l.close(&fresh, failed("twice")).await, "an end is final, even for the worker that recorded it");
     assert!(l.claim(id).await.is_none());
     assert_eq!(l.row(id).await, before, "after its end");
 }
@@ -145,14 +145,14 @@ async fn renewed_lease_keeps_other_workers_away(t: TestApp) {
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
     l.wait(LEASE_MILLIS);
-    assert!(l.claim(id).await.is_none(), "at its last instant it still holds");
+    assert!(l.claim(id).await.is_none(), "a lease is valid up to and including its last instant");
     assert_eq!(l.renew(&claim).await, Some(false));
     let row = l.row(id).await;
     assert_eq!((row.progress_current, row.progress_total), (3, 9));
     l.wait(LEASE_MILLIS);
     assert!(l.claim(id).await.is_none());
     l.wait(1);
-    assert_eq!(l.due().await, [id], "the relay finds it");
+    assert_eq!(l.due().await, [id], "the relay finds the abandoned job");
     assert!(l.claim(id).await.is_some());
 }
 
@@ -188,9 +188,9 @@ async fn unique_key_returns_the_live_job_until_it_ends(t: TestApp) {
     let l = Ledger::of(&t);
     let keyed = || Ledger::job().unique("17");
     let first = l.add(&keyed()).await;
-    assert_eq!(l.add(&keyed()).await, first, "while it waits");
+    assert_eq!(l.add(&keyed()).await, first, "while the job is queued");
     let claim = l.claim(first).await.unwrap();
-    assert_eq!(l.add(&keyed()).await, first, "while it runs");
+    assert_eq!(l.add(&keyed()).await, first, "while the job runs");
     assert_ne!(l.add(&Ledger::job().unique("18")).await, first);
     assert_ne!(l.add(&Ledger::job()).await, first);
     assert!(l.close(&claim, succeeded(json!({}))).await);
@@ -199,7 +199,7 @@ async fn unique_key_returns_the_live_job_until_it_ends(t: TestApp) {
     assert_eq!(l.row(second).await.state, JobState::Queued);
 }
 
-/// Between "there is one already" and "here is its id" that one may end; then the new one must be written.
+/// The live job may end between the failed insert and the query for its id; then a new job must be written.
 #[testkit::both_databases]
 async fn enqueued_id_exists_even_if_the_live_job_just_ended(t: TestApp) {
     let l = Ledger::of(&t);
@@ -214,7 +214,7 @@ async fn enqueued_id_exists_even_if_the_live_job_just_ended(t: TestApp) {
     let asking = async {
         for _ in 0..300 {
             let id = l.add(&Ledger::job().unique("race")).await;
-            assert!(ledger::find(&t.app.db, id).await.unwrap().is_some(), "a job that nobody will ever run");
+            assert!(ledger::find(&t.app.db, id).await.unwrap().is_some(), "the returned job exists");
         }
     };
     tokio::join!(ending, asking);
@@ -244,8 +244,8 @@ async fn only_consecutive_crashes_count(t: TestApp) {
     for _ in 0..3 {
         l.claim(id).await.unwrap();
         l.wait(LEASE_MILLIS + 1);
-        let claim = l.claim(id).await.expect("two starts are not three");
-        assert!(l.close(&claim, retry(l.now, "answered")).await, "an answer ends the row");
+        let claim = l.claim(id).await.expect("two starts do not make a job poison");
+        assert!(l.close(&claim, retry(l.now, "answered")).await, "a proper end resets the crash counter");
     }
     assert!(ledger::fail_poison(&t.app.db, l.now + TimeDelta::hours(1)).await.unwrap().is_empty());
 }
@@ -260,7 +260,7 @@ async fn queued_job_is_cancelled_immediately(t: TestApp) {
     assert!(l.claim(id).await.is_none());
     l.wait(1);
     assert_eq!(l.cancel(id).await, JobState::Cancelled);
-    assert_eq!(l.row(id).await, row, "the second time changes nothing");
+    assert_eq!(l.row(id).await, row, "cancelling again changes nothing");
 }
 
 #[testkit::both_databases]
@@ -269,7 +269,7 @@ async fn running_job_is_asked_to_stop(t: TestApp) {
     let id = l.add(&Ledger::job()).await;
     let claim = l.claim(id).await.unwrap();
     assert_eq!(l.cancel(id).await, JobState::Running);
-    assert_eq!(l.renew(&claim).await, Some(true), "its worker hears of it");
+    assert_eq!(l.renew(&claim).await, Some(true), "the renewal reports the cancellation");
     assert!(l.close(&claim, Outcome::Cancelled).await);
     assert_eq!(l.cancel(id).await, JobState::Cancelled);
 }
@@ -285,7 +285,7 @@ async fn racing_success_and_cancel_has_one_winner(t: TestApp) {
             l.close(&claim, Outcome::Released),
             l.cancel(id)
         );
-        assert!(written != released, "one of two closes is written");
+        assert!(written != released, "exactly one of two closes succeeds");
         let state = l.row(id).await.state;
         let ended =
             if written { vec![JobState::Succeeded] } else { vec![JobState::Queued, JobState::Cancelled] };
@@ -301,7 +301,7 @@ async fn paused_queue_hands_out_nothing(t: TestApp) {
     let pause = "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)";
     execute(&t, pause, [shared::platform::db::at(l.now)]).await;
     assert!(l.claim(waiting).await.is_none());
-    assert_eq!(l.renew(&claim).await, Some(false), "what runs already may end");
+    assert_eq!(l.renew(&claim).await, Some(false), "a running job may finish");
     l.wait(LEASE_MILLIS + 1);
     assert!(l.claim(running).await.is_none());
     execute(&t, "DELETE FROM paused_queues", []).await;
@@ -309,7 +309,7 @@ async fn paused_queue_hands_out_nothing(t: TestApp) {
     assert!(l.claim(running).await.is_some());
 }
 
-/// Runs that end in every way, and those that never do, in an order that a seed decides.
+/// Random runs: each ends in one of the possible ways, or is abandoned.
 #[testkit::both_databases]
 async fn number_of_starts_is_bounded(t: TestApp) {
     for seed in 0..12 {
@@ -320,7 +320,7 @@ async fn number_of_starts_is_bounded(t: TestApp) {
             ledger::fail_poison(&t.app.db, l.now).await.unwrap();
             let Some(claim) = l.claim(id).await else { break };
             starts += 1;
-            assert!(starts < 20, "seed {seed} goes on for ever");
+            assert!(starts < 20, "seed {seed} never ends");
             if rng.next_u32() % 2 == 0 {
                 l.wait(LEASE_MILLIS + 1);
                 continue;
@@ -346,7 +346,7 @@ async fn rollback_leaves_no_job(t: TestApp) {
     let other = NewJob::of(&probe).unwrap();
     ledger::insert(&tx, t.app.clock.now(), &other).await.unwrap();
     tx.rollback().await.unwrap();
-    // Even a message that was sent too early finds nothing to run.
+    // Even a message that was sent too early cannot start a job of a rolled-back transaction.
     shared::jobs::announce(&t.app.redis, &[written, ledger::Enqueued { id: other.id, ..written }]).await;
     let after = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap().unique("undone")).await;
     crate::support::reaches(&t, after.id, "succeeded").await;

@@ -1,4 +1,4 @@
-//! Mails over real SMTP: what arrives, and what becomes of those that a server refuses, loses or leaves in doubt.
+//! Mails over real SMTP: what arrives, and what happens to mails that a server rejects, loses or leaves in doubt.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    delivery, driver_with, execute, hurry, insert, mail_settings, reaches, request_export, row, send_to,
-    settings, within,
+    delivery, driver_with, execute, insert, mail_settings, make_retry_due, reaches, request_export, row,
+    send_to, settings, within,
 };
 
-/// Announces one mail; the mails that came before it are not waited for.
+/// Enqueues a mail and announces only that one, so earlier mails stay queued.
 async fn send(t: &TestApp, job: NewJob) -> Uuid {
     let job = insert(t, &job).await;
     queue::announce(&t.app.redis, &[job]).await;
     job.id
 }
 
-/// A driver with one finished stay, id 1, whose receipt has not been sent, and whose confirmation neither.
+/// A driver with one completed stay, id 1, for which neither the confirmation nor the receipt has been sent.
 async fn parked(t: &TestApp) -> Driver {
     let driver = driver_with(t, 1).await;
     execute(t, "DELETE FROM jobs", []).await;
@@ -40,7 +40,7 @@ async fn sink_for(t: &mut TestApp) -> MailSink {
     sink
 }
 
-/// What an operator does with a failed job.
+/// Requeues a failed job, as an operator does.
 async fn requeue(t: &TestApp, id: Uuid) {
     let text =
         "UPDATE jobs SET state = 'queued', attempt = 0, run_at = created_at, error = NULL, finished_at = NULL
@@ -60,7 +60,7 @@ async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
     t.release(&driver, booking).await.expect(200);
     let export = request_export(&t, &driver).await;
     let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
-    crate::support::assert_nobody_got_a_mail_twice(&mails);
+    crate::support::assert_no_duplicate_mails(&mails);
     let of = |what: &str| {
         mails
             .iter()
@@ -100,8 +100,8 @@ async fn deferred_mail_is_retried_and_arrives_once(mut t: TestApp) {
     sink.script(vec![Behaviour::Temporary, Behaviour::Temporary]);
     let worker = t.work();
     let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
-    hurry(&t, id, 1).await;
-    hurry(&t, id, 2).await;
+    make_retry_due(&t, id, 1).await;
+    make_retry_due(&t, id, 2).await;
     assert_eq!(reaches(&t, id, "succeeded").await.attempt, 3);
     assert_eq!((sink.messages().len(), sink.attempts()), (1, 3));
     let sent = delivery(&t, "receipt:1").await;
@@ -123,7 +123,7 @@ async fn permanently_rejected_mail_is_dead(mut t: TestApp) {
     sink.set(Behaviour::Accept);
     let next = send(&t, notifications::welcome(driver.id).unwrap()).await;
     reaches(&t, next, "succeeded").await;
-    assert_eq!((sink.attempts(), sink.messages().len()), (2, 1), "one attempt each");
+    assert_eq!((sink.attempts(), sink.messages().len()), (2, 1), "one attempt per mail");
     assert_eq!(delivery(&t, "confirmation:1").await.state, "refused");
     worker.stop().await;
 }
@@ -135,15 +135,15 @@ async fn ambiguous_confirmation_is_resent_once_with_same_id(mut t: TestApp) {
     sink.script(vec![Behaviour::AcceptThenDrop]);
     let worker = t.work();
     let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-    hurry(&t, id, 1).await;
+    make_retry_due(&t, id, 1).await;
     let doubtful = delivery(&t, "confirmation:1").await;
     reaches(&t, id, "succeeded").await;
     assert_eq!((doubtful.state.as_str(), doubtful.resent), ("ambiguous", false));
     let mails = sink.messages();
-    assert_eq!(mails.len(), 2, "the doubt was unfounded");
+    assert_eq!(mails.len(), 2, "the first mail had arrived after all");
     assert_eq!(mails[0].message_id(), mails[1].message_id());
     let sent = delivery(&t, "confirmation:1").await;
-    assert_eq!((sent.state.as_str(), sent.resent), ("sent", true), "a double is always marked");
+    assert_eq!((sent.state.as_str(), sent.resent), ("sent", true), "a possible duplicate is marked");
     worker.stop().await;
 }
 
@@ -154,7 +154,7 @@ async fn twice_ambiguous_confirmation_is_held(mut t: TestApp) {
     sink.set(Behaviour::Drop);
     let worker = t.work();
     let id = send(&t, notifications::confirmation(stay(&t).await, driver.id).unwrap()).await;
-    hurry(&t, id, 1).await;
+    make_retry_due(&t, id, 1).await;
     let failed = reaches(&t, id, "failed").await;
     assert_eq!((failed.attempt, sink.attempts()), (2, 2));
     assert_eq!(delivery(&t, "confirmation:1").await.state, "ambiguous");
@@ -172,7 +172,7 @@ async fn ambiguous_receipt_is_held_for_an_operator(mut t: TestApp) {
     assert_eq!(failed.attempt, 1);
     assert!(failed.error.unwrap().contains("requeue the job"));
     assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
-    // Asking for the same receipt again is no decision.
+    // Enqueueing the same receipt again does not count as the operator's decision.
     let again = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
     assert_ne!(again, id);
     reaches(&t, again, "failed").await;
@@ -189,7 +189,7 @@ async fn ambiguous_receipt_is_held_for_an_operator(mut t: TestApp) {
     worker.stop().await;
 }
 
-/// A server that has everything and says nothing for 20 s. Both kinds at once.
+/// A server that accepts the data and does not reply for 20 s, over both kinds of connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_mail_server_leaves_the_mail_ambiguous() {
     let mut t = TestApp::start(Engine::Sqlite).await;
@@ -203,7 +203,7 @@ async fn silent_mail_server_leaves_the_mail_ambiguous() {
     assert_eq!(reaches(&t, receipt, "failed").await.attempt, 1);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(delivery(&t, "receipt:1").await.state, "ambiguous");
-    hurry(&t, confirmation, 1).await;
+    make_retry_due(&t, confirmation, 1).await;
     reaches(&t, confirmation, "succeeded").await;
     assert_eq!((sink.messages().len(), sink.attempts()), (1, 3));
     assert!(delivery(&t, "confirmation:1").await.resent);

@@ -1,4 +1,4 @@
-//! Jobs from end to end: on a real Redis, on both databases, and where it is about crashes with the built binaries.
+//! Jobs end to end, with a real Redis and both databases; crash tests use the built binaries.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is test code")]
 

@@ -1,4 +1,4 @@
-//! Monthly reports: their figures against a count by hand, what arrives, and that it arrives once.
+//! Monthly reports: figures compared with ones computed by hand, contents of the mail, and delivery exactly once.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,7 +16,9 @@ use shared::{
 };
 use testkit::{Engine, TestApp};
 
-use crate::support::{Booked, book, context, crowd, enqueue, execute, number, people, reaches, send_to};
+use crate::support::{
+    Booked, book, context, enqueue, execute, insert_drivers, number, people, reaches, send_to,
+};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -26,7 +28,7 @@ fn october() -> NaiveDate {
     "2026-10-01".parse().unwrap()
 }
 
-/// October 2026 in Berlin: from 30 September 22:00 to 31 October 23:00, with an hour more on the 25th.
+/// October 2026 in Berlin: from 30 September 22:00 UTC to 31 October 23:00 UTC, with an extra hour on the 25th.
 async fn berlin(engine: Engine) -> TestApp {
     TestApp::start_with(engine, &[("APP_TIMEZONE", "Europe/Berlin")]).await
 }
@@ -37,30 +39,30 @@ async fn lot(t: &TestApp, name: &str) -> i64 {
     id
 }
 
-/// Two lots, and stays around both ends of October; the figures stand beside them.
+/// Inserts stays in two lots, around both ends of October.
 async fn history(t: &TestApp) -> i64 {
     let (user, other) = (people(t, 1).await[0], people(t, 1).await[0]);
     let (park, quay) = (lot(t, "Park").await, lot(t, "Quay").await);
     for (who, lot, state, began, ended, cost) in [
-        // A year before, and the month before.
+        // One year earlier, and the previous month.
         (user, quay, "completed", "2025-11-15T10:00:00Z", "2025-11-15T11:00:00Z", 900),
         (user, quay, "completed", "2025-10-31T10:00:00Z", "2025-10-31T11:00:00Z", 77),
         (user, quay, "completed", "2026-09-10T10:00:00Z", "2026-09-10T13:00:00Z", 300),
         (user, park, "completed", "2026-09-30T21:59:59.999999Z", "2026-09-30T21:59:59.999999Z", 50),
         // Began in September, paid in October: 2 hours.
         (user, quay, "completed", "2026-09-30T21:00:00Z", "2026-09-30T23:00:00Z", 400),
-        // The first and the last moment: an hour and nothing.
+        // The first and the last moment of the month: an hour, and nothing.
         (user, park, "completed", "2026-09-30T22:00:00Z", "2026-09-30T23:00:00Z", 100),
         (user, park, "completed", "2026-10-31T22:59:59.999999Z", "2026-10-31T22:59:59.999999Z", 70),
-        // The whole day that has 25 hours.
+        // The whole day of 25 hours.
         (user, park, "completed", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z", 2_500),
         // Began in October, paid in November.
         (user, park, "completed", "2026-10-31T22:00:00Z", "2026-10-31T23:00:00Z", 999),
-        // What does not count, and what is not over.
+        // Cancelled and running stays, which do not count.
         (user, quay, "cancelled", "2026-10-10T10:00:00Z", "2026-10-10T11:00:00Z", 0),
         (user, quay, "expired", "2026-10-11T10:00:00Z", "2026-10-11T11:00:00Z", 0),
         (user, quay, "active", "2026-10-12T10:00:00Z", "2027-01-01T00:00:00Z", 0),
-        // Somebody else, and after it.
+        // Another user, and a stay after the month.
         (other, park, "completed", "2026-10-12T10:00:00Z", "2026-10-12T11:00:00Z", 10_000),
         (user, park, "completed", "2026-10-31T23:00:00Z", "2026-11-01T01:00:00Z", 5_000),
     ] {
@@ -93,7 +95,7 @@ async fn monthly_figures_match_a_naive_count() {
             .filter(|(day, _)| day.bookings > 0 || day.spent.minor() > 0)
             .map(|(day, number)| (number, day.bookings, day.spent.minor()))
             .collect();
-        // On the 1st two were paid and one began; who leaves at midnight leaves on the day that begins.
+        // On the 1st, two were paid and one began. Leaving at midnight counts for the day that begins.
         assert_eq!(days, [(1, 1, 500), (12, 1, 0), (25, 1, 0), (26, 0, 2_500), (31, 2, 70)]);
         assert_eq!(report.days.len(), 31);
         let months: Vec<_> = report
@@ -131,7 +133,7 @@ async fn monthly_report_has_charts_and_a_printable_page() {
         assert!(html.contains("INR 27.20 more than in September 2026"), "{html}");
         assert!(mail.header("List-Unsubscribe").unwrap().contains("mails=reports"));
 
-        // Both bodies, the pictures beside the one that shows them, and the file beside it all.
+        // Both bodies, the images next to the HTML, and the file attached.
         let raw = &mail.raw;
         let places = ["multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "parking-report-2026-10.html"]
             .map(|kind| raw.find(kind).unwrap_or_else(|| panic!("{kind}")));
@@ -146,7 +148,7 @@ async fn monthly_report_has_charts_and_a_printable_page() {
         assert!(attachments[..2].iter().all(|picture| picture.bytes.starts_with(b"\x89PNG\r\n\x1a\n") && picture.bytes.len() > 1_000));
         let page = String::from_utf8(attachments[2].bytes.clone()).unwrap();
         assert!(page.contains("26.70") && page.contains("data:image/png;base64,iVBOR") && page.contains("@page"), "{page}");
-        assert!(!page.contains("://") && !page.contains("cid:"), "it loads nothing");
+        assert!(!page.contains("://") && !page.contains("cid:"), "the page loads no external resources");
         worker.stop().await;
     })
     .await;
@@ -167,12 +169,12 @@ async fn one_report_per_driver_and_month(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     let admin = t.admin().await;
-    crowd(&t, 6, t.app.clock.now()).await;
+    insert_drivers(&t, 6, t.app.clock.now()).await;
     execute(&t, "UPDATE users SET reports_off = TRUE WHERE email = 'c1@example.com'", []).await;
     execute(&t, "UPDATE users SET deleted_at = created_at WHERE email = 'c2@example.com'", []).await;
     execute(&t, "UPDATE users SET reminders_off = TRUE WHERE email = 'c3@example.com'", []).await;
     let workers = [t.work(), t.work()];
-    // Two runs for one month at once, on 1 and 20 November in Kolkata.
+    // Two concurrent runs for one month, on 1 and 20 November in Kolkata.
     let runs = [at("2026-11-01T03:30:00Z"), at("2026-11-20T03:30:00Z")];
     let ids = [
         enqueue(&t, &SendMonthlyReports { due: runs[0] }).await,
@@ -187,7 +189,7 @@ async fn one_report_per_driver_and_month(mut t: TestApp) {
     let recipients: BTreeSet<_> = reports.iter().map(|mail| mail.to[0].as_str()).collect();
     assert_eq!(recipients, ["c3@example.com", "c4@example.com", "c5@example.com", "c6@example.com"].into());
     assert_eq!(reports.len(), 4);
-    assert_eq!(summaries.len(), 2, "one a run");
+    assert_eq!(summaries.len(), 2, "one per run");
     for summary in summaries {
         let text = summary.text().unwrap();
         assert_eq!(summary.to, std::slice::from_ref(&admin.email));
@@ -196,7 +198,7 @@ async fn one_report_per_driver_and_month(mut t: TestApp) {
             "{text}"
         );
     }
-    // The month after is another one.
+    // The following month gets a separate report.
     let id = enqueue(&t, &SendMonthlyReports { due: at("2026-12-01T03:30:00Z") }).await;
     reaches(&t, id, "succeeded").await;
     sink.wait_for(|mails| mails.len() == 11, Duration::from_secs(40)).await.unwrap();
@@ -220,7 +222,7 @@ async fn late_unsubscribe_stops_the_report(t: TestApp) {
 async fn report_on_a_thousand_bookings_is_fast(t: TestApp) {
     const REPORTS: u32 = 10;
     let user_id = crate::support::driver_with(&t, 1_000).await.id;
-    // The stays of the driver begin a minute after each other, on 14 and 15 November 2023.
+    // The stays of the driver begin one minute apart, on 14 and 15 November 2023.
     let month = "2023-11-01".parse().unwrap();
     let began = std::time::Instant::now();
     for _ in 0..REPORTS {
@@ -228,7 +230,7 @@ async fn report_on_a_thousand_bookings_is_fast(t: TestApp) {
         SendMonthlyReport { user_id, month }.run(&context(&t)).await.unwrap();
     }
     let each = began.elapsed() / REPORTS;
-    eprintln!("{:?}: {each:?} a report on 1,000 bookings, unoptimised", t.engine);
+    eprintln!("{:?}: {each:?} per report on 1,000 bookings, debug build", t.engine);
     assert!(each < Duration::from_secs(5), "{each:?}");
     let mail = t.mails().pop().unwrap();
     assert!(mail.subject.contains("1000 bookings"), "{}", mail.subject);

@@ -1,4 +1,4 @@
-//! What administrators are told by mail and in their chat, and drivers by SMS.
+//! Notices to administrators by mail and chat, and to drivers by SMS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::support::{
 
 const KEY: &str = "/v1/spaces/AAA/messages?key=a-secret-key&token=a-secret-token";
 
-/// A chat that `t` posts to.
+/// Configures `t` to post to a fake chat.
 async fn chat_for(t: &mut TestApp) -> HttpSink {
     let authority = Authority::new().unwrap();
     let chat = HttpSink::start(Some(authority.acceptor(&["localhost"]).unwrap())).await.unwrap();
@@ -47,19 +47,19 @@ fn change(t: &mut TestApp, change: impl FnOnce(&mut Config)) {
     t.app = t.app.with(|app| app.config = Arc::new(config));
 }
 
-/// Tells administrators of something; returns the jobs that do.
-async fn tell(t: &TestApp, key: &str) -> Vec<Uuid> {
+/// Sends a notice to administrators and returns the ids of its jobs.
+async fn notify(t: &TestApp, key: &str) -> Vec<Uuid> {
     let facts = vec![("Who".to_owned(), "Ann <users/all> *x*".to_owned())];
     let notice = Notice { key: key.into(), title: "Something has happened".into(), facts };
-    let mut told = Vec::new();
+    let mut sent = Vec::new();
     for job in notify_administrators(&t.app.config, t.app.db.read(), &notice).await.unwrap() {
-        told.push(ledger::insert(t.app.db.write(), t.app.clock.now(), &job).await.unwrap());
+        sent.push(ledger::insert(t.app.db.write(), t.app.clock.now(), &job).await.unwrap());
     }
-    queue::announce(&t.app.redis, &told).await;
-    told.iter().map(|job| job.id).collect()
+    queue::announce(&t.app.redis, &sent).await;
+    sent.iter().map(|job| job.id).collect()
 }
 
-/// What the chat was told, as text.
+/// The texts posted to the chat.
 fn posted(chat: &HttpSink) -> Vec<String> {
     let text = |body: &str| {
         serde_json::from_str::<serde_json::Value>(body).unwrap()["text"].as_str().unwrap().to_owned()
@@ -72,12 +72,12 @@ async fn alert_goes_once_by_mail_and_chat(mut t: TestApp) {
     let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
     t.driver("Asha").await;
     let worker = t.work();
-    let told = tell(&t, "test:1").await;
-    assert_eq!(told.len(), 2, "one administrator, and the chat");
-    for id in &told {
+    let sent = notify(&t, "test:1").await;
+    assert_eq!(sent.len(), 2, "one for the administrator, one for the chat");
+    for id in &sent {
         reaches(&t, *id, "succeeded").await;
     }
-    for id in tell(&t, "test:1").await {
+    for id in notify(&t, "test:1").await {
         reaches(&t, id, "succeeded").await;
     }
     let of_notice = |mail: &shared::platform::mailer::Mail| mail.subject == "Something has happened";
@@ -102,23 +102,23 @@ async fn busy_chat_is_retried_and_refusals_are_final(mut t: TestApp) {
     let worker = t.work();
     for busy in ["429 Too Many Requests\r\n\r\n", "503 Unavailable\r\n\r\n"] {
         chat.answer(busy);
-        let id = tell(&t, busy).await[0];
-        crate::support::hurry(&t, id, 1).await;
+        let id = notify(&t, busy).await[0];
+        crate::support::make_retry_due(&t, id, 1).await;
         assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
     }
     let redirect = format!("302 Found\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
     let temporary = format!("307 Temporary Redirect\r\nLocation: http://{}/\r\n\r\n", elsewhere.addr());
     for refusal in ["400 Bad Request\r\n\r\n", "404 Not Found\r\n\r\n", &redirect, &temporary] {
         chat.answer(refusal);
-        let failed = reaches(&t, tell(&t, &refusal[..3]).await[0], "failed").await;
+        let failed = reaches(&t, notify(&t, &refusal[..3]).await[0], "failed").await;
         let error = failed.error.unwrap();
         assert!(failed.attempt == 1 && error.contains(&refusal[..3]), "{error}");
         assert!(!error.contains("secret") && !error.contains("localhost"), "{error}");
     }
     assert!(elsewhere.requests().is_empty(), "a redirect is not followed");
-    // More than anybody wants to read, and a body that does not end.
+    // A reply that is too long and does not end.
     chat.answer([b"200 OK\r\n\r\n".to_vec(), vec![b'x'; 300_000]].concat());
-    reaches(&t, tell(&t, "long").await[0], "succeeded").await;
+    reaches(&t, notify(&t, "long").await[0], "succeeded").await;
     worker.stop().await;
 }
 
@@ -129,11 +129,12 @@ async fn silent_chat_times_out_and_is_retried() {
     chat.answer("");
     let worker = t.work();
     let begun = std::time::Instant::now();
-    let id = tell(&t, "slow").await[0];
-    within(Duration::from_secs(8), "it is given up", || async { row(&t, id).await.error.is_some() }).await;
+    let id = notify(&t, "slow").await[0];
+    within(Duration::from_secs(8), "the request times out", || async { row(&t, id).await.error.is_some() })
+        .await;
     assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(delivery(&t, "chat:slow").await.state, "ambiguous");
-    crate::support::hurry(&t, id, 1).await;
+    crate::support::make_retry_due(&t, id, 1).await;
     reaches(&t, id, "succeeded").await;
     assert_eq!(chat.requests().len(), 2);
     assert!(delivery(&t, "chat:slow").await.resent);
@@ -181,7 +182,7 @@ async fn webhooks_call_only_allowed_https_hosts() {
     assert_eq!(shared::platform::http::send(&good, post).await.unwrap().status, 200);
 }
 
-/// Twilio's double and an application that sends by it.
+/// A fake Twilio, and an application that uses it.
 async fn with_sms(engine: Engine) -> (TestApp, HttpSink) {
     let twilio = HttpSink::start(None).await.unwrap();
     let url = format!("http://{}", twilio.addr());
@@ -198,7 +199,7 @@ async fn with_sms(engine: Engine) -> (TestApp, HttpSink) {
     (t, twilio)
 }
 
-/// Somebody with this phone number who has just booked a spot; the job of the SMS.
+/// A user with this phone number who has just booked a spot, and the job of the SMS.
 async fn booking(t: &TestApp, name: &str, phone: &str) -> (i64, Uuid) {
     let (driver, lot) = (t.driver(name).await, t.lot(1).await);
     t.put(&format!("/users/{}", driver.id), Some(&driver), json!({ "phone_number": phone }))
@@ -257,7 +258,7 @@ async fn sms_outcome_follows_the_twilio_reply() {
     let worker = t.work();
     twilio.answer("429 Too Many Requests\r\n\r\n");
     let (_, busy) = booking(&t, "Asha", "+919876543210").await;
-    crate::support::hurry(&t, busy, 1).await;
+    crate::support::make_retry_due(&t, busy, 1).await;
     assert_eq!(reaches(&t, busy, "succeeded").await.attempt, 2);
 
     twilio.answer(
@@ -283,7 +284,7 @@ async fn sms_outcome_follows_the_twilio_reply() {
     worker.stop().await;
 }
 
-/// By a real process, which finds a proxy in its environment, and logs all it can.
+/// In a real process, with a proxy in its environment and the finest log level.
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_log_no_secrets_and_use_no_proxy() {
     let (t, twilio) = with_sms(Engine::Sqlite).await;
@@ -309,15 +310,15 @@ async fn no_sms_without_a_twilio_account() {
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-sms'").await, 0);
 }
 
-/// Writes a job that died at `when`.
-async fn dies(t: &TestApp, when: DateTime<Utc>) {
+/// Inserts a job that failed at `when`.
+async fn insert_failed_job(t: &TestApp, when: DateTime<Utc>) {
     let job = NewJob::of(&Probe::<MAINTENANCE>::new(&[Act::Succeed])).unwrap();
     let id = ledger::insert(t.app.db.write(), when, &job).await.unwrap().id;
     let text = "UPDATE jobs SET state = 'failed', finished_at = $2, error = 'internal error: with details' WHERE id = $1";
     assert_eq!(execute(t, text, [id.into(), at(when)]).await, 1);
 }
 
-/// Payloads of the notices so far, oldest first.
+/// The payloads of all notices so far, oldest first.
 async fn notices(t: &TestApp) -> Vec<String> {
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
     use shared::jobs::ledger::row::{Column, Entity};
@@ -330,41 +331,41 @@ async fn dead_job_alert_is_hourly_across_workers(t: TestApp) {
     t.admin().await;
     let start = "2026-11-20T13:00:00Z".parse::<DateTime<Utc>>().unwrap();
     let after = |minutes| start + TimeDelta::minutes(minutes);
-    let look = async |now: DateTime<Utc>| {
-        let mut looking = Vec::new();
+    let check = async |now: DateTime<Utc>| {
+        let mut checks = Vec::new();
         for _ in 0..5 {
             let app = t.app.with_clock(Clock::fixed(now));
-            looking.push(tokio::spawn(async move { alert::check_failed_jobs(&app).await.unwrap() }));
+            checks.push(tokio::spawn(async move { alert::check_failed_jobs(&app).await.unwrap() }));
         }
-        for one in looking {
+        for one in checks {
             one.await.unwrap();
         }
         notices(&t).await
     };
-    assert_eq!(look(start).await.len(), 0, "nothing has died");
+    assert_eq!(check(start).await.len(), 0, "no job has failed");
     for minute in [0, 1, 2] {
-        dies(&t, after(minute)).await;
+        insert_failed_job(&t, after(minute)).await;
     }
-    let told = look(after(3)).await;
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains(r#"["Failed since the last alert","3"]"#), "{}", told[0]);
+    let sent = check(after(3)).await;
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].contains(r#"["Failed since the last alert","3"]"#), "{}", sent[0]);
     assert!(
-        told[0].contains("probe-maintenance") && told[0].contains(r#"["Reason","internal error"]"#),
+        sent[0].contains("probe-maintenance") && sent[0].contains(r#"["Reason","internal error"]"#),
         "{}",
-        told[0]
+        sent[0]
     );
-    dies(&t, after(4)).await;
-    dies(&t, after(30)).await;
-    assert_eq!(look(after(62)).await.len(), 1, "less than an hour ago");
-    let told = look(after(63)).await;
-    assert_eq!(told.len(), 2);
-    assert!(told[1].contains(r#"["Failed since the last alert","2"]"#), "{}", told[1]);
-    // The mails about all that die, too. Nobody is to be told of that, by mails that die.
+    insert_failed_job(&t, after(4)).await;
+    insert_failed_job(&t, after(30)).await;
+    assert_eq!(check(after(62)).await.len(), 1, "the last alert is less than an hour old");
+    let sent = check(after(63)).await;
+    assert_eq!(sent.len(), 2);
+    assert!(sent[1].contains(r#"["Failed since the last alert","2"]"#), "{}", sent[1]);
+    // The alert mails fail, too, and must not cause further alerts.
     let text = "UPDATE jobs SET state = 'failed', finished_at = $1 WHERE kind = 'send-notice'";
     assert_eq!(execute(&t, text, [at(after(64))]).await, 2);
-    assert_eq!(look(after(200)).await.len(), 2);
-    dies(&t, after(201)).await;
-    assert_eq!(look(after(202)).await.len(), 3);
+    assert_eq!(check(after(200)).await.len(), 2);
+    insert_failed_job(&t, after(201)).await;
+    assert_eq!(check(after(202)).await.len(), 3);
 }
 
 #[testkit::both_databases(together)]
@@ -377,13 +378,13 @@ async fn alert_counts_suppressed_occurrences(t: TestApp) {
     };
     let at_once = futures::future::join_all((0..8).map(|_| raise(0))).await;
     assert_eq!(at_once.iter().sum::<usize>(), 1);
-    for (minutes, told) in [(10, 0), (20, 0), (59, 0), (60, 1), (121, 1)] {
-        assert_eq!(raise(minutes).await, told, "after {minutes} minutes");
+    for (minutes, sent) in [(10, 0), (20, 0), (59, 0), (60, 1), (121, 1)] {
+        assert_eq!(raise(minutes).await, sent, "after {minutes} minutes");
     }
-    let told = notices(&t).await;
-    assert_eq!(told.len(), 3);
-    assert!(!told[0].contains("suppressed") && !told[2].contains("suppressed"));
-    assert!(told[1].contains(r#"["Alerts suppressed since the last one","3"]"#), "{}", told[1]);
+    let sent = notices(&t).await;
+    assert_eq!(sent.len(), 3);
+    assert!(!sent[0].contains("suppressed") && !sent[2].contains("suppressed"));
+    assert!(sent[1].contains(r#"["Alerts suppressed since the last one","3"]"#), "{}", sent[1]);
 }
 
 #[testkit::both_databases]
@@ -393,11 +394,11 @@ async fn dead_job_alert_goes_by_mail_and_chat(mut t: TestApp) {
     let probe = Probe::<MAINTENANCE>::new(&[Act::FailForGood]);
     let id = enqueue(&t, &probe).await;
     reaches(&t, id, "failed").await;
-    within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
+    within(Duration::from_secs(20), "the chat has the notice", || async { chat.requests().len() == 1 }).await;
     let title = "A job failed permanently: probe-maintenance";
     assert!(posted(&chat)[0].starts_with(&format!("*{title}*\n")), "{:?}", posted(&chat));
     assert!(posted(&chat)[0].contains(&format!("Id: {id}\nReason: never\n")), "{:?}", posted(&chat));
-    t.eventually("the administrator has a mail", || async {
+    t.eventually("the administrator has the mail", || async {
         t.mails().iter().any(|mail| mail.subject == title && mail.to_address == admin.email)
     })
     .await;
@@ -410,15 +411,15 @@ async fn full_disk_alert_is_raised_once_across_workers() {
         let t = TestApp::start_with(engine, &[("ALERT_DISK_PERCENT", "1")]).await;
         t.admin().await;
         let workers = [t.work(), t.work()];
-        let is_told = |mail: &shared::platform::mailer::Mail| mail.subject == "A disk is nearly full";
-        t.eventually("a mail", || async { t.mails().iter().any(is_told) }).await;
+        let is_alert = |mail: &shared::platform::mailer::Mail| mail.subject == "A disk is nearly full";
+        t.eventually("the alert mail is sent", || async { t.mails().iter().any(is_alert) }).await;
         let mails = t.mails();
-        let mail = mails.iter().find(|mail| is_told(mail)).unwrap();
+        let mail = mails.iter().find(|mail| is_alert(mail)).unwrap();
         assert!(mail.text.contains("Used: ") && mail.text.contains("Limit: 1 %"), "{}", mail.text);
         for worker in workers {
             worker.stop().await;
         }
-        assert_eq!(t.mails().into_iter().filter(is_told).count(), 1);
+        assert_eq!(t.mails().into_iter().filter(is_alert).count(), 1);
     })
     .await;
 }
@@ -428,22 +429,22 @@ async fn redis_outage_raises_alert_and_all_clear(mut t: TestApp, mut redis: Redi
     let (admin, chat) = (t.admin().await, chat_for(&mut t).await);
     let worker = t.work();
     t.driver("Asha").await;
-    t.eventually("the welcome mail", || async { t.mails().len() == 1 }).await;
+    t.eventually("the welcome mail is sent", || async { t.mails().len() == 1 }).await;
     redis.kill().await.unwrap();
     let has = |subject: &str| {
         t.mails().iter().any(|mail| mail.subject == subject && mail.to_address == admin.email)
     };
-    within(Duration::from_secs(60), "the mail that Redis is lost", || async {
+    within(Duration::from_secs(60), "the alert that Redis is lost", || async {
         has("A worker does not reach Redis")
     })
     .await;
-    within(Duration::from_secs(10), "the chat", || async {
+    within(Duration::from_secs(10), "the chat has the alert", || async {
         posted(&chat).iter().any(|text| text.contains("does not reach Redis"))
     })
     .await;
     assert!(!has("Redis answers again"));
     redis.restart().await.unwrap();
-    within(Duration::from_secs(20), "the mail that Redis is back", || async { has("Redis answers again") })
+    within(Duration::from_secs(20), "the notice that Redis is back", || async { has("Redis answers again") })
         .await;
     worker.stop().await;
 }
@@ -461,7 +462,7 @@ async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
     t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
     let asha = t.driver("Asha").await;
     let worker = t.work_with(Registry::default());
-    within(Duration::from_secs(20), "the chat is told", || async { chat.requests().len() == 1 }).await;
+    within(Duration::from_secs(20), "the chat has the alert", || async { chat.requests().len() == 1 }).await;
     let text = posted(&chat).remove(0);
     assert!(text.starts_with("*The mail server rejects our mail*") && text.contains("535"), "{text}");
     assert!(
@@ -472,7 +473,10 @@ async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
         "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-welcome' AND owner_id = {} AND state = 'queued' AND attempt >= 1",
         asha.id
     );
-    within(Duration::from_secs(20), "the mail waits", || async { number(&t, &welcome).await == 1 }).await;
+    within(Duration::from_secs(20), "the welcome mail is queued for a retry", || async {
+        number(&t, &welcome).await == 1
+    })
+    .await;
     assert_eq!((sink.messages().len(), chat.requests().len()), (0, 1));
     worker.stop().await;
 }

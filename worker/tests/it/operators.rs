@@ -1,4 +1,4 @@
-//! `parkade-worker jobs` as a process, with the database only: Redis is away, and there is no secret.
+//! `parkade-worker jobs` as a process with access to the database only, without Redis or secrets.
 
 use std::{
     process::{Command, Output},
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::support::{execute, insert, people, reaches};
 
-/// Runs a command. It must not take long.
+/// Runs a command, which must finish quickly.
 fn jobs(t: &TestApp, arguments: &[&str]) -> Output {
     let closed = devstack::free_port().unwrap().to_string();
     let settings = t.settings().iter().filter(|(name, _)| name != "JWT_SECRET_KEY");
@@ -147,7 +147,7 @@ async fn cli_pauses_resumes_and_runs_schedules(t: TestApp) {
     assert!(as_json(&t, &["schedules"])["schedules"][2]["paused_at"].is_null());
 
     let id = as_json(&t, &["run", "file-cleanup"])["job"].clone();
-    assert_eq!(as_json(&t, &["run", "file-cleanup"])["job"], id, "it waits already");
+    assert_eq!(as_json(&t, &["run", "file-cleanup"])["job"], id, "the job is already queued");
     let worker = t.work();
     reaches(&t, id.as_str().unwrap().parse().unwrap(), "succeeded").await;
     worker.stop().await;

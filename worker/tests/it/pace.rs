@@ -1,4 +1,4 @@
-//! The rate of mails, of all workers together: what exceeds it waits, fails nothing and costs nothing.
+//! The rate limit for mails, shared by all workers: excess mails wait, without failing or using up attempts.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::support::{insert, number, people, reaches, row, send_to, within};
 
-/// Welcomes so many people, by workers that are yet to start.
+/// Enqueues `count` welcome mails before any worker starts.
 async fn welcome(t: &TestApp, count: i64) -> Vec<Uuid> {
     let mut jobs = Vec::new();
     for id in people(t, count).await {
@@ -36,7 +36,7 @@ async fn mail_rate_limit_holds_across_workers() {
         let mails = sink.wait_for(|mails| mails.len() == 200, Duration::from_secs(20)).await.unwrap();
         let took = begun.elapsed();
         println!("{engine:?}: 51 mails in {first:?}, 200 in {took:?}");
-        // Fifty at once, then fifty a second.
+        // A burst of fifty, then fifty per second.
         assert!(took >= Duration::from_millis(2_900), "too fast: {took:?}");
         assert!(took <= Duration::from_secs(8), "too slow: {took:?}");
         let distinct: BTreeSet<_> = mails.iter().map(|mail| mail.message_id().unwrap()).collect();
@@ -69,7 +69,7 @@ async fn distant_mail_slot_is_awaited_in_the_ledger() {
             assert!(job.state == JobState::Succeeded || (job.error.is_none() && job.finished_at.is_none()), "{job:#?}");
         }
         let deliveries = number(&t, "SELECT COUNT(*) AS n FROM email_deliveries").await;
-        assert_eq!(deliveries, 1, "a mail is claimed when its turn has come");
+        assert_eq!(deliveries, 1, "a mail is claimed only when the rate limit permits");
         for id in jobs {
             assert_eq!(reaches(&t, id, "succeeded").await.attempt, 1);
         }

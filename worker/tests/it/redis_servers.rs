@@ -1,4 +1,4 @@
-//! Redis as others run it: with a password, behind TLS, and looked after by Sentinels.
+//! Redis with a password, behind TLS, and with Sentinels.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use testkit::{Driver, Engine, Processes, TestApp};
 
 use crate::support::{driver_with, reaches, request_export, within};
 
-/// The process and the application of the test share the settings: a job is asked for here and done there.
-async fn a_job_is_done(t: &TestApp, driver: &Driver) {
+/// Enqueues a job in the API and runs it in a worker, which shows that both use the settings.
+async fn run_job(t: &TestApp, driver: &Driver) {
     let id = request_export(t, driver).await;
     reaches(t, id, "succeeded").await;
     t.app.redis.ping_all().await.unwrap();
 }
 
-/// What a server needs to have TLS at a port.
+/// The files that a server needs for TLS on a port.
 struct Tls {
     port: String,
     ca: String,
@@ -61,7 +61,7 @@ async fn redis_tls_needs_a_trusted_certificate() {
     let by_parts = [("REDIS_PORT", port), ("REDIS_PASSWORD", "p@ss/word"), ("REDIS_CA_FILE", ca)];
     let t = TestApp::start_with(Engine::Sqlite, &by_parts).await;
     let worker = Processes::of(&t, &[]).worker();
-    a_job_is_done(&t, &driver_with(&t, 3).await).await;
+    run_job(&t, &driver_with(&t, 3).await).await;
     worker.terminate().unwrap();
     assert_eq!(worker.wait(Duration::from_secs(30)).await.unwrap(), Some(0), "{}", worker.log());
 
@@ -71,10 +71,10 @@ async fn redis_tls_needs_a_trusted_certificate() {
     let wrong = t.second_process(&[("REDIS_PASSWORD", "another")]).await;
     assert!(wrong.app.redis.ping().await.is_err());
     let refused = wrong.app.redis.ping().await.unwrap_err().chain();
-    assert!(refused.contains("a moment ago"), "nobody tries at each request: {refused}");
+    assert!(refused.contains("a moment ago"), "no new connection attempt right after a failure: {refused}");
     let stranger = Tls::new();
     let deceived = t.second_process(&[("REDIS_CA_FILE", &stranger.ca)]).await;
-    assert!(deceived.app.redis.ping().await.is_err(), "a server that a stranger vouches for");
+    assert!(deceived.app.redis.ping().await.is_err(), "a certificate from an unknown authority is rejected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn sentinel_failover_keeps_bookings_and_jobs_going() {
     let t = TestApp::start_with(Engine::Sqlite, &settings).await;
     let _worker = Processes::of(&t, &[]).worker();
     let (asha, courier, lot) = (t.driver("Asha").await, driver_with(&t, 3).await, t.lot(2).await);
-    a_job_is_done(&t, &courier).await;
+    run_job(&t, &courier).await;
     assert!(port_of(&t).await == master.port());
 
     master.kill().await.unwrap();
@@ -105,7 +105,7 @@ async fn sentinel_failover_keeps_bookings_and_jobs_going() {
     .await;
     assert!(port_of(&t).await == replica.port());
     reaches(&t, waiting, "succeeded").await;
-    a_job_is_done(&t, &courier).await;
+    run_job(&t, &courier).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn sentinel_tls_needs_password_and_trusted_certificate() {
     let lines = tls.options().map(|(name, value)| format!("{name} {value}"));
     let lines: Vec<String> = lines.into_iter().chain(["requirepass secret".to_owned()]).collect();
     let _sentinel = Sentinel::with(&master, "parking", &lines).await.unwrap();
-    // The servers have no TLS themselves, and are named in full; the authority is that of the Sentinels.
+    // The Redis servers use no TLS, so their URLs say `redis://`. The authority is that of the Sentinels.
     let (sentinels, stranger) = (format!("127.0.0.1:{}", tls.port), Tls::new());
     let right = [
         ("REDIS_SENTINELS", sentinels.as_str()),
@@ -138,7 +138,7 @@ async fn sentinel_tls_needs_password_and_trusted_certificate() {
     }
 }
 
-/// Of the server that is used.
+/// The port of the server in use.
 async fn port_of(t: &TestApp) -> u16 {
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg("port");

@@ -1,4 +1,4 @@
-//! Reminders: whom they reach, how often, what they say, and what administrators hear of them.
+//! Reminders: who gets them, how often, their contents, and the summary for administrators.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use shared::{
 use testkit::TestApp;
 
 use crate::support::{
-    Booked, book, context, crowd, enqueue, execute, number, people, reaches, send_to, within,
+    Booked, book, context, enqueue, execute, insert_drivers, number, people, reaches, send_to, within,
 };
 
 /// 18:00 on 24 November in Kolkata.
@@ -27,13 +27,13 @@ fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// The same application in the evening.
+/// The same application at that time.
 async fn in_the_evening(t: &TestApp) -> TestApp {
     t.at(Clock::fixed(evening())).await
 }
 
-/// Whom jobs have been asked for, by id.
-async fn asked(t: &TestApp) -> Vec<i64> {
+/// The ids of users for whom a reminder was enqueued.
+async fn reminded_users(t: &TestApp) -> Vec<i64> {
     let db = t.app.db.read();
     let text = "SELECT owner_id, payload FROM jobs WHERE kind = 'send-reminder' ORDER BY owner_id";
     let rows = JsonValue::find_by_statement(sql(db, text, [])).all(db).await.unwrap();
@@ -45,8 +45,8 @@ async fn remind(t: &TestApp) -> i64 {
     SendReminders { due }.run(&context(t)).await.unwrap().result["asked"].as_i64().unwrap()
 }
 
-/// Somebody who came, last logged in and last booked so long ago.
-async fn somebody(
+/// A user who registered, last logged in and last booked that long ago.
+async fn insert_user(
     t: &TestApp,
     came: TimeDelta,
     login: Option<TimeDelta>,
@@ -74,38 +74,38 @@ async fn reminder_threshold_is_exact_to_the_microsecond(t: TestApp) {
     let (old, recent, lately) = (days(300), Some(days(1)), Some((days(1), "completed")));
     let mut away = Vec::new();
     for (reminded, came, login, booked) in [
-        // Without login.
+        // No login within seven days.
         (true, old, Some(days(7)), lately),
         (false, old, Some(days(7) - moment), lately),
         (true, days(7), None, lately),
         (false, days(7) - moment, None, lately),
-        // Without booking.
+        // No booking within fourteen days.
         (true, old, recent, Some((days(14), "completed"))),
         (false, old, recent, Some((days(14) - moment, "completed"))),
         (true, days(14), recent, None),
         (false, days(14) - moment, recent, None),
-        // A booking counts whatever became of it.
+        // A booking counts in any state.
         (false, old, recent, Some((days(2), "cancelled"))),
         (false, old, recent, Some((days(2), "expired"))),
-        // Who is here, or expected.
+        // A running or upcoming reservation.
         (false, old, Some(days(30)), Some((days(20), "active"))),
         (false, old, Some(days(30)), Some((TimeDelta::hours(-5), "reserved"))),
     ] {
-        let id = somebody(&t, came, login, booked).await;
+        let id = insert_user(&t, came, login, booked).await;
         if reminded {
             away.push(id);
         }
     }
     for change in ["role = 'admin'", "reminders_off = TRUE", "deleted_at = created_at"] {
-        let id = somebody(&t, old, Some(days(30)), None).await;
+        let id = insert_user(&t, old, Some(days(30)), None).await;
         execute(&t, &format!("UPDATE users SET {change} WHERE id = $1"), [id.into()]).await;
     }
     assert_eq!(remind(&t).await, i64::try_from(away.len()).unwrap());
-    assert_eq!(asked(&t).await, away);
-    assert_eq!(remind(&t).await, 4, "the same four while they wait");
+    assert_eq!(reminded_users(&t).await, away);
+    assert_eq!(remind(&t).await, 4, "the same four while their reminders are queued");
     execute(&t, "UPDATE jobs SET state = 'succeeded', finished_at = created_at", []).await;
-    assert_eq!(remind(&t).await, 4, "and when they have ended");
-    assert_eq!(asked(&t).await, away);
+    assert_eq!(remind(&t).await, 4, "and after their reminders have been sent");
+    assert_eq!(reminded_users(&t).await, away);
 }
 
 #[testkit::both_databases]
@@ -115,11 +115,11 @@ async fn reminder_days_are_configurable(t: TestApp) {
     t.app = t.app.with_clock(Clock::fixed(evening()));
     t.lot(2).await;
     let days = TimeDelta::days;
-    let away = somebody(&t, days(9), Some(days(3)), Some((days(1), "completed"))).await;
-    let idle = somebody(&t, days(9), Some(days(1)), Some((days(5), "completed"))).await;
-    somebody(&t, days(9), Some(days(2)), Some((days(4), "completed"))).await;
+    let away = insert_user(&t, days(9), Some(days(3)), Some((days(1), "completed"))).await;
+    let idle = insert_user(&t, days(9), Some(days(1)), Some((days(5), "completed"))).await;
+    insert_user(&t, days(9), Some(days(2)), Some((days(4), "completed"))).await;
     remind(&t).await;
-    assert_eq!(asked(&t).await, [away, idle]);
+    assert_eq!(reminded_users(&t).await, [away, idle]);
 }
 
 #[testkit::both_databases]
@@ -130,7 +130,7 @@ async fn outdated_reminder_is_not_sent(t: TestApp) {
     let old = TimeDelta::days(30);
     let mut results = Vec::new();
     for change in ["", "reminders_off = TRUE", "deleted_at = created_at", "last_login_at = $2"] {
-        let user_id = somebody(&t, old, Some(old), Some((TimeDelta::days(1), "completed"))).await;
+        let user_id = insert_user(&t, old, Some(old), Some((TimeDelta::days(1), "completed"))).await;
         let set = format!("UPDATE users SET {change} WHERE id = $1");
         match change {
             "" => 0,
@@ -140,7 +140,7 @@ async fn outdated_reminder_is_not_sent(t: TestApp) {
         let done = SendReminder { user_id, day: day("2026-11-24") }.run(&context(&t)).await.unwrap();
         results.push(done.result);
     }
-    let parked = somebody(&t, old, Some(old), None).await;
+    let parked = insert_user(&t, old, Some(old), None).await;
     book(&t, Booked { user: parked, lot, state: "active", began: now, ended: None, cost: 0 }).await;
     results.push(
         SendReminder { user_id: parked, day: day("2026-11-24") }.run(&context(&t)).await.unwrap().result,
@@ -155,7 +155,7 @@ async fn outdated_reminder_is_not_sent(t: TestApp) {
 async fn one_reminder_per_user_and_local_day(t: TestApp) {
     let clock = Clock::fixed("2026-11-24T18:29:59Z".parse().unwrap());
     let t = t.at(clock.clone()).await;
-    let user_id = somebody(&t, TimeDelta::days(30), None, None).await;
+    let user_id = insert_user(&t, TimeDelta::days(30), None, None).await;
     let send =
         async |on: &str| SendReminder { user_id, day: day(on) }.run(&context(&t)).await.unwrap().result;
     assert_eq!(send("2026-11-24").await["state"], "sent");
@@ -186,7 +186,7 @@ async fn reminder_names_most_used_then_emptiest_lots(t: TestApp) {
         execute(&t, "UPDATE lots SET location_name = $2 WHERE id = $1", [lot.into(), name.into()]).await;
     }
     let now = t.app.clock.now();
-    let user = somebody(&t, TimeDelta::days(300), Some(TimeDelta::days(20)), None).await;
+    let user = insert_user(&t, TimeDelta::days(300), Some(TimeDelta::days(20)), None).await;
     let stay = async |lot: i64, days: i64, minutes: i64| {
         let began = now - TimeDelta::days(days);
         let ended = Some(began + TimeDelta::minutes(minutes));
@@ -214,7 +214,7 @@ async fn reminder_names_most_used_then_emptiest_lots(t: TestApp) {
         .map(|name| mail.text.find(name).unwrap_or_else(|| panic!("{name} in {}", mail.text)));
     assert!(places.is_sorted(), "{}", mail.text);
     assert!(!["Full", "Closed", "Half"].iter().any(|name| mail.text.contains(name)), "{}", mail.text);
-    // Ten stays: nine of an hour and one of an hour and a half.
+    // Ten stays: nine of an hour, and one of an hour and a half.
     for part in [
         "for 20 days",
         "Bookings      10\n",
@@ -232,23 +232,23 @@ async fn reminder_names_most_used_then_emptiest_lots(t: TestApp) {
 async fn killed_reminder_run_resumes(t: TestApp) {
     const COUNT: i64 = 3_000;
     let t = in_the_evening(&t).await;
-    crowd(&t, COUNT, evening() - TimeDelta::days(30)).await;
+    insert_drivers(&t, COUNT, evening() - TimeDelta::days(30)).await;
     let killed = context(&t);
     let running =
         tokio::spawn(async move { SendReminders { due: evening() }.run(&killed).await.map(|_| ()) });
     let jobs = async || number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-reminder'").await;
-    within(Duration::from_secs(20), "a page", || async { jobs().await > 0 }).await;
+    within(Duration::from_secs(20), "the first page is enqueued", || async { jobs().await > 0 }).await;
     running.abort();
     let _ = running.await;
     let before = jobs().await;
-    assert!(before < COUNT && before % 500 == 0, "whole pages: {before}");
+    assert!(before < COUNT && before % 500 == 0, "killed between pages: {before}");
     let again = context(&t);
     let began = std::time::Instant::now();
     let done = SendReminders { due: evening() }.run(&again).await.unwrap();
-    eprintln!("{:?}: asked for {} mails in {:?}", t.engine, COUNT - before, began.elapsed());
+    eprintln!("{:?}: enqueued {} mails in {:?}", t.engine, COUNT - before, began.elapsed());
     assert_eq!(done.result["asked"], COUNT);
     assert_eq!(jobs().await, COUNT);
-    let users: BTreeSet<_> = asked(&t).await.into_iter().collect();
+    let users: BTreeSet<_> = reminded_users(&t).await.into_iter().collect();
     assert_eq!(users.len(), usize::try_from(COUNT).unwrap());
     let (current, total) = again.progress.get();
     assert!(current == total && total >= COUNT);
@@ -259,7 +259,7 @@ async fn summary_timeout_reports_what_is_pending(t: TestApp) {
     let clock = Clock::fixed(evening());
     let t = t.at(clock.clone()).await;
     t.admin().await;
-    crowd(&t, 3, evening() - TimeDelta::days(30)).await;
+    insert_drivers(&t, 3, evening() - TimeDelta::days(30)).await;
     remind(&t).await;
     let mailing = Mailing { what: Subscription::Reminders, about: day("2026-11-24"), due: evening() };
     let summary = Summarise { mailing, asked_at: evening(), polls: 3 };
@@ -270,7 +270,7 @@ async fn summary_timeout_reports_what_is_pending(t: TestApp) {
     let done = summary.run(&context(&t)).await.unwrap();
     assert_eq!(done.result[0], json!(["Recipients", "3"]));
     assert_eq!(done.result[4], json!(["Still waiting", "3"]));
-    assert_eq!(done.then.len(), 1, "a mail to the one administrator");
+    assert_eq!(done.then.len(), 1, "one summary, as there is one administrator");
 }
 
 #[testkit::both_databases]
@@ -278,7 +278,7 @@ async fn reminder_summary_accounts_for_every_mail(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     let (admin, lot) = (t.admin().await, t.lot(5).await);
-    crowd(&t, 7, t.app.clock.now() - TimeDelta::days(30)).await;
+    insert_drivers(&t, 7, t.app.clock.now() - TimeDelta::days(30)).await;
     execute(&t, "DELETE FROM jobs", []).await;
     let pause = "INSERT INTO paused_queues (queue, paused_at) VALUES ('mail', $1)";
     execute(&t, pause, [shared::platform::db::at(t.app.clock.now())]).await;
@@ -286,17 +286,17 @@ async fn reminder_summary_accounts_for_every_mail(mut t: TestApp) {
     let due = t.app.clock.now();
     let id = enqueue(&t, &SendReminders { due }).await;
     assert_eq!(reaches(&t, id, "succeeded").await.result.unwrap(), "{\"asked\":7}");
-    // Asked again while all still wait, by whoever.
+    // A second run while all reminders are still queued.
     let again = enqueue(&t, &SendReminders { due: due + TimeDelta::seconds(1) }).await;
     reaches(&t, again, "succeeded").await;
-    let users = asked(&t).await;
+    let users = reminded_users(&t).await;
     assert_eq!(users.len(), 7);
     book(&t, Booked { user: users[0], lot, state: "active", began: due, ended: None, cost: 0 }).await;
     execute(&t, "UPDATE users SET reminders_off = TRUE WHERE id = $1", [users[1].into()]).await;
     execute(&t, "UPDATE users SET deleted_at = created_at WHERE id = $1", [users[2].into()]).await;
     sink.script(vec![Behaviour::Permanent]);
     execute(&t, "DELETE FROM paused_queues", []).await;
-    // Three reminders, and a summary of each run.
+    // Three reminders, and a summary per run.
     let mails = sink.wait_for(|mails| mails.len() == 5, Duration::from_secs(40)).await.unwrap();
     let (summaries, reminders): (Vec<_>, Vec<_>) =
         mails.iter().partition(|mail| mail.header("Subject").unwrap().starts_with("Reminders for "));
@@ -319,11 +319,11 @@ async fn reminder_link_unsubscribes(mut t: TestApp) {
     let sink = MailSink::start().await.unwrap();
     send_to(&mut t, &sink);
     t.lot(3).await;
-    crowd(&t, 2, t.app.clock.now() - TimeDelta::days(30)).await;
+    insert_drivers(&t, 2, t.app.clock.now() - TimeDelta::days(30)).await;
     let worker = t.work();
     enqueue(&t, &SendReminders { due: t.app.clock.now() }).await;
     let mails = sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(40)).await.unwrap();
-    crate::support::assert_nobody_got_a_mail_twice(&mails);
+    crate::support::assert_no_duplicate_mails(&mails);
     let mail = mails.iter().find(|mail| mail.to[0] == "c1@example.com").unwrap();
     assert_eq!(mail.header("List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
     let link = mail.header("List-Unsubscribe").unwrap();

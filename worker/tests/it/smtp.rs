@@ -1,4 +1,4 @@
-//! The conversation with a mail server: encryption, login, what each reply means, connections that are used again.
+//! SMTP: encryption, login, the meaning of each reply, and reuse of connections.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -16,14 +16,14 @@ use tokio::process::Command;
 const USER: &str = "parkade";
 const PASSWORD: &str = "a password: with ünusual signs";
 
-/// A sink, and settings for it.
+/// A fake mail server, and the settings for it.
 struct Server {
     sink: MailSink,
     settings: BTreeMap<&'static str, String>,
     _folder: TempDir,
 }
 
-/// How a server encrypts, and which names are in its certificate.
+/// How the server encrypts, and the names in its certificate.
 enum Kind<'a> {
     Clear,
     StartTls(&'a str),
@@ -70,7 +70,7 @@ impl Server {
         self.mailer().send(&mail(1)).await
     }
 
-    /// The first words of what the client said.
+    /// The first word of each command that the client sent.
     fn verbs(&self) -> Vec<String> {
         let verb = |heard: &ReceivedLine| heard.line.split(' ').next().unwrap().to_owned();
         self.sink.received_lines().iter().map(verb).collect()
@@ -170,7 +170,7 @@ async fn invalid_ca_file_stops_the_start() {
     }
 }
 
-/// What a client must make of a reply.
+/// How the client must classify a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Means {
     Permanent,
@@ -192,7 +192,7 @@ impl From<&SendError> for Means {
     }
 }
 
-/// The empty reply closes the connection.
+/// An empty reply closes the connection.
 const REPLIES: &[(&str, &[&str], Means)] = &[
     ("GREETING", &["421 busy", "450 later", "", "nonsense"], Means::NotSent),
     ("GREETING", &["554 no mail from here", "521 none"], Means::Setup),
@@ -232,7 +232,7 @@ async fn smtp_replies_are_classified_by_step() {
                 "{error}"
             );
             assert_eq!(server.sink.messages().len(), before, "{reply:?} to {step}");
-            // What is left of that conversation is not taken for an answer in the next one.
+            // Remaining input of that conversation must not be read as a reply in the next one.
             mailer.send(&mail(2)).await.unwrap();
             assert_eq!(server.sink.messages().len(), before + 1, "{reply:?} to {step}");
         }
@@ -263,7 +263,7 @@ async fn smtp_connections_are_pooled_and_dead_ones_dropped() {
     });
     futures::future::join_all(all_at_once).await;
     assert_eq!(server.sink.messages().len(), 45);
-    // More would say that mails are sent without bounds, one that they are sent one after the other.
+    // More would mean that the number of connections is unlimited, and one that mails are sent one by one.
     assert!((2..=8).contains(&server.sink.connections()), "{}", server.sink.connections());
 }
 
@@ -277,7 +277,7 @@ async fn closed_smtp_connections_are_replaced() {
     drop(sink);
     let options = login();
     let sink = loop {
-        // The one that was dropped lets go of its address in a moment.
+        // The dropped server releases its address after a moment.
         match MailSink::start_with(address, options.clone()).await {
             Ok(sink) => break sink,
             Err(_) => tokio::task::yield_now().await,
@@ -287,7 +287,7 @@ async fn closed_smtp_connections_are_replaced() {
     assert_eq!((sink.connections(), sink.messages().len()), (1, 1));
 }
 
-/// Runs the command and returns its exit code and all that it wrote.
+/// Runs the command and returns its exit code and output.
 async fn test_email(settings: &BTreeMap<&'static str, String>, folder: &Path) -> (i32, String) {
     let run = Command::new(testkit::binary("parkade-worker"))
         .args(["test-email", "asha@example.com"])

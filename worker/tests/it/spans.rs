@@ -1,4 +1,5 @@
-//! Spans at a collector: one trace from a caller over the API to the worker and its mail, and nothing that is private.
+//! Tracing spans at a collector: one trace from the caller through the API to the worker and its mail, without
+//! private data.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use testkit::{Engine, PASSWORD, Processes, TestApp};
 
 use crate::support::{mail_settings, settings, within};
 
-/// What the collector has got: the service, and the span.
+/// The spans that the collector has received, each with its service.
 fn spans(sink: &HttpSink) -> Vec<(String, Span)> {
     let mut found = Vec::new();
     for request in sink.requests() {
@@ -33,7 +34,7 @@ fn spans(sink: &HttpSink) -> Vec<(String, Span)> {
     found
 }
 
-/// The span of this name, once it is there.
+/// Waits for the span with this name.
 async fn span(sink: &HttpSink, service: &str, name: &str) -> Span {
     let find = || spans(sink).into_iter().find(|(of, span)| of == service && span.name == name);
     within(Duration::from_secs(20), name, || async { find().is_some() }).await;
@@ -62,7 +63,7 @@ async fn otlp_trace_spans_caller_to_mail_without_private_data() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (collector, mails) = (HttpSink::start(None).await.unwrap(), MailSink::start().await.unwrap());
     let (mail, endpoint) = (mail_settings(mails.addr().port()), format!("http://{}/", collector.addr()));
-    // What is logged does not decide what is sent.
+    // The log level does not affect which spans are exported.
     let more = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
@@ -92,7 +93,7 @@ async fn otlp_trace_spans_caller_to_mail_without_private_data() {
     assert_eq!(attribute(&job, "parkade.job.outcome"), Value::StringValue("succeeded".into()));
     assert_eq!(attribute(&mail, "parkade.mail.kind"), Value::StringValue("welcome".into()));
 
-    // A caller who is in no trace gets one, and its root span has the id that the answer tells.
+    // A caller without a trace gets a new one, and its root span has the id that the answer contains.
     let answer = reqwest::get(format!("{base}/parking-lots/999?private=address")).await.unwrap();
     let traceparent = answer.headers()["traceparent"].to_str().unwrap().to_owned();
     let request = span(&collector, "parkade-api", "GET /parking-lots/{id}").await;
@@ -126,12 +127,12 @@ async fn unreachable_collector_costs_no_time_or_memory() {
         let (api, base) = Processes::of(&t, &more).api().await;
         let slowest = flood(&base, 500).await;
         let before = api.memory().unwrap().rss_bytes;
-        // Twice what the queue holds.
+        // Twice the capacity of the queue.
         let slowest = slowest.max(flood(&base, 4_500).await);
         let grown = api.memory().unwrap().rss_bytes.saturating_sub(before);
         assert!(slowest < Duration::from_millis(1_000), "{address}: {slowest:?}");
         assert!(grown < 24 << 20, "{address}: {grown} bytes more");
-        within(Duration::from_secs(20), "a word in the log", || async {
+        within(Duration::from_secs(20), "the lost spans are logged", || async {
             api.log().contains("the collector does not accept spans")
         })
         .await;
@@ -140,7 +141,7 @@ async fn unreachable_collector_costs_no_time_or_memory() {
     assert!(!silent.requests().is_empty());
 }
 
-/// The longest of so many calls, eight at a time.
+/// The longest of `calls` requests, eight at a time.
 async fn flood(base: &str, calls: usize) -> Duration {
     let client = reqwest::Client::new();
     let callers = (0..8).map(|_| {

@@ -1,4 +1,4 @@
-//! Where a job stands, as its owner sees it.
+//! The status of a job, as its owner sees it.
 
 use devstack::Redis;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 async fn find(app: &App, id: Uuid) -> Status {
-    status::find(app, id).await.unwrap().expect("a known job")
+    status::find(app, id).await.unwrap().expect("the job has a status")
 }
 
 #[testkit::both_databases(together)]
@@ -42,11 +42,11 @@ async fn export_goes_from_pending_to_progress_to_success(t: TestApp) {
     let rank = |state| {
         [JobState::Queued, JobState::Running, JobState::Succeeded].iter().position(|known| *known == state)
     };
-    assert!(seen.is_sorted_by_key(|status| rank(status.state).expect("one of these")), "{seen:#?}");
+    assert!(seen.is_sorted_by_key(|status| rank(status.state).expect("a known state")), "{seen:#?}");
     let progress: Vec<_> = seen.iter().filter(|status| status.state == JobState::Running).collect();
     assert!(progress.is_sorted_by_key(|status| status.current), "{progress:#?}");
     let partly = progress.iter().filter(|status| 0 < status.current && status.current < 120_000).count();
-    assert!(partly >= 1, "something between nothing and all: {progress:#?}");
+    assert!(partly >= 1, "some progress between 0 and 100 %: {progress:#?}");
     assert!(progress.iter().all(|status| status.current == 0 || status.total == 120_000), "{progress:#?}");
     let end = seen.last().unwrap();
     assert_eq!((end.result["rows"].as_i64(), &end.error), (Some(120_000), &None));
@@ -73,12 +73,12 @@ async fn status_comes_from_the_ledger_without_redis(t: TestApp, mut redis: Redis
     }
     assert_eq!(find(&t.app, done).await.result["run"], 1);
     assert!(status::find(&t.app, Uuid::new_v4()).await.unwrap().is_none());
-    // It ends without Redis, too.
+    // The job ends without Redis, too.
     reaches(&t, busy, "succeeded").await;
     assert_eq!(find(&t.app, busy).await.state, JobState::Succeeded);
     redis.restart().await.unwrap();
-    // What Redis last heard of it was that it runs.
-    within(Duration::from_secs(10), "the truth", || async {
+    // The last status in Redis says that the job is running.
+    within(Duration::from_secs(10), "the status comes from the ledger", || async {
         find(&t.app, busy).await.state == JobState::Succeeded
     })
     .await;
@@ -101,6 +101,10 @@ async fn stale_redis_status_is_not_trusted(t: TestApp) {
         error: None,
     };
     status::publish(&then, job.id, &running).await;
-    assert_eq!(find(&then, job.id).await.state, JobState::Running, "five seconds ago it was true");
+    assert_eq!(
+        find(&then, job.id).await.state,
+        JobState::Running,
+        "a status of five seconds ago is still trusted"
+    );
     assert_eq!(find(&t.app, job.id).await.state, JobState::Queued);
 }

@@ -1,4 +1,4 @@
-//! Jobs that are given up, and workers that are stopped, frozen and woken.
+//! Cancelled jobs, and workers that are stopped, frozen and resumed.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,15 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, MAINTENANCE, Probe, assert_nobody_got_a_mail_twice, driver_with, enqueue, file_of, files_of,
+    Act, MAIL, MAINTENANCE, Probe, assert_no_duplicate_mails, driver_with, enqueue, file_of, files_of,
     insert, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
 };
 
-/// So many rows take a worker about a second.
+/// Enough rows to keep a worker busy for about a second.
 const STAYS: u32 = 200_000;
 
-async fn is_underway(t: &TestApp, id: Uuid) {
-    within(Duration::from_secs(30), "rows of the export", || async {
+async fn wait_until_underway(t: &TestApp, id: Uuid) {
+    within(Duration::from_secs(30), "the export has written rows", || async {
         let status = status::find(&t.app, id).await.unwrap().unwrap();
         assert!(!status.state.is_final(), "the export is too fast for this test: {status:?}");
         0 < status.current && status.current < status.total
@@ -39,19 +39,22 @@ async fn cancelled_running_export_leaves_no_file(t: TestApp) {
     let driver = driver_with(&t, STAYS).await;
     let worker = t.work();
     let id = request_export(&t, &driver).await;
-    is_underway(&t, id).await;
-    assert_eq!(files_of(&t, id).len(), 1, "it is being written");
+    wait_until_underway(&t, id).await;
+    assert_eq!(files_of(&t, id).len(), 1, "the partial file exists");
     let asked = Instant::now();
     t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), serde_json::json!({})).await.expect(200);
     let row = reaches(&t, id, "cancelled").await;
-    eprintln!("cancelled {:?} after it was asked for", asked.elapsed());
+    eprintln!("cancelled after {:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    within(Duration::from_secs(2), "no file and no .part", || async { files_of(&t, id).is_empty() }).await;
+    within(Duration::from_secs(2), "the files are deleted", || async { files_of(&t, id).is_empty() }).await;
     assert_eq!((row.attempt, row.result), (1, None));
     t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_cancelled");
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Cancelled);
-    assert!(t.mails().iter().all(|mail| !mail.subject.contains("export")), "no mail about it");
+    assert!(
+        t.mails().iter().all(|mail| !mail.subject.contains("export")),
+        "no mail about the cancelled export"
+    );
     worker.stop().await;
 }
 
@@ -76,7 +79,7 @@ async fn stopping_worker_finishes_running_jobs_only(t: TestApp) {
     let processes = Processes::of(&t, &settings(&mail, &[]));
     let first = processes.worker();
     let id = request_export(&t, &driver).await;
-    is_underway(&t, id).await;
+    wait_until_underway(&t, id).await;
     first.terminate().unwrap();
     let asked = Instant::now();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -93,7 +96,7 @@ async fn stopping_worker_finishes_running_jobs_only(t: TestApp) {
     drop(second);
 }
 
-/// It takes the whole grace of 20 s.
+/// Takes the whole grace period of 20 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn job_beyond_the_grace_is_returned_uncounted() {
     let t = TestApp::start(Engine::Sqlite).await;
@@ -105,7 +108,7 @@ async fn job_beyond_the_grace_is_returned_uncounted() {
     reaches(&t, short_id, "running").await;
     let asked = Instant::now();
     worker.stop().await;
-    eprintln!("ended {:?} after it was told to", asked.elapsed());
+    eprintln!("ended {:?} after SIGTERM", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     let back = row(&t, id).await;
     assert_eq!((back.state, back.attempt, back.lease_token), (JobState::Queued, 0, None));
@@ -124,9 +127,9 @@ async fn frozen_worker_writes_nothing_stale(t: TestApp) {
     let processes = Processes::of(&t, &settings(&mail, &[]));
     let frozen = processes.worker();
     let id = request_export(&t, &driver).await;
-    is_underway(&t, id).await;
+    wait_until_underway(&t, id).await;
     frozen.pause().unwrap();
-    assert_eq!(row(&t, id).await.state, JobState::Running, "frozen in the middle");
+    assert_eq!(row(&t, id).await.state, JobState::Running, "the job was running when the worker was frozen");
     let awake = processes.worker();
     let before = reaches(&t, id, "succeeded").await;
     assert_eq!(before.attempt, 2);
@@ -134,29 +137,36 @@ async fn frozen_worker_writes_nothing_stale(t: TestApp) {
     let (file, made) =
         (sha256(&file_of(&t, id)), std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap());
     frozen.resume().unwrap();
-    within(Duration::from_secs(20), "the late worker notices", || async { frozen.log().contains("lease") })
-        .await;
+    within(Duration::from_secs(20), "the resumed worker notices the lost lease", || async {
+        frozen.log().contains("lease")
+    })
+    .await;
     assert_eq!(row(&t, id).await, before);
     assert_eq!(export_of(&t, id).await, export_before);
     assert_eq!(
         (sha256(&file_of(&t, id)), std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap()),
         (file, made)
     );
-    assert_eq!(files_of(&t, id).len(), 1, "the late one has cleaned up: {:?}", files_of(&t, id));
-    within(Duration::from_secs(20), "mails", || async {
+    assert_eq!(
+        files_of(&t, id).len(),
+        1,
+        "the resumed worker has deleted its partial file: {:?}",
+        files_of(&t, id)
+    );
+    within(Duration::from_secs(20), "all jobs succeed", || async {
         number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'").await == 0
     })
     .await;
     let mails = sink.messages();
-    assert_eq!(mails.len(), 2, "a welcome and one for the export");
-    assert_nobody_got_a_mail_twice(&mails);
-    // It is none the worse for it.
+    assert_eq!(mails.len(), 2, "one welcome mail and one for the export");
+    assert_no_duplicate_mails(&mails);
+    // The resumed worker still works.
     awake.kill().unwrap();
     let job = insert(&t, &notifications::welcome(people(&t, 1).await[0]).unwrap()).await;
     reaches(&t, job.id, "succeeded").await;
 }
 
-/// Frozen after its last row and woken when another has finished: it must touch neither the row nor the file.
+/// Frozen after its last row and resumed when another worker has finished: it must change neither row nor file.
 #[testkit::both_databases]
 async fn late_export_run_records_nothing(t: TestApp) {
     let driver = driver_with(&t, 10).await;

@@ -1,4 +1,4 @@
-//! What the tests share: jobs that do as they are told, a driver with a long history, and looks into both stores.
+//! Shared helpers: configurable jobs, a driver with a long history, and access to both stores.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,9 +30,9 @@ pub(crate) use testkit::{execute, number, within};
 use uuid::Uuid;
 use worker::registry::Registry;
 
-/// The mail lane: eight at once.
+/// The index of the mail lane, which runs eight jobs at once.
 pub(crate) const MAIL: u8 = 0;
-/// The maintenance lane: one at once.
+/// The index of the maintenance lane, which runs one job at a time.
 pub(crate) const MAINTENANCE: u8 = 2;
 
 /// What a run of a [`Probe`] does.
@@ -45,7 +45,7 @@ pub(crate) enum Act {
     Panic,
 }
 
-/// A job that notes each of its runs. The n-th does the n-th act, later ones the last.
+/// A job that records its runs. The n-th run does the n-th act, and later runs the last one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Probe<const LANE: u8> {
     tag: Uuid,
@@ -59,7 +59,7 @@ impl<const LANE: u8> Probe<LANE> {
         Self { tag: Uuid::new_v4(), acts: acts.to_vec() }
     }
 
-    /// When its runs began.
+    /// When each run began.
     pub(crate) fn runs(&self) -> Vec<Instant> {
         RUNS.lock().unwrap().get(&self.tag).cloned().unwrap_or_default()
     }
@@ -88,7 +88,7 @@ impl<const LANE: u8> Job for Probe<LANE> {
     }
 }
 
-/// A job that takes longer than it may.
+/// A job that exceeds its timeout.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Endless {}
 
@@ -103,12 +103,12 @@ impl Job for Endless {
     }
 }
 
-/// The shipped kinds and those of the tests.
+/// The registry of the product, plus the jobs of the tests.
 pub(crate) fn registry() -> Registry {
     Registry::default().with::<Probe<MAIL>>().with::<Probe<MAINTENANCE>>().with::<Endless>()
 }
 
-/// Writes a job into the ledger and tells nobody.
+/// Writes a job into the ledger without announcing it.
 pub(crate) async fn insert(t: &TestApp, job: &NewJob) -> ledger::Enqueued {
     ledger::insert(t.app.db.write(), t.app.clock.now(), job).await.unwrap()
 }
@@ -120,8 +120,7 @@ pub(crate) async fn enqueue(t: &TestApp, job: &impl Job) -> Uuid {
     job.id
 }
 
-/// The job's row.
-/// The same for a job that somebody owns, and may follow.
+/// Like [`enqueue`], for a job with an owner, who may follow it.
 pub(crate) async fn enqueue_for(t: &TestApp, owner: i64, job: &impl Job) -> Uuid {
     let enqueued = insert(t, &NewJob::of(job).unwrap().owner(owner)).await;
     shared::jobs::queue::announce(&t.app.redis, &[enqueued]).await;
@@ -145,9 +144,9 @@ pub(crate) async fn reaches(t: &TestApp, id: Uuid, state: &str) -> Model {
     }
 }
 
-/// Waits until the job's `attempt`-th run has failed and another is planned, and lets that one begin now.
-pub(crate) async fn hurry(t: &TestApp, id: Uuid, attempt: i64) {
-    within(Duration::from_secs(40), "a planned retry", || async {
+/// Waits until the `attempt`-th run of the job has failed, and makes the planned retry due now.
+pub(crate) async fn make_retry_due(t: &TestApp, id: Uuid, attempt: i64) {
+    within(Duration::from_secs(40), "a retry is planned", || async {
         let row = row(t, id).await;
         row.state == JobState::Queued && row.attempt == attempt
     })
@@ -155,20 +154,20 @@ pub(crate) async fn hurry(t: &TestApp, id: Uuid, attempt: i64) {
     execute(t, "UPDATE jobs SET run_at = created_at WHERE id = $1", [id.into()]).await;
 }
 
-/// The keys in the queue's Redis that match a pattern.
+/// The keys in the Redis of the queues that match a pattern.
 pub(crate) async fn keys(t: &TestApp, pattern: &str) -> Vec<String> {
     let mut redis = t.app.redis.queue.connection().unwrap();
     let found = redis::AsyncCommands::scan_match::<_, String>(&mut redis, pattern).await.unwrap();
     futures::StreamExt::collect::<Vec<_>>(found).await.into_iter().map(|key| key.unwrap()).collect()
 }
 
-/// The row of a mail.
+/// The delivery record of a mail.
 pub(crate) async fn delivery(t: &TestApp, key: &str) -> email_delivery::Model {
     use sea_orm::EntityTrait;
     email_delivery::Entity::find_by_id(key).one(t.app.db.read()).await.unwrap().expect("a claimed mail")
 }
 
-/// A driver with so many stays, all at one spot.
+/// A driver with `stays` completed stays, all on one spot.
 pub(crate) async fn driver_with(t: &TestApp, stays: u32) -> Driver {
     let (driver, lot) = (t.driver("Courier").await, t.lot(1).await);
     let time = |seconds: &str| match t.engine {
@@ -188,7 +187,7 @@ pub(crate) async fn driver_with(t: &TestApp, stays: u32) -> Driver {
     driver
 }
 
-/// People without a history, by SQL; returns their ids.
+/// Inserts users without a history; returns their ids.
 pub(crate) async fn people(t: &TestApp, count: i64) -> Vec<i64> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -204,18 +203,18 @@ pub(crate) async fn people(t: &TestApp, count: i64) -> Vec<i64> {
     ids
 }
 
-/// Asks for an export over HTTP.
+/// Requests an export over HTTP.
 pub(crate) async fn request_export(t: &TestApp, driver: &Driver) -> Uuid {
     let answer = t.post("/export/csv/request", Some(driver), json!({})).await.expect(202);
     answer.body["task_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// Where the file of an export will be.
+/// The path of the finished file of an export.
 pub(crate) fn file_of(t: &TestApp, id: Uuid) -> PathBuf {
     shared::parking::exports::file::path(&t.app.config.upload_folder, id)
 }
 
-/// Names of the files that belong to an export, finished or not.
+/// The names of the files of an export, finished or partial.
 pub(crate) fn files_of(t: &TestApp, id: Uuid) -> Vec<String> {
     let Ok(folder) = std::fs::read_dir(&t.app.config.upload_folder) else { return Vec::new() };
     let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -227,12 +226,12 @@ pub(crate) fn sha256(path: &Path) -> String {
     Sha256::digest(std::fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Settings of a process whose mails go to the sink.
+/// Settings for processes that send their mails to a sink on this port.
 pub(crate) fn mail_settings(port: u16) -> [(&'static str, String); 3] {
     [("MAIL_SERVER", "127.0.0.1".into()), ("MAIL_PORT", port.to_string()), ("MAIL_USE_TLS", "false".into())]
 }
 
-/// The same with others.
+/// The mail settings, and others.
 pub(crate) fn settings<'a>(
     mail: &'a [(&'static str, String)],
     more: &[(&'a str, &'a str)],
@@ -240,7 +239,7 @@ pub(crate) fn settings<'a>(
     mail.iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied()).collect()
 }
 
-/// Lets workers in this process send to the sink.
+/// Makes workers in this process send their mails to the sink.
 pub(crate) fn send_to(t: &mut TestApp, sink: &MailSink) {
     let mut mail = t.app.config.mail.clone();
     mail.server = Some("127.0.0.1".into());
@@ -249,13 +248,13 @@ pub(crate) fn send_to(t: &mut TestApp, sink: &MailSink) {
     t.app = t.app.with(|app| app.mailer = Mailer::from_config(&mail).unwrap());
 }
 
-/// Fails the test when two of the mails are one.
-pub(crate) fn assert_nobody_got_a_mail_twice(mails: &[devstack::Mail]) {
+/// Fails if two mails have the same Message-ID.
+pub(crate) fn assert_no_duplicate_mails(mails: &[devstack::Mail]) {
     let distinct: BTreeSet<_> = mails.iter().map(|mail| mail.message_id().unwrap()).collect();
-    assert_eq!(distinct.len(), mails.len(), "Message-IDs that came, and mails");
+    assert_eq!(distinct.len(), mails.len(), "distinct Message-IDs and mails");
 }
 
-/// What a job is given that runs here and not in a worker.
+/// The context for running a job directly, without a worker.
 pub(crate) fn context(t: &TestApp) -> Context {
     Context {
         app: t.app.clone(),
@@ -266,8 +265,8 @@ pub(crate) fn context(t: &TestApp) -> Context {
     }
 }
 
-/// Drivers by SQL, all of one moment, who never booked.
-pub(crate) async fn crowd(t: &TestApp, count: i64, since: chrono::DateTime<chrono::Utc>) {
+/// Inserts drivers who registered at the same moment and never booked.
+pub(crate) async fn insert_drivers(t: &TestApp, count: i64, since: chrono::DateTime<chrono::Utc>) {
     let text = format!(
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})
          INSERT INTO users (username, username_key, email, email_key, password_hash, role, created_at)
@@ -276,19 +275,19 @@ pub(crate) async fn crowd(t: &TestApp, count: i64, since: chrono::DateTime<chron
     assert_eq!(execute(t, &text, [at(since)]).await, count.unsigned_abs());
 }
 
-/// A stay, or what became of it.
+/// A reservation to be inserted, in any state.
 pub(crate) struct Booked<'a> {
     pub(crate) user: i64,
     pub(crate) lot: i64,
     pub(crate) state: &'a str,
-    /// When it was booked and began.
+    /// When it was booked and the stay began.
     pub(crate) began: chrono::DateTime<chrono::Utc>,
-    /// When it ended, or will.
+    /// When the stay ended or will end.
     pub(crate) ended: Option<chrono::DateTime<chrono::Utc>>,
     pub(crate) cost: i64,
 }
 
-/// Writes it down, at a spot of the lot where nobody is.
+/// Inserts the reservation on a free spot of the lot.
 pub(crate) async fn book(t: &TestApp, booked: Booked<'_>) {
     let Booked { user, lot, state, began, ended, cost } = booked;
     let left = ended.filter(|_| state == "completed");

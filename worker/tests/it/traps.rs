@@ -1,4 +1,5 @@
-//! The traps of apalis-redis 1.0 (`docs/decisions/0003-apalis-carries-job-ids.md`), one guard a test, to be run again at every upgrade.
+//! Known problems of apalis-redis 1.0 (`docs/decisions/0003-apalis-carries-job-ids.md`), one test each, to be checked
+//! at every upgrade.
 
 use std::{
     collections::BTreeSet,
@@ -22,11 +23,11 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, enqueue_for, execute, hurry, insert, keys,
-    mail_settings, number, people, reaches, registry, request_export, row, settings, within,
+    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, enqueue_for, execute, insert, keys,
+    mail_settings, make_retry_due, number, people, reaches, registry, request_export, row, settings, within,
 };
 
-/// Runs `count` jobs one after the other; the median time from before the announcement to the first line of the job.
+/// Runs `count` jobs one by one. Returns the median time from just before the announcement to the start of the job.
 async fn median_start_latency(t: &TestApp, count: usize) -> Duration {
     let mut latencies = Vec::new();
     for _ in 0..count {
@@ -35,14 +36,14 @@ async fn median_start_latency(t: &TestApp, count: usize) -> Duration {
         let id = enqueue(t, &probe).await;
         reaches(t, id, "succeeded").await;
         latencies.push(probe.runs()[0] - before);
-        // Not in step with any beat of the worker.
+        // Avoids running in step with the worker's polling.
         tokio::time::sleep(Duration::from_millis(37)).await;
     }
     latencies.sort();
     latencies[count / 2]
 }
 
-/// Runs a job and waits for its end, so that a worker is known to listen.
+/// Runs a job to its end, after which the worker is known to listen.
 async fn warm_up(t: &TestApp) {
     let id = enqueue(t, &Probe::<MAIL>::new(&[Act::Succeed])).await;
     reaches(t, id, "succeeded").await;
@@ -78,7 +79,7 @@ async fn trap_2_redis_backlog_stays_bounded(t: TestApp) {
     let worker = t.work_with(registry());
     tokio::select! {
         () = watching => {}
-        () = within(Duration::from_secs(180), "5,000 jobs", || async { number(&t, left).await == 0 }) => {}
+        () = within(Duration::from_secs(180), "5,000 jobs are done", || async { number(&t, left).await == 0 }) => {}
     }
     eprintln!("{:?}: 5,000 jobs in {:?}; at most {most:?} waited in Redis", t.engine, began.elapsed());
     assert!((100..=queue::MAX_WAITING + 100).contains(&most.into_inner()));
@@ -86,7 +87,7 @@ async fn trap_2_redis_backlog_stays_bounded(t: TestApp) {
     worker.stop().await;
 }
 
-/// apalis can unpack some 8,000 due messages at once and then nothing ever again.
+/// apalis can unpack some 8,000 due messages at once, and then stops for good.
 #[testkit::both_databases]
 async fn trap_2_mass_announcement_does_not_wedge_the_queue(t: TestApp) {
     let known = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
@@ -125,7 +126,7 @@ async fn trap_3_saturated_worker_keeps_its_heartbeat(t: TestApp) {
         beats += usize::from(seen.len() == 2);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(beats > 10, "both were there");
+    assert!(beats > 10, "both workers send heartbeats");
     for id in ids {
         assert_eq!(reaches(&t, id, "succeeded").await.attempt, 1);
     }
@@ -133,9 +134,9 @@ async fn trap_3_saturated_worker_keeps_its_heartbeat(t: TestApp) {
         assert_eq!(probe.runs().len(), 1);
     }
     let lane = format!("{}:maintenance:workers:metadata:*", t.app.config.redis_prefix);
-    assert_eq!(keys(&t, &lane).await.len(), 2, "no consumer had to be replaced");
+    assert_eq!(keys(&t, &lane).await.len(), 2, "no consumer was replaced");
     let end_of_long = long.runs()[0] + Duration::from_secs(6);
-    assert!(later.iter().all(|probe| probe.runs()[0] < end_of_long), "the free worker took what waited");
+    assert!(later.iter().all(|probe| probe.runs()[0] < end_of_long), "the idle worker ran the waiting jobs");
     tokio::join!(first.stop(), second.stop());
 }
 
@@ -149,7 +150,7 @@ async fn trap_4_worker_survives_redis_freeze_and_restart(t: TestApp, mut redis: 
     redis.resume().unwrap();
     let back = Instant::now();
     reaches(&t, meanwhile.id, "succeeded").await;
-    eprintln!("frozen for 1 s: work again after {:?}", back.elapsed());
+    eprintln!("frozen for 1 s: working again after {:?}", back.elapsed());
     assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
 
     for _ in 0..2 {
@@ -159,16 +160,16 @@ async fn trap_4_worker_survives_redis_freeze_and_restart(t: TestApp, mut redis: 
         redis.restart().await.unwrap();
         let back = Instant::now();
         reaches(&t, meanwhile.id, "succeeded").await;
-        eprintln!("killed and restarted: work again after {:?}", back.elapsed());
+        eprintln!("killed and restarted: working again after {:?}", back.elapsed());
         assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let median = median_start_latency(&t, 20).await;
-    assert!(median < Duration::from_millis(100), "it hears again: {median:?}");
+    assert!(median < Duration::from_millis(100), "notifications work again: {median:?}");
     worker.stop().await;
 }
 
-/// Longer than a consumer is willing to wait: it ends and another takes its place.
+/// A freeze that exceeds the consumer's timeout: the consumer ends and is replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn trap_4_worker_survives_a_long_redis_freeze() {
     let redis = devstack::Redis::start().await.unwrap();
@@ -212,16 +213,20 @@ async fn trap_5_restarted_worker_recovers_orphaned_jobs(t: TestApp) {
         reaches(&t, id, "succeeded").await;
     }
     eprintln!("everything recovered {:?} after the kill", dead.elapsed());
-    assert!(dead.elapsed() < Duration::from_secs(8), "{:?} with the start of a process", dead.elapsed());
+    assert!(
+        dead.elapsed() < Duration::from_secs(8),
+        "{:?}, including the start of a process",
+        dead.elapsed()
+    );
     let mails = sink.messages();
     assert_eq!(mails.len(), 6);
-    crate::support::assert_nobody_got_a_mail_twice(&mails);
+    crate::support::assert_no_duplicate_mails(&mails);
     let lane = format!("{}:mail:", t.app.config.redis_prefix);
     let of = |names: &[String]| -> BTreeSet<String> {
         names.iter().filter(|name| name.starts_with(&lane)).cloned().collect()
     };
     let (old, all) = (of(&names), of(&keys(&t, "*:workers:metadata:*").await));
-    assert_eq!((old.len(), all.difference(&old).count()), (1, 1), "each start has a name of its own");
+    assert_eq!((old.len(), all.difference(&old).count()), (1, 1), "each start uses a new name");
     drop(restarted);
 }
 
@@ -234,7 +239,7 @@ async fn trap_6_attempts_follow_the_ledger(t: TestApp) {
         let tried = async || {
             Some(row(&t, id).await).filter(|row| row.state == JobState::Queued && row.attempt == attempt)
         };
-        within(Duration::from_secs(20), "a planned retry", async || tried().await.is_some()).await;
+        within(Duration::from_secs(20), "a retry is planned", async || tried().await.is_some()).await;
         let planned = row(&t, id).await;
         let pause = planned.run_at - t.app.clock.now();
         assert!(pause <= chrono::TimeDelta::from_std(policy::backoff(attempt, 1.0)).unwrap(), "{pause}");
@@ -246,9 +251,9 @@ async fn trap_6_attempts_follow_the_ledger(t: TestApp) {
     let failed = reaches(&t, hopeless_id, "failed").await;
     assert_eq!((failed.attempt, hopeless.runs().len(), failed.error.as_deref()), (1, 1, Some("never")));
 
-    // Nor does apalis retry by itself: no message of theirs is left in Redis.
+    // apalis does not retry by itself, either: no message of these jobs is left in Redis.
     let messages = || async { queue::waiting(&t.app.redis, Queue::Mail).await.unwrap() == 0 };
-    within(Duration::from_secs(10), "no message waits", messages).await;
+    within(Duration::from_secs(10), "no message is waiting", messages).await;
     let prefix = &t.app.config.redis_prefix;
     let inflight = || async { keys(&t, &format!("{prefix}:*:inflight:*")).await.is_empty() };
     within(Duration::from_secs(10), "no message is in flight", inflight).await;
@@ -261,7 +266,7 @@ async fn trap_6_job_succeeds_after_one_failure(t: TestApp) {
     let worker = t.work_with(registry());
     let moody = Probe::<MAIL>::new(&[Act::FailForNow, Act::Succeed]);
     let id = enqueue(&t, &moody).await;
-    hurry(&t, id, 1).await;
+    make_retry_due(&t, id, 1).await;
     let row = reaches(&t, id, "succeeded").await;
     assert_eq!((row.attempt, moody.runs().len(), row.error), (2, 2, None));
     worker.stop().await;
@@ -271,7 +276,7 @@ async fn trap_6_job_succeeds_after_one_failure(t: TestApp) {
 async fn trap_7_poison_job_is_dead_after_three_starts(t: TestApp) {
     let probe = Probe::<MAIL>::new(&[Act::Succeed]);
     let poison = insert(&t, &NewJob::of(&probe).unwrap()).await;
-    // Three workers took it, one after the other, and vanished.
+    // Three workers claimed the job, one after the other, and vanished.
     let hour_ago = t.app.clock.now() - chrono::TimeDelta::hours(1);
     execute(&t, "UPDATE jobs SET run_at = $2 WHERE id = $1", [poison.id.into(), at(hour_ago - LEASE * 9)])
         .await;
@@ -285,8 +290,8 @@ async fn trap_7_poison_job_is_dead_after_three_starts(t: TestApp) {
     assert!(row.error.unwrap().contains("vanished three times"));
     assert!(probe.runs().is_empty(), "no fourth start");
     warm_up(&t).await;
-    let told = status::find(&t.app, poison.id).await.unwrap().unwrap();
-    assert_eq!(told.state, JobState::Failed);
+    let found = status::find(&t.app, poison.id).await.unwrap().unwrap();
+    assert_eq!(found.state, JobState::Failed);
     worker.stop().await;
 }
 
@@ -302,17 +307,21 @@ async fn trap_7_poison_export_delays_nobody(t: TestApp) {
         let user = people(&t, 1).await[0];
         let other = insert(&t, &notifications::welcome(user).unwrap()).await;
         queue::announce(&t.app.redis, &[other]).await;
-        within(Duration::from_secs(10), "a mail in spite of it", || async {
+        within(Duration::from_secs(10), "the mail is sent nevertheless", || async {
             row(&t, other.id).await.state == JobState::Succeeded
         })
         .await;
-        within(Duration::from_secs(20), "a start", || async {
+        within(Duration::from_secs(20), "the export is started", || async {
             let row = row(&t, id).await;
             (row.state, row.attempt) == (JobState::Running, attempt)
         })
         .await;
         worker.kill().unwrap();
-        assert_eq!(row(&t, id).await.state, JobState::Running, "killed in the middle");
+        assert_eq!(
+            row(&t, id).await.state,
+            JobState::Running,
+            "the job was running when the worker was killed"
+        );
     }
     let last = processes.worker();
     let row = reaches(&t, id, "failed").await;
@@ -345,7 +354,7 @@ async fn trap_9_finished_jobs_leave_only_a_status(t: TestApp) {
     let worker = t.work_with(registry());
     let probe = Probe::<MAIL>::new(&[Act::Succeed]);
     let owner = people(&t, 1).await[0];
-    // A few at a time: SQLite has one writer, for whom nobody waits longer than three seconds.
+    // A few at a time: SQLite has a single writer, and writes time out after three seconds.
     let enqueueing = stream::iter(0..200).map(|_| enqueue_for(&t, owner, &probe));
     let ids: Vec<_> = enqueueing.buffered(8).collect().await;
     for id in &ids {
@@ -359,7 +368,8 @@ async fn trap_9_finished_jobs_leave_only_a_status(t: TestApp) {
         let others = |key: &&String| !key.starts_with(&format!("{prefix}:job:")) && !key.contains(":workers");
         all.iter().filter(others).cloned().collect::<Vec<_>>()
     };
-    let empty = within(Duration::from_secs(5), "no keys of apalis", || async { left().await.is_empty() });
+    let empty =
+        within(Duration::from_secs(5), "the keys of apalis are gone", || async { left().await.is_empty() });
     if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
         panic!("left behind: {:?}", left().await);
     }
@@ -384,7 +394,12 @@ async fn trap_9_departed_workers_leave_nothing_in_redis(t: TestApp) {
             .map(async |key| t.app.redis.queue.connection().unwrap().ttl::<_, i64>(key).await.unwrap() > 0),
     )
     .await;
-    assert!(bounded.into_iter().all(|has_ttl| has_ttl), "{} keys for ever: {:?}", left.len(), left.first());
+    assert!(
+        bounded.into_iter().all(|has_ttl| has_ttl),
+        "{} keys, some without an expiry: {:?}",
+        left.len(),
+        left.first()
+    );
 }
 
 #[testkit::both_databases]
@@ -393,7 +408,7 @@ async fn trap_10_panics_and_timeouts_are_recorded(t: TestApp) {
     let (clumsy, endless) = (Probe::<MAIL>::new(&[Act::Panic]), Endless {});
     let (id, endless_id) = (enqueue(&t, &clumsy).await, enqueue(&t, &endless).await);
     for attempt in 1..=2 {
-        hurry(&t, id, attempt).await;
+        make_retry_due(&t, id, attempt).await;
     }
     let panicked = reaches(&t, id, "failed").await;
     assert_eq!((panicked.attempt, clumsy.runs().len()), (3, 3));
@@ -401,8 +416,8 @@ async fn trap_10_panics_and_timeouts_are_recorded(t: TestApp) {
     let timed_out = reaches(&t, endless_id, "failed").await;
     assert!(timed_out.error.as_deref().unwrap().contains("longer than 300ms"), "{:?}", timed_out.error);
     for id in [id, endless_id] {
-        let told = status::find(&t.app, id).await.unwrap().unwrap();
-        assert_eq!((told.state, told.error.as_deref()), (JobState::Failed, Some("internal error")));
+        let found = status::find(&t.app, id).await.unwrap().unwrap();
+        assert_eq!((found.state, found.error.as_deref()), (JobState::Failed, Some("internal error")));
     }
     warm_up(&t).await;
     worker.stop().await;

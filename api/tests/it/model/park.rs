@@ -1,10 +1,10 @@
-//! What the car park should be like. The simplest thing that can be right: a list, searched from end to end.
+//! The model of a car park: as simple as possible, a list that is searched linearly.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// An hour, in minor units.
+/// Price per hour, in minor units.
 pub(crate) const RATE: i64 = 2550;
-/// For late drivers.
+/// How late a driver may arrive.
 const GRACE: TimeDelta = TimeDelta::minutes(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub(crate) enum State {
     Expired,
 }
 
-/// Which reservation, and who comes with it.
+/// A reservation, and who acts on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pick {
-    /// The k-th of those in this state, with its owner.
+    /// The k-th reservation in this state, by its owner.
     Own(State, usize),
-    /// The n-th of all, or none, with anybody.
+    /// The n-th reservation, which may not exist, by any user.
     Any(usize),
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Reservation {
     pub(crate) lot: usize,
     pub(crate) spot: i64,
     pub(crate) state: State,
-    /// The window, which stays as it is; a walk-in has no end.
+    /// The start of the window, which never changes; a walk-in has no end.
     pub(crate) begin: DateTime<Utc>,
     pub(crate) end: Option<DateTime<Utc>>,
     pub(crate) arrived: Option<DateTime<Utc>>,
@@ -67,11 +67,11 @@ pub(crate) struct Park {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// A status and a code, or what should come of it.
+/// The result, or the status and code of the error.
 pub(crate) type Expected<T> = Result<T, (u16, &'static str)>;
 
 impl Park {
-    /// A user and the place of a reservation in the list.
+    /// The user and the index of the reservation.
     pub(crate) fn pick(&self, user: usize, pick: Pick) -> (usize, usize) {
         match pick {
             Pick::Any(nth) => (user, nth),
@@ -93,7 +93,7 @@ impl Park {
         self.reservations.iter().any(|one| one.user == user && one.state == State::Active)
     }
 
-    /// Ends those for which nobody came.
+    /// Expires no-shows.
     pub(crate) fn sweep(&mut self, which: impl Fn(&Reservation) -> bool) {
         let now = self.now;
         for one in self.reservations.iter_mut().filter(|one| one.is_missed(now) && which(one)) {
@@ -101,7 +101,7 @@ impl Park {
         }
     }
 
-    /// The spot that the user gets.
+    /// Returns the spot that the user gets.
     pub(crate) fn book(&mut self, user: usize, lot: usize) -> Expected<i64> {
         if self.parked(user) {
             return Err((409, "already_parked"));
@@ -115,7 +115,7 @@ impl Park {
         self.free(lot).first().copied().ok_or((409, "lot_full"))
     }
 
-    /// What the window costs.
+    /// Returns the price of the window.
     pub(crate) fn reserve(&mut self, spot: i64, begin: DateTime<Utc>, end: DateTime<Utc>) -> Expected<i64> {
         if begin < self.now || end <= begin {
             return Err((400, "invalid"));
@@ -134,19 +134,19 @@ impl Park {
         !self.reservations.iter().any(|other| other.holds(spot) && overlaps(other))
     }
 
-    /// The reservation, if it is the user's.
+    /// The reservation, if it belongs to the user.
     fn own(&self, user: usize, nth: usize) -> Expected<Reservation> {
         let own = self.reservations.get(nth).filter(|reservation| reservation.user == user);
         own.cloned().ok_or((404, "not_found"))
     }
 
-    /// Why something cannot happen to it that only happens in another state.
+    /// The error for an action that is not allowed in the reservation's state.
     fn refused(&self, reservation: &Reservation) -> (u16, &'static str) {
         let expired = reservation.state == State::Expired || reservation.is_missed(self.now);
         (409, if expired { "expired" } else { "wrong_state" })
     }
 
-    /// The reservation after the arrival.
+    /// Returns the reservation after the arrival.
     pub(crate) fn occupy(&mut self, user: usize, nth: usize) -> Expected<Reservation> {
         let reservation = self.own(user, nth)?;
         if reservation.state != State::Reserved || reservation.is_missed(self.now) {
@@ -170,7 +170,7 @@ impl Park {
         Ok(Reservation { state: State::Active, spot, arrived: Some(self.now), ..reservation })
     }
 
-    /// The reservation after the bill.
+    /// Returns the reservation after billing.
     pub(crate) fn release(
         &self,
         user: usize,
@@ -200,7 +200,7 @@ impl Park {
         }
     }
 
-    /// The reservation after it was given up.
+    /// Returns the cancelled reservation.
     pub(crate) fn cancel(&self, user: usize, nth: usize) -> Expected<Reservation> {
         let reservation = self.own(user, nth)?;
         match reservation.state {

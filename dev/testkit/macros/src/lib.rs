@@ -1,4 +1,4 @@
-//! The attribute for tests that run on both databases; use it through `testkit`.
+//! The attribute for tests that run on both databases. Use it through `testkit`.
 
 use proc_macro::TokenStream;
 use quote::quote;
@@ -6,8 +6,8 @@ use syn::{ItemFn, parse_macro_input};
 
 /// Runs `async fn name(t: TestApp)` as `name::sqlite` and `name::postgres`.
 ///
-/// With a second parameter, `redis: Redis`, the application has a Redis of its own that the test may stop.
-/// `#[both_databases(together)]` runs both at the same time, as `name::together`: for tests that mostly wait.
+/// With a second parameter, `redis: Redis`, the application has a separate Redis that the test may stop.
+/// `#[both_databases(together)]` runs both concurrently, as `name::together`: for tests that mostly wait.
 #[proc_macro_attribute]
 pub fn both_databases(options: TokenStream, item: TokenStream) -> TokenStream {
     let runs_together = options.to_string() == "together";
