@@ -1,19 +1,12 @@
 //! Lots that shrink, grow and close while drivers use them.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-use shared::base::clock::Clock;
-use testkit::{Answer, Driver, TestApp};
+use serde_json::json;
+use testkit::{Driver, TestApp};
 
-use crate::{
-    hostile::HOSTILE,
-    support::{
-        Client, at_once, change, content, many_drivers, noon, number, plain, pointers, reserve, seconds,
-        spots,
-    },
+use crate::lots::{put, read, service};
+use crate::support::{
+    Client, at_once, change, content, many_drivers, number, plain, reserve, seconds, spots,
 };
-
-use crate::lots::{form, with};
 
 #[testkit::both_databases]
 async fn shrinking_retires_free_spots_and_growing_revives(t: TestApp) {

@@ -1,16 +1,11 @@
 //! Lots and their available spots: creation, changes and closing by administrators.
 
-use reqwest::Method;
 use serde_json::{Value, json};
-use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::{
     hostile::HOSTILE,
-    support::{
-        Client, at_once, change, content, many_drivers, noon, number, plain, pointers, reserve, seconds,
-        spots,
-    },
+    support::{at_once, change, content, noon, number, plain, pointers, spots},
 };
 
 fn form() -> Value {
@@ -200,16 +195,16 @@ async fn put_if(t: &TestApp, who: &Driver, lot: i64, tags: &str, body: Value) ->
     t.send(request.json(&body)).await
 }
 
-async fn put(t: &TestApp, who: &Driver, lot: i64, body: Value) -> Answer {
+pub(crate) async fn put(t: &TestApp, who: &Driver, lot: i64, body: Value) -> Answer {
     t.put(&format!("/parking-lots/{lot}"), Some(who), body).await
 }
 
-async fn read(t: &TestApp, lot: i64) -> Value {
+pub(crate) async fn read(t: &TestApp, lot: i64) -> Value {
     t.get(&format!("/parking-lots/{lot}"), None).await.expect(200).body["lot"].clone()
 }
 
 /// The state of each spot of a lot, by number: in service (`+`), retiring (`~`) or retired (`-`).
-async fn service(t: &TestApp, lot: i64) -> String {
+pub(crate) async fn service(t: &TestApp, lot: i64) -> String {
     let mut text = String::new();
     for spot in spots(t, lot).await {
         let of = |state: &str| format!("SELECT COUNT(*) AS n FROM spots WHERE id = {spot} AND {state}");

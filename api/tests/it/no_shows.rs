@@ -1,19 +1,12 @@
 //! Reserved spots that nobody occupies in time: they expire and become free.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::Method;
-use serde_json::{Value, json};
-use shared::{
-    base::{clock::Clock, time::rfc3339},
-    parking::bookings,
-};
-use testkit::{Answer, Driver, Engine, TestApp};
+use chrono::TimeDelta;
+use serde_json::json;
+use shared::{base::clock::Clock, parking::bookings};
+use testkit::{Engine, TestApp};
 
-use crate::support::{
-    ENGINES, change, content, noon, number, plain, pointers, reserve as by_sql, seconds, spots,
-};
-
-use crate::reservations::{an_hour, book, cancel, hours, occupy, reserve, window};
+use crate::reservations::{an_hour, book, cancel, hours, micro, minutes, occupy, reserve, status};
+use crate::support::{change, noon, number, reserve as by_sql, seconds, spots};
 
 /// Defects 11 and 28: late drivers do not get a session, whether or not the sweep has run.
 #[testkit::both_databases]

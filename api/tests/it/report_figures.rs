@@ -1,25 +1,18 @@
 //! Every figure of the reports, compared with a naive count over rows at boundary instants, with and without clock changes.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
-use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
-    platform::{
-        cache::Group,
-        db::{at, sql},
-    },
+    platform::db::{at, sql},
 };
 use testkit::{Driver, Engine, TestApp};
 
-use crate::support::{change, many_drivers, noon, number, plain, spots};
+use crate::support::{change, many_drivers, spots};
 
 /// A reservation to be inserted.
 #[derive(Debug, Clone)]
-struct Row {
+pub(crate) struct Row {
     user: i64,
     lot: i64,
     spot: i64,
@@ -41,7 +34,7 @@ impl Row {
     }
 }
 
-async fn insert(t: &TestApp, rows: &[Row]) {
+pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
     let tx = t.app.db.begin().await.unwrap();
     for (i, row) in rows.iter().enumerate() {
         // Some drivers arrived long after the start of their window.
@@ -100,7 +93,7 @@ fn stays() -> Vec<TimeDelta> {
 }
 
 /// Reservations of two drivers in two lots.
-fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec<Row> {
+pub(crate) fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec<Row> {
     let stays = stays();
     let methods = [None, Some("UPI"), Some("Card"), Some("bitcoin"), Some("UPI")];
     let row = |(i, parked): (usize, &DateTime<Utc>)| {
@@ -187,7 +180,7 @@ fn paid(rows: &[Row], when: impl Fn(DateTime<Utc>) -> bool) -> Value {
     money(sum(rows.iter().filter(|row| row.completed() && when(row.left.unwrap()))))
 }
 
-fn expected_report(rows: &[Row], now: DateTime<Utc>, zone: Tz) -> Value {
+pub(crate) fn expected_report(rows: &[Row], now: DateTime<Utc>, zone: Tz) -> Value {
     let months = last_months(now, zone);
     let in_month = |month: &(i32, u32)| {
         rows.iter().filter(|row| row.counts() && month_of(row.parked, zone) == *month).count()
@@ -272,14 +265,14 @@ fn expected_user_report(rows: &[Row], now: DateTime<Utc>, zone: Tz, lot_names: &
 
 /// Compares only the members that `expected` has.
 #[track_caller]
-fn assert_has(found: &Value, expected: &Value, what: &str) {
+pub(crate) fn assert_has(found: &Value, expected: &Value, what: &str) {
     for (member, value) in expected.as_object().unwrap() {
         assert_eq!(&found[member], value, "{member} {what}");
     }
 }
 
 /// A lot with another name than the default.
-async fn lot_named(t: &TestApp, name: &str) -> (i64, Vec<i64>) {
+pub(crate) async fn lot_named(t: &TestApp, name: &str) -> (i64, Vec<i64>) {
     let lot = t.lot(4).await;
     change(t, "UPDATE lots SET location_name = $2 WHERE id = $1", [lot.into(), name.into()]).await.unwrap();
     (lot, spots(t, lot).await)

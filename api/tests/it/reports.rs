@@ -1,25 +1,19 @@
 //! Reports: every figure is compared with one computed by hand, for rows at boundary instants, with and without clock
 //! changes.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, Timelike, Utc};
-use chrono_tz::Tz;
-use sea_orm::ConnectionTrait;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
-    platform::{
-        cache::Group,
-        db::{at, sql},
-    },
+    platform::{cache::Group, db::at},
 };
 use testkit::{Driver, Engine, TestApp};
 
-use crate::support::{change, many_drivers, noon, number, plain, spots};
+use crate::report_figures::{Row, assert_has, expected_report, insert, lot_named};
+use crate::support::{change, noon, number, plain, spots};
 
 /// Parks for the given number of minutes and pays.
-async fn parked(t: &TestApp, clock: &Clock, driver: &Driver, lot: i64, minutes: i64) -> i64 {
+pub(crate) async fn parked(t: &TestApp, clock: &Clock, driver: &Driver, lot: i64, minutes: i64) -> i64 {
     let id = t.book(driver, lot).await;
     clock.advance(TimeDelta::minutes(minutes));
     let body = json!({ "reservation_id": id, "transaction_id": format!("TXN{id}"), "payment_method": "qr" });

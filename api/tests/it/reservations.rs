@@ -1,59 +1,59 @@
 //! Reserving a spot for a time window, cancellations, and no-shows.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::Method;
 use serde_json::{Value, json};
-use shared::{
-    base::{clock::Clock, time::rfc3339},
-    parking::bookings,
-};
+use shared::base::{clock::Clock, time::rfc3339};
 use testkit::{Answer, Driver, Engine, TestApp};
 
-use crate::support::{
-    ENGINES, change, content, noon, number, plain, pointers, reserve as by_sql, seconds, spots,
-};
+use crate::support::{ENGINES, change, content, noon, number, plain, pointers, seconds, spots};
 
-fn window(spot: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> Value {
+pub(crate) fn window(spot: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> Value {
     json!({ "spot_id": spot, "parking_time": rfc3339(from), "leaving_time": rfc3339(until) })
 }
 
-async fn reserve(t: &TestApp, who: &Driver, spot: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> Answer {
+pub(crate) async fn reserve(
+    t: &TestApp,
+    who: &Driver,
+    spot: i64,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Answer {
     t.post("/reservations", Some(who), window(spot, from, until)).await
 }
 
 /// Reserves a spot for an hour and returns the id.
-async fn an_hour(t: &TestApp, who: &Driver, spot: i64, from: DateTime<Utc>) -> i64 {
+pub(crate) async fn an_hour(t: &TestApp, who: &Driver, spot: i64, from: DateTime<Utc>) -> i64 {
     let answer = reserve(t, who, spot, from, from + hours(1)).await.expect(201);
     answer.body["reservation"]["id"].as_i64().expect("an id")
 }
 
-async fn cancel(t: &TestApp, who: &Driver, id: i64) -> Answer {
+pub(crate) async fn cancel(t: &TestApp, who: &Driver, id: i64) -> Answer {
     t.delete(&format!("/reservations/{id}"), Some(who)).await
 }
 
-async fn occupy(t: &TestApp, who: &Driver, id: i64) -> Answer {
+pub(crate) async fn occupy(t: &TestApp, who: &Driver, id: i64) -> Answer {
     t.post("/booking/occupy-spot", Some(who), json!({ "reservation_id": id })).await
 }
 
-async fn book(t: &TestApp, who: &Driver, lot: i64) -> Answer {
+pub(crate) async fn book(t: &TestApp, who: &Driver, lot: i64) -> Answer {
     t.post("/booking/book-spot", Some(who), json!({ "lot_id": lot })).await
 }
 
-async fn status(t: &TestApp, who: &Driver, id: i64) -> (Value, Value) {
+pub(crate) async fn status(t: &TestApp, who: &Driver, id: i64) -> (Value, Value) {
     let answer = t.get(&format!("/reservations/{id}"), Some(who)).await.expect(200);
     let one = &answer.body["reservation"];
     (one["status"].clone(), one["parking_cost"].clone())
 }
 
-fn hours(hours: i64) -> TimeDelta {
+pub(crate) fn hours(hours: i64) -> TimeDelta {
     TimeDelta::hours(hours)
 }
 
-fn minutes(minutes: i64) -> TimeDelta {
+pub(crate) fn minutes(minutes: i64) -> TimeDelta {
     TimeDelta::minutes(minutes)
 }
 
-fn micro() -> TimeDelta {
+pub(crate) fn micro() -> TimeDelta {
     TimeDelta::microseconds(1)
 }
 
