@@ -134,7 +134,10 @@ fn decisions_are_short_complete_and_listed() {
             continue;
         };
         assert!(text.lines().count() <= 40, "{path} has more than 40 lines");
-        assert!(text.starts_with(&format!("# {}. ", &name[..4])), "{path} has a different number in its title");
+        assert!(
+            text.starts_with(&format!("# {}. ", &name[..4])),
+            "{path} has a different number in its title"
+        );
         for section in ["## Context", "## Decision", "## Consequences"] {
             assert!(text.contains(section), "{path} lacks {section}");
         }

@@ -89,7 +89,11 @@ async fn conflicts_name_the_taken_field(t: TestApp) {
         register(&t, body).await.problem(409, code);
     }
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 1);
-    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, 1, "a rejected registration creates no session");
+    assert_eq!(
+        number(&t, "SELECT COUNT(*) AS n FROM sessions").await,
+        1,
+        "a rejected registration creates no session"
+    );
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs").await, 1, "nor a mail");
 }
 
@@ -402,7 +406,11 @@ async fn sessions_show_last_use_to_the_minute(t: TestApp) {
     };
     assert!((12 * 3600 - 60..=12 * 3600).contains(&lives(&ours).await));
     t.delete(&format!("/auth/sessions/{}", id(1)), Some(&laptop)).await.expect(200);
-    assert_eq!((lives(&theirs).await, of(&laptop).await.len()), (-2, 1), "nothing remains of an ended session");
+    assert_eq!(
+        (lives(&theirs).await, of(&laptop).await.len()),
+        (-2, 1),
+        "nothing remains of an ended session"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -190,7 +190,10 @@ async fn damaged_newer_and_foreign_backups_are_rejected(t: TestApp) {
         Engine::Sqlite => assert!(names_in(&t.folder().join("elsewhere")).is_empty()),
         Engine::Postgres => {
             let db = Db::connect(&place, 1).await.unwrap();
-            assert!(db.read().execute_unprepared("SELECT * FROM users").await.is_err(), "the database is empty");
+            assert!(
+                db.read().execute_unprepared("SELECT * FROM users").await.is_err(),
+                "the database is empty"
+            );
             // When psql fails, its error message is shown.
             db.read().execute_unprepared("CREATE VIEW exports AS SELECT 1 AS x").await.unwrap();
             db.close().await;

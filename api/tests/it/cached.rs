@@ -87,8 +87,11 @@ async fn cache_ttls_follow_their_settings() {
     ] {
         let before = cached_answers(&t).await;
         t.get(&path, Some(&admin)).await.expect(200);
-        let new: Vec<_> =
-            cached_answers(&t).await.into_iter().filter(|(key, _)| !before.iter().any(|(old, _)| old == key)).collect();
+        let new: Vec<_> = cached_answers(&t)
+            .await
+            .into_iter()
+            .filter(|(key, _)| !before.iter().any(|(old, _)| old == key))
+            .collect();
         assert!(
             matches!(new[..], [(_, seconds)] if (longest * 9 / 10 - 5..=longest).contains(&seconds)),
             "{path}: {new:?}"

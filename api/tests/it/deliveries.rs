@@ -27,7 +27,8 @@ async fn admins_see_delivery_states_without_addresses(t: TestApp) {
     let reservation = t.book(&asha, lot).await;
     t.eventually("the confirmation is sent", || async { t.mails().len() == 2 }).await;
     t.release(&asha, reservation).await.expect(200);
-    t.eventually("the receipt is sent", || async { listed(&t, "state=sent", &admin).await.0.len() == 3 }).await;
+    t.eventually("the receipt is sent", || async { listed(&t, "state=sent", &admin).await.0.len() == 3 })
+        .await;
 
     let (welcome, confirmation, receipt) = (
         format!("welcome:{}", asha.id),

@@ -79,7 +79,8 @@ async fn doctor_reports_database_down_behind_or_ahead(t: TestApp) {
         let (_, findings) = doctor(&t, &[("DATABASE_URL", &away)]).await;
         assert!(!findings.iter().any(|one| one.to_string().contains("very-secret")));
     } else {
-        assert_finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "database file does not exist").await;
+        assert_finds(&t, &[("DATABASE_URL", &away)], "warning", "database", "database file does not exist")
+            .await;
         assert_finds(
             &t,
             &[("DATABASE_URL", "sqlite://a-file?mode=rwc"), ("APP_ENV", "production")],

@@ -503,5 +503,8 @@ async fn demoted_admins_lose_global_exports(t: TestApp) {
     t.get(&format!("/export/csv/status/{all}"), Some(&boss)).await.problem(404, "not_found");
     t.get(&format!("/export/download/{all}"), Some(&boss)).await.problem(404, "not_found");
     let own = t.get(&format!("/export/csv/status/{own}"), Some(&boss)).await.expect(200);
-    assert_eq!(own.body["export"]["status"], "cancelled", "running exports are cancelled when the role is lost");
+    assert_eq!(
+        own.body["export"]["status"], "cancelled",
+        "running exports are cancelled when the role is lost"
+    );
 }

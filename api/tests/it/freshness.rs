@@ -299,10 +299,7 @@ async fn concurrent_readers_see_acknowledged_writes(t: TestApp) {
             while floor < WRITES_TO_SEE {
                 floor = answered.load(Ordering::SeqCst);
                 let price = price(&t, lot).await.as_f64().unwrap();
-                assert!(
-                    price >= f64::from(u32::try_from(floor).unwrap()),
-                    "{price} was read after {floor}"
-                );
+                assert!(price >= f64::from(u32::try_from(floor).unwrap()), "{price} was read after {floor}");
             }
         }
     });

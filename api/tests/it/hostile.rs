@@ -186,8 +186,10 @@ async fn hostile_texts_are_harmless_in_mails(t: TestApp) {
     let t = t.at(clock.clone()).await;
     stays(&t, &clock).await;
     let _worker = t.work();
-    t.eventually("every driver has a confirmation and a receipt", async || t.mails().len() >= 2 * HOSTILE.len())
-        .await;
+    t.eventually("every driver has a confirmation and a receipt", async || {
+        t.mails().len() >= 2 * HOSTILE.len()
+    })
+    .await;
     for mail in t.mails() {
         assert!(!mail.subject.contains(['\r', '\n', '\u{1b}', '\u{1}']), "{:?}", mail.subject);
         for harm in ["<script", "<img src=x", "\"onclick=", ">49<", "&lt;b&gt; &amp; ", ">root:"] {

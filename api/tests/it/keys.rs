@@ -55,7 +55,10 @@ async fn scan_keys(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String
             let family =
                 family_of(database, own).unwrap_or_else(|| panic!("{database}: {own} is not in the table"));
             assert_eq!(kind, family.kind, "{own}");
-            assert!(family.expires || lives == -1, "{own} expires in {lives} ms, but the table does not say so");
+            assert!(
+                family.expires || lives == -1,
+                "{own} expires in {lives} ms, but the table does not say so"
+            );
             seen.insert(family.name);
             if family.expires && lives == -1 {
                 endless.push(key);

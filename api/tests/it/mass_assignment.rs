@@ -103,15 +103,21 @@ fn scrubbed(text: &str) -> String {
     scrubbed
 }
 
-async fn run(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
+async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let admin = t.admin().await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(3).await;
     let spot = spots(&t, lot).await[2];
-    let mut story =
-        Story { t, clock, add_forbidden, documented: documented(), called: BTreeSet::new(), answers: Vec::new() };
+    let mut story = Story {
+        t,
+        clock,
+        add_forbidden,
+        documented: documented(),
+        called: BTreeSet::new(),
+        answers: Vec::new(),
+    };
     let s = &mut story;
     let (asha, boss) = (Some((&asha, false)), Some((&admin, true)));
     let me = asha.unwrap().0.id;
@@ -165,17 +171,13 @@ async fn run(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
 #[testkit::both_databases]
 async fn unexpected_fields_change_nothing(t: TestApp) {
     let other = TestApp::start(t.engine).await;
-    let (base, rows) = run(t, false).await;
-    let (extended, extended_rows) = run(other, true).await;
+    let (base, rows) = run_story(t, false).await;
+    let (extended, extended_rows) = run_story(other, true).await;
     for (base, extended) in base.answers.iter().zip(&extended.answers) {
         assert_eq!(base, extended);
     }
     assert_eq!(base.answers.len(), extended.answers.len());
-    assert!(
-        base.answers.iter().filter(|(_, status, _)| *status < 300).count() >= 16,
-        "{:#?}",
-        base.answers
-    );
+    assert!(base.answers.iter().filter(|(_, status, _)| *status < 300).count() >= 16, "{:#?}", base.answers);
     let differing: Vec<_> =
         rows.iter().zip(&extended_rows).filter(|(base, extended)| base != extended).collect();
     assert!(rows.len() == extended_rows.len() && differing.is_empty(), "{differing:#?}");

@@ -121,11 +121,15 @@ async fn metrics_report_a_missing_redis() {
     let lots = async || client.get("/parking-lots", "").await.0 == 200;
     assert!(lots().await);
     redis.kill().await.unwrap();
-    t.eventually("Redis is reported as away", async || lots().await && scrape(&address).await["parkade_redis_away"] == 1.0)
-        .await;
+    t.eventually("Redis is reported as away", async || {
+        lots().await && scrape(&address).await["parkade_redis_away"] == 1.0
+    })
+    .await;
     let name = "parkade_cache_requests_total{group=\"parking_lots\",outcome=\"errors\"}";
     assert!(scrape(&address).await[name] >= 1.0);
     redis.restart().await.unwrap();
-    t.eventually("Redis is reported as back", async || lots().await && scrape(&address).await["parkade_redis_away"] == 0.0)
-        .await;
+    t.eventually("Redis is reported as back", async || {
+        lots().await && scrape(&address).await["parkade_redis_away"] == 0.0
+    })
+    .await;
 }

@@ -521,7 +521,10 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
             ("Completed", Some(0.02), 25.5),
         ]
     );
-    assert!(items[2]["id"].as_i64() > items[3]["id"].as_i64(), "rows with equal times are sorted by descending id");
+    assert!(
+        items[2]["id"].as_i64() > items[3]["id"].as_i64(),
+        "rows with equal times are sorted by descending id"
+    );
     assert_eq!(
         items[1],
         json!({

@@ -27,7 +27,11 @@ async fn concurrent_starts_migrate_postgres_once() {
     let expected = number(&t, "SELECT COUNT(*) AS n FROM seaql_migrations").await;
     assert_eq!(usize::try_from(expected).unwrap(), Migrator::migrations().len());
     assert_eq!(ask("SELECT COUNT(*) FROM seaql_migrations").await, expected.to_string());
-    assert_eq!(ask("SELECT COUNT(*) FROM users WHERE role = 'admin'").await, "1", "only one of the three creates the administrator");
+    assert_eq!(
+        ask("SELECT COUNT(*) FROM users WHERE role = 'admin'").await,
+        "1",
+        "only one of the three creates the administrator"
+    );
     let login = json!({ "email": "boss@example.com", "password": "Correct-horse-1" });
     let mut tokens = Vec::new();
     for (_, base) in [&a, &b, &c] {
@@ -54,7 +58,11 @@ async fn concurrent_starts_migrate_sqlite_once() {
     let (a, b) = tokio::join!(processes.api(), processes.api());
     let form = json!({ "username": "Asha", "email": "asha@example.com", "password": testkit::PASSWORD });
     assert_eq!(Client::of(&a.1).post("/auth/register", "", form.clone()).await.0, 201);
-    assert_eq!(Client::of(&b.1).post("/auth/register", "", form).await.0, 409, "both processes use the same file");
+    assert_eq!(
+        Client::of(&b.1).post("/auth/register", "", form).await.0,
+        409,
+        "both processes use the same file"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

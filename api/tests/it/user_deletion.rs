@@ -44,7 +44,11 @@ async fn deleting_a_user_bills_and_frees_their_spots(t: TestApp) {
     clock.advance(TimeDelta::hours(2) + seconds(1));
     delete(&t, &admin, asha.id).await;
     assert_eq!(of_reservation(&t, paid).await, "completed 2550");
-    assert_eq!(of_reservation(&t, running).await, "completed 7650", "two hours and a second are billed as three");
+    assert_eq!(
+        of_reservation(&t, running).await,
+        "completed 7650",
+        "two hours and a second are billed as three"
+    );
     assert_eq!(of_reservation(&t, reserved).await, "cancelled 0");
     assert_eq!(of_reservation(&t, his).await, "active 0");
     assert_eq!(free().await, 2);

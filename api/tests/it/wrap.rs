@@ -47,7 +47,10 @@ async fn valid_request_ids_are_echoed_others_replaced() {
         assert!(given.parse::<uuid::Uuid>().is_ok(), "{given}");
     }
     let (one, two) = (t.get("/parking-lots", None).await, t.get("/parking-lots", None).await);
-    assert_ne!(one.headers["x-request-id"], two.headers["x-request-id"], "successful answers have an id, too");
+    assert_ne!(
+        one.headers["x-request-id"], two.headers["x-request-id"],
+        "successful answers have an id, too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +231,8 @@ async fn database_outage_returns_503_with_retry_after() {
     }
     t.get("/health/live", None).await.expect(200);
     server.restart().await.unwrap();
-    t.eventually("the database works again", || async { t.get("/health/ready", None).await.status == 200 }).await;
+    t.eventually("the database works again", || async { t.get("/health/ready", None).await.status == 200 })
+        .await;
     t.eventually("bookings work again", || async {
         t.post("/booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.status == 201
     })
@@ -453,7 +457,9 @@ async fn valid_traceparent_is_continued_others_replaced() {
         let request = t.request(Method::GET, "/parking-lots", None).header("traceparent", traceparent);
         let answer = t.send(request).await.expect(200);
         let header = answer.headers["traceparent"].to_str().unwrap().to_owned();
-        shared::platform::telemetry::parse_traceparent(&header).unwrap_or_else(|| panic!("{header}")).to_owned()
+        shared::platform::telemetry::parse_traceparent(&header)
+            .unwrap_or_else(|| panic!("{header}"))
+            .to_owned()
     };
     assert_eq!(call(&format!("00-{TRACE}-00f067aa0ba902b7-01")).await, TRACE);
     let made = [call("nonsense").await, call(&format!("00-{TRACE}")).await, call("").await];

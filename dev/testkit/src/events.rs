@@ -78,7 +78,9 @@ impl Events {
 
     /// Returns `false` when the stream has ended or was cut.
     async fn read(&mut self) -> bool {
-        let piece = tokio::time::timeout(EVENT_TIMEOUT, self.response.chunk()).await.expect("no data within the timeout");
+        let piece = tokio::time::timeout(EVENT_TIMEOUT, self.response.chunk())
+            .await
+            .expect("no data within the timeout");
         let Ok(Some(piece)) = piece else { return false };
         self.text.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
         true

@@ -52,11 +52,8 @@ impl Write for Watch {
 
 /// The kind of secret or personal data in a line of a log.
 fn leak(line: &str) -> Option<&'static str> {
-    let secrets = [
-        (PASSWORD, "a password"),
-        (JWT_SECRET, "the key for tokens"),
-        ("$argon2", "a password hash"),
-    ];
+    let secrets =
+        [(PASSWORD, "a password"), (JWT_SECRET, "the key for tokens"), ("$argon2", "a password hash")];
     let secret = secrets.iter().find(|(secret, _)| line.contains(secret)).map(|(_, what)| *what);
     secret
         .or_else(|| has_token(line).then_some("a token"))

@@ -138,7 +138,11 @@ impl World {
     pub(crate) fn check_after_recovery(&self) {
         for (id, track) in &self.tracks {
             let row = self.ledger.rows.get(id);
-            assert_eq!(row.is_some(), track.committed, "job {id}: a row must exist exactly if it was committed");
+            assert_eq!(
+                row.is_some(),
+                track.committed,
+                "job {id}: a row must exist exactly if it was committed"
+            );
             let Some(row) = row else { continue };
             assert!(row.state.is_final(), "job {id} never ends");
             if row.kind == "poison" {

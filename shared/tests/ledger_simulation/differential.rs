@@ -171,7 +171,11 @@ impl<'a> Pair<'a> {
         let progress = (self.rng.random_range(0..9), 9);
         let held = ledger::renew(&self.t.app.db, self.now, LEASE, &claim, progress).await.unwrap();
         let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
-        assert_eq!(held, self.machine.renew(self.now, LEASE, token, id, progress), "the result of the renewal");
+        assert_eq!(
+            held,
+            self.machine.renew(self.now, LEASE, token, id, progress),
+            "the result of the renewal"
+        );
         "renew"
     }
 
@@ -199,7 +203,11 @@ impl<'a> Pair<'a> {
         }
         tx.commit().await.unwrap();
         let (id, token) = (claim.id.as_u128(), claim.lease_token.as_u128());
-        assert_eq!(closed, self.machine.close(self.now, token, id, &outcome), "the result of closing with {outcome:?}");
+        assert_eq!(
+            closed,
+            self.machine.close(self.now, token, id, &outcome),
+            "the result of closing with {outcome:?}"
+        );
         "close"
     }
 

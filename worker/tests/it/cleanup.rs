@@ -184,10 +184,16 @@ async fn killed_cleanup_is_finished_by_the_next_run(t: TestApp) {
     let id = enqueue(&t, &CleanUp { due: t.app.clock.now() }).await;
     let processes = Processes::of(&t, &[]);
     let worker = processes.worker();
-    within(Duration::from_secs(30), "the first batches are deleted", || async { number(&t, OLD).await < JOBS }).await;
+    within(Duration::from_secs(30), "the first batches are deleted", || async {
+        number(&t, OLD).await < JOBS
+    })
+    .await;
     worker.kill().unwrap();
     let left = number(&t, OLD).await;
-    assert!(0 < left && left < JOBS && left % 500 == 0, "whole batches are deleted, and some are left: {left}");
+    assert!(
+        0 < left && left < JOBS && left % 500 == 0,
+        "whole batches are deleted, and some are left: {left}"
+    );
     let _next = processes.worker();
     assert_eq!(reaches(&t, id, "succeeded").await.attempt, 2);
     assert_eq!(number(&t, OLD).await, 0);

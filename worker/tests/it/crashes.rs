@@ -23,9 +23,8 @@ use testkit::{Driver, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, MAIL, Probe, assert_no_duplicate_mails, driver_with, enqueue, execute, file_of, files_of,
-    insert, keys, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256,
-    within,
+    Act, MAIL, Probe, assert_no_duplicate_mails, driver_with, enqueue, execute, file_of, files_of, insert,
+    keys, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
 };
 
 /// Enough rows to keep a worker busy for about a second.
@@ -144,7 +143,8 @@ async fn killed_api_loses_only_uncommitted_work(t: TestApp) {
     };
     let booked = "SELECT COUNT(*) AS n FROM reservations";
     let killing = async {
-        within(Duration::from_secs(20), "some bookings are made", || async { number(&t, booked).await >= 3 }).await;
+        within(Duration::from_secs(20), "some bookings are made", || async { number(&t, booked).await >= 3 })
+            .await;
         api.kill().unwrap();
     };
     let (answers, ()) = tokio::join!(join_all(drivers.iter().map(book)), killing);

@@ -38,11 +38,7 @@ impl Drop for Disk {
 /// Asserts that the owner sees why the export failed, and no file.
 async fn assert_export_failed(t: &TestApp, driver: &Driver, id: Uuid) {
     let row = reaches(t, id, "failed").await;
-    assert_eq!(
-        (row.attempt, row.error.as_deref()),
-        (1, Some("storage full")),
-        "a full disk is not retried"
-    );
+    assert_eq!((row.attempt, row.error.as_deref()), (1, Some("storage full")), "a full disk is not retried");
     let task = t.get(&format!("/tasks/{id}"), Some(driver)).await.expect(200).body;
     assert_eq!((&task["state"], &task["error"]), (&"FAILURE".into(), &"storage full".into()));
     assert_eq!(files_of(t, id), Vec::<String>::new());

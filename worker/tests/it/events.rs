@@ -21,7 +21,7 @@ use testkit::{Event, TestApp};
 use uuid::Uuid;
 use worker::registry::Registry;
 
-use crate::support::{Act, MAIL, Probe, enqueue_for, make_retry_due, insert, number, reaches, registry, row};
+use crate::support::{Act, MAIL, Probe, enqueue_for, insert, make_retry_due, number, reaches, registry, row};
 
 /// A job with a hundred steps per run, whose first runs fail.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    delivery, driver_with, execute, make_retry_due, insert, mail_settings, reaches, request_export, row, send_to,
-    settings, within,
+    delivery, driver_with, execute, insert, mail_settings, make_retry_due, reaches, request_export, row,
+    send_to, settings, within,
 };
 
 /// Enqueues a mail and announces only that one, so earlier mails stay queued.

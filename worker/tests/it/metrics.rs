@@ -114,7 +114,11 @@ async fn worker_metrics_match_what_happened(t: TestApp) {
     .await;
     assert_eq!(scrape(&base).await["parkade_queue_depth{queue=\"exports\"}"], 0.0);
     let labels = |name: &&String| name.contains('{') && !name.contains("le=");
-    assert!(figures.keys().filter(labels).count() < 150, "the number of series is bounded: {:#?}", figures.keys());
+    assert!(
+        figures.keys().filter(labels).count() < 150,
+        "the number of series is bounded: {:#?}",
+        figures.keys()
+    );
     assert_eq!(health(&base).await.0, 200);
     drop(process);
 }
@@ -129,13 +133,15 @@ async fn worker_health_follows_redis() {
     within(Duration::from_secs(20), "the worker answers", || async { !scrape(&base).await.is_empty() }).await;
     assert_eq!(health(&base).await.0, 200);
     redis.kill().await.unwrap();
-    within(Duration::from_secs(30), "the worker is unhealthy", || async { health(&base).await.0 == 503 }).await;
+    within(Duration::from_secs(30), "the worker is unhealthy", || async { health(&base).await.0 == 503 })
+        .await;
     let (_, body) = health(&base).await;
     assert_eq!(body["status"], json!("failing"));
     assert!(body["parts"]["redis"]["seconds_since_reached"].as_u64() >= Some(15), "{body}");
     assert!(body["parts"]["database"]["seconds_since_reached"].as_u64() < Some(15), "{body}");
     redis.restart().await.unwrap();
-    within(Duration::from_secs(30), "the worker is healthy again", || async { health(&base).await.0 == 200 }).await;
+    within(Duration::from_secs(30), "the worker is healthy again", || async { health(&base).await.0 == 200 })
+        .await;
     let figures = scrape(&base).await;
     let restarts: f64 = figures
         .iter()

@@ -16,7 +16,9 @@ use shared::{
 };
 use testkit::{Engine, TestApp};
 
-use crate::support::{Booked, book, context, insert_drivers, enqueue, execute, number, people, reaches, send_to};
+use crate::support::{
+    Booked, book, context, enqueue, execute, insert_drivers, number, people, reaches, send_to,
+};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()

@@ -130,7 +130,8 @@ async fn silent_chat_times_out_and_is_retried() {
     let worker = t.work();
     let begun = std::time::Instant::now();
     let id = notify(&t, "slow").await[0];
-    within(Duration::from_secs(8), "the request times out", || async { row(&t, id).await.error.is_some() }).await;
+    within(Duration::from_secs(8), "the request times out", || async { row(&t, id).await.error.is_some() })
+        .await;
     assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(delivery(&t, "chat:slow").await.state, "ambiguous");
     crate::support::make_retry_due(&t, id, 1).await;
@@ -472,7 +473,10 @@ async fn smtp_login_refusal_alerts_and_fails_no_mail(mut t: TestApp) {
         "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-welcome' AND owner_id = {} AND state = 'queued' AND attempt >= 1",
         asha.id
     );
-    within(Duration::from_secs(20), "the welcome mail is queued for a retry", || async { number(&t, &welcome).await == 1 }).await;
+    within(Duration::from_secs(20), "the welcome mail is queued for a retry", || async {
+        number(&t, &welcome).await == 1
+    })
+    .await;
     assert_eq!((sink.messages().len(), chat.requests().len()), (0, 1));
     worker.stop().await;
 }

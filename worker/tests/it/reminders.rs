@@ -15,7 +15,7 @@ use shared::{
 use testkit::TestApp;
 
 use crate::support::{
-    Booked, book, context, insert_drivers, enqueue, execute, number, people, reaches, send_to, within,
+    Booked, book, context, enqueue, execute, insert_drivers, number, people, reaches, send_to, within,
 };
 
 /// 18:00 on 24 November in Kolkata.

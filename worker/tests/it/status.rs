@@ -101,6 +101,10 @@ async fn stale_redis_status_is_not_trusted(t: TestApp) {
         error: None,
     };
     status::publish(&then, job.id, &running).await;
-    assert_eq!(find(&then, job.id).await.state, JobState::Running, "a status of five seconds ago is still trusted");
+    assert_eq!(
+        find(&then, job.id).await.state,
+        JobState::Running,
+        "a status of five seconds ago is still trusted"
+    );
     assert_eq!(find(&t.app, job.id).await.state, JobState::Queued);
 }

@@ -51,7 +51,10 @@ async fn cancelled_running_export_leaves_no_file(t: TestApp) {
     t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_cancelled");
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Cancelled);
-    assert!(t.mails().iter().all(|mail| !mail.subject.contains("export")), "no mail about the cancelled export");
+    assert!(
+        t.mails().iter().all(|mail| !mail.subject.contains("export")),
+        "no mail about the cancelled export"
+    );
     worker.stop().await;
 }
 
@@ -134,15 +137,22 @@ async fn frozen_worker_writes_nothing_stale(t: TestApp) {
     let (file, made) =
         (sha256(&file_of(&t, id)), std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap());
     frozen.resume().unwrap();
-    within(Duration::from_secs(20), "the resumed worker notices the lost lease", || async { frozen.log().contains("lease") })
-        .await;
+    within(Duration::from_secs(20), "the resumed worker notices the lost lease", || async {
+        frozen.log().contains("lease")
+    })
+    .await;
     assert_eq!(row(&t, id).await, before);
     assert_eq!(export_of(&t, id).await, export_before);
     assert_eq!(
         (sha256(&file_of(&t, id)), std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap()),
         (file, made)
     );
-    assert_eq!(files_of(&t, id).len(), 1, "the resumed worker has deleted its partial file: {:?}", files_of(&t, id));
+    assert_eq!(
+        files_of(&t, id).len(),
+        1,
+        "the resumed worker has deleted its partial file: {:?}",
+        files_of(&t, id)
+    );
     within(Duration::from_secs(20), "all jobs succeed", || async {
         number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state <> 'succeeded'").await == 0
     })

@@ -23,8 +23,8 @@ use testkit::{Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, enqueue_for, execute, make_retry_due, insert, keys,
-    mail_settings, number, people, reaches, registry, request_export, row, settings, within,
+    Act, Endless, MAIL, MAINTENANCE, Probe, driver_with, enqueue, enqueue_for, execute, insert, keys,
+    mail_settings, make_retry_due, number, people, reaches, registry, request_export, row, settings, within,
 };
 
 /// Runs `count` jobs one by one. Returns the median time from just before the announcement to the start of the job.
@@ -213,7 +213,11 @@ async fn trap_5_restarted_worker_recovers_orphaned_jobs(t: TestApp) {
         reaches(&t, id, "succeeded").await;
     }
     eprintln!("everything recovered {:?} after the kill", dead.elapsed());
-    assert!(dead.elapsed() < Duration::from_secs(8), "{:?}, including the start of a process", dead.elapsed());
+    assert!(
+        dead.elapsed() < Duration::from_secs(8),
+        "{:?}, including the start of a process",
+        dead.elapsed()
+    );
     let mails = sink.messages();
     assert_eq!(mails.len(), 6);
     crate::support::assert_no_duplicate_mails(&mails);
@@ -313,7 +317,11 @@ async fn trap_7_poison_export_delays_nobody(t: TestApp) {
         })
         .await;
         worker.kill().unwrap();
-        assert_eq!(row(&t, id).await.state, JobState::Running, "the job was running when the worker was killed");
+        assert_eq!(
+            row(&t, id).await.state,
+            JobState::Running,
+            "the job was running when the worker was killed"
+        );
     }
     let last = processes.worker();
     let row = reaches(&t, id, "failed").await;
@@ -360,7 +368,8 @@ async fn trap_9_finished_jobs_leave_only_a_status(t: TestApp) {
         let others = |key: &&String| !key.starts_with(&format!("{prefix}:job:")) && !key.contains(":workers");
         all.iter().filter(others).cloned().collect::<Vec<_>>()
     };
-    let empty = within(Duration::from_secs(5), "the keys of apalis are gone", || async { left().await.is_empty() });
+    let empty =
+        within(Duration::from_secs(5), "the keys of apalis are gone", || async { left().await.is_empty() });
     if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
         panic!("left behind: {:?}", left().await);
     }
@@ -385,7 +394,12 @@ async fn trap_9_departed_workers_leave_nothing_in_redis(t: TestApp) {
             .map(async |key| t.app.redis.queue.connection().unwrap().ttl::<_, i64>(key).await.unwrap() > 0),
     )
     .await;
-    assert!(bounded.into_iter().all(|has_ttl| has_ttl), "{} keys, some without an expiry: {:?}", left.len(), left.first());
+    assert!(
+        bounded.into_iter().all(|has_ttl| has_ttl),
+        "{} keys, some without an expiry: {:?}",
+        left.len(),
+        left.first()
+    );
 }
 
 #[testkit::both_databases]
