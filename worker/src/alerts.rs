@@ -13,7 +13,7 @@ use shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Worker, consume::perform};
+use crate::{consume::perform, worker::Worker};
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
-use crate::{Worker, metrics::RunMetrics};
+use crate::{metrics::RunMetrics, worker::Worker};
 
 /// The shortest time between two published steps of progress.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(50);

@@ -10,7 +10,7 @@ use shared::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Worker, consume::consume};
+use crate::{consume::consume, worker::Worker};
 
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 

@@ -1,10 +1,6 @@
 //! A worker's HTTP server: `/metrics` for Prometheus, and `/health` for supervisors that restart it.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::{
@@ -15,7 +11,6 @@ use axum::{
     routing::get,
 };
 use metrics::{counter, gauge, histogram};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use shared::{
     Error, Result,
@@ -24,7 +19,10 @@ use shared::{
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
-use crate::Worker;
+use crate::{
+    health::{Health, PARTS},
+    worker::Worker,
+};
 
 /// A worker that has not reached one of [`PARTS`] for longer is unhealthy.
 const MAX_SILENCE: Duration = Duration::from_secs(15);
@@ -33,46 +31,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Mails take milliseconds, exports minutes.
 const BUCKETS: [f64; 11] = [0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 180.0, 600.0];
-
-/// What a healthy worker reaches.
-const PARTS: [&str; 3] = ["database", "redis", "consumers"];
-
-/// What `/health` reports. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Health {
-    consumers: Arc<Mutex<HashSet<(Queue, String)>>>,
-    /// When each of [`PARTS`] was last reached.
-    reached: Arc<Mutex<[Instant; PARTS.len()]>>,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self { consumers: Arc::default(), reached: Arc::new(Mutex::new([Instant::now(); PARTS.len()])) }
-    }
-}
-
-impl Health {
-    /// Expects heartbeats of a consumer until the guard is dropped.
-    #[must_use]
-    pub fn expect_consumer(&self, queue: Queue, name: &str) -> ExpectedConsumer {
-        let entry = (queue, name.to_owned());
-        self.consumers.lock().insert(entry.clone());
-        ExpectedConsumer { health: self.clone(), entry }
-    }
-}
-
-/// A consumer that should be alive.
-#[derive(Debug)]
-pub struct ExpectedConsumer {
-    health: Health,
-    entry: (Queue, String),
-}
-
-impl Drop for ExpectedConsumer {
-    fn drop(&mut self) {
-        self.health.consumers.lock().remove(&self.entry);
-    }
-}
 
 /// The metrics of one run of a job, which counts as running until this is dropped.
 #[derive(Debug)]

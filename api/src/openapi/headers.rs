@@ -8,7 +8,7 @@ use utoipa::openapi::{
     path::{Operation, ParameterIn},
 };
 
-use super::has_parameter;
+use super::parameters::has_parameter;
 
 /// Name, description and example.
 const TEXTS: [(&str, &str, &str); 11] = [

@@ -2,6 +2,7 @@
 
 mod examples;
 mod headers;
+mod parameters;
 pub(crate) mod schemas;
 
 use axum::http::Method;
@@ -11,7 +12,7 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
-use self::examples::Examples;
+use self::{examples::Examples, parameters::has_parameter};
 use crate::http::policy::{self, Access, Policy};
 
 /// Completes the document that the handlers describe.
@@ -41,11 +42,6 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         }
     }
     document
-}
-
-fn has_parameter(operation: &Operation, name: &str, place: ParameterIn) -> bool {
-    let is = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == name && parameter.parameter_in == place);
-    operation.parameters.iter().flatten().any(is)
 }
 
 /// A body may be missing, but not null.

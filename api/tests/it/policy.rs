@@ -30,7 +30,7 @@ fn every_operation_has_a_policy_and_every_policy_an_operation() {
 }
 
 #[test]
-fn policies_agree_with_the_security_and_responses_of_the_document() {
+fn policy_table_matches_the_openapi_document() {
     let operations = operations();
     for policy in ROUTES {
         let (name, operation) = (name(policy), &operations[&name(policy)]);

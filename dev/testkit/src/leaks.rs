@@ -8,7 +8,7 @@ use std::{
 
 use tracing_subscriber::fmt;
 
-use crate::{JWT_SECRET, PASSWORD};
+use crate::constants::{JWT_SECRET, PASSWORD};
 
 /// Checks every line that this process logs from now on, and exits at the first one that leaks.
 pub fn watch() {

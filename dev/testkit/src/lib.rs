@@ -11,6 +11,7 @@
 #![expect(clippy::expect_used, reason = "this is test code")]
 
 mod client;
+mod constants;
 mod events;
 mod leaks;
 mod processes;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use client::{Answer, Driver};
+pub use constants::{JWT_SECRET, PASSWORD};
 pub use events::{Event, Events};
 use futures::FutureExt;
 pub use processes::{Processes, binary};
@@ -45,12 +47,6 @@ pub use testkit_macros::both_databases;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, registry::Registry};
-
-/// The key that signs the tokens of every test.
-pub const JWT_SECRET: &str = "a key for tests that is long enough: 32 bytes";
-
-/// The password of every user in tests.
-pub const PASSWORD: &str = "Correct-horse-1";
 
 /// An application with its router on a free port, and mails in memory. Dropping it removes everything.
 pub struct TestApp {

@@ -48,7 +48,8 @@ pub const RATE_LIMITED: &str = "parkade_rate_limited_total";
 pub const ANNOUNCED: &str = "parkade_jobs_announced_total";
 
 /// The outcomes of a job's run.
-pub const OUTCOMES: [&str; 6] = ["succeeded", "failed", "retried", "cancelled", "released", "lease_lost"];
+pub const OUTCOMES: [&str; 7] =
+    ["succeeded", "failed", "retried", "postponed", "cancelled", "released", "lease_lost"];
 
 /// The outcomes of a mail: accepted, rejected for now, rejected permanently, or unknown.
 pub const MAIL_OUTCOMES: [&str; 4] = ["sent", "deferred", "refused", "unknown"];

@@ -8,7 +8,6 @@ pub(super) const PURE: &[&str] = &[
     "parking/rules/state.rs",
     "jobs/outcome.rs",
     "jobs/policy.rs",
-    "jobs/state.rs",
     "jobs/transport/selection.rs",
     "jobs/schedule/timetable.rs",
     "parking/exports/csv.rs",

@@ -98,7 +98,7 @@ impl Payment {
             .filter(|text| !text.is_empty())
         {
             Some(text) if text.chars().count() > max || text.contains('\0') => {
-                Err(Error::invalid(pointer, format!("must have at max {max} characters, none of them NUL")))
+                Err(Error::invalid(pointer, format!("must have at most {max} characters, none of them NUL")))
             }
             text => Ok(text),
         };

@@ -55,7 +55,7 @@ impl Generations {
         if !overdue.is_empty() {
             self.renew(&overdue).await?;
         }
-        let mut keys = self.keys(groups);
+        let mut keys = self.generation_keys(groups);
         keys.push(key);
         let mut values: Vec<Value> = self.redis().query(async |mut redis| redis.mget(keys).await).await?;
         let stored = values.pop();
@@ -67,7 +67,7 @@ impl Generations {
 
     /// Gives a generation to the groups that have none, because they are new or Redis has lost theirs.
     async fn begin(&self, groups: &[Group]) -> RedisResult<Vec<u8>> {
-        let keys = self.keys(groups);
+        let keys = self.generation_keys(groups);
         let mut pipe = redis::pipe();
         for key in &keys {
             let options = SetOptions::default()
@@ -139,7 +139,7 @@ impl Generations {
         overdue.clone()
     }
 
-    fn keys(&self, groups: &[Group]) -> Vec<String> {
+    fn generation_keys(&self, groups: &[Group]) -> Vec<String> {
         groups.iter().map(|group| self.redis().keys().generation(group)).collect()
     }
 }
