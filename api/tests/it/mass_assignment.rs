@@ -103,7 +103,7 @@ fn scrubbed(text: &str) -> String {
     scrubbed
 }
 
-async fn run(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
+async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let admin = t.admin().await;
@@ -171,8 +171,8 @@ async fn run(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
 #[testkit::both_databases]
 async fn unexpected_fields_change_nothing(t: TestApp) {
     let other = TestApp::start(t.engine).await;
-    let (base, rows) = run(t, false).await;
-    let (extended, extended_rows) = run(other, true).await;
+    let (base, rows) = run_story(t, false).await;
+    let (extended, extended_rows) = run_story(other, true).await;
     for (base, extended) in base.answers.iter().zip(&extended.answers) {
         assert_eq!(base, extended);
     }
