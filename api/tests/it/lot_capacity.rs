@@ -1,5 +1,6 @@
 //! Lots that shrink, grow and close while drivers use them.
 
+use reqwest::Method;
 use serde_json::json;
 use testkit::{Driver, TestApp};
 

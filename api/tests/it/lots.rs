@@ -1,6 +1,8 @@
 //! Lots and their available spots: creation, changes and closing by administrators.
 
+use reqwest::Method;
 use serde_json::{Value, json};
+use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::{

@@ -1,11 +1,14 @@
 //! Every figure of the reports, compared with a naive count over rows at boundary instants, with and without clock changes.
 
 use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,
     platform::db::{at, sql},
 };
+use std::collections::BTreeMap;
 use testkit::{Driver, Engine, TestApp};
 
 use crate::support::{change, many_drivers, spots};

@@ -2,6 +2,7 @@
 //! changes.
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 use shared::{
     base::clock::Clock,

@@ -1,6 +1,7 @@
 //! Reserving a spot for a time window, cancellations, and no-shows.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::base::{clock::Clock, time::rfc3339};
 use testkit::{Answer, Driver, Engine, TestApp};
