@@ -16,15 +16,15 @@ use crate::support::{change, many_drivers, spots};
 /// A reservation to be inserted.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    user: i64,
-    lot: i64,
-    spot: i64,
-    state: &'static str,
-    parked: DateTime<Utc>,
+    pub(crate) user: i64,
+    pub(crate) lot: i64,
+    pub(crate) spot: i64,
+    pub(crate) state: &'static str,
+    pub(crate) parked: DateTime<Utc>,
     /// The departure, or the end of the window.
-    left: Option<DateTime<Utc>>,
-    cost: i64,
-    method: Option<&'static str>,
+    pub(crate) left: Option<DateTime<Utc>>,
+    pub(crate) cost: i64,
+    pub(crate) method: Option<&'static str>,
 }
 
 impl Row {
