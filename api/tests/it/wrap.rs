@@ -431,7 +431,7 @@ async fn outage_logs_name_the_cause_and_no_recipients() {
     let body = json!({ "username": "Asha", "email": "asha@example.com", "password": PASSWORD });
     let http = reqwest::Client::new();
     assert_eq!(http.post(format!("{base}/auth/register")).json(&body).send().await.unwrap().status(), 201);
-    let waits = said(&worker, "job failed; it will be tried again").await;
+    let waits = said(&worker, "job failed; it will be retried").await;
     assert_eq!((&waits["level"], &waits["span"]["job.kind"]), (&json!("WARN"), &json!("send-welcome")));
     assert!(waits["error"].as_str().unwrap().contains("refused"), "{waits}");
 
