@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::{Error, base::error::FieldError};
 use utoipa::ToSchema;
 
-/// An error on its way to the client. [`complete`] writes the body, where request id and path are known.
+/// An error on its way to the client. `complete` writes the body, where request id and path are known.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,

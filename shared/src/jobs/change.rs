@@ -17,7 +17,7 @@ use crate::{
 /// A transaction and what follows from its commit: caches are invalidated, jobs announced and events counted, in this
 /// order. Dropped without a commit, it is rolled back and nothing follows.
 ///
-/// Wrap it in [`retry_on_conflict`](crate::platform::db::retry_on_conflict) where others may lock the same rows.
+/// Wrap it in `retry_on_conflict` where others may lock the same rows.
 #[derive(Debug)]
 #[must_use = "a change that is not committed is rolled back"]
 pub struct Change {
