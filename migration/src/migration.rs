@@ -16,7 +16,7 @@ pub(crate) struct Migration {
     /// Recorded in the database, so it must not change.
     pub(crate) name: &'static str,
     pub(crate) up: &'static [Statement],
-    /// Undoes `up`, in either engine.
+    /// Undoes `up`. A statement for one engine only begins with the line `--sqlite` or `--postgres`.
     pub(crate) down: &'static [&'static str],
 }
 
@@ -53,7 +53,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for statement in self.down {
+        let other = match manager.get_database_backend() {
+            DbBackend::Sqlite => "--postgres",
+            _ => "--sqlite",
+        };
+        for statement in self.down.iter().filter(|statement| !statement.starts_with(other)) {
             manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, header},
     response::Response,
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{
     Result,
@@ -60,6 +61,12 @@ pub(crate) fn entry(body: &impl Serialize) -> Result<Entry> {
     let body =
         serde_json::to_vec(body).map_err(|e| anyhow::Error::new(e).context("serializing an answer"))?;
     Ok(Entry::of(body))
+}
+
+/// The same answer, true until `instant` unless something is written.
+pub(crate) fn until(app: &App, instant: Option<DateTime<Utc>>, entry: Entry) -> Entry {
+    let true_for = instant.map(|instant| (instant - app.clock.now()).to_std().unwrap_or_default());
+    Entry { true_for, ..entry }
 }
 
 /// A list in the form in which it is cached, with the cursor of its next page.

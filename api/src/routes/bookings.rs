@@ -6,15 +6,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
     app::App,
-    base::{money::Money, time::wire},
     parking::{
         accounts,
-        bookings::{self, Payment, Release, Reservation},
+        bookings::{self, Payment, Reservation},
     },
     platform::cache::{Group, Recipe},
 };
@@ -32,6 +30,7 @@ use crate::{
         params::Path,
         problem::{Answer, Problem},
     },
+    routes::reservation_views::{OneReservation, ReservationView, next_change},
     state::ApiState,
 };
 
@@ -70,143 +69,18 @@ pub(crate) struct ReleaseSpot {
     payment_method: Option<String>,
 }
 
-/// A parking session that has started.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct BookedSpot {
-    id: i64,
-    spot_id: i64,
-    lot_name: String,
-    #[serde(with = "wire")]
-    parking_time: DateTime<Utc>,
-    #[serde(with = "wire::option")]
-    leaving_time: Option<DateTime<Utc>>,
-    #[schema(value_type = f64)]
-    parking_cost: Money,
-    status: &'static str,
-}
-
-impl BookedSpot {
-    fn new(reservation: &Reservation) -> Self {
-        Self {
-            id: reservation.id,
-            spot_id: reservation.spot_id,
-            lot_name: reservation.lot_name.clone(),
-            parking_time: reservation.parking_time,
-            leaving_time: reservation.leaving_time,
-            parking_cost: reservation.cost,
-            status: reservation.state.as_str(),
-        }
-    }
-}
-
-/// A reservation whose parking session has started.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OccupiedSpot {
-    id: i64,
-    spot_id: i64,
-    #[serde(with = "wire")]
-    parking_time: DateTime<Utc>,
-    #[schema(example = "occupied")]
-    status: &'static str,
-}
-
-/// A parking session that has ended, with its bill.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReleasedSpot {
-    id: i64,
-    spot_id: i64,
-    #[serde(with = "wire")]
-    parking_time: DateTime<Utc>,
-    #[serde(with = "wire::option")]
-    leaving_time: Option<DateTime<Utc>>,
-    actual_duration_hours: f64,
-    charged_hours: i64,
-    #[schema(value_type = f64)]
-    parking_cost: Money,
-    #[schema(value_type = f64)]
-    hourly_rate: Money,
-    transaction_id: Option<String>,
-    payment_method: Option<String>,
-    #[schema(example = "completed")]
-    status: &'static str,
-}
-
-impl From<Release> for ReleasedSpot {
-    fn from(release: Release) -> Self {
-        let reservation = release.reservation;
-        Self {
-            id: reservation.id,
-            spot_id: reservation.spot_id,
-            parking_time: reservation.parking_time,
-            leaving_time: reservation.leaving_time,
-            actual_duration_hours: release.hours,
-            charged_hours: release.charged_hours,
-            parking_cost: reservation.cost,
-            hourly_rate: reservation.hourly_rate,
-            transaction_id: reservation.transaction_id,
-            payment_method: reservation.payment_method,
-            status: reservation.state.as_str(),
-        }
-    }
-}
-
-/// A reservation with its lot and payment.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReservationDetails {
-    id: i64,
-    spot_id: i64,
-    lot_name: String,
-    lot_address: String,
-    #[schema(value_type = f64)]
-    lot_price: Money,
-    #[serde(with = "wire")]
-    parking_time: DateTime<Utc>,
-    #[serde(with = "wire::option")]
-    leaving_time: Option<DateTime<Utc>>,
-    #[schema(value_type = f64)]
-    parking_cost: Money,
-    transaction_id: Option<String>,
-    payment_method: Option<String>,
-    status: &'static str,
-}
-
-impl From<Reservation> for ReservationDetails {
-    fn from(reservation: Reservation) -> Self {
-        Self {
-            id: reservation.id,
-            spot_id: reservation.spot_id,
-            lot_name: reservation.lot_name,
-            lot_address: reservation.lot_address,
-            lot_price: reservation.hourly_rate,
-            parking_time: reservation.parking_time,
-            leaving_time: reservation.leaving_time,
-            parking_cost: reservation.cost,
-            transaction_id: reservation.transaction_id,
-            payment_method: reservation.payment_method,
-            status: reservation.state.as_str(),
-        }
-    }
-}
-
-/// One reservation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OneReservation<T> {
-    pub(crate) msg: &'static str,
-    pub(crate) reservation: T,
-}
-
 /// A user's reservations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UserReservations {
     msg: &'static str,
     /// The username.
     user: String,
-    reservations: Vec<ReservationDetails>,
+    reservations: Vec<ReservationView>,
 }
 
 /// Book a spot: start a parking session now on a free spot of the lot.
 #[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", request_body = BookSpot, params(IdempotencyKey), responses(
-    (status = 201, description = "The parking session has started", body = OneReservation<BookedSpot>),
+    (status = 201, description = "The parking session has started", body = OneReservation),
     (status = 404, description = "No such lot"),
     (status = 409, description = "The lot is full, or you are already parked"),
 ))]
@@ -215,11 +89,9 @@ pub(crate) async fn book_spot(
     CurrentUser(user): CurrentUser,
     once: Once<body::Json<BookSpot>>,
 ) -> Answer<Response> {
-    let booked = |reservation: &Reservation| {
-        reply(
-            StatusCode::CREATED,
-            &OneReservation { msg: "spot booked", reservation: BookedSpot::new(reservation) },
-        )
+    let now = app.clock.now();
+    let booked = move |reservation: &Reservation| {
+        reply(StatusCode::CREATED, &OneReservation::new("spot booked", reservation, now))
     };
     let book = |body::Json(body): body::Json<BookSpot>, keep| {
         bookings::book_spot(&app, user.user_id, body.lot_id, keep)
@@ -229,7 +101,7 @@ pub(crate) async fn book_spot(
 
 /// Occupy a reserved spot: start its parking session.
 #[utoipa::path(post, path = "/booking/occupy-spot", tag = "bookings", request_body = OccupySpot, responses(
-    (status = 200, description = "The parking session has started", body = OneReservation<OccupiedSpot>),
+    (status = 200, description = "The parking session has started", body = OneReservation),
     (status = 404, description = "You have no such reservation"),
     (status = 409, description = "The reservation cannot start now"),
 ))]
@@ -237,20 +109,15 @@ pub(crate) async fn occupy_spot(
     State(app): State<App>,
     CurrentUser(user): CurrentUser,
     body::Json(body): body::Json<OccupySpot>,
-) -> Answer<Json<OneReservation<OccupiedSpot>>> {
+) -> Answer<Json<OneReservation>> {
     let reservation = bookings::occupy_spot(&app, &user, body.reservation_id).await?;
-    let occupied = OccupiedSpot {
-        id: reservation.id,
-        spot_id: reservation.spot_id,
-        parking_time: reservation.parking_time,
-        status: "occupied",
-    };
-    Ok(Json(OneReservation { msg: "spot occupied", reservation: occupied }))
+    let reservation = ReservationView::new(&reservation, app.clock.now()).occupied();
+    Ok(Json(OneReservation { msg: "spot occupied", reservation }))
 }
 
 /// Release a spot: end the parking session and bill it. Repeating the request returns the same bill.
 #[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", request_body = ReleaseSpot, params(IdempotencyKey), responses(
-    (status = 200, description = "The bill", body = OneReservation<ReleasedSpot>),
+    (status = 200, description = "The bill", body = OneReservation),
     (status = 404, description = "You have no such reservation"),
     (status = 409, description = "No parking session is running, or it was already paid differently"),
 ))]
@@ -259,11 +126,9 @@ pub(crate) async fn release_spot(
     CurrentUser(user): CurrentUser,
     once: Once<body::Json<ReleaseSpot>>,
 ) -> Answer<Response> {
-    let released = |release: &Release| {
-        reply(
-            StatusCode::OK,
-            &OneReservation { msg: "spot released", reservation: ReleasedSpot::from(release.clone()) },
-        )
+    let now = app.clock.now();
+    let released = move |reservation: &Reservation| {
+        reply(StatusCode::OK, &OneReservation::new("spot released", reservation, now))
     };
     let release = |body::Json(body): body::Json<ReleaseSpot>, keep| {
         let payment = Payment { transaction_id: body.transaction_id, method: body.payment_method };
@@ -306,8 +171,11 @@ pub(crate) async fn list_reservations_of_user(
         let user = accounts::by_id(&app, id).await?.username;
         let list = bookings::of_user(&app, id, &page).await?;
         let next = list.next(|row| row.id);
-        let reservations = list.items.into_iter().map(ReservationDetails::from).collect();
-        cached::list_entry(next, &UserReservations { msg: "reservations", user, reservations })
+        let now = app.clock.now();
+        let changes_at = next_change(&list.items, now);
+        let reservations = list.items.iter().map(|row| ReservationView::new(row, now)).collect();
+        let list = UserReservations { msg: "reservations", user, reservations };
+        Ok(cached::until(&app, changes_at, cached::list_entry(next, &list)?))
     })
     .await
 }

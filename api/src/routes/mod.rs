@@ -10,6 +10,7 @@ pub mod lots;
 mod pages;
 pub mod privacy;
 pub mod reports;
+mod reservation_views;
 pub mod reservations;
 pub mod spots;
 pub mod task_events;

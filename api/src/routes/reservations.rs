@@ -1,16 +1,11 @@
 //! Reservations of a spot for a time window: create, read, list, cancel.
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
     app::App,
-    base::{
-        error::FieldError,
-        money::Money,
-        time::{self, wire},
-    },
+    base::{error::FieldError, time},
     parking::bookings::{self, NewReservation, Reservation},
 };
 use utoipa::ToSchema;
@@ -28,7 +23,7 @@ use crate::{
         problem::Answer,
     },
     openapi::schemas::{instant, optional_id},
-    routes::bookings::OneReservation,
+    routes::reservation_views::{OneReservation, ReservationView},
     state::ApiState,
 };
 
@@ -72,49 +67,16 @@ impl Reserve {
     }
 }
 
-/// A reservation.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReservationSummary {
-    id: i64,
-    spot_id: i64,
-    user_id: i64,
-    /// The arrival, or the start of the window.
-    #[serde(with = "wire")]
-    parking_time: DateTime<Utc>,
-    /// The departure, or the end of a window that has not started.
-    #[serde(with = "wire::option")]
-    leaving_time: Option<DateTime<Utc>>,
-    /// The bill, or the quote for a window.
-    #[schema(value_type = f64)]
-    parking_cost: Money,
-    /// `reserved`, `active`, `completed`, `cancelled` or `expired`.
-    status: &'static str,
-}
-
-impl ReservationSummary {
-    fn new(reservation: &Reservation) -> Self {
-        Self {
-            id: reservation.id,
-            spot_id: reservation.spot_id,
-            user_id: reservation.user_id,
-            parking_time: reservation.parking_time,
-            leaving_time: reservation.leaving_time,
-            parking_cost: reservation.cost,
-            status: reservation.state.as_str(),
-        }
-    }
-}
-
 /// All reservations.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AllReservations {
     msg: &'static str,
-    reservations: Vec<ReservationSummary>,
+    reservations: Vec<ReservationView>,
 }
 
 /// Reserve a spot for a time window.
 #[utoipa::path(post, path = "/reservations", tag = "bookings", request_body = Reserve, params(IdempotencyKey), responses(
-    (status = 201, description = "The spot is reserved", body = OneReservation<ReservationSummary>),
+    (status = 201, description = "The spot is reserved", body = OneReservation),
     (status = 403, description = "Only administrators may reserve for others"),
     (status = 404, description = "No such spot or user"),
     (status = 409, description = "The spot is reserved or occupied during this window, or will be taken out of service"),
@@ -124,11 +86,9 @@ pub(crate) async fn reserve(
     CurrentUser(user): CurrentUser,
     once: Once<body::Json<Reserve>>,
 ) -> Answer<Response> {
-    let reserved = |reservation: &Reservation| {
-        reply(
-            StatusCode::CREATED,
-            &OneReservation { msg: "spot reserved", reservation: ReservationSummary::new(reservation) },
-        )
+    let now = app.clock.now();
+    let reserved = move |reservation: &Reservation| {
+        reply(StatusCode::CREATED, &OneReservation::new("spot reserved", reservation, now))
     };
     let reserve = async |body::Json(body): body::Json<Reserve>, keep| {
         bookings::reserve(&app, &user, body.checked(&app)?, keep).await
@@ -146,7 +106,8 @@ pub(crate) async fn list_reservations(
     paging: Paging,
 ) -> Answer<Linked<AllReservations>> {
     let list = bookings::list(&app, &paging.page).await?;
-    let reservations = list.items.iter().map(ReservationSummary::new).collect();
+    let now = app.clock.now();
+    let reservations = list.items.iter().map(|row| ReservationView::new(row, now)).collect();
     let next = list.next(|row| row.id);
     Ok(paging.answer(next, AllReservations { msg: "reservations", reservations }))
 }
@@ -154,16 +115,16 @@ pub(crate) async fn list_reservations(
 /// Read one reservation.
 #[utoipa::path(get, path = "/reservations/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "Reservation id")), responses(
-    (status = 200, description = "The reservation", body = OneReservation<ReservationSummary>),
+    (status = 200, description = "The reservation", body = OneReservation),
     (status = 404, description = "You have no such reservation"),
 ))]
 pub(crate) async fn read_reservation(
     State(app): State<App>,
     CurrentUser(user): CurrentUser,
     Path(id): Path<i64>,
-) -> Answer<Json<OneReservation<ReservationSummary>>> {
-    let reservation = ReservationSummary::new(&bookings::find(&app, &user, id).await?);
-    Ok(Json(OneReservation { msg: "reservation", reservation }))
+) -> Answer<Json<OneReservation>> {
+    let reservation = bookings::find(&app, &user, id).await?;
+    Ok(Json(OneReservation::new("reservation", &reservation, app.clock.now())))
 }
 
 /// Cancel a reservation that has not started. Repeating the request changes nothing.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
-use crate::support::{change, noon, number, plain, pointers, reserve, seconds, spots};
+use crate::support::{change, has, noon, number, plain, pointers, reserve, seconds, spots};
 
 async fn book(t: &TestApp, who: &Driver, lot: i64) -> Answer {
     t.post("/booking/book-spot", Some(who), json!({ "lot_id": lot })).await
@@ -36,12 +36,12 @@ async fn booking_matches_the_contract(t: TestApp) {
     let first = spots(&t, lot).await[0];
     let answer = book(&t, &asha, lot).await.expect(201);
     let id = answer.body["reservation"]["id"].as_i64().expect("a number");
-    assert_eq!(
-        plain(&answer),
-        json!({ "reservation": {
+    has(
+        &plain(&answer),
+        &json!({ "reservation": {
             "id": id, "spot_id": first, "lot_name": "Main Street", "parking_time": "2026-11-20T12:00:00Z",
             "leaving_time": null, "parking_cost": 0.0, "status": "active",
-        }})
+        }}),
     );
     assert_eq!(free(&t, lot).await, 1);
 }
@@ -56,23 +56,23 @@ async fn release_matches_the_contract(t: TestApp) {
     let id = t.book(&asha, lot).await;
     clock.advance(TimeDelta::minutes(100) + TimeDelta::microseconds(500_000));
     let answer = pay(&t, &asha, id, json!("TXN0123456"), json!("card")).await.expect(200);
-    assert_eq!(
-        plain(&answer),
-        json!({ "reservation": {
+    has(
+        &plain(&answer),
+        &json!({ "reservation": {
             "id": id, "spot_id": spot, "parking_time": "2026-11-20T12:00:00Z", "leaving_time": "2026-11-20T13:40:00.500Z",
             "actual_duration_hours": 1.67, "charged_hours": 2, "parking_cost": 51.0, "hourly_rate": 25.5,
             "transaction_id": "TXN0123456", "payment_method": "Card", "status": "completed",
-        }})
+        }}),
     );
     assert_eq!(free(&t, lot).await, 1);
     let list = plain(&t.get(&format!("/users/{}/reservations", asha.id), Some(&asha)).await.expect(200));
-    assert_eq!(
-        list,
-        json!({ "user": "Asha", "reservations": [{
+    has(
+        &list,
+        &json!({ "user": "Asha", "reservations": [{
             "id": id, "spot_id": spot, "lot_name": "Main Street", "lot_address": "1, Main Street", "lot_price": 25.5,
             "parking_time": "2026-11-20T12:00:00Z", "leaving_time": "2026-11-20T13:40:00.500Z", "parking_cost": 51.0,
             "transaction_id": "TXN0123456", "payment_method": "Card", "status": "completed",
-        }]})
+        }]}),
     );
 }
 
@@ -315,11 +315,11 @@ async fn reserved_spot_can_be_occupied_from_its_start(t: TestApp) {
     occupy(&t, &asha, id).await.problem(409, "too_early");
     clock.advance(TimeDelta::minutes(5) + TimeDelta::microseconds(1));
     let answer = occupy(&t, &asha, id).await.expect(200);
-    assert_eq!(
-        plain(&answer),
-        json!({ "reservation": {
+    has(
+        &plain(&answer),
+        &json!({ "reservation": {
             "id": id, "spot_id": spot, "parking_time": "2026-11-20T12:15:00Z", "status": "occupied",
-        }})
+        }}),
     );
     occupy(&t, &asha, id).await.problem(409, "wrong_state");
     book(&t, &asha, lot).await.problem(409, "already_parked");

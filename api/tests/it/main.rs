@@ -41,6 +41,7 @@ mod redis_pipes;
 mod report_figures;
 mod reports;
 mod reservation_races;
+mod reservation_shape;
 mod reservations;
 mod spots;
 mod starting;

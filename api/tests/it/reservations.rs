@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use shared::base::{clock::Clock, time::rfc3339};
 use testkit::{Answer, Driver, Engine, TestApp};
 
-use crate::support::{ENGINES, change, content, noon, number, plain, pointers, seconds, spots};
+use crate::support::{ENGINES, change, content, has, noon, number, plain, pointers, seconds, spots};
 
 pub(crate) fn window(spot: i64, from: DateTime<Utc>, until: DateTime<Utc>) -> Value {
     json!({ "spot_id": spot, "parking_time": rfc3339(from), "leaving_time": rfc3339(until) })
@@ -71,11 +71,11 @@ async fn reservation_matches_the_contract(t: TestApp) {
         "id": id, "spot_id": spot, "user_id": asha.id, "parking_time": "2026-11-20T13:00:00Z",
         "leaving_time": "2026-11-20T14:30:00Z", "parking_cost": 38.25, "status": "reserved",
     }});
-    assert_eq!(plain(&answer), expected);
-    assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200)), expected);
-    assert_eq!(plain(&t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200)), expected);
+    has(&plain(&answer), &expected);
+    has(&plain(&t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200)), &expected);
+    has(&plain(&t.get(&format!("/reservations/{id}"), Some(&admin)).await.expect(200)), &expected);
     let all = plain(&t.get("/reservations", Some(&admin)).await.expect(200));
-    assert_eq!(all, json!({ "reservations": [expected["reservation"]] }));
+    has(&all, &json!({ "reservations": [expected["reservation"]] }));
     let lot = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
     assert_eq!(lot.body["lot"]["available_slots"], 1);
     let jobs =

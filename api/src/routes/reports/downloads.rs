@@ -11,9 +11,9 @@ use serde::Serialize;
 use shared::{
     app::App,
     base::{money::Money, time::wire},
-    parking::reports::{
-        admin,
-        stays::{self, Stay},
+    parking::{
+        bookings::stays::{self, Stay},
+        reports::admin,
     },
 };
 use utoipa::ToSchema;
@@ -27,6 +27,7 @@ use crate::{
         paging::{Linked, PageQuery, Paging},
         problem::{Answer, Problem},
     },
+    routes::reservation_views::ReservationDetails,
     state::ApiState,
 };
 
@@ -40,42 +41,55 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// A reservation with its driver and lot. Missing text is `N/A`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ParkingDetail {
+    /// Use `id`.
+    #[schema(deprecated)]
     reservation_id: i64,
     user_name: String,
     user_email: String,
     vehicle_number: String,
+    /// Use `lot`.
+    #[schema(deprecated)]
     parking_lot: String,
-    spot_number: i64,
+    #[serde(flatten)]
+    details: ReservationDetails,
+    /// Use `arrived_at` and `starts_at`.
     #[serde(with = "wire")]
+    #[schema(deprecated)]
     parking_time: DateTime<Utc>,
-    /// Null while the parking session is running.
+    /// Null while the parking session is running. Use `left_at` and `ends_at`.
     #[serde(with = "wire::option")]
+    #[schema(deprecated)]
     leaving_time: Option<DateTime<Utc>>,
-    #[schema(value_type = f64)]
+    /// Use `cost`, `quote` and `cost_so_far`.
+    #[schema(value_type = f64, deprecated)]
     parking_cost: Money,
+    #[schema(deprecated)]
     transaction_id: String,
+    #[schema(deprecated)]
     payment_method: String,
-    /// `Completed`, `Active` or `Reserved`.
-    #[schema(example = "Completed")]
+    /// `Completed`, `Active` or `Reserved`. Use `state`.
+    #[schema(example = "Completed", deprecated)]
     status: &'static str,
 }
 
-impl From<Stay> for ParkingDetail {
-    fn from(stay: Stay) -> Self {
+impl ParkingDetail {
+    fn new(stay: Stay, now: DateTime<Utc>) -> Self {
         let or_missing = |text: Option<String>| text.unwrap_or_else(|| "N/A".into());
+        let details = ReservationDetails::new(&stay.reservation, now);
+        let reservation = stay.reservation;
         Self {
-            reservation_id: stay.id,
+            reservation_id: reservation.id,
             user_name: stay.user_name,
             user_email: stay.user_email,
             vehicle_number: or_missing(stay.vehicle_number),
-            parking_lot: stay.lot_name,
-            spot_number: stay.spot_id,
-            parking_time: stay.parking_time,
-            leaving_time: stay.leaving_time,
-            parking_cost: stay.cost,
-            transaction_id: or_missing(stay.transaction_id),
-            payment_method: or_missing(stay.payment_method),
-            status: status(stay.state),
+            details,
+            parking_time: reservation.parking_time(),
+            leaving_time: reservation.leaving_time(),
+            parking_lot: reservation.lot_name,
+            parking_cost: reservation.cost,
+            transaction_id: or_missing(reservation.transaction_id),
+            payment_method: or_missing(reservation.payment_method),
+            status: status(reservation.state),
         }
     }
 }
@@ -116,8 +130,9 @@ pub(crate) async fn export_parking_details(
 ) -> Answer<Linked<ParkingDetails>> {
     let (stays, total_records) =
         tokio::try_join!(stays::of_everybody(&app, &paging.page), admin::count(&app))?;
-    let next = stays.next(|stay| stay.id);
-    let data = stays.items.into_iter().map(ParkingDetail::from).collect();
+    let next = stays.next(|stay| stay.reservation.id);
+    let now = app.clock.now();
+    let data = stays.items.into_iter().map(|stay| ParkingDetail::new(stay, now)).collect();
     Ok(paging.answer(next, ParkingDetails { msg: "parking details", data, total_records }))
 }
 

@@ -7,12 +7,12 @@ use shared::{
     app::App,
     base::{money::Money, page::TimeCursor, time::wire},
     parking::{
+        bookings::stays::{self, Stay},
         reports::{
             insights::{self, WEEKDAYS, hour_label},
-            stays::{self, Stay},
             user,
         },
-        rules::state,
+        rules::{billing, state},
     },
     platform::cache::{Group, Recipe},
 };
@@ -28,6 +28,7 @@ use crate::{
         paging::{PageQuery, Paging},
         problem::Answer,
     },
+    routes::reservation_views::{ReservationDetails, next_change},
     state::ApiState,
 };
 
@@ -204,20 +205,29 @@ fn recipe(app: &App, kind: &str, which: &str, user_id: i64) -> Recipe {
 /// A reservation in the booking history of a driver.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PastBooking {
-    id: i64,
+    #[serde(flatten)]
+    details: ReservationDetails,
+    /// Use `arrived_at` and `starts_at`.
     #[serde(with = "wire")]
+    #[schema(deprecated)]
     start_time: DateTime<Utc>,
+    /// Use `left_at` and `ends_at`.
     #[serde(with = "wire::option")]
+    #[schema(deprecated)]
     end_time: Option<DateTime<Utc>>,
-    /// With two decimal places.
+    /// With two decimal places; of a reserved window, its length. Use `actual_duration_hours`.
+    #[schema(deprecated)]
     duration_hours: Option<f64>,
-    #[schema(value_type = f64)]
+    /// Use `cost`, `quote` and `cost_so_far`.
+    #[schema(value_type = f64, deprecated)]
     total_amount: Money,
-    /// `Completed`, `Active` or `Reserved`.
-    #[schema(example = "Completed")]
+    /// `Completed`, `Active` or `Reserved`. Use `state`.
+    #[schema(example = "Completed", deprecated)]
     status: &'static str,
     /// The current licence plate of the driver.
     vehicle_number: Option<String>,
+    /// Use `lot` and `spot_number`.
+    #[schema(deprecated)]
     parking_space: ParkingSpace,
 }
 
@@ -230,19 +240,21 @@ pub(crate) struct ParkingSpace {
     name: String,
 }
 
-impl From<Stay> for PastBooking {
-    fn from(stay: Stay) -> Self {
+impl PastBooking {
+    fn new(stay: Stay, now: DateTime<Utc>) -> Self {
+        let reservation = stay.reservation;
+        let (start, end) = (reservation.parking_time(), reservation.leaving_time());
         Self {
-            id: stay.id,
-            start_time: stay.parking_time,
-            end_time: stay.leaving_time,
-            duration_hours: stay.hours(),
-            total_amount: stay.cost,
-            status: status(stay.state),
+            details: ReservationDetails::new(&reservation, now),
+            start_time: start,
+            end_time: end,
+            duration_hours: end.map(|end| billing::hours(start, end)),
+            total_amount: reservation.cost,
+            status: status(reservation.state),
             vehicle_number: stay.vehicle_number,
             parking_space: ParkingSpace {
-                id: stay.spot_id,
-                name: format!("{} - Spot {}", stay.lot_name, stay.spot_id),
+                id: reservation.spot_id,
+                name: format!("{} - Spot {}", reservation.lot_name, reservation.spot_number),
             },
         }
     }
@@ -273,8 +285,11 @@ pub(crate) async fn list_booking_history(
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
         let stays = stays::history(&app, user.user_id, &page).await?;
         let next = stays.next(Stay::moment);
-        let data: Vec<_> = stays.items.into_iter().map(PastBooking::from).collect();
-        cached::list_entry(next, &SuccessData::new("your reservations", data))
+        let now = app.clock.now();
+        let changes_at = next_change(stays.items.iter().map(|stay| &stay.reservation), now);
+        let data: Vec<_> = stays.items.into_iter().map(|stay| PastBooking::new(stay, now)).collect();
+        let entry = cached::list_entry(next, &SuccessData::new("your reservations", data))?;
+        Ok(cached::until(&app, changes_at, entry))
     })
     .await
 }

@@ -14,6 +14,7 @@ mod release;
 mod reservation;
 mod reserve;
 mod start;
+pub mod stays;
 
 pub(super) use self::end_all::end_all;
 pub use self::{
@@ -23,7 +24,7 @@ pub use self::{
     expiry::expire_no_shows,
     list::{find, list, of_user},
     occupy::occupy_spot,
-    release::{Payment, Release, release_spot},
+    release::{Payment, release_spot},
     reservation::Reservation,
     reserve::{NewReservation, reserve},
 };

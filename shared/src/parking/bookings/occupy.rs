@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     Reservation, driver, expiry, list,
-    reservation::{NO_OVERLAP, lock, next_state},
+    reservation::{self, NO_OVERLAP, lock, next_state},
     start::{MAX_ATTEMPTS, choose_spot},
 };
 use crate::{
@@ -63,8 +63,8 @@ async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Rese
     let reservation = lock(tx, who, id).await?;
     let now = app.clock.now();
     let state = next_state(app, &reservation, Event::Occupy)?;
-    if now < reservation.parking_time {
-        let begin = rfc3339(reservation.parking_time);
+    if now < reservation.starts_at {
+        let begin = rfc3339(reservation.starts_at);
         return Err(Error::conflict("too_early", format!("the reservation begins at {begin}")));
     }
     let spot_id = if is_occupied(tx, reservation.spot_id).await? {
@@ -90,8 +90,9 @@ async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Rese
         };
     }
     change.invalidates([Group::Occupancy, Group::User(reservation.user_id)]);
+    let occupied = reservation::read(change.tx(), id).await?;
     change.commit().await?;
-    Ok(Some(Reservation { state, parking_time: now, leaving_time: None, spot_id, ..reservation }))
+    Ok(Some(occupied))
 }
 
 async fn is_occupied(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> {

@@ -25,17 +25,6 @@ use crate::{
     },
 };
 
-/// A finished session and its bill.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Release {
-    /// The completed reservation.
-    pub reservation: Reservation,
-    /// From arrival to departure, with two decimal places.
-    pub hours: f64,
-    /// The hours on the bill.
-    pub charged_hours: i64,
-}
-
 /// How a driver pays.
 #[derive(Debug, Clone, Default)]
 pub struct Payment {
@@ -55,8 +44,8 @@ pub async fn release_spot(
     who: &Identity,
     id: i64,
     payment: Payment,
-    idempotency: Idempotency<Release>,
-) -> Result<Release> {
+    idempotency: Idempotency<Reservation>,
+) -> Result<Reservation> {
     let payment = payment.checked()?;
     retry_on_conflict(async || {
         let now = app.clock.now();
@@ -72,7 +61,7 @@ pub async fn release_spot(
         activity::record(change.tx(), now, owner, activity::Kind::Release, Some(id.to_string())).await?;
         change.enqueue(&notifications::receipt(id, owner)?).await?;
         change.invalidates([Group::Occupancy, Group::User(owner)]);
-        change.commit_with_answer(&idempotency, released(bill)).await
+        change.commit_with_answer(&idempotency, bill).await
     })
     .await
 }
@@ -82,13 +71,13 @@ async fn repeat(
     change: Change,
     stored: Reservation,
     payment: &Payment,
-    idempotency: &Idempotency<Release>,
-) -> Result<Release> {
+    idempotency: &Idempotency<Reservation>,
+) -> Result<Reservation> {
     if payment.transaction_id.is_some() && payment.transaction_id != stored.transaction_id {
         let detail = "the session has ended and was paid with another transaction";
         return Err(Error::conflict("paid_otherwise", detail));
     }
-    change.commit_with_answer(idempotency, released(stored)).await
+    change.commit_with_answer(idempotency, stored).await
 }
 
 impl Payment {
@@ -113,10 +102,11 @@ impl Payment {
 }
 
 fn billed(reservation: Reservation, now: DateTime<Utc>, payment: &Payment) -> Reservation {
-    let left = now.max(reservation.parking_time);
-    let hours = billing::charged_hours(reservation.parking_time, left);
+    let arrived = reservation.parking_time();
+    let left = now.max(arrived);
+    let hours = billing::charged_hours(arrived, left);
     Reservation {
-        leaving_time: Some(left),
+        left_at: Some(left),
         cost: billing::cost(reservation.hourly_rate, hours),
         transaction_id: payment.transaction_id.clone(),
         payment_method: payment.method.clone(),
@@ -132,7 +122,7 @@ async fn store(tx: &Transaction, bill: &Reservation) -> Result<()> {
         [
             bill.id.into(),
             bill.state.as_str().into(),
-            at(bill.leaving_time),
+            at(bill.left_at),
             bill.cost.minor().into(),
             bill.transaction_id.clone().into(),
             bill.payment_method.clone().into(),
@@ -140,15 +130,6 @@ async fn store(tx: &Transaction, bill: &Reservation) -> Result<()> {
     ))
     .await?;
     Ok(())
-}
-
-fn released(reservation: Reservation) -> Release {
-    let left = reservation.leaving_time.unwrap_or(reservation.parking_time);
-    Release {
-        hours: billing::hours(reservation.parking_time, left),
-        charged_hours: billing::charged_hours(reservation.parking_time, left),
-        reservation,
-    }
 }
 
 #[cfg(test)]

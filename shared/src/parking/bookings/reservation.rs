@@ -1,6 +1,6 @@
 //! A reservation as its owner sees it, and what all changes to one share.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::FromQueryResult;
 
 use crate::{
@@ -10,7 +10,10 @@ use crate::{
         identity::Identity,
         money::Money,
     },
-    parking::rules::state::{self, Event, State},
+    parking::rules::{
+        billing,
+        state::{self, Event, State},
+    },
     platform::db::{Transaction, row_lock, sql},
 };
 
@@ -29,12 +32,20 @@ pub struct Reservation {
     pub lot_address: String,
     /// The spot.
     pub spot_id: i64,
+    /// The number of the spot within its lot.
+    pub spot_number: i64,
     /// The current state.
     pub state: State,
-    /// The arrival or, before it, the beginning of the window.
-    pub parking_time: DateTime<Utc>,
-    /// The departure or, before the arrival, the end of the window.
-    pub leaving_time: Option<DateTime<Utc>>,
+    /// When it was booked.
+    pub created_at: DateTime<Utc>,
+    /// The beginning of the window; of a session without a window, the arrival.
+    pub starts_at: DateTime<Utc>,
+    /// The end of the window.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// The arrival.
+    pub arrived_at: Option<DateTime<Utc>>,
+    /// The departure.
+    pub left_at: Option<DateTime<Utc>>,
     /// Per started hour; fixed when the spot is booked.
     pub hourly_rate: Money,
     /// The bill or, before it, the quote for a window; zero for a session without a window.
@@ -45,13 +56,55 @@ pub struct Reservation {
     pub payment_method: Option<String>,
 }
 
+impl Reservation {
+    /// The arrival or, before it, the beginning of the window.
+    #[must_use]
+    pub fn parking_time(&self) -> DateTime<Utc> {
+        self.arrived_at.unwrap_or(self.starts_at)
+    }
+
+    /// The departure or, before the arrival, the end of the window.
+    #[must_use]
+    pub fn leaving_time(&self) -> Option<DateTime<Utc>> {
+        self.left_at.or(self.ends_at.filter(|_| self.state != State::Active))
+    }
+
+    /// The duration of a session that has ended, in hours with two decimal places.
+    #[must_use]
+    pub fn hours(&self) -> Option<f64> {
+        Some(billing::hours(self.arrived_at?, self.left_at?))
+    }
+
+    /// The hours that are charged, until `now` for a running session.
+    #[must_use]
+    pub fn charged_hours(&self, now: DateTime<Utc>) -> Option<i64> {
+        Some(billing::charged_hours(self.arrived_at?, self.left_at.unwrap_or(now)))
+    }
+
+    /// What a running session would cost if it ended now.
+    #[must_use]
+    pub fn cost_so_far(&self, now: DateTime<Utc>) -> Option<Money> {
+        let hours = self.charged_hours(now).filter(|_| self.state == State::Active)?;
+        Some(billing::cost(self.hourly_rate, hours))
+    }
+
+    /// When [`Self::cost_so_far`] changes next.
+    #[must_use]
+    pub fn cost_changes_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let hours = self.charged_hours(now).filter(|_| self.state == State::Active)?;
+        Some(self.arrived_at? + TimeDelta::try_hours(hours)? + TimeDelta::microseconds(1))
+    }
+}
+
 #[derive(FromQueryResult)]
 pub(super) struct Row {
     id: i64,
     user_id: i64,
     lot_id: i64,
     spot_id: i64,
+    spot_number: i64,
     state: String,
+    created_at: DateTime<Utc>,
     starts_at: DateTime<Utc>,
     ends_at: Option<DateTime<Utc>>,
     arrived_at: Option<DateTime<Utc>>,
@@ -68,7 +121,6 @@ impl TryFrom<Row> for Reservation {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
-        let state: State = row.state.parse()?;
         Ok(Self {
             id: row.id,
             user_id: row.user_id,
@@ -76,9 +128,13 @@ impl TryFrom<Row> for Reservation {
             lot_name: row.lot_name,
             lot_address: row.lot_address,
             spot_id: row.spot_id,
-            state,
-            parking_time: row.arrived_at.unwrap_or(row.starts_at),
-            leaving_time: row.left_at.or(row.ends_at.filter(|_| state != State::Active)),
+            spot_number: row.spot_number,
+            state: row.state.parse()?,
+            created_at: row.created_at,
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            arrived_at: row.arrived_at,
+            left_at: row.left_at,
             hourly_rate: Money::from_minor(row.hourly_rate_minor),
             cost: Money::from_minor(row.cost_minor),
             transaction_id: row.transaction_id,
@@ -87,11 +143,20 @@ impl TryFrom<Row> for Reservation {
     }
 }
 
-pub(super) const SELECT: &str = "
-    SELECT r.id, r.user_id, r.lot_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.arrived_at, r.left_at,
-        r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method,
-        l.location_name AS lot_name, l.address AS lot_address
-    FROM reservations r JOIN lots l ON l.id = r.lot_id";
+/// The columns of [`Row`], from `reservations r` with [`JOINS`].
+pub(super) const COLUMNS: &str =
+    "r.id, r.user_id, r.lot_id, r.spot_id, s.number AS spot_number, r.state, r.created_at, r.starts_at, r.ends_at,
+    r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method,
+    l.location_name AS lot_name, l.address AS lot_address";
+
+pub(super) const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id";
+
+/// Reads a reservation that this transaction has written.
+pub(super) async fn read(tx: &Transaction, id: i64) -> Result<Reservation> {
+    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1");
+    let row = Row::find_by_statement(sql(tx, &text, [id.into()])).one(tx).await?;
+    row.ok_or(Error::NotFound("reservation"))?.try_into()
+}
 
 /// The constraint that keeps the windows of a spot apart.
 pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
@@ -99,7 +164,7 @@ pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
 /// Locks a reservation that belongs to the caller, or any for an administrator.
 pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
     let lock = row_lock(tx, "FOR UPDATE OF r");
-    let text = format!("{SELECT} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
+    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
     Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
         .one(tx)
         .await?
@@ -110,7 +175,7 @@ pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Re
 /// The state after `event`. A reservation whose driver did not come in time counts as expired, even if the sweep has
 /// not reached it yet.
 pub(super) fn next_state(app: &App, reservation: &Reservation, event: Event) -> Result<State> {
-    let (begin, end) = (reservation.parking_time, reservation.leaving_time);
+    let (begin, end) = (reservation.parking_time(), reservation.leaving_time());
     let is_missed = reservation.state == State::Reserved
         && state::is_missed(begin, end, app.clock.now(), app.config.no_show_after);
     let state = if is_missed { State::Expired } else { reservation.state };

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::{
     Reservation, driver,
     expiry::{self, Scope},
-    reservation::NO_OVERLAP,
+    reservation::{self, NO_OVERLAP},
     start::booked,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         money::Money,
     },
     jobs::Change,
-    parking::rules::{billing, state::State},
+    parking::rules::billing,
     platform::{
         db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
         idempotency::Idempotency,
@@ -110,21 +110,7 @@ async fn try_to_reserve(
     let quote = billing::quote(hourly_rate, new.begin, new.end);
     let id = insert(change.tx(), now, user_id, new, &spot, quote).await?;
     booked(app, &mut change, now, id, user_id).await?;
-    let reservation = Reservation {
-        id,
-        user_id,
-        lot_id: spot.lot_id,
-        lot_name: spot.lot_name,
-        lot_address: spot.lot_address,
-        spot_id: new.spot_id,
-        state: State::Reserved,
-        parking_time: new.begin,
-        leaving_time: Some(new.end),
-        hourly_rate,
-        cost: quote,
-        transaction_id: None,
-        payment_method: None,
-    };
+    let reservation = reservation::read(change.tx(), id).await?;
     change.commit_with_answer(idempotency, reservation).await
 }
 
@@ -169,17 +155,13 @@ struct Spot {
     lot_id: i64,
     retiring: bool,
     price_minor: i64,
-    lot_name: String,
-    lot_address: String,
 }
 
 /// Locks the spot, then reads it with its lot: a single statement would see the lot as it was before the lock was granted.
 async fn lock_spot(tx: &Transaction, id: i64) -> Result<Spot> {
     let lock = row_lock(tx, "FOR UPDATE");
     tx.query_one_raw(sql(tx, &format!("SELECT id FROM spots WHERE id = $1 {lock}"), [id.into()])).await?;
-    let text =
-        "SELECT s.lot_id, s.retiring, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
-        FROM spots s JOIN lots l ON l.id = s.lot_id
+    let text = "SELECT s.lot_id, s.retiring, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id
         WHERE s.id = $1 AND s.retired_at IS NULL AND l.archived_at IS NULL";
     let spot = Spot::find_by_statement(sql(tx, text, [id.into()])).one(tx).await?;
     match spot.ok_or(Error::NotFound("parking spot"))? {

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{Reservation, driver};
+use super::{
+    driver,
+    reservation::{self, Reservation},
+};
 use crate::{
     app::App,
-    base::{
-        error::{Error, Result},
-        money::Money,
-    },
+    base::error::{Error, Result},
     jobs::Change,
-    parking::{activity, lots::FREE_SPOTS, notifications, rules::state::State},
+    parking::{activity, lots::FREE_SPOTS, notifications},
     platform::{
         cache::Group,
         counters::Event,
@@ -28,24 +28,20 @@ pub(super) struct ChosenSpot {
     pub(super) id: i64,
     pub(super) lot_id: i64,
     price_minor: i64,
-    lot_name: String,
-    lot_address: String,
 }
 
 /// The first free spot of the lot that no other booking has locked.
 pub(super) async fn choose_spot(tx: &Transaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
     let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
     let text = format!(
-        "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
-         {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}"
+        "SELECT s.id, s.lot_id, l.price_minor {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}"
     );
     Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
 }
 
 /// The spot with this id, free or not.
 pub(super) async fn this_spot(tx: &Transaction, id: i64) -> Result<ChosenSpot> {
-    let text = "SELECT s.id, s.lot_id, l.price_minor, l.location_name AS lot_name, l.address AS lot_address
-        FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
+    let text = "SELECT s.id, s.lot_id, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
     let spot = ChosenSpot::find_by_statement(sql(tx, text, [id.into()])).one(tx).await?;
     spot.ok_or(Error::NotFound("parking spot"))
 }
@@ -58,7 +54,7 @@ pub(super) async fn start(
     user_id: i64,
     spot: ChosenSpot,
 ) -> Result<Option<Reservation>> {
-    let Some((id, parking_time)) = insert(change.tx(), now, user_id, &spot).await? else {
+    let Some(id) = insert(change.tx(), now, user_id, &spot).await? else {
         if !driver::exists(change.tx(), user_id).await? {
             return Err(Error::Unauthenticated("the account has been deleted"));
         }
@@ -66,21 +62,7 @@ pub(super) async fn start(
         return if is_parked { Err(driver::already_parked()) } else { Ok(None) };
     };
     booked(app, change, now, id, user_id).await?;
-    Ok(Some(Reservation {
-        id,
-        user_id,
-        lot_id: spot.lot_id,
-        lot_name: spot.lot_name,
-        lot_address: spot.lot_address,
-        spot_id: spot.id,
-        state: State::Active,
-        parking_time,
-        leaving_time: None,
-        hourly_rate: Money::from_minor(spot.price_minor),
-        cost: Money::default(),
-        transaction_id: None,
-        payment_method: None,
-    }))
+    Ok(Some(reservation::read(change.tx(), id).await?))
 }
 
 /// What follows from every new booking.
@@ -106,7 +88,7 @@ async fn insert(
     now: DateTime<Utc>,
     user_id: i64,
     spot: &ChosenSpot,
-) -> Result<Option<(i64, DateTime<Utc>)>> {
+) -> Result<Option<i64>> {
     let lock = row_lock(tx, "FOR SHARE OF u");
     let text = format!(
         "INSERT INTO reservations
@@ -116,9 +98,9 @@ async fn insert(
             WHERE spot_id = $3 AND state = 'completed' AND left_at > $4) since
          WHERE u.id = $1 AND u.deleted_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $3 AND r.state = 'active') {lock}
-         ON CONFLICT DO NOTHING RETURNING id, arrived_at"
+         ON CONFLICT DO NOTHING RETURNING id"
     );
     let values = [user_id.into(), spot.lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()];
     let row = tx.query_one_raw(sql(tx, &text, values)).await?;
-    row.map(|row| Ok((row.try_get("", "id")?, row.try_get("", "arrived_at")?))).transpose()
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?)
 }

@@ -1,4 +1,4 @@
-//! Figures: for administrators, for each driver, and the rows behind them.
+//! Figures for administrators and for each driver.
 //!
 //! A reservation counts in the month in which it began, unless it was cancelled or expired. Revenue counts when it was
 //! paid, which is when the driver left; reserved and running stays have no revenue yet.
@@ -10,5 +10,6 @@ pub mod insights;
 pub mod monthly;
 mod slices;
 mod sql;
-pub mod stays;
 pub mod user;
+
+pub(super) use self::sql::COUNTED;

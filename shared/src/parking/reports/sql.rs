@@ -6,7 +6,7 @@ use sea_orm::Value;
 use crate::platform::db::at;
 
 /// Reservations that count. Both databases find the matching indexes for parts of this condition.
-pub(super) const COUNTED: &str = "state IN ('completed', 'active', 'reserved')";
+pub(in crate::parking) const COUNTED: &str = "state IN ('completed', 'active', 'reserved')";
 
 /// Collects the bound values of a statement. Equal values share a placeholder.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! A cached answer and how it is stored.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,8 @@ pub struct Entry {
     pub etag: String,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
+    /// How long it stays true without a write, if it changes with time. It is cached no longer than that.
+    pub true_for: Option<Duration>,
     /// The JSON body.
     pub body: Arc<[u8]>,
 }
@@ -20,7 +22,7 @@ impl Entry {
     #[must_use]
     pub fn of(body: Vec<u8>) -> Self {
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
-        Self { etag, next: None, body: body.into() }
+        Self { etag, next: None, true_for: None, body: body.into() }
     }
 }
 
@@ -38,7 +40,8 @@ pub(super) fn decode(stored: &[u8], generations: &[u8]) -> Option<Entry> {
     let is_fresh = parts.next()? == LAYOUT.as_bytes() && parts.next()? == generations;
     let etag = std::str::from_utf8(parts.next()?).ok()?.to_owned();
     let next = std::str::from_utf8(parts.next()?).ok()?.to_owned();
-    let entry = Entry { etag, next: Some(next).filter(|next| !next.is_empty()), body: parts.next()?.into() };
+    let next = Some(next).filter(|next| !next.is_empty());
+    let entry = Entry { etag, next, true_for: None, body: parts.next()?.into() };
     is_fresh.then_some(entry)
 }
 

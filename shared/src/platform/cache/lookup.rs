@@ -134,7 +134,8 @@ where
 
     async fn write(&self, generations: &[u8], entry: &Entry) {
         // Answers that were computed together do not expire together.
-        let ttl = self.recipe.ttl.mul_f64(rand::random_range(0.9..=1.0)).as_millis();
+        let ttl = self.recipe.ttl.mul_f64(rand::random_range(0.9..=1.0));
+        let ttl = entry.true_for.map_or(ttl, |longest| ttl.min(longest)).as_millis();
         let mut set = redis::cmd("SET");
         set.arg(self.redis().keys().cached(&self.recipe.key)).arg(encode(generations, entry));
         set.arg("PX").arg(u64::try_from(ttl).unwrap_or(u64::MAX).max(1));
