@@ -89,7 +89,8 @@ async fn a_reservation_has_one_shape_everywhere(t: TestApp) {
     );
 
     clock.advance(minutes(75));
-    let left = t.post("/booking/release-spot", Some(&asha), body).await.expect(200).body["reservation"].clone();
+    let left =
+        t.post("/booking/release-spot", Some(&asha), body).await.expect(200).body["reservation"].clone();
     assert_eq!(shape(&left), everywhere(&t, &asha, &admin, &id).await);
     has(
         &left,
@@ -114,7 +115,8 @@ async fn the_running_cost_grows_with_each_started_hour(t: TestApp) {
     ] {
         clock.advance(passes);
         let asha = t.log_in(&asha.email).await;
-        let one = t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200).body["reservation"].clone();
+        let one =
+            t.get(&format!("/reservations/{id}"), Some(&asha)).await.expect(200).body["reservation"].clone();
         has(&one, &json!({ "charged_hours": hours, "cost_so_far": cost, "cost": null, "parking_cost": 0.0 }));
     }
     let asha = t.log_in(&asha.email).await;
@@ -132,7 +134,8 @@ async fn a_cached_list_ends_when_the_next_hour_begins(t: TestApp) {
     t.book(&asha, lot).await;
     clock.advance(TimeDelta::hours(1) - TimeDelta::milliseconds(200));
     let path = format!("/users/{}/reservations", asha.id);
-    let cost = async || t.get(&path, Some(&asha)).await.expect(200).body["reservations"][0]["cost_so_far"].clone();
+    let cost =
+        async || t.get(&path, Some(&asha)).await.expect(200).body["reservations"][0]["cost_so_far"].clone();
     assert_eq!(cost().await, 25.5);
     clock.advance(TimeDelta::milliseconds(201));
     t.eventually("the next hour is shown", async || cost().await == 51.0).await;

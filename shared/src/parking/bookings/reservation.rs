@@ -164,7 +164,9 @@ pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
 /// Locks a reservation that belongs to the caller, or any for an administrator.
 pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
     let lock = row_lock(tx, "FOR UPDATE OF r");
-    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}");
+    let text = format!(
+        "SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}"
+    );
     Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
         .one(tx)
         .await?

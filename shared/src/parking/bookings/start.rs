@@ -33,15 +33,14 @@ pub(super) struct ChosenSpot {
 /// The first free spot of the lot that no other booking has locked.
 pub(super) async fn choose_spot(tx: &Transaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
     let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
-    let text = format!(
-        "SELECT s.id, s.lot_id, l.price_minor {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}"
-    );
+    let text = format!("SELECT s.id, s.lot_id, l.price_minor {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}");
     Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
 }
 
 /// The spot with this id, free or not.
 pub(super) async fn this_spot(tx: &Transaction, id: i64) -> Result<ChosenSpot> {
-    let text = "SELECT s.id, s.lot_id, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
+    let text =
+        "SELECT s.id, s.lot_id, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
     let spot = ChosenSpot::find_by_statement(sql(tx, text, [id.into()])).one(tx).await?;
     spot.ok_or(Error::NotFound("parking spot"))
 }
