@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "this is test code")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -117,6 +118,35 @@ fn links_between_the_documents_lead_somewhere() {
         let is_broken =
             |link: &&str| !link.is_empty() && !link.contains("://") && !folder.join(link).exists();
         links.filter(is_broken).map(|link| format!("{path} links to {link}")).collect::<Vec<_>>()
+    }));
+}
+
+/// The names after `prefix` in a source file, such as the variants of an enum.
+fn names_after<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    text.split(prefix).skip(1).filter_map(|rest| rest.split(|c: char| !is_name(c)).next()).collect()
+}
+
+#[test]
+fn cache_groups_are_used_where_their_table_says() {
+    const RECORD: &str = "docs/decisions/0011-cache-generations.md";
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let is_source = |path: &String| {
+        let crates = ["shared/src/", "api/src/", "worker/src/"];
+        crates.iter().any(|folder| path.starts_with(folder)) && !path.contains("/platform/cache/")
+    };
+    let sources: Vec<_> = files().into_iter().filter(is_source).map(|path| (read(&path), path)).collect();
+    let record = read(RECORD);
+    assert_none(names_after(&read("shared/src/platform/cache/group.rs"), "Self::").into_iter().flat_map(|group| {
+        let row = record.lines().find(|line| line.starts_with(&format!("| `{group}` |")));
+        let places = code_spans(row.unwrap_or_default()).split_off(row.map_or(0, |_| 1));
+        let uses = sources.iter().filter(|(text, _)| names_after(text, "Group::").contains(group));
+        let users: Vec<&String> = uses.map(|(_, path)| path).collect();
+        let is_listed = |path: &&&String| places.iter().any(|place| path.contains(place));
+        let is_used = |place: &&&str| users.iter().any(|path| path.contains(**place));
+        let missing = users.iter().filter(|path| !is_listed(path)).map(|path| format!("{path} is not in the row"));
+        let extra = places.iter().filter(|place| !is_used(place)).map(|place| format!("nothing in {place} uses it"));
+        missing.chain(extra).map(|what| format!("{RECORD}, {group}: {what}")).collect::<Vec<_>>()
     }));
 }
 

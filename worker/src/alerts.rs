@@ -75,7 +75,7 @@ impl RedisCheck {
         let Err(error) = app.redis.ping_all().await else {
             self.away_since = None;
             if self.is_alerted {
-                alert::raise(app, Alert::RedisBack, "Redis answers again", Vec::new()).await?;
+                alert::raise(app, Alert::RedisBack, "Redis responds again", Vec::new()).await?;
                 self.is_alerted = false;
             }
             return Ok(());

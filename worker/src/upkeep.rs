@@ -1,4 +1,4 @@
-//! Upkeep that nobody asks for: expired reservations, spots to be retired, old idempotency keys.
+//! Periodic maintenance: expired reservations, spots to be retired, old idempotency keys.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Does the upkeep every ten seconds until `stop`. A round that has begun is finished. Several workers may do so at once.
+/// Runs every ten seconds until `stop`. A round that has begun is finished. Several workers may do so at once.
 pub async fn run(app: &App, stop: &CancellationToken) {
     loop {
-        if let Err(error) = do_upkeep(app).await {
-            tracing::warn!(error = error.chain(), "upkeep failed; retrying");
+        if let Err(error) = run_once(app).await {
+            tracing::warn!(error = error.chain(), "maintenance failed; retrying");
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
             return;
@@ -23,7 +23,7 @@ pub async fn run(app: &App, stop: &CancellationToken) {
     }
 }
 
-async fn do_upkeep(app: &App) -> shared::Result<()> {
+async fn run_once(app: &App) -> shared::Result<()> {
     // Each call expires one batch.
     loop {
         match bookings::expire_no_shows(app).await? {

@@ -1,5 +1,5 @@
-//! Who is calling, and whether they may. The policy decides; `CurrentUser` and `Admin` say in a handler's signature whom it
-//! serves.
+//! Authentication and authorisation of requests. The policy decides; `CurrentUser` and `Admin` repeat in a handler's signature
+//! who may call it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +13,7 @@ use crate::http::{policy::Access, problem::Problem};
 
 const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN");
 
-/// Anybody with an open session.
+/// Any user with an open session.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentUser(pub Identity);
 
@@ -21,14 +21,14 @@ pub struct CurrentUser(pub Identity);
 #[derive(Debug, Clone, Copy)]
 pub struct Admin(pub Identity);
 
-/// Whoever sent a request.
+/// The sender of a request.
 pub(crate) struct Caller {
     /// Calls with the same key share a rate limit.
     pub(crate) key: String,
     identity: Result<Identity>,
 }
 
-/// Finds out who sent a request, as far as the route needs to know.
+/// Identifies the sender of a request, as far as the route requires.
 pub(crate) async fn identify(
     app: &App,
     access: Access,
@@ -100,7 +100,7 @@ impl CurrentUser {
         if self.0.is_admin || self.0.user_id == user_id {
             Ok(())
         } else {
-            Err(Error::Forbidden("you may only see your own account"))
+            Err(Error::Forbidden("you may only read and change your own account"))
         }
     }
 }
@@ -113,7 +113,7 @@ impl Address {
         let is_trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
         let peer = peer.map(|peer| peer.ip().to_canonical());
         let Some(peer) = peer.filter(is_trusted) else { return Self(peer) };
-        // Each proxy appends the address it saw, so only what trusted proxies appended can be believed: the client is the
+        // Each proxy appends the address it saw, so only what trusted proxies appended is reliable: the client is the
         // last address that is not one of them.
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));

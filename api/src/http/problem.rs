@@ -69,7 +69,7 @@ impl Problem {
         Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
-    /// There is no room for another request now.
+    /// The process is at capacity.
     pub(crate) fn at_capacity() -> Self {
         let detail = "the server is at capacity; try again in a second";
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail) }
@@ -123,10 +123,10 @@ impl From<Error> for Problem {
             },
             Error::Overloaded => Self::at_capacity(),
             Error::Unavailable(_) => {
-                tracing::error!(error = error.chain(), "a service that is needed is not available");
+                tracing::error!(error = error.chain(), "a required service is not available");
                 Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
             }
-            Error::Internal(_) | Error::Interrupted | Error::Permanent(_) => {
+            Error::Internal(_) | Error::Permanent(_) => {
                 tracing::error!(error = error.chain(), "a request failed");
                 Self::of_status(StatusCode::INTERNAL_SERVER_ERROR)
             }

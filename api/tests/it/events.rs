@@ -115,7 +115,7 @@ async fn foreign_tasks_cannot_be_followed() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let id = task(&t, &asha).await;
-    let t = bounded(&t, |bounds| bounds.of_a_user = 1).await;
+    let t = bounded(&t, |bounds| bounds.max_per_user = 1).await;
     for path in
         [format!("/tasks/{id}/events"), format!("/tasks/{}/events", Uuid::new_v4()), "/tasks/7/events".into()]
     {
@@ -132,8 +132,8 @@ async fn follower_limits_per_user_and_process() {
     let t = TestApp::start(Engine::Sqlite).await;
     let drivers = many_drivers(&t, "d", 3).await;
     let t = bounded(&t, |bounds| {
-        bounds.of_a_user = 2;
-        bounds.everybody = 5;
+        bounds.max_per_user = 2;
+        bounds.max_total = 5;
     })
     .await;
     let mut tasks = Vec::new();
@@ -166,7 +166,7 @@ async fn stream_ends_with_the_session_and_after_its_limit() {
     let t = TestApp::start(Engine::Sqlite).await;
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let (one, other) = (task(&t, &asha).await, task(&t, &ravi).await);
-    let t = bounded(&t, |bounds| bounds.check_every = Duration::from_millis(200)).await;
+    let t = bounded(&t, |bounds| bounds.recheck_interval = Duration::from_millis(200)).await;
     let (mut ends, mut goes_on) = (t.follow(one, &asha, None).await, t.follow(other, &ravi, None).await);
     assert!(ends.next().await.is_some() && goes_on.next().await.is_some());
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
@@ -176,7 +176,7 @@ async fn stream_ends_with_the_session_and_after_its_limit() {
     assert_eq!(goes_on.next().await.unwrap().data["current"], 1, "the other session is unaffected");
     assert!(goes_on.others.contains(&": ping".to_owned()), "{:?}", goes_on.others);
 
-    let t = bounded(&t, |bounds| bounds.longest = Duration::from_millis(300)).await;
+    let t = bounded(&t, |bounds| bounds.max_duration = Duration::from_millis(300)).await;
     let mut short = t.follow(other, &ravi, None).await;
     let sent = short.rest().await;
     assert_eq!(sent.len(), 1, "{sent:?}");

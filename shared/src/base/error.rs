@@ -45,9 +45,6 @@ pub enum Error {
     /// The process is at capacity.
     #[error("the server is at capacity; try again")]
     Overloaded,
-    /// A job was interrupted on purpose; see `jobs::Interruption`.
-    #[error("interrupted")]
-    Interrupted,
     /// A job cannot succeed, however often it is retried.
     #[error("{0}")]
     Permanent(String),
@@ -105,7 +102,6 @@ impl Error {
             Self::KeyReused => Self::KeyReused,
             Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },
             Self::Overloaded => Self::Overloaded,
-            Self::Interrupted => Self::Interrupted,
             Self::Permanent(text) => Self::Permanent(text.clone()),
             Self::Unavailable(source) => Self::Unavailable(anyhow::anyhow!("{source:#}")),
             Self::Internal(source) => Self::Internal(anyhow::anyhow!("{source:#}")),

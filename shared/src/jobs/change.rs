@@ -77,7 +77,8 @@ impl Change {
         Ok(outcome)
     }
 
-    /// Commits. When the database goes away meanwhile, nobody knows whether it did, and nothing follows.
+    /// Commits, then runs the follow-ups. If the connection is lost during the commit, its outcome is unknown and no
+    /// follow-up runs.
     pub async fn commit(self) -> Result<()> {
         let Self { app, tx, jobs, groups, events, sessions } = self;
         tx.commit().await?;

@@ -1,4 +1,5 @@
-//! Everything that runs by itself, a line each.
+//! The schedules, one line each: jobs that run at local times. Periodic maintenance is in `worker/src/upkeep.rs`, checks for
+//! alerts are in `worker/src/alerts.rs`.
 
 use chrono::{NaiveTime, Timelike};
 

@@ -442,9 +442,9 @@ async fn redis_outage_raises_alert_and_all_clear(mut t: TestApp, mut redis: Redi
         posted(&chat).iter().any(|text| text.contains("does not reach Redis"))
     })
     .await;
-    assert!(!has("Redis answers again"));
+    assert!(!has("Redis responds again"));
     redis.restart().await.unwrap();
-    within(Duration::from_secs(20), "the notice that Redis is back", || async { has("Redis answers again") })
+    within(Duration::from_secs(20), "the notice that Redis is back", || async { has("Redis responds again") })
         .await;
     worker.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Who follows which jobs in this process: one subscription hears for all of them, and the ledger is asked about jobs of
-//! which nothing was heard for a moment, so that no end is missed while Redis is away.
+//! The event streams of this process. One Redis subscription serves all of them. Jobs without a recent message are polled
+//! in the ledger, so that no end is missed while Redis is away.
 
 use std::{
     collections::HashMap,
@@ -19,30 +19,30 @@ use crate::{
     platform::redis::Redis,
 };
 
-/// The ledger is asked this often about the jobs of which nothing was heard for a moment. A running one is heard of every
-/// second, so these are the ones that wait, and all of them while Redis is away.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-const SILENCE: Duration = Duration::from_millis(1_500);
+/// How often the ledger is polled for jobs without a message for [`STALE_AFTER`]. Workers publish the status of a running
+/// job every second, so these are the waiting jobs, and all jobs while Redis is away.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const STALE_AFTER: Duration = Duration::from_millis(1_500);
 
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
-/// How much following there may be, and for how long.
+/// Limits of event streams.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Followers in this process.
-    pub everybody: usize,
-    /// Followers of one user.
-    pub of_a_user: usize,
-    /// One goes on for so long at the most.
-    pub longest: Duration,
-    /// So often it is checked whether one still may, and the connection is used.
-    pub check_every: Duration,
+    /// Streams of this process.
+    pub max_total: usize,
+    /// Streams of one user.
+    pub max_per_user: usize,
+    /// Closes a stream after this time.
+    pub max_duration: Duration,
+    /// How often access is rechecked and a ping is sent.
+    pub recheck_interval: Duration,
 }
 
-/// The followers of a process. Cheap to clone.
+/// The event streams of a process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Followers {
-    /// How many there may be.
+    /// Their limits.
     pub bounds: Bounds,
     app: App,
     closed: CancellationToken,
@@ -58,46 +58,46 @@ struct Known {
 
 #[derive(Debug)]
 struct Followed {
-    /// The latest that was heard, for each follower to take when it is ready: a slow one misses what lies between.
+    /// The latest status. A slow follower skips the statuses in between.
     latest: watch::Sender<Option<Arc<Status>>>,
-    heard: Instant,
+    updated_at: Instant,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            everybody: 4_096,
-            of_a_user: 20,
-            longest: Duration::from_hours(1),
-            check_every: Duration::from_secs(15),
+            max_total: 4_096,
+            max_per_user: 20,
+            max_duration: Duration::from_hours(1),
+            recheck_interval: Duration::from_secs(15),
         }
     }
 }
 
 impl Followers {
-    /// Nobody follows anything yet.
+    /// No streams yet.
     #[must_use]
     pub fn new(app: App, bounds: Bounds) -> Self {
         Self { bounds, app, closed: CancellationToken::new(), known: Arc::default() }
     }
 
-    /// Follows a job from now on. What it was before is for the caller to find out, afterwards.
+    /// Follows a job from now on. Load its present status afterwards, so that no change is missed in between.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] when the user follows too many, [`Error::Unavailable`] when the process does.
+    /// [`Error::RateLimited`] beyond the user's limit, [`Error::Unavailable`] beyond that of the process.
     pub fn follow(&self, id: Uuid, user_id: i64) -> Result<Following> {
         let mut known = self.known();
-        if known.users.values().sum::<usize>() >= self.bounds.everybody {
-            return Err(Error::Unavailable(anyhow::anyhow!("too many follow jobs in this process")));
+        if known.users.values().sum::<usize>() >= self.bounds.max_total {
+            return Err(Error::Unavailable(anyhow::anyhow!("too many event streams in this process")));
         }
-        if known.users.get(&user_id).is_some_and(|count| *count >= self.bounds.of_a_user) {
+        if known.users.get(&user_id).is_some_and(|count| *count >= self.bounds.max_per_user) {
             return Err(Error::RateLimited { retry_after: Duration::from_secs(10) });
         }
         *known.users.entry(user_id).or_default() += 1;
         let followed = known
             .jobs
             .entry(id)
-            .or_insert_with(|| Followed { latest: watch::Sender::default(), heard: Instant::now() });
+            .or_insert_with(|| Followed { latest: watch::Sender::default(), updated_at: Instant::now() });
         let latest = followed.latest.subscribe();
         if !std::mem::replace(&mut known.is_listening, true) {
             let followers = self.clone();
@@ -106,7 +106,7 @@ impl Followers {
         Ok(Following { followers: self.clone(), id, user_id, latest })
     }
 
-    /// Ends all following, and lets nobody begin.
+    /// Closes all streams and rejects new ones.
     pub fn close(&self) {
         self.closed.cancel();
     }
@@ -116,21 +116,21 @@ impl Followers {
         self.closed.cancelled().await;
     }
 
-    /// Until nobody follows any more.
+    /// Runs until the last stream ends.
     async fn listen(&self) {
         tokio::select! {
-            () = self.hear(&self.app.redis) => {}
-            () = self.ask() => {}
+            () = self.receive(&self.app.redis) => {}
+            () = self.poll_ledger() => {}
             () = self.closed() => {}
         }
     }
 
-    async fn hear(&self, redis: &Redis) {
+    async fn receive(&self, redis: &Redis) {
         loop {
             let renewed = redis.queue.reconnected();
             tokio::select! {
-                Err(error) = self.hear_once(redis) => {
-                    tracing::warn!(error = error.chain(), "not hearing of jobs; asking the ledger meanwhile");
+                Err(error) = self.receive_once(redis) => {
+                    tracing::warn!(error = error.chain(), "status subscription lost; polling the ledger");
                 }
                 () = renewed => {}
             }
@@ -139,51 +139,49 @@ impl Followers {
         }
     }
 
-    async fn hear_once(&self, redis: &Redis) -> Result<()> {
+    async fn receive_once(&self, redis: &Redis) -> Result<()> {
         let mut subscriber = redis.subscriber().await?;
         subscriber.subscribe(redis.keys().status_channel()).await?;
         let mut messages = subscriber.on_message();
         while let Some(message) = messages.next().await {
             if let Some((id, status)) = parse_message(&message.get_payload::<String>()?) {
-                self.tell(id, status);
+                self.publish(id, status);
             }
         }
         Err(Error::Unavailable(anyhow::anyhow!("the subscription has ended")))
     }
 
-    async fn ask(&self) {
+    async fn poll_ledger(&self) {
         loop {
-            tokio::time::sleep(ASK_EVERY).await;
-            let Some(silent) = self.silent() else { return };
-            match find_in_ledger(&self.app.db, &silent).await {
-                Ok(found) => found.into_iter().for_each(|(id, status)| self.tell(id, status)),
-                Err(error) => {
-                    tracing::warn!(error = error.chain(), "the ledger does not say where jobs stand")
-                }
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let Some(stale) = self.stale_jobs() else { return };
+            match find_in_ledger(&self.app.db, &stale).await {
+                Ok(found) => found.into_iter().for_each(|(id, status)| self.publish(id, status)),
+                Err(error) => tracing::warn!(error = error.chain(), "cannot read job status; retrying"),
             }
         }
     }
 
-    /// The jobs of which nothing was heard; `None` when nobody follows any.
-    fn silent(&self) -> Option<Vec<Uuid>> {
+    /// The jobs without a recent message; `None` when no job is followed.
+    fn stale_jobs(&self) -> Option<Vec<Uuid>> {
         let mut known = self.known();
         known.is_listening = !known.jobs.is_empty();
-        let silent = |followed: &Followed| followed.heard.elapsed() > SILENCE;
-        let ids = known.jobs.iter().filter(|(_, followed)| silent(followed)).map(|(id, _)| *id).collect();
+        let is_stale = |followed: &Followed| followed.updated_at.elapsed() > STALE_AFTER;
+        let ids = known.jobs.iter().filter(|(_, followed)| is_stale(followed)).map(|(id, _)| *id).collect();
         known.is_listening.then_some(ids)
     }
 
-    fn tell(&self, id: Uuid, status: Status) {
+    fn publish(&self, id: Uuid, status: Status) {
         let mut known = self.known();
         let Some(followed) = known.jobs.get_mut(&id) else { return };
-        followed.heard = Instant::now();
+        followed.updated_at = Instant::now();
         followed.latest.send_if_modified(|latest| {
-            let is_news = status.state.is_final()
+            let is_newer = status.state.is_final()
                 || latest.as_ref().is_none_or(|latest| status.version() > latest.version());
-            if is_news {
+            if is_newer {
                 *latest = Some(Arc::new(status));
             }
-            is_news
+            is_newer
         });
     }
 
@@ -192,7 +190,7 @@ impl Followers {
     }
 }
 
-/// One that follows a job, until it is dropped.
+/// One stream of the statuses of a job, until it is dropped.
 #[derive(Debug)]
 pub struct Following {
     followers: Followers,
@@ -202,7 +200,7 @@ pub struct Following {
 }
 
 impl Following {
-    /// Waits for news. Of several, the latest is the one that comes.
+    /// Waits for a newer status and returns the latest.
     pub async fn changed(&mut self) -> Arc<Status> {
         loop {
             if self.latest.changed().await.is_err() {
@@ -224,7 +222,7 @@ impl Drop for Following {
                 known.users.remove(&self.user_id);
             }
         }
-        // This one's receiver is still there.
+        // The receiver of this stream is still counted.
         if known.jobs.get(&self.id).is_some_and(|followed| followed.latest.receiver_count() == 1) {
             known.jobs.remove(&self.id);
         }
