@@ -9,6 +9,11 @@ import yaml
 from supervisor.options import ServerOptions
 
 OURS = ("api", "worker")
+# Settings that the compose file does not pass on: its own Redis needs none of them, and the others name files on the host.
+NOT_PASSED_ON = """
+    REDIS_PORT REDIS_PASSWORD CACHE_REDIS_URL QUEUE_REDIS_URL CELERY_BROKER_URL NOTIFICATION_REDIS_URL REDIS_CA_FILE REDIS_SENTINELS
+    REDIS_SENTINEL_SERVICE REDIS_SENTINEL_PASSWORD REDIS_SENTINEL_TLS REDIS_PREFIX MAIL_CA_FILE MAIL_FOLDER
+"""
 failures = []
 
 
@@ -37,6 +42,9 @@ def compose(top):
         check(not unknown, f"{name}: unknown settings: {unknown}")
         waits = {other: how["condition"] for other, how in service["depends_on"].items()}
         check(waits == {"postgres": "service_healthy", "redis": "service_healthy"}, f"{name}: does not wait for healthy servers")
+    passed_on = {setting for name in OURS for setting in services[name]["environment"]}
+    missing = known - passed_on - set(NOT_PASSED_ON.split())
+    check(not missing, f"docker-compose.yml does not pass on {missing}")
     check(services["api"]["ports"] == ["127.0.0.1:5000-5009:5000"], "api: ports other than 5000-5009")
     redis = services["redis"]
     check(redis["image"].startswith("redis:7.2"), "redis: not version 7.2")

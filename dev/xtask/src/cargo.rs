@@ -41,10 +41,14 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
 
 /// The standard output of a cargo command.
 pub(crate) fn output(args: &[&str]) -> Result<String> {
-    let mut command = command(args);
-    let output = command.output().with_context(|| format!("cannot run {}", shown(&command)))?;
+    output_of(&mut command(args))
+}
+
+/// The standard output of a command; fails if it does.
+pub(crate) fn output_of(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {}", shown(command)))?;
     if !output.status.success() {
-        bail!("{} failed:\n{}", shown(&command), String::from_utf8_lossy(&output.stderr));
+        bail!("{} failed:\n{}", shown(command), String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -3,13 +3,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use devstack::{App, Postgres, Process, Redis};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::{
     cargo,
@@ -86,19 +86,28 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     let program =
         python::programs(&format!("schemathesis-{VERSION}"), &[&format!("schemathesis=={VERSION}")])?
             .join("st");
-    for database in [Database::Sqlite, Database::Postgres] {
-        let roles = args.roles(database);
-        if roles.is_empty() {
-            continue;
+    let runs: Vec<(Database, Role)> = [Database::Sqlite, Database::Postgres]
+        .into_iter()
+        .flat_map(|database| args.roles(database).into_iter().map(move |role| (database, role)))
+        .collect();
+    let every_second = async |first: usize| {
+        for (database, role) in runs.iter().skip(first).step_by(2) {
+            check(&program, args, *database, *role).await?;
         }
-        let deployment = Deployment::start(database).await?;
-        for role in roles {
-            println!("==> schemathesis {VERSION} as {role:?} on {database:?}");
-            deployment.check(&program, args, role).await?;
-            ensure!(deployment.check_integrity()?.success(), "the requests have damaged the data");
-        }
-    }
+        anyhow::Ok(())
+    };
+    // Two at a time, because schemathesis uses one core.
+    tokio::try_join!(every_second(0), every_second(1))?;
     println!("==> all operations conform to the document");
+    Ok(())
+}
+
+/// Calls every operation on a new database in one role.
+async fn check(program: &Path, args: &Args, database: Database, role: Role) -> Result<()> {
+    let deployment = Deployment::start(database).await?;
+    let report = deployment.check(program, args, role).await?;
+    println!("==> schemathesis {VERSION} as {role:?} on {database:?}\n{report}");
+    ensure!(deployment.check_integrity()?.success(), "the requests have damaged the data");
     Ok(())
 }
 
@@ -211,7 +220,8 @@ impl Deployment {
         Ok(())
     }
 
-    async fn check(&self, program: &Path, args: &Args, role: Role) -> Result<()> {
+    /// Runs schemathesis and returns its report.
+    async fn check(&self, program: &Path, args: &Args, role: Role) -> Result<String> {
         let login = match role {
             Role::Anonymous => None,
             Role::Driver => Some(self.log_in(DRIVER).await?),
@@ -228,20 +238,24 @@ impl Deployment {
             command.args(["--header", &format!("Authorization: Bearer {token}")]);
             command.args(["--exclude-path", LOGOUT]);
         }
-        cargo::succeed(command.args(&args.arguments).current_dir(self.folder.path()))
-            .with_context(|| format!("the log of the API ends with:\n{}", tail(&self.api.log())))?;
+        command.args(&args.arguments).current_dir(self.folder.path()).kill_on_drop(true);
+        let output = command.output().await.with_context(|| format!("cannot run {}", program.display()))?;
+        let report = [output.stdout, output.stderr].concat();
+        let report = String::from_utf8_lossy(&report).into_owned();
+        let log = tail(&self.api.log());
+        ensure!(output.status.success(), "{report}\n{role:?} failed; the log of the API ends with:\n{log}");
         if let Some((token, _)) = login {
             // If the session had ended, most requests would have been rejected.
             self.post("/auth/refresh", Some(&token), &json!({}))
                 .await
                 .context("the session ended during the run")?;
         }
-        Ok(())
+        Ok(report)
     }
 
     fn check_integrity(&self) -> Result<std::process::ExitStatus> {
         let settings = self.settings.iter().map(|(name, value)| (name, value));
-        let mut command = Command::new(&self.binary);
+        let mut command = std::process::Command::new(&self.binary);
         command.arg("integrity").env_clear().envs(settings).current_dir(self.folder.path());
         command.status().context("parkade-api integrity")
     }

@@ -15,11 +15,13 @@ pub(crate) fn run() -> Result<()> {
     let program = folder.join("bin/cargo-deny");
     if !program.is_file() {
         println!("==> installing cargo-deny {VERSION}");
-        // A debug build, because it runs for a second only.
+        // A debug build without debug information, because it runs for a second only.
         let package = format!("cargo-deny@{VERSION}");
         let install =
             ["install", "--quiet", "--locked", "--debug", "--no-default-features", &package, "--root"];
-        cargo::succeed(cargo::command(install).arg(&folder).env("CARGO_TARGET_DIR", folder.join("build")))?;
+        let mut install = cargo::command(install);
+        install.env("CARGO_TARGET_DIR", folder.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "false");
+        cargo::succeed(install.arg(&folder))?;
         std::fs::remove_dir_all(folder.join("build"))?;
     }
     cargo::succeed(Command::new(program).args([

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: runs the targets of the crate `fuzz` with libFuzzer.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, thread};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::cargo;
 
@@ -26,17 +26,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     cargo::succeed(build.env("RUSTC_WORKSPACE_WRAPPER", root.join("dev/fuzz/instrument")))?;
     let program = cargo::binaries("debug")?.join("fuzz");
     let folder = root.join("target/fuzz");
+    let chosen = |target: &&str| args.target.as_deref().is_none_or(|only| only == *target);
+    let targets: Vec<&str> = TARGETS.into_iter().filter(chosen).collect();
     println!("\n{:<10} {:>12} {:>10} {:>10}", "target", "inputs", "per second", "branches");
-    for target in TARGETS {
-        if args.target.as_deref().is_none_or(|only| only == target) {
-            one(&program, root, &folder, target, args.seconds)?;
-        }
+    // One on each core.
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    for some in targets.chunks(cores) {
+        thread::scope(|scope| {
+            let run = |target| scope.spawn(|| one(&program, root, &folder, target, args.seconds));
+            let running: Vec<_> = some.iter().copied().map(run).collect();
+            running.into_iter().try_for_each(|run| {
+                println!("{}", run.join().map_err(|_| anyhow!("a thread panicked"))??);
+                Ok(())
+            })
+        })?;
     }
     Ok(())
 }
 
-/// Runs a target, starting from its seeds and from the corpus of earlier runs.
-fn one(program: &Path, root: &Path, folder: &Path, target: &str, seconds: u32) -> Result<()> {
+/// Runs a target, starting from its seeds and from the corpus of earlier runs. Returns a row of the results.
+fn one(program: &Path, root: &Path, folder: &Path, target: &str, seconds: u32) -> Result<String> {
     let (corpus, findings) = (folder.join(target), folder.join(format!("found-{target}-")));
     fs::create_dir_all(&corpus)?;
     let mut command = Command::new(program);
@@ -60,8 +69,7 @@ fn one(program: &Path, root: &Path, folder: &Path, target: &str, seconds: u32) -
         number_after(&log, "stat::number_of_executed_units:").context("libFuzzer printed no statistics")?;
     let branches: u64 =
         number_after(&log, " cov:").context("libFuzzer reported no coverage; is the crate instrumented?")?;
-    println!("{target:<10} {runs:>12} {:>10} {branches:>10}", runs / u64::from(seconds.max(1)));
-    Ok(())
+    Ok(format!("{target:<10} {runs:>12} {:>10} {branches:>10}", runs / u64::from(seconds.max(1))))
 }
 
 /// The number after the last occurrence of `name`.

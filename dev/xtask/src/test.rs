@@ -1,6 +1,6 @@
 //! `cargo xtask test`: runs all tests. Most of them run on SQLite and on PostgreSQL.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     cargo, conformance,
@@ -26,10 +26,18 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         [] => vec!["--workspace".to_owned()],
         names => names.iter().map(|name| format!("--package={name}")).collect(),
     };
-    let mut command = cargo::command(["test"].map(String::from).into_iter().chain(packages));
-    command.arg("--").args(&args.arguments).env("PARKADE_BINARIES", cargo::binaries("debug")?);
+    let command = |arguments: &[String]| {
+        let mut command = cargo::command(["test"]);
+        command.args(&packages).arg("--").args(arguments);
+        command
+    };
+    if !args.arguments.is_empty() {
+        let listed = cargo::output_of(&mut command(&[&args.arguments[..], &["--list".to_owned()]].concat()))?;
+        let what = args.arguments.join(" ");
+        ensure!(lists_tests(&listed), "no test matches `{what}`; their names are like `bookings::overbooking_fails::postgres`");
+    }
     println!("==> cargo test");
-    cargo::succeed(&mut command)?;
+    cargo::succeed(command(&args.arguments).env("PARKADE_BINARIES", cargo::binaries("debug")?))?;
     if args.packages.is_empty() && args.arguments.is_empty() {
         if python::is_available() {
             conformance::run(&conformance::Args::default()).await?;
@@ -41,4 +49,20 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     println!("==> all tests passed");
     Ok(())
+}
+
+/// Whether the output of `--list` has a test.
+fn lists_tests(listed: &str) -> bool {
+    listed.lines().any(|line| line.ends_with(": test"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_without_tests_is_recognised() {
+        assert!(lists_tests("bookings::a_test::sqlite: test\n\n1 test, 0 benchmarks\n"));
+        assert!(!lists_tests("0 tests, 0 benchmarks\n\n0 tests, 0 benchmarks\n"));
+    }
 }

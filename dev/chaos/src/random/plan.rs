@@ -110,24 +110,3 @@ fn at_least_once(times: f64) -> u32 {
     let times = times.round() as u32;
     times.max(1)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_depends_on_the_seed_only() {
-        let plan = |seed| Plan::new(seed, Duration::from_secs(60)).processes;
-        assert_eq!(plan(7), plan(7));
-        assert_ne!(plan(7), plan(8));
-    }
-
-    #[test]
-    fn fifteen_minutes_have_the_promised_faults() {
-        let plan = Plan::new(7, Duration::from_mins(15));
-        assert!(plan.count(|fault| *fault == Fault::KillWorker) >= 200);
-        assert!(plan.count(|fault| matches!(fault, Fault::KillRedis(_))) >= 50);
-        assert!(plan.count(|fault| *fault == Fault::KillApi) >= 20);
-        assert!(plan.count(|fault| *fault == Fault::FlushRedis) >= 10);
-    }
-}
