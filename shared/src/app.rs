@@ -61,7 +61,7 @@ pub struct Parts {
     pub templates: Templates,
     /// Background tasks that have to end before the process does.
     pub tasks: TaskTracker,
-    /// Cancelled when the process is about to stop and wants no more requests.
+    /// Cancelled when the process is about to stop and should get no more requests.
     pub draining: CancellationToken,
     /// The time.
     pub clock: Clock,
@@ -156,7 +156,7 @@ impl App {
     }
 }
 
-/// A commit whose answer was lost with the database may have happened, and nobody has invalidated the cache for it.
+/// A commit whose answer was lost with the database may have happened, without invalidating the cache.
 async fn invalidate_after_outages(mut db: Db, cache: Cache) {
     while db.wait_for_recovery().await {
         cache.invalidate(&[Group::Everything]).await;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::table::{self, Section, section};
 
-/// How long a command waits for Redis at its end. Workers find by themselves what Redis does not tell them.
+/// How long a command waits for Redis at its end. Without it, workers notice changes in the ledger a little later.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// List and control jobs, queues and schedules (needs only the database)

@@ -31,8 +31,8 @@ const MAX_RECORD_TRIES: u32 = 5;
 
 /// Consumes messages of `queue` until `stop` is cancelled, or until Redis is away for too long.
 ///
-/// apalis fetches messages, limits how many are handled at once, sends heartbeats and acknowledges. It is told that
-/// every message succeeded: what becomes of the job is decided in the ledger.
+/// apalis fetches messages, limits how many are handled at once, sends heartbeats and acknowledges. The handler
+/// reports success for every message: what becomes of the job is decided in the ledger.
 pub async fn consume(
     worker: &Worker,
     queue: Queue,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A worker that has not reached one of [`PARTS`] for longer is unhealthy.
-const MAX_SILENCE: Duration = Duration::from_secs(15);
+const MAX_AGE: Duration = Duration::from_secs(15);
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -111,14 +111,14 @@ async fn metrics(State((exporter, _)): State<(Exporter, Health)>) -> impl IntoRe
 }
 
 async fn health(State((_, health)): State<(Exporter, Health)>) -> (StatusCode, Json<Value>) {
-    let silences = health.reached.lock().map(|reached| reached.elapsed());
-    let is_healthy = silences.iter().all(|silence| *silence <= MAX_SILENCE);
+    let ages = health.reached.lock().map(|reached| reached.elapsed());
+    let is_healthy = ages.iter().all(|age| *age <= MAX_AGE);
     let (code, status) =
         if is_healthy { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
     let parts: serde_json::Map<String, Value> = PARTS
         .into_iter()
-        .zip(silences)
-        .map(|(part, silence)| (part.to_owned(), json!({ "seconds_since_reached": silence.as_secs() })))
+        .zip(ages)
+        .map(|(part, age)| (part.to_owned(), json!({ "seconds_since_reached": age.as_secs() })))
         .collect();
     (code, Json(json!({ "status": status, "parts": parts })))
 }
@@ -157,7 +157,7 @@ async fn measure_backlogs(worker: &Worker) -> Result<()> {
 /// Fails unless every queue has consumers, and all of them have had a heartbeat lately.
 async fn check_heartbeats(worker: &Worker) -> Result<()> {
     let expected = worker.health.consumers.lock().clone();
-    let since = worker.app.clock.now() - MAX_SILENCE;
+    let since = worker.app.clock.now() - MAX_AGE;
     for queue in Queue::ALL {
         let of_queue = expected.iter().filter(|(of, _)| *of == queue);
         let names: Vec<String> = of_queue.map(|(_, name)| name.clone()).collect();

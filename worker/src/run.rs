@@ -1,4 +1,4 @@
-//! Running a worker until it is told to stop.
+//! Running a worker until a stop is requested.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Worker {
         tracing::info!(worker = &*self.name, "worker stopped");
     }
 
-    /// Starts what is finished properly when the worker stops.
+    /// Starts the periodic tasks, whose current round is finished when the worker stops.
     fn start_periodic_work(&self, stop: &CancellationToken) {
         let (app, stopped) = (self.app.clone(), stop.clone());
         self.tasks.spawn(async move { upkeep::run(&app, &stopped).await });

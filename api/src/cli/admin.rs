@@ -10,7 +10,7 @@ use super::output::print;
 pub(super) enum Admin {
     /// Create an administrator; the password is read from standard input.
     Create {
-        /// The name that others see.
+        /// The displayed name.
         #[arg(long)]
         username: String,
         /// The email address to log in with.

@@ -1,4 +1,4 @@
-//! Standard output, where commands answer.
+//! Standard output of commands.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ pub(super) fn print(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// Ends a command quietly when its reader has seen enough.
+/// Treats a pipe that its reader has closed as success.
 pub(super) fn ignore_broken_pipe(error: anyhow::Error) -> anyhow::Result<()> {
     match error.downcast_ref::<io::Error>() {
         Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),

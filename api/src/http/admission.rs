@@ -1,4 +1,4 @@
-//! Admission: each gate lets in as many concurrent requests as finish quickly. The rest get 503 at once; nobody queues.
+//! Admission: each gate lets in as many concurrent requests as finish quickly. The rest get 503 at once; there is no queue.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -20,7 +20,7 @@ const MIN_LIMIT: usize = 12;
 const ADJUST_EVERY: Duration = Duration::from_millis(100);
 const MIN_SAMPLES: usize = 10;
 
-/// Refusals are logged at most this often.
+/// Rejections are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// The gates of a process.
@@ -42,7 +42,7 @@ impl Gates {
         Self { passwords, requests: Limit::new(max, target) }
     }
 
-    /// Whether a request would be refused now.
+    /// Whether a request would be rejected now.
     pub(crate) fn is_full(&self, gate: Gate) -> bool {
         self.get(gate).is_some_and(Limit::is_full)
     }
@@ -80,7 +80,7 @@ struct Samples {
     times: Vec<Duration>,
 }
 
-/// Refusals since the last log line.
+/// Rejections since the last log line.
 #[derive(Debug, Default)]
 struct Refused {
     count: u64,

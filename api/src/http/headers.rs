@@ -53,7 +53,7 @@ pub(crate) fn cors(config: &Config) -> CorsLayer {
         ])
 }
 
-/// Removes what [`cors`] tells every origin from responses to origins that are not allowed.
+/// Removes the headers that [`cors`] adds for every origin from responses to origins that are not allowed.
 pub(crate) fn strip_cors_for_unknown_origins(headers: &mut HeaderMap) {
     if headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;

@@ -11,11 +11,11 @@ use self::Access::{Admin, Anonymous, Public, User};
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody. A token is ignored, and calls are counted by address.
+    /// Everyone. A token is ignored, and calls are counted by address.
     Anonymous,
-    /// Anybody. Calls with a token are counted by the session it names, without asking whether that has ended.
+    /// Everyone. Calls with a token are counted by the session it names, without checking that it is still open.
     Public,
-    /// Whoever is logged in.
+    /// Logged-in users.
     User,
     /// Administrators.
     Admin,
@@ -37,15 +37,15 @@ pub enum Gate {
 pub struct Policy {
     /// `GET` includes `HEAD`.
     pub method: &'static str,
-    /// The template, without `/api`; empty for a path that leads nowhere.
+    /// The template, without `/api`; empty for an unknown path.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// Whose calls it counts among; `None` for no limit, on public routes only.
+    /// The rate limit that counts its calls; `None` for no limit, on public routes only.
     pub rate_limit: Option<Action>,
     /// Which gate admits it.
     pub gate: Gate,
-    /// Whether it is finished once it has begun, although the client goes away or the deadline passes.
+    /// Whether a request that has begun is finished even if the client disconnects or the deadline passes.
     pub writes: bool,
     /// A counter in Redis beside the one of the endpoint.
     pub counter: Option<&'static str>,
@@ -125,7 +125,7 @@ pub const ROUTES: &[Policy] = &[
     get("/health/redis", Public).gated(Gate::Open),
 ];
 
-/// Routes that explain, to whoever is allowed to know, that the last part of a path is wrong.
+/// Routes that tell authorised callers that the last part of a path is wrong.
 const UNDOCUMENTED: &[Policy] = &[post("/booking/{action}", User), get("/export/{kind}", Admin)];
 
 const fn get(path: &'static str, access: Access) -> Policy {

@@ -134,7 +134,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Rounded up, because a client that returns a moment too early is refused again.
+/// Rounded up, because a client that returns a moment too early is rejected again.
 pub(crate) fn whole_seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
 }

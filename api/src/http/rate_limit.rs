@@ -1,4 +1,4 @@
-//! Rate limits: counts a call, refuses it with 429 when the limit is used up, and says in headers what is left.
+//! Rate limits: counts a call, rejects it with 429 when the limit is used up, and says in headers what is left.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
@@ -31,7 +31,7 @@ pub(crate) async fn limited(
         counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
         Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
     };
-    // A handler may have refused for a limit of its own, such as failed logins of an account.
+    // A handler may have applied another limit, such as that of logins to an account.
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         decision.remaining = 0;
     }
@@ -39,7 +39,7 @@ pub(crate) async fn limited(
     response
 }
 
-/// The headers of the IETF draft (`RateLimit-Policy`, `RateLimit`), and the older ones that most clients know.
+/// The headers of the IETF draft (`RateLimit-Policy`, `RateLimit`), and the older ones that most clients read.
 fn add_headers(headers: &mut HeaderMap, action: Action, decision: &Decision) {
     let (name, calls, window) = (action.name(), decision.budget.calls, decision.budget.window.as_secs());
     let (remaining, reset) = (decision.remaining, whole_seconds(decision.reset));

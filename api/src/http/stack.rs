@@ -63,13 +63,13 @@ async fn complete_response(State(app): State<App>, mut request: Request, next: N
     response
 }
 
-/// Runs the request if there is room for it, and gives every error its body.
+/// Runs the request unless the process is at capacity, and gives every error its body.
 async fn run_request(State(stack): State<Arc<Stack>>, mut request: Request, next: Next) -> Response {
     let Some(policy) = request.extensions_mut().remove::<Policy>() else { return next.run(request).await };
     let id = request_id::of(request.headers());
     let path = request.uri().path().to_owned();
     let mut response = if stack.gates.is_full(policy.gate) {
-        // Nothing more is done for it, so that refusing stays cheap.
+        // Nothing more is done for it, so that rejecting is cheap.
         Problem::at_capacity().into_response()
     } else {
         request_id::traced(request, &id, policy, |request| run_until_deadline(stack, policy, request, next))
@@ -80,7 +80,7 @@ async fn run_request(State(stack): State<Arc<Stack>>, mut request: Request, next
     response
 }
 
-/// Responds with 503 after the deadline. A read is cancelled then. A write goes on, as it does when the client goes away: what
+/// Responds with 503 after the deadline. A read is cancelled then. A write continues, as it does when the client disconnects: what
 /// follows its commit must happen.
 async fn run_until_deadline(stack: Arc<Stack>, policy: Policy, request: Request, next: Next) -> Response {
     let tasks = stack.app.tasks.clone();
@@ -104,7 +104,7 @@ async fn run_until_deadline(stack: Arc<Stack>, policy: Policy, request: Request,
     }
 }
 
-/// Reads the body before it takes a place behind the gate, so that a slow sender blocks nobody. A streamed response gives its
+/// Reads the body before it takes a place behind the gate, so that slow senders block no other request. A streamed response gives its
 /// place back when it begins.
 async fn run_admitted(stack: Arc<Stack>, policy: Policy, mut request: Request, next: Next) -> Response {
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {

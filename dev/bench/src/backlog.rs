@@ -1,4 +1,4 @@
-//! A million waiting jobs: what they cost the relay and Redis, and whether jobs on another lane still start soon.
+//! A million waiting jobs: what they cost the relay and Redis, and whether jobs on another queue still start soon.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const CHUNK: i64 = 10_000;
 /// A job that has not started by then never will.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Fills the exports lane, and measures while a worker empties it.
+/// Fills the exports queue, and measures while a worker empties it.
 pub async fn measure(name: &str, app: &App, rows: i64, report: &mut Report) -> Result<()> {
     let label = |what: &str| format!("{name}: {what}");
     app.db.write().execute_unprepared("DELETE FROM jobs").await?;
@@ -42,14 +42,14 @@ pub async fn measure(name: &str, app: &App, rows: i64, report: &mut Report) -> R
     let waits = starts_elsewhere(app).await?;
     for (what, share, goal) in [("p50", 0.5, 5.0), ("p99", 0.99, 50.0)] {
         let wait = percentile(&waits, share);
-        report.check(label(&format!("start on another lane, {what}")), wait, "ms", Goal::AtMost(goal));
+        report.check(label(&format!("start on another queue, {what}")), wait, "ms", Goal::AtMost(goal));
     }
 
     let (before, started) = (waiting(app).await?, Instant::now());
     tokio::time::sleep(Duration::from_secs(10)).await;
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = (before - waiting(app).await?) as f64 / started.elapsed().as_secs_f64();
-    report.check(label("progress of the full lane"), rate, "jobs/s", Goal::AtLeast(100.0));
+    report.check(label("progress of the full queue"), rate, "jobs/s", Goal::AtLeast(100.0));
     ensure!(!watching.is_finished(), "the memory of Redis could not be read");
     watching.abort();
     let memory = *most.borrow();
@@ -57,7 +57,7 @@ pub async fn measure(name: &str, app: &App, rows: i64, report: &mut Report) -> R
     Ok(())
 }
 
-/// Inserts this many no-op jobs into the exports lane without announcing them.
+/// Inserts this many no-op jobs into the exports queue without announcing them.
 async fn fill(app: &App, rows: i64) -> Result<()> {
     let mut left = rows;
     while left > 0 {
@@ -91,7 +91,7 @@ async fn insert(app: &App, rows: i64) -> Result<()> {
     Ok(())
 }
 
-/// The median duration of a sweep of that lane, in milliseconds.
+/// The median duration of a sweep of that queue, in milliseconds.
 async fn sweeps(app: &App) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..SWEEPS {
@@ -104,7 +104,7 @@ async fn sweeps(app: &App) -> Result<f64> {
     Ok(percentile(&sorted(times), 0.5))
 }
 
-/// How long jobs on the mail lane wait to start, in milliseconds, sorted.
+/// How long jobs on the mail queue wait to start, in milliseconds, sorted.
 async fn starts_elsewhere(app: &App) -> Result<Vec<f64>> {
     let mut waits = Vec::new();
     for _ in 0..STARTS {
@@ -112,7 +112,7 @@ async fn starts_elsewhere(app: &App) -> Result<Vec<f64>> {
         queue::announce(&app.redis, &[job]).await;
         let started = Instant::now();
         let wait: i64 = loop {
-            ensure!(started.elapsed() < START_TIMEOUT, "a job on another lane does not start");
+            ensure!(started.elapsed() < START_TIMEOUT, "a job on another queue does not start");
             let row = ledger::find(&app.db, job.id).await?.context("the job is gone")?;
             if let Some(result) = row.result {
                 break result.parse()?;

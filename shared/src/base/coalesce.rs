@@ -8,17 +8,17 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Waiting callers by key. Callers that arrive during a call share the next one, so nobody gets the result of a call that
-/// started before they asked.
+/// Waiting callers by key. Callers that arrive during a call share the next one, so no caller gets the result of a call that
+/// started before its request.
 pub struct Coalesce<T> {
-    lanes: Arc<Lanes<T>>,
+    waiting: Arc<Waiting<T>>,
 }
 
-type Lanes<T> = Mutex<HashMap<String, Vec<oneshot::Sender<T>>>>;
+type Waiting<T> = Mutex<HashMap<String, Vec<oneshot::Sender<T>>>>;
 
 impl<T> Default for Coalesce<T> {
     fn default() -> Self {
-        Self { lanes: Arc::default() }
+        Self { waiting: Arc::default() }
     }
 }
 
@@ -30,21 +30,21 @@ impl<T: Send + 'static> Coalesce<T> {
         Fut: Future<Output = Vec<T>> + Send,
     {
         let (sender, receiver) = oneshot::channel();
-        let is_first = match self.lanes.lock().entry(key.to_owned()) {
-            Entry::Occupied(mut lane) => {
-                lane.get_mut().push(sender);
+        let is_first = match self.waiting.lock().entry(key.to_owned()) {
+            Entry::Occupied(mut waiting) => {
+                waiting.get_mut().push(sender);
                 false
             }
-            Entry::Vacant(lane) => {
-                lane.insert(vec![sender]);
+            Entry::Vacant(entry) => {
+                entry.insert(vec![sender]);
                 true
             }
         };
         if is_first {
             // A separate task, because the first caller may be dropped.
-            let lane = Lane { lanes: self.lanes.clone(), key: key.to_owned() };
+            let callers = Callers { waiting: self.waiting.clone(), key: key.to_owned() };
             tokio::spawn(async move {
-                while let Some(waiting) = lane.next() {
+                while let Some(waiting) = callers.next() {
                     let results = call(waiting.len()).await;
                     for (caller, result) in waiting.into_iter().zip(results) {
                         drop(caller.send(result));
@@ -57,28 +57,28 @@ impl<T: Send + 'static> Coalesce<T> {
 }
 
 /// The callers with one key, while a task serves them; removed when the task ends or panics.
-struct Lane<T> {
-    lanes: Arc<Lanes<T>>,
+struct Callers<T> {
+    waiting: Arc<Waiting<T>>,
     key: String,
 }
 
-impl<T> Lane<T> {
-    /// Takes the callers that have arrived since the last call; `None`, and the lane is removed, if there are none.
+impl<T> Callers<T> {
+    /// Takes the callers that have arrived since the last call; `None`, and the key is removed, if there are none.
     fn next(&self) -> Option<Vec<oneshot::Sender<T>>> {
-        let mut lanes = self.lanes.lock();
-        let waiting = std::mem::take(lanes.get_mut(&self.key)?);
+        let mut all = self.waiting.lock();
+        let waiting = std::mem::take(all.get_mut(&self.key)?);
         if waiting.is_empty() {
-            lanes.remove(&self.key);
+            all.remove(&self.key);
             return None;
         }
         Some(waiting)
     }
 }
 
-impl<T> Drop for Lane<T> {
+impl<T> Drop for Callers<T> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.lanes.lock().remove(&self.key);
+            self.waiting.lock().remove(&self.key);
         }
     }
 }
@@ -113,11 +113,11 @@ mod tests {
         assert_eq!(first, Some((0, 1)));
         assert_eq!(late, (Some((1, 3)), Some((1, 3)), Some((1, 3))));
         assert_eq!(ask().await, Some((2, 1)));
-        assert!(coalesce.lanes.lock().is_empty());
+        assert!(coalesce.waiting.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn a_panic_yields_no_result_and_removes_the_lane() {
+    async fn a_panic_yields_no_result_and_removes_the_key() {
         let coalesce: Coalesce<u8> = Coalesce::default();
         let panics = coalesce.join("key", |_| async { panic!("on purpose") });
         assert_eq!(panics.await, None);

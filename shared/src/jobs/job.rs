@@ -123,7 +123,7 @@ pub struct Context {
     pub app: App,
     /// The id of the job.
     pub id: Uuid,
-    /// The user who asked for the job.
+    /// The user who requested the job.
     pub owner_id: Option<i64>,
     /// The number of this run, from 1.
     pub attempt: i64,

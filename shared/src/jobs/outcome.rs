@@ -19,7 +19,7 @@ pub enum Outcome {
         /// Why this attempt failed.
         error: String,
     },
-    /// Told to wait, for example by a rate limit. The attempt does not count.
+    /// Has to wait, for example for a rate limit. The attempt does not count.
     Postponed {
         /// The earliest time of the next attempt.
         run_at: DateTime<Utc>,

@@ -26,7 +26,7 @@ pub fn backoff(attempt: i64, jitter: f64) -> Duration {
     whole_millis(ceiling.mul_f64(jitter.clamp(0.0, 1.0)))
 }
 
-/// The pause of a job that was told to wait: spread over as long again, so that jobs waiting for the same resource do
+/// The pause of a postponed job: spread over as long again, so that jobs waiting for the same resource do
 /// not all return at once. `jitter` is uniform in 0..1.
 #[must_use]
 pub fn postponement(wait: Duration, jitter: f64) -> Duration {

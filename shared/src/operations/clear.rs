@@ -45,7 +45,7 @@ impl Scope {
     }
 }
 
-/// Clears these scopes and returns how many keys were removed. `who` is the administrator, if one asked over HTTP.
+/// Clears these scopes and returns how many keys were removed. `who` is the administrator, if it was requested over HTTP.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] when Redis is away; some keys may already be gone.

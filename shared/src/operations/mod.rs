@@ -1,4 +1,4 @@
-//! What operators do with a running system. Reads parking; parking does not know it.
+//! What operators do with a running system. Imports `parking`, which does not import it.
 
 pub mod backup;
 pub mod cleanup;

@@ -47,7 +47,7 @@ pub struct Removed {
     pub files: u64,
 }
 
-/// Deletes everything except administrators and their sessions. `who` is the administrator, if one asked over HTTP.
+/// Deletes everything except administrators and their sessions. `who` is the administrator, if it was requested over HTTP.
 ///
 /// # Errors
 /// [`Error::Conflict`] in production or without `ALLOW_RESET`, [`Error::Invalid`] unless `phrase` is [`PHRASE`].

@@ -1,4 +1,4 @@
-//! Which tables and migrations this release knows.
+//! The tables and migrations of this release.
 
 use migration::{Migrator, MigratorTrait};
 

@@ -125,8 +125,8 @@ impl<'a> Pair<'a> {
             return "a rolled back insert";
         }
         tx.commit().await.unwrap();
-        let lane = Queue::ALL.iter().position(|queue| *queue == enqueued.queue).unwrap();
-        let mut row = Row::new(self.now, ["a", "b", "c"][lane], enqueued.queue, 1 + lane as i64);
+        let queue = Queue::ALL.iter().position(|queue| *queue == enqueued.queue).unwrap();
+        let mut row = Row::new(self.now, ["a", "b", "c"][queue], enqueued.queue, 1 + queue as i64);
         (row.unique_key, row.run_at) = (key, run_at);
         let id = self.machine.insert(job.id.as_u128(), row);
         assert_eq!(enqueued.id.as_u128(), id, "the result of the insert");

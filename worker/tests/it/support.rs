@@ -30,9 +30,9 @@ pub(crate) use testkit::{execute, number, within};
 use uuid::Uuid;
 use worker::registry::Registry;
 
-/// The index of the mail lane, which runs eight jobs at once.
+/// The index of the mail queue, which runs eight jobs at once.
 pub(crate) const MAIL: u8 = 0;
-/// The index of the maintenance lane, which runs one job at a time.
+/// The index of the maintenance queue, which runs one job at a time.
 pub(crate) const MAINTENANCE: u8 = 2;
 
 /// What a run of a [`Probe`] does.

@@ -133,8 +133,8 @@ async fn trap_3_saturated_worker_keeps_its_heartbeat(t: TestApp) {
     for probe in later.iter().chain([&done, &long]) {
         assert_eq!(probe.runs().len(), 1);
     }
-    let lane = format!("{}:maintenance:workers:metadata:*", t.app.config.redis_prefix);
-    assert_eq!(keys(&t, &lane).await.len(), 2, "no consumer was replaced");
+    let queue = format!("{}:maintenance:workers:metadata:*", t.app.config.redis_prefix);
+    assert_eq!(keys(&t, &queue).await.len(), 2, "no consumer was replaced");
     let end_of_long = long.runs()[0] + Duration::from_secs(6);
     assert!(later.iter().all(|probe| probe.runs()[0] < end_of_long), "the idle worker ran the waiting jobs");
     tokio::join!(first.stop(), second.stop());
@@ -221,9 +221,9 @@ async fn trap_5_restarted_worker_recovers_orphaned_jobs(t: TestApp) {
     let mails = sink.messages();
     assert_eq!(mails.len(), 6);
     crate::support::assert_no_duplicate_mails(&mails);
-    let lane = format!("{}:mail:", t.app.config.redis_prefix);
+    let queue = format!("{}:mail:", t.app.config.redis_prefix);
     let of = |names: &[String]| -> BTreeSet<String> {
-        names.iter().filter(|name| name.starts_with(&lane)).cloned().collect()
+        names.iter().filter(|name| name.starts_with(&queue)).cloned().collect()
     };
     let (old, all) = (of(&names), of(&keys(&t, "*:workers:metadata:*").await));
     assert_eq!((old.len(), all.difference(&old).count()), (1, 1), "each start uses a new name");

@@ -30,7 +30,7 @@ const ENDLESS_JOBS: usize = 24;
 pub struct Quiet {
     /// Seconds until all jobs were done after the last fault.
     pub settled: f64,
-    /// Seconds that jobs on the lane of a poison job waited to begin.
+    /// Seconds that jobs on the queue of a poison job waited to begin.
     pub beside_poison: Vec<f64>,
     /// Seconds from the cancellation of a running job to its end.
     pub cancels: Vec<f64>,
@@ -58,7 +58,7 @@ pub async fn settle(cluster: &Cluster, limit: Duration) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Enqueues a poison job and ten others on its lane. Returns how long those waited, in seconds.
+/// Enqueues a poison job and ten others on its queue. Returns how long those waited, in seconds.
 pub async fn beside_poison(cluster: &Cluster) -> Result<Vec<f64>> {
     let poison = cluster.enqueue(&Poison {}).await?;
     cluster.notes().poison.push(poison);

@@ -122,7 +122,7 @@ impl Evidence<'_> {
     pub fn quiet(&mut self, quiet: Quiet) {
         self.report.add(format!("{}: all jobs done after the last fault", self.name), quiet.settled, "s", "");
         self.times("a cancelled running job stops", quiet.cancels, 0.25);
-        self.times("a job on the lane of a poison job begins", quiet.beside_poison, 10.0);
+        self.times("a job on the queue of a poison job begins", quiet.beside_poison, 10.0);
         self.none("jobs begun after they were cancelled", quiet.begun_after_cancel);
         self.none("shutdowns that cost an attempt", quiet.charged);
     }

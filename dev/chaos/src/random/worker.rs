@@ -20,13 +20,13 @@ use worker::{Worker, registry::Registry};
 
 use super::journal::{self, Event};
 
-/// Takes this long, on the mail lane.
+/// Takes this long, on the mail queue.
 #[derive(Serialize, Deserialize)]
 pub struct Work {
     pub millis: u64,
 }
 
-/// Does nothing, on the lane that runs one job at a time.
+/// Does nothing, on the queue that runs one job at a time.
 #[derive(Serialize, Deserialize)]
 pub struct Upkeep {}
 

@@ -1,4 +1,4 @@
-//! Starts everything, tells the story, and stays until Ctrl-C.
+//! Starts everything, runs the steps, and stays until Ctrl-C.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Exit after the walk-through; the exit code tells whether it succeeded.
+    /// Exit after the walk-through; the exit code says whether it succeeded.
     #[arg(long)]
     once: bool,
     /// Port of the API on 127.0.0.1; 0 chooses a free one.
@@ -114,7 +114,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     show.line(&format!("everything is running after {:.1} s", started.elapsed().as_secs_f64()));
 
     let ended = tokio::select! {
-        told = story::tell(&show, &stack) => told.map(|()| true),
+        done = story::run(&show, &stack) => done.map(|()| true),
         () = stop.requested() => Ok(false),
     };
     let ended = match ended {

@@ -27,7 +27,7 @@ struct User {
 }
 
 /// Runs all steps and prints their results.
-pub(super) async fn tell(show: &Show, stack: &Stack) -> Result<()> {
+pub(super) async fn run(show: &Show, stack: &Stack) -> Result<()> {
     show.title("The main use case, over HTTP");
     let mut steps = Steps::new(show);
     let driver = register(&mut steps, stack).await?;

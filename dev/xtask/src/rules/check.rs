@@ -36,7 +36,7 @@ pub(super) fn check(sources: &[Source]) -> Result<Vec<Checked>> {
     let imports: Vec<Import> = imports::of(sources)?;
     Ok(vec![
         ("each floor of shared/src imports only the floors below it", floors::offenders(sources, &imports)),
-        ("no files and no folders import each other in a circle", cycles::offenders(&imports)),
+        ("no files and no folders import each other in a cycle", cycles::offenders(&imports)),
         ("pure files use no database, Redis, runtime or clock", words::impure(sources)),
         ("the queue library is used in three files at most", words::queue_library(sources)),
         ("Redis is never flushed or listed outside devstack", words::redis_commands(sources)),

@@ -1,5 +1,5 @@
 //! Circles of imports. Within every folder, its files and subfolders are compared: two of them must not import each other,
-//! not even by way of others. That includes circles of files, wherever those are.
+//! not even by way of others. That includes cycles of files, wherever those are.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,7 +19,7 @@ pub(super) fn offenders(imports: &[Import]) -> Vec<String> {
         graph.entry(one.clone()).or_default().entry(other.clone()).or_insert(import);
         graph.entry(other.clone()).or_default();
     }
-    folders.iter().flat_map(|(folder, graph)| circles(folder, graph)).collect()
+    folders.iter().flat_map(|(folder, graph)| cycles(folder, graph)).collect()
 }
 
 /// The folders of a file and its name. `a.rs` beside `a/` is the `mod.rs` of that folder.
@@ -34,22 +34,22 @@ fn place(file: &str, files: &BTreeSet<&str>) -> Vec<String> {
     place
 }
 
-/// One shortest circle for each group of units that import each other.
-fn circles(folder: &str, graph: &Graph<'_>) -> Vec<String> {
+/// One shortest cycle for each group of units that import each other.
+fn cycles(folder: &str, graph: &Graph<'_>) -> Vec<String> {
     let mut offenders = Vec::new();
     let mut done = BTreeSet::new();
     for unit in graph.keys() {
         if done.contains(unit) {
             continue;
         }
-        let Some(circle) = shortest_circle(unit, graph) else { continue };
+        let Some(cycle) = shortest_cycle(unit, graph) else { continue };
         // Everything that can be reached from here and leads back belongs to the same group.
         let group: Vec<&String> = reachable(unit, graph)
             .into_iter()
             .filter(|other| reachable(other, graph).contains(unit))
             .collect();
-        offenders.push(format!("{folder}: {} in a circle, such as", group.len()));
-        offenders.extend(circle.iter().map(|import| format!("  {import}")));
+        offenders.push(format!("{folder}: {} in a cycle:", group.len()));
+        offenders.extend(cycle.iter().map(|import| format!("  {import}")));
         done.extend(group);
     }
     offenders
@@ -66,7 +66,7 @@ fn reachable<'a>(unit: &str, graph: &'a Graph<'_>) -> BTreeSet<&'a String> {
     found
 }
 
-fn shortest_circle<'a>(start: &str, graph: &Graph<'a>) -> Option<Vec<&'a Import>> {
+fn shortest_cycle<'a>(start: &str, graph: &Graph<'a>) -> Option<Vec<&'a Import>> {
     let mut queue = VecDeque::from([(start, Vec::new())]);
     let mut seen = BTreeSet::new();
     while let Some((unit, way)) = queue.pop_front() {

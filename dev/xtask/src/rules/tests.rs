@@ -3,7 +3,7 @@
 use super::{check::check, dependencies, source::Source, words::PURE};
 
 const FLOORS: &str = "each floor of shared/src imports only the floors below it";
-const CIRCLES: &str = "no files and no folders import each other in a circle";
+const CYCLES: &str = "no files and no folders import each other in a cycle";
 
 fn source(path: &str, text: &str) -> Source {
     Source { path: path.into(), text: text.into() }
@@ -25,11 +25,11 @@ fn only(files: &[(&str, &str)]) -> (&'static str, Vec<String>) {
     broken.remove(0)
 }
 
-/// The circles in `api/src` with these files; its root declares the modules `a` and `b`.
-fn circles(files: &[(&str, &str)]) -> Vec<String> {
+/// The cycles in `api/src` with these files; its root declares the modules `a` and `b`.
+fn cycles(files: &[(&str, &str)]) -> Vec<String> {
     let root = [("api/src/lib.rs", "mod a; mod b;")];
     let mut broken = broken(&[&root, files].concat());
-    assert!(broken.iter().all(|(rule, _)| *rule == CIRCLES), "{broken:?}");
+    assert!(broken.iter().all(|(rule, _)| *rule == CYCLES), "{broken:?}");
     broken.pop().map(|(_, offenders)| offenders).unwrap_or_default()
 }
 
@@ -62,14 +62,14 @@ fn an_import_of_a_higher_floor_is_found() {
 
 #[test]
 fn two_files_that_import_each_other_are_found() {
-    let found = circles(&[
+    let found = cycles(&[
         ("api/src/a.rs", "use crate::b::B; pub struct A;"),
         ("api/src/b.rs", "pub struct B;\nfn b() { super::a::A; }"),
     ]);
     assert_eq!(
         found,
         [
-            "api/src: 2 in a circle, such as",
+            "api/src: 2 in a cycle:",
             "  api/src/a.rs:1: crate::b::B is in api/src/b.rs",
             "  api/src/b.rs:2: super::a::A is in api/src/a.rs",
         ]
@@ -78,7 +78,7 @@ fn two_files_that_import_each_other_are_found() {
 
 #[test]
 fn two_folders_that_import_each_other_are_found() {
-    let found = circles(&[
+    let found = cycles(&[
         ("api/src/a/mod.rs", "mod one; pub mod two;"),
         ("api/src/a/one.rs", "use crate::b::one::X;"),
         ("api/src/a/two.rs", "pub struct Y;"),
@@ -86,16 +86,16 @@ fn two_folders_that_import_each_other_are_found() {
         ("api/src/b/one.rs", "pub struct X;"),
         ("api/src/b/two.rs", "use crate::a::two::Y;"),
     ]);
-    assert_eq!(found[0], "api/src: 2 in a circle, such as");
+    assert_eq!(found[0], "api/src: 2 in a cycle:");
 }
 
 #[test]
 fn a_child_that_imports_from_its_parent_is_found() {
-    let found = circles(&[
+    let found = cycles(&[
         ("api/src/a.rs", "mod c; use c::C; pub struct A;"),
         ("api/src/a/c.rs", "use super::A; pub struct C;"),
     ]);
-    assert_eq!(found[0], "api/src/a: 2 in a circle, such as");
+    assert_eq!(found[0], "api/src/a: 2 in a cycle:");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn imports_through_aliases_and_macros_are_found() {
     ] {
         let b = "use crate::a::A; pub struct B; pub fn f() {}";
         let a = format!("{a} pub struct A;").replacen("type A", "type T", 1);
-        assert_eq!(circles(&[("api/src/a.rs", &a), ("api/src/b.rs", b)]).len(), 3, "{a}");
+        assert_eq!(cycles(&[("api/src/a.rs", &a), ("api/src/b.rs", b)]).len(), 3, "{a}");
     }
 }
 
@@ -119,12 +119,12 @@ fn a_re_export_counts_as_the_file_that_defines_it() {
     let two = ("api/src/a/two.rs", "pub struct Two;");
     let b = ("api/src/b.rs", "");
     assert!(
-        circles(&[table_of_contents, ("api/src/a/one.rs", "use super::Two; pub struct One;"), two, b])
+        cycles(&[table_of_contents, ("api/src/a/one.rs", "use super::Two; pub struct One;"), two, b])
             .is_empty()
     );
     let two = ("api/src/a/two.rs", "use crate::a::One; pub struct Two;");
     assert!(
-        !circles(&[table_of_contents, ("api/src/a/one.rs", "use super::Two; pub struct One;"), two, b])
+        !cycles(&[table_of_contents, ("api/src/a/one.rs", "use super::Two; pub struct One;"), two, b])
             .is_empty()
     );
 }
@@ -132,7 +132,7 @@ fn a_re_export_counts_as_the_file_that_defines_it() {
 #[test]
 fn imports_in_test_code_do_not_count() {
     for test in ["#[cfg(test)] mod tests { use crate::b::B; }", "#[cfg(test)] mod tests;"] {
-        let found = circles(&[
+        let found = cycles(&[
             ("api/src/a.rs", &format!("{test} pub struct A;")),
             ("api/src/a/tests.rs", "use crate::b::B;"),
             ("api/src/b.rs", "use crate::a::A; pub struct B;"),

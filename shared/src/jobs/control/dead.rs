@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::operator::Operator;
+use super::Operator;
 use crate::{
     app::App,
     base::{
@@ -33,7 +33,7 @@ pub struct DeadJob {
     pub kind: String,
     /// Its queue.
     pub queue: String,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub owner_id: Option<i64>,
     /// Its unique key.
     pub unique_key: Option<String>,

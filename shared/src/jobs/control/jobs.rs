@@ -30,13 +30,13 @@ pub struct RunningJob {
     pub queue: String,
     /// The worker that runs it.
     pub worker: Option<String>,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub owner_id: Option<i64>,
     /// The number of this run, from 1.
     pub attempt: i64,
     /// How many attempts may fail with a transient error.
     pub max_attempts: i64,
-    /// Its progress, as of the last second or so.
+    /// Its progress, at most about a second old.
     pub progress_current: i64,
     /// What `progress_current` is when the work is done.
     pub progress_total: i64,
@@ -55,7 +55,7 @@ pub async fn list_running(app: &App) -> Result<Vec<RunningJob>> {
     Ok(RunningJob::find_by_statement(sql(db, text, [MAX_LISTED.into()])).all(db).await?)
 }
 
-/// Everything that the ledger knows about a job.
+/// Everything in the ledger about a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobDetails {
     /// The id of the job.
@@ -72,7 +72,7 @@ pub struct JobDetails {
     pub result: Option<Value>,
     /// Why its last run failed.
     pub error: Option<String>,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub owner_id: Option<i64>,
     /// Keeps other jobs of its kind with the same key from being enqueued while it is queued or running.
     pub unique_key: Option<String>,
@@ -90,7 +90,7 @@ pub struct JobDetails {
     pub progress_current: i64,
     /// What `progress_current` is when the work is done.
     pub progress_total: i64,
-    /// The id of the request that asked for it, as in the logs.
+    /// The trace of the request that enqueued it, as in the logs.
     pub trace: Option<String>,
     /// When it was enqueued.
     #[serde(with = "wire")]

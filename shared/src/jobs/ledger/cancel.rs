@@ -23,7 +23,7 @@ pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<row:
     row::find(db, id).await
 }
 
-/// Cancels all jobs of one kind that a user has asked for, in the caller's transaction.
+/// Cancels all jobs of one kind that a user has requested, in the caller's transaction.
 pub async fn cancel_all(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,

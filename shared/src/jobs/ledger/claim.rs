@@ -21,7 +21,7 @@ pub struct Claim {
     pub kind: String,
     /// Its payload as JSON.
     pub payload: String,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub owner_id: Option<i64>,
     /// The number of this run, from 1.
     pub attempt: i64,
@@ -31,9 +31,9 @@ pub struct Claim {
     pub max_attempts: i64,
     /// Identifies this run: writes with another token change nothing.
     pub lease_token: Uuid,
-    /// The trace of the request that asked for it.
+    /// The trace of the request that enqueued it.
     pub trace: Option<String>,
-    /// Whether its owner has asked to stop it already.
+    /// Whether its cancellation was requested already.
     pub cancel_requested: bool,
 }
 

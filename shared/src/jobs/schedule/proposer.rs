@@ -82,7 +82,7 @@ async fn register(app: &App, schedule: &Schedule) -> Result<()> {
     Ok(())
 }
 
-/// Makes others who would enqueue a job of the schedule wait until the end of the transaction.
+/// Blocks other transactions that enqueue a job of the schedule until the end of this one.
 pub async fn lock_row(tx: &Transaction, now: DateTime<Utc>, schedule: &Schedule) -> Result<()> {
     ensure_row(tx, now, schedule).await?;
     let text = format!("SELECT name FROM schedules WHERE name = $1 {}", row_lock(tx, "FOR UPDATE"));

@@ -1,7 +1,7 @@
-//! Calls the proposer once a second. Fences tokio-cron-scheduler.
+//! Calls the proposer once a second. The only file that uses tokio-cron-scheduler.
 //!
 //! tokio-cron-scheduler contributes the tick at every full second. It does not read the schedules: its time zones break
-//! when clocks change, and it knows neither other workers nor ticks missed while no worker ran. [`super::timetable`]
+//! when clocks change, and it considers neither other workers nor ticks missed while no worker ran. [`super::timetable`]
 //! computes which ticks are due, and the database lets one worker win each of them.
 
 use std::{sync::Arc, time::Duration};

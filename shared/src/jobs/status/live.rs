@@ -25,7 +25,7 @@ use crate::{
 pub struct Status {
     /// The kind of the job.
     pub kind: String,
-    /// The user who asked for it.
+    /// The user who requested it.
     pub owner_id: Option<i64>,
     /// When its latest run began, or else when it was created.
     pub since: DateTime<Utc>,
@@ -57,7 +57,7 @@ impl Status {
         }
     }
 
-    /// A job after a run. `None` if the run may not say anything about it.
+    /// A job after a run. `None` if the run has lost its lease.
     #[must_use]
     pub fn after(claim: &Claim, outcome: &Outcome) -> Option<Self> {
         let (result, error) = match outcome {
@@ -126,7 +126,7 @@ pub async fn publish(app: &App, id: Uuid, status: &Status) {
     write(app, id, status, !status.state.is_final()).await;
 }
 
-/// Publishes what the ledger says about a job.
+/// Publishes the status of a job from the ledger.
 pub async fn publish_from_ledger(app: &App, id: Uuid) {
     match ledger::find(&app.db, id).await {
         Ok(Some(row)) => write(app, id, &Status::of_row(&row), false).await,
@@ -183,7 +183,7 @@ async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
     }
 }
 
-/// Deletes the statuses of jobs from Redis, so that readers turn to the ledger.
+/// Deletes the statuses of jobs from Redis, so that readers use the ledger.
 pub async fn delete(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
     let keys: Vec<String> = ids.map(|id| redis.keys().job(id)).collect();
     if keys.is_empty() {
@@ -195,7 +195,7 @@ pub async fn delete(redis: &Redis, ids: impl Iterator<Item = Uuid>) {
     }
 }
 
-/// The status of a job; `None` if there is no such job. Fails only if neither Redis nor the database answers.
+/// The status of a job; `None` if there is no such job. Fails only if neither Redis nor the database responds.
 pub async fn find(app: &App, id: Uuid) -> Result<Option<Status>> {
     let key = app.redis.keys().job(id);
     let fields = app.redis.queue.query(async |mut redis| redis.hgetall(key).await).await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The queues of messages in Redis: pushing, announcing, counting and tidying. Fences apalis (see the folder's `mod.rs`).
+//! The queues of messages in Redis: pushing, announcing, counting and tidying. One of two files that use apalis (see the folder's `mod.rs`).
 
 use std::time::Duration;
 

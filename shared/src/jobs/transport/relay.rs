@@ -1,4 +1,4 @@
-//! The relay pushes due jobs that nobody has claimed into Redis. It alone is enough for every job to run.
+//! The relay pushes due jobs that are not claimed into Redis. It alone is enough for every job to run.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ impl Relay {
         Self { app, queue, selection: Selection::new(queue::MAX_WAITING), started: Instant::now() }
     }
 
-    /// Sweeps until the future is dropped.
+    /// Pushes due jobs until the future is dropped.
     pub async fn run(&mut self) {
         loop {
             let pause = match self.sweep().await {

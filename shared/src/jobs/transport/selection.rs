@@ -116,6 +116,6 @@ mod tests {
         let mut selection = Selection::new(5);
         selection.record(&[job(1, 0)], Duration::ZERO);
         assert_eq!(selection.select(vec![job(1, 1)], 1, Duration::ZERO), [job(1, 1)]);
-        assert_eq!(selection.rows_to_read(1), 4, "the claimed run is forgotten");
+        assert_eq!(selection.rows_to_read(1), 4, "the claimed run is no longer remembered");
     }
 }

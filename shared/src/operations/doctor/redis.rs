@@ -15,8 +15,8 @@ use crate::{
     platform::{config::Config, redis::Redis},
 };
 
-/// Consumers report every second; one that was silent for longer counts as dead.
-const MAX_SILENCE: TimeDelta = TimeDelta::seconds(10);
+/// Consumers send a heartbeat every second; one whose last heartbeat is older counts as dead.
+const MAX_HEARTBEAT_AGE: TimeDelta = TimeDelta::seconds(10);
 
 pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Verdict> {
     examine(config, clock).await.unwrap_or_else(|error| {
@@ -60,7 +60,7 @@ pub(super) async fn check_workers(config: &Config, clock: &Clock) -> Vec<Verdict
 
 async fn count_consumers(config: &Config, clock: &Clock) -> Result<Vec<Verdict>> {
     let redis = Redis::new(config).await?;
-    let since = clock.now() - MAX_SILENCE;
+    let since = clock.now() - MAX_HEARTBEAT_AGE;
     let mut found = Vec::new();
     for queue in Queue::ALL {
         found.push(rules::consumers(queue.name(), queue::count_all_alive(&redis, queue, since).await?));

@@ -228,7 +228,7 @@ pub(super) fn dead(jobs: i64) -> Verdict {
     }
 }
 
-/// Judges the age of the last backup. `has_folder` tells whether BACKUP_FOLDER is set.
+/// Judges the age of the last backup. `has_folder` says whether BACKUP_FOLDER is set.
 pub(super) fn backup(has_folder: bool, hours: Option<i64>) -> Verdict {
     match hours {
         Some(hours) => {

@@ -105,6 +105,7 @@ async fn begin_or_suppress(
     now: DateTime<Utc>,
     alert: Alert,
 ) -> Result<Option<i64>> {
+    // RETURNING sees new values only, so the number to report is kept in `told`.
     let begun = tx
         .query_one_raw(sql(
             tx,

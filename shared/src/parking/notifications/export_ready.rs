@@ -1,4 +1,4 @@
-//! The mail that an export is ready, with the file attached if it is small.
+//! The mail about a finished export, with the file attached if it is small.
 
 use std::{path::Path, time::Duration};
 
@@ -22,14 +22,14 @@ use crate::{
 /// Larger files are not attached.
 const MAX_ATTACHED_BYTES: u64 = 1024 * 1024;
 
-/// Tells a user that their export is ready.
+/// Notifies a user that their export is ready.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendExportReady {
     /// The export, which must be finished.
     pub export_id: Uuid,
 }
 
-/// The job that tells a user that their export is ready.
+/// The job that notifies a user that their export is ready.
 ///
 /// # Errors
 /// As [`NewJob::of`].

@@ -1,10 +1,10 @@
-//! A cached answer and how it is stored.
+//! A cached response and how it is stored.
 
 use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-/// An answer as it is sent to clients.
+/// A response as it is sent to clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The ETag, with its quotes.
@@ -18,7 +18,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An answer whose ETag is a hash of its content.
+    /// A response whose ETag is a hash of its content.
     #[must_use]
     pub fn of(body: Vec<u8>) -> Self {
         let etag = format!("\"{}\"", hex::encode(&Sha256::digest(&body)[..12]));
@@ -26,7 +26,7 @@ impl Entry {
     }
 }
 
-/// The version of this layout and of the release, so that no other release reads the answer.
+/// The version of this layout and of the release, so that no other release reads the response.
 const LAYOUT: &str = concat!("1/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn encode(generations: &[u8], entry: &Entry) -> Vec<u8> {

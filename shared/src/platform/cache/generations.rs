@@ -16,10 +16,10 @@ use uuid::Uuid;
 use super::group::Group;
 use crate::platform::redis::Redis;
 
-/// Longer than any answer is kept, so that no answer outlives the generation that made it stale.
+/// Longer than any response is kept, so that no response outlives the generation that made it stale.
 const GENERATION_TTL: u64 = 2 * 3600;
 
-/// Between two attempts to invalidate what could not be invalidated.
+/// Between two attempts to invalidate overdue groups.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Cheap to clone.
@@ -125,12 +125,12 @@ impl Generations {
         if self.redis().query(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
             self.redis().query(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
         }
-        // What has changed again meanwhile stays overdue.
+        // Groups that have changed again since stay overdue.
         self.0.overdue.lock().retain(|group, change| groups.get(group) != Some(change));
         Ok(())
     }
 
-    /// What is to be invalidated. A Redis that was away may have lost the latest generations; then that is everything.
+    /// The groups still to invalidate: `Everything` after an outage, because Redis may have lost generations.
     fn overdue(&self) -> Overdue {
         let mut overdue = self.0.overdue.lock();
         if self.redis().has_come_back() {

@@ -1,9 +1,9 @@
-//! What changes together.
+//! Groups of data that change together.
 
-/// A write that changes one of these makes every answer that was computed from it stale.
+/// A write that changes one of these makes every response that was computed from it stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
-    /// Every answer depends on it.
+    /// Every response depends on it.
     Everything,
     /// Lots and spots as administrators describe them.
     Catalog,

@@ -1,4 +1,4 @@
-//! Reading through the cache: from Redis if the answer there is fresh, else from the database.
+//! Reading through the cache: from Redis if the response there is fresh, else from the database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
     platform::{counters::Counters, metrics, redis::Redis},
 };
 
-/// Computing an answer may take this long.
+/// Computing a response may take this long.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Which answer, and how long it may be kept.
+/// Which response, and how long it may be kept.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The part of its key before the first colon groups the hit counters.
@@ -31,7 +31,7 @@ pub struct Recipe {
     pub ttl: Duration,
 }
 
-/// The cache of answers. Cheap to clone.
+/// The cache of responses. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
     generations: Generations,
@@ -47,13 +47,13 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// A cache in `redis`. When it is not enabled, every answer is computed.
+    /// A cache in `redis`. When it is not enabled, every response is computed.
     #[must_use]
     pub fn new(redis: Redis, counters: Counters, is_enabled: bool) -> Self {
         Self { generations: Generations::new(redis), lookups: Arc::default(), counters, is_enabled }
     }
 
-    /// The answer, from Redis if it is fresh there, else from `load`. Concurrent callers share one lookup; without a cache
+    /// The response, from Redis if it is fresh there, else from `load`. Concurrent callers share one lookup; without a cache
     /// each has its own.
     ///
     /// # Errors
@@ -77,8 +77,8 @@ impl Cache {
         answer.await.unwrap_or_else(|| Err(anyhow::anyhow!("computing an answer panicked").into()))
     }
 
-    /// Makes every answer that was computed from these groups stale. To be called after a write has been committed and
-    /// before its caller is answered.
+    /// Makes every response that was computed from these groups stale. To be called after a write has been committed and
+    /// before the response to its caller.
     pub async fn invalidate(&self, groups: &[Group]) {
         self.generations.invalidate(groups).await;
     }
@@ -123,7 +123,7 @@ where
         self.cache.counters.increment(format!("cache_{outcome}:{group}"));
     }
 
-    /// The current generations, and the answer if it was computed from them.
+    /// The current generations, and the response if it was computed from them.
     async fn read(&self) -> RedisResult<(Vec<u8>, Option<Entry>)> {
         let groups = [&[Group::Everything], self.recipe.groups.as_slice()].concat();
         let key = self.redis().keys().cached(&self.recipe.key);
@@ -133,7 +133,7 @@ where
     }
 
     async fn write(&self, generations: &[u8], entry: &Entry) {
-        // Answers that were computed together do not expire together.
+        // Responses that were computed together do not expire together.
         let ttl = self.recipe.ttl.mul_f64(rand::random_range(0.9..=1.0));
         let ttl = entry.true_for.map_or(ttl, |longest| ttl.min(longest)).as_millis();
         let mut set = redis::cmd("SET");

@@ -1,8 +1,8 @@
-//! Answers cached in Redis, each with the generations of the data it was computed from.
+//! Responses cached in Redis, each with the generations of the data it was computed from.
 //!
-//! A write gives its groups new generations, and an answer with older ones is not served. The generations are read before
-//! the database is, so an answer that was computed during a write carries the old ones: a late reader can never put
-//! back what a writer has just invalidated.
+//! A write gives its groups new generations, and a response with older ones is not served. The generations are read before
+//! the database is, so a response that was computed during a write carries the old ones: a late reader never
+//! restores what a writer has just invalidated.
 
 mod entry;
 mod generations;

@@ -13,7 +13,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The name that people know.
+    /// The name as users write it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

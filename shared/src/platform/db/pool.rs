@@ -12,7 +12,7 @@ use sea_orm::{
 use super::watchdog::Watchdog;
 use crate::base::error::Result;
 
-/// How long a caller waits for a free connection before it is told that the database is not available.
+/// How long a caller waits for a free connection before its statement fails.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a pool is, so that it can be replaced while others use it. Cheap to clone.
@@ -111,7 +111,7 @@ impl Pool {
 
     /// Begins a transaction in its own task. If the caller were dropped while it begins, as a cancelled job is, sqlx would
     /// return the connection to the pool with the transaction open, and what the next user writes there would never be
-    /// committed. The task goes on, and a transaction that nobody takes is rolled back.
+    /// committed. The task continues, and an unused transaction is rolled back.
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction> {
         let pool = self.pool();
         let begin = tokio::spawn(async move { pool.begin_with_options(options).await });

@@ -68,7 +68,7 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<(Pool, Pool, 
 /// The server, as the watchdog sees it.
 struct Server {
     options: PgConnectOptions,
-    /// A connection outside the pools, whose own connections may be dead without knowing.
+    /// A connection outside the pools: their connections may be dead without a sign of it.
     connection: Option<PgConnection>,
     /// Whether a ping has failed since the pools were made.
     is_lost: bool,
@@ -108,7 +108,7 @@ impl Reconnecting {
         Self { slot: Slot::new(lazy_pool(&options, connections)), options, connections }
     }
 
-    /// Statements on the old pool may finish; nobody waits for them.
+    /// Statements on the old pool may finish in the background.
     fn replace(&self) {
         let old = self.slot.replace(lazy_pool(&self.options, self.connections));
         tokio::spawn(async move { tokio::time::timeout(ACQUIRE_TIMEOUT, old.close()).await });

@@ -71,8 +71,8 @@ async fn can_write(file: DatabaseConnection) -> bool {
     }
 }
 
-/// Opens a pool. When several processes switch a new file to a write-ahead log at once, SQLite tells all but one of
-/// them at once that it is busy, whatever its timeout, so they retry.
+/// Opens a pool. When several processes switch a new file to a write-ahead log at once, SQLite fails at once
+/// with "busy" for all but one of them, whatever its timeout, so they retry.
 async fn open(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
     let is_busy =
         |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(BUSY));

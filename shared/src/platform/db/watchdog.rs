@@ -1,4 +1,4 @@
-//! Whether the database responds: it is pinged twice a second, so that nobody waits long for one that is down.
+//! Whether the database responds: it is pinged twice a second, so that callers do not wait long while it is down.
 
 use std::{
     sync::{Arc, Weak},
@@ -169,7 +169,7 @@ mod tests {
         (succeeded, started.elapsed())
     }
 
-    /// Runs a statement, and lets a ping end meanwhile.
+    /// Runs a statement while a ping ends.
     async fn run_with_ping(watchdog: &Watchdog, takes: Duration, responds: bool) -> (bool, Duration) {
         let ping = async {
             tokio::time::sleep(TIMEOUT / 16).await;

@@ -86,7 +86,7 @@ impl Smtp {
     }
 
     /// Sends a mail. Until the end of its content has been written, the server cannot have accepted it; after that, only its
-    /// reply tells.
+    /// reply shows whether it did.
     pub(super) async fn send(&self, envelope: &Envelope, content: &[u8]) -> Result<(), SendError> {
         let Ok(Ok(_slot)) = timeout(SLOT_TIMEOUT, self.slots.acquire()).await else {
             return Err(SendError::NotSent("all connections to the mail server are busy".into()));

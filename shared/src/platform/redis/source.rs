@@ -59,7 +59,7 @@ impl Source {
         }
     }
 
-    /// A client, unless Sentinels have to be asked for the address.
+    /// A client, unless the address comes from Sentinels.
     pub(super) fn fixed_client(&self) -> Option<Client> {
         match self {
             Self::Fixed(client) => Some(client.clone()),

@@ -9,7 +9,7 @@ use super::mailing::{JOBS, Mailing};
 use crate::{
     app::App,
     base::error::Result,
-    jobs::{Context, Done, Job, NewJob, Queue},
+    jobs::{Context, Done, Job, JobState, NewJob, Queue},
     parking::{
         activity,
         notifications::{
@@ -72,7 +72,7 @@ pub(super) struct Tally(Vec<Outcome>);
 
 #[derive(Debug, FromQueryResult)]
 struct Outcome {
-    state: String,
+    state: JobState,
     result: Option<String>,
     n: i64,
 }
@@ -106,18 +106,18 @@ impl Tally {
     }
 
     fn waiting(&self) -> i64 {
-        self.sum(|outcome| matches!(outcome.state.as_str(), "queued" | "running"))
+        self.sum(|outcome| !outcome.state.is_final())
     }
 
     /// The counts; exceptional ones only if they are not zero.
     fn facts(&self) -> Vec<(String, String)> {
-        let ended = |state: &'static str| self.sum(|outcome| outcome.state == state && !outcome.is_skipped());
+        let ended = |state: JobState| self.sum(|outcome| outcome.state == state && !outcome.is_skipped());
         let counts = [
             ("Recipients", self.total(), true),
-            ("Sent", ended("succeeded"), true),
+            ("Sent", ended(JobState::Succeeded), true),
             ("Skipped", self.sum(Outcome::is_skipped), true),
-            ("Failed", ended("failed"), true),
-            ("Cancelled", ended("cancelled"), false),
+            ("Failed", ended(JobState::Failed), true),
+            ("Cancelled", ended(JobState::Cancelled), false),
             ("Still waiting", self.waiting(), false),
         ];
         let shown = counts.into_iter().filter(|(_, n, always)| *always || *n > 0);

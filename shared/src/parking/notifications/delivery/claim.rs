@@ -98,9 +98,9 @@ enum Step {
     Hold,
 }
 
-/// A row that still says `sending` belongs to a run that died before it recorded an answer.
+/// A row in the state `sending` belongs to a run that died before it recorded an answer.
 fn next_step(row: &email_delivery::Model, context: &Context, if_unknown: IfUnknown) -> Step {
-    // Only requeueing a job restarts its attempts at 1, and whoever does that has read the reason.
+    // Only requeueing a job restarts its attempts at 1, and the operator who does that has read the reason.
     let requeued = context.attempt == 1 && row.job_id == Some(context.id);
     match row.state.as_str() {
         "sent" => Step::Nothing,

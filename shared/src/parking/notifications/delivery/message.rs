@@ -32,7 +32,7 @@ impl Channel {
     }
 }
 
-/// What to do if nobody knows whether a message was sent.
+/// What to do if delivery of a message is uncertain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum IfUnknown {
     /// Send it once more, with the same Message-ID: a duplicate is better than none.

@@ -1,5 +1,5 @@
 //! Sending a message once. Its row is claimed before it is sent and the answer recorded after; if a run dies in between,
-//! nobody knows whether the message was sent.
+//! delivery is uncertain.
 
 mod claim;
 mod letter;

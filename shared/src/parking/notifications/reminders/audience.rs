@@ -1,4 +1,4 @@
-//! Who is reminded.
+//! The drivers to remind.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! What a reminder tells a driver.
+//! The figures in a reminder.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::FromQueryResult;

@@ -1,4 +1,0 @@
-//! Who controls jobs.
-
-/// The id of an administrator, or `None` on the command line.
-pub type Operator = Option<i64>;
