@@ -75,7 +75,8 @@ pub(crate) async fn follow_task(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let bounds = followers.bounds;
-    let mut check = tokio::time::interval_at(Instant::now() + bounds.recheck_interval, bounds.recheck_interval);
+    let mut check =
+        tokio::time::interval_at(Instant::now() + bounds.recheck_interval, bounds.recheck_interval);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = TaskEvents {
         token: bearer(&headers).unwrap_or_default().to_owned(),

@@ -34,7 +34,10 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     if !args.arguments.is_empty() {
         let listed = cargo::output_of(&mut command(&[&args.arguments[..], &["--list".to_owned()]].concat()))?;
         let what = args.arguments.join(" ");
-        ensure!(lists_tests(&listed), "no test matches `{what}`; their names are like `bookings::overbooking_fails::postgres`");
+        ensure!(
+            lists_tests(&listed),
+            "no test matches `{what}`; their names are like `bookings::overbooking_fails::postgres`"
+        );
     }
     println!("==> cargo test");
     cargo::succeed(command(&args.arguments).env("PARKADE_BINARIES", cargo::binaries("debug")?))?;

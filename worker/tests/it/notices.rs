@@ -444,8 +444,10 @@ async fn redis_outage_raises_alert_and_all_clear(mut t: TestApp, mut redis: Redi
     .await;
     assert!(!has("Redis responds again"));
     redis.restart().await.unwrap();
-    within(Duration::from_secs(20), "the notice that Redis is back", || async { has("Redis responds again") })
-        .await;
+    within(Duration::from_secs(20), "the notice that Redis is back", || async {
+        has("Redis responds again")
+    })
+    .await;
     worker.stop().await;
 }
 
