@@ -24,22 +24,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // crates.
     let mut build = cargo::command(["build", "--workspace", "--bin", "fuzz", "--features", "fuzz/libfuzzer"]);
     cargo::succeed(build.env("RUSTC_WORKSPACE_WRAPPER", root.join("dev/fuzz/instrument")))?;
-    let program = cargo::binaries("debug")?.join("fuzz");
-    let folder = root.join("target/fuzz");
+    let program = &cargo::binaries("debug")?.join("fuzz");
+    let folder = &root.join("target/fuzz");
     let chosen = |target: &&str| args.target.as_deref().is_none_or(|only| only == *target);
-    let targets: Vec<&str> = TARGETS.into_iter().filter(chosen).collect();
+    let targets: Vec<&'static str> = TARGETS.into_iter().filter(chosen).collect();
     println!("\n{:<10} {:>12} {:>10} {:>10}", "target", "inputs", "per second", "branches");
     // One on each core.
     let cores = thread::available_parallelism().map_or(1, usize::from);
     for some in targets.chunks(cores) {
-        thread::scope(|scope| {
-            let run = |target| scope.spawn(|| one(&program, root, &folder, target, args.seconds));
-            let running: Vec<_> = some.iter().copied().map(run).collect();
-            running.into_iter().try_for_each(|run| {
-                println!("{}", run.join().map_err(|_| anyhow!("a thread panicked"))??);
-                Ok(())
-            })
-        })?;
+        let rows: Vec<Result<String>> = thread::scope(|scope| {
+            let start = |target: &&'static str| {
+                let target = *target;
+                scope.spawn(move || one(program, root, folder, target, args.seconds))
+            };
+            let running: Vec<_> = some.iter().map(start).collect();
+            running.into_iter().map(|run| run.join().map_err(|_| anyhow!("a thread panicked"))?).collect()
+        });
+        for row in rows {
+            println!("{}", row?);
+        }
     }
     Ok(())
 }
