@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Operator;
+use super::operator::Operator;
 use crate::{
     app::App,
     base::error::{Error, Result},

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Operator;
+use super::operator::Operator;
 use crate::{
     app::App,
     base::{

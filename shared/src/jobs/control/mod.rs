@@ -3,14 +3,13 @@
 mod cancel;
 mod dead;
 mod jobs;
+mod operator;
 mod queues;
 mod schedules;
 
 pub use cancel::{cancel, cancel_as_operator};
 pub use dead::{Dead, DeadJob, list_dead, purge, requeue};
 pub use jobs::{JobDetails, RunningJob, find_details, list_running};
+pub use operator::Operator;
 pub use queues::{Backlog, QueueRow, list_backlogs, list_queues, pause_queue, resume_queue};
 pub use schedules::{ScheduleRow, list_schedules, pause_schedule, resume_schedule, run_now};
-
-/// The administrator who acts, or `None` on the command line.
-pub type Operator = Option<i64>;

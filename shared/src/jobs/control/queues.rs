@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
 
-use super::Operator;
+use super::operator::Operator;
 use crate::{
     app::App,
     base::{error::Result, time::wire},

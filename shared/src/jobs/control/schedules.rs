@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Operator;
+use super::operator::Operator;
 use crate::{
     app::App,
     base::{error::Result, time::wire},
