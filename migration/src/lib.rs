@@ -22,12 +22,13 @@ mod m14_sweep_indexes;
 mod m15_schedules;
 mod m16_mailings;
 mod m17_alerts_and_channels;
+mod m18_windows;
 mod migration;
 
 use self::migration::Migration;
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 17] = [
+const MIGRATIONS: [Migration; 18] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -45,6 +46,7 @@ const MIGRATIONS: [Migration; 17] = [
     m15_schedules::MIGRATION,
     m16_mailings::MIGRATION,
     m17_alerts_and_channels::MIGRATION,
+    m18_windows::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

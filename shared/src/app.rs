@@ -112,7 +112,7 @@ impl App {
         let (clock, redis) = (Clock::System, Redis::new(&config).await?);
         let counters = Counters::new(redis.clone(), clock.clone(), config.zone, config.counters_enabled);
         let app = Self(Arc::new(Parts {
-            cache: Cache::new(redis.clone(), counters.clone(), config.cache.is_enabled),
+            cache: Cache::new(redis.clone(), counters.clone(), clock.clone(), config.cache.is_enabled),
             limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
@@ -135,6 +135,7 @@ impl App {
         let mut parts = Parts::clone(self);
         replace(&mut parts);
         parts.counters = parts.counters.with_clock(parts.clock.clone());
+        parts.cache.clock = parts.clock.clone();
         parts.limits = parts.limits.with_budgets(parts.config.rate_limits);
         Self(Arc::new(parts))
     }

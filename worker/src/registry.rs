@@ -9,7 +9,7 @@ use shared::{
         exports::{cleanup::CleanUpExports, job::ExportCsv},
         notifications::{
             PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
-            SendReceipt, SendReminder, SendReminders, SendSms, SendWelcome, Summarise,
+            SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged, SendWelcome, Summarise,
         },
     },
 };
@@ -30,6 +30,7 @@ impl Default for Registry {
             Kind::of::<SendNotice>(),
             Kind::of::<PostToChat>(),
             Kind::of::<SendSms>(),
+            Kind::of::<SendSpotChanged>(),
             Kind::of::<SendReminders>(),
             Kind::of::<SendReminder>(),
             Kind::of::<SendMonthlyReports>(),

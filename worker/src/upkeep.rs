@@ -1,4 +1,4 @@
-//! Periodic maintenance: expired reservations, spots to be retired, old idempotency keys.
+//! Periodic maintenance: expired reservations, windows whose spot is occupied, spots to retire, old idempotency keys.
 
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ async fn run_once(app: &App) -> shared::Result<()> {
             0 => break,
             expired => tracing::info!(expired, "reservations expired"),
         }
+    }
+    match bookings::reseat_all(app).await? {
+        0 => {}
+        moved => tracing::info!(moved, "reservations moved to other spots"),
     }
     lots::finish_retirements(app).await?;
     idempotency::delete_expired(&app.db, app.clock.now()).await?;

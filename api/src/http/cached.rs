@@ -50,10 +50,15 @@ where
     } else {
         load(loader, page).await?
     };
+    Ok(list_response(headers, paging, entry))
+}
+
+/// The response with a list, and the address of its next page.
+pub(crate) fn list_response<C>(headers: &HeaderMap, paging: &Paging<C>, entry: Entry) -> Response {
     let link = entry.next.as_ref().and_then(|cursor| paging.link(cursor));
     let mut response = conditional(headers, entry);
     response.headers_mut().extend(link.map(|link| (header::LINK, link)));
-    Ok(response)
+    response
 }
 
 /// A body in the form in which it is cached.
@@ -63,10 +68,9 @@ pub(crate) fn entry(body: &impl Serialize) -> Result<Entry> {
     Ok(Entry::of(body))
 }
 
-/// The same answer, true until `instant` unless something is written.
-pub(crate) fn until(app: &App, instant: Option<DateTime<Utc>>, entry: Entry) -> Entry {
-    let true_for = instant.map(|instant| (instant - app.clock.now()).to_std().unwrap_or_default());
-    Entry { true_for, ..entry }
+/// The same answer, true until `expires_at` unless something is written.
+pub(crate) fn until(expires_at: Option<DateTime<Utc>>, entry: Entry) -> Entry {
+    Entry { expires_at, ..entry }
 }
 
 /// A list in the form in which it is cached, with the cursor of its next page.

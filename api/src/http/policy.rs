@@ -75,6 +75,7 @@ pub const ROUTES: &[Policy] = &[
     put("/parking-lots/{id}", Admin),
     delete("/parking-lots/{id}", Admin),
     get("/parking-lots/{id}/available-spots", Public).counted("api_calls:parking_lots:get"),
+    get("/parking-lots/{id}/availability", Public).counted("api_calls:parking_lots:get"),
     get("/parking-spots", Admin),
     get("/parking-spots/{id}", Admin),
     put("/parking-spots/{id}", Admin),
@@ -84,6 +85,7 @@ pub const ROUTES: &[Policy] = &[
     get("/reservations", Admin),
     post("/reservations", User),
     get("/reservations/{id}", User),
+    patch("/reservations/{id}", User),
     delete("/reservations/{id}", User),
     post("/export/csv/request", User).limited_as(Action::Export),
     get("/export/csv/status/{id}", User),
@@ -139,6 +141,10 @@ const fn post(path: &'static str, access: Access) -> Policy {
 
 const fn put(path: &'static str, access: Access) -> Policy {
     post(path, access).by("PUT")
+}
+
+const fn patch(path: &'static str, access: Access) -> Policy {
+    post(path, access).by("PATCH")
 }
 
 const fn delete(path: &'static str, access: Access) -> Policy {

@@ -12,11 +12,11 @@ use shared::{
     app::App,
     parking::{
         accounts,
-        bookings::{self, Payment, Reservation},
+        bookings::{self, Payment, Reservation, Shown},
     },
     platform::cache::{Group, Recipe},
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         fields::integer,
         idempotency::{IdempotencyKey, Once, reply},
         paging::{PageQuery, Paging},
-        params::Path,
+        params::{Path, Query},
         problem::{Answer, Problem},
     },
     routes::reservation_views::{OneReservation, ReservationView, next_change},
@@ -146,9 +146,20 @@ async fn unknown_action(_: CurrentUser) -> Response {
     .into_response()
 }
 
+/// Which reservations are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StateFilter {
+    /// `upcoming`, `active`, `completed` or `all`; without it, stays that run or have ended.
+    #[param(pattern = "^(upcoming|active|completed|all)$")]
+    state: Option<String>,
+}
+
 /// List a user's reservations. Users see their own, administrators everybody's.
+///
+/// Without `state`, the list has the stays that run or have ended, but no reservations whose driver has not arrived.
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings",
-    params(("id" = i64, Path, description = "User id"), PageQuery, IfNoneMatch), responses(
+    params(("id" = i64, Path, description = "User id"), StateFilter, PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = UserReservations),
     (status = 403, description = "The reservations of another user"),
     (status = 404, description = "No such user"),
@@ -157,25 +168,28 @@ pub(crate) async fn list_reservations_of_user(
     State(app): State<App>,
     caller: CurrentUser,
     Path(id): Path<String>,
+    Query(StateFilter { state }): Query<StateFilter>,
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
+    let shown = state.map_or(Ok(Shown::default()), |state| state.parse::<Shown>());
+    let shown = shown.map_err(|why| Error::invalid("state", why))?;
     let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
     caller.must_be(id)?;
     let recipe = Recipe {
-        key: format!("user_reservations:{id}"),
+        key: format!("user_reservations:{id}:{}", shown.as_str()),
         groups: vec![Group::Catalog, Group::User(id)],
         ttl: app.config.cache.reservations,
     };
     cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
         let user = accounts::by_id(&app, id).await?.username;
-        let list = bookings::of_user(&app, id, &page).await?;
+        let list = bookings::of_user(&app, id, shown, &page).await?;
         let next = list.next(|row| row.id);
         let now = app.clock.now();
         let changes_at = next_change(&list.items, now);
         let reservations = list.items.iter().map(|row| ReservationView::new(row, now)).collect();
         let list = UserReservations { msg: "reservations", user, reservations };
-        Ok(cached::until(&app, changes_at, cached::list_entry(next, &list)?))
+        Ok(cached::until(changes_at, cached::list_entry(next, &list)?))
     })
     .await
 }

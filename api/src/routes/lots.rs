@@ -13,12 +13,9 @@ use shared::{
     base::{money::Money, page::Page},
     parking::{
         bookings,
-        lots::{self, Lot, LotChange, NewLot},
+        lots::{self, Lot, LotChange, Moment, NewLot, When},
     },
-    platform::{
-        cache::{Entry, Group, Recipe},
-        idempotency::StoredAnswer,
-    },
+    platform::{cache::Entry, idempotency::StoredAnswer},
 };
 use utoipa::{
     ToSchema,
@@ -35,10 +32,11 @@ use crate::{
         fields::{integer_or_text, number_or_text, present, present_integer_or_text, present_number_or_text},
         idempotency::{IdempotencyKey, Once, reply},
         paging::{PageQuery, Paging},
-        params::Path,
+        params::{Path, Query},
         problem::Answer,
     },
     openapi::schemas::text,
+    routes::availability::{WindowQuery, expiring, recipe},
     state::ApiState,
 };
 
@@ -46,7 +44,6 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_lots, create_lot))
         .routes(routes!(read_lot, update_lot, delete_lot))
-        .routes(routes!(list_free_spots))
 }
 
 /// A new lot. Numbers may also be sent as text.
@@ -121,6 +118,7 @@ pub(crate) struct LotView {
     address: String,
     pincode: String,
     number_of_slots: i64,
+    /// Spots that are free for a driver without a reservation or, with `from` and `to`, that can be reserved then.
     available_slots: i64,
 }
 
@@ -152,25 +150,6 @@ pub(crate) struct OneLot {
     lot: LotView,
 }
 
-/// A free spot.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FreeSpot {
-    id: i64,
-    lot_id: i64,
-    #[schema(example = "available")]
-    status: &'static str,
-}
-
-/// The free spots of a lot.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FreeSpots {
-    msg: &'static str,
-    lot_name: String,
-    available_spots: Vec<FreeSpot>,
-    /// The number of free spots, on all pages.
-    count: i64,
-}
-
 /// One lot with its ETag.
 type Tagged = (AppendHeaders<[(HeaderName, String); 1]>, Json<OneLot>);
 
@@ -179,22 +158,33 @@ fn tagged(msg: &'static str, lot: Lot) -> Tagged {
 }
 
 /// List the parking lots.
-#[utoipa::path(get, path = "/parking-lots", tag = "lots", params(PageQuery, IfNoneMatch), responses(
+#[utoipa::path(get, path = "/parking-lots", tag = "lots", params(WindowQuery, PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = Lots),
 ))]
 pub(crate) async fn list_lots(
     State(app): State<App>,
+    Query(window): Query<WindowQuery>,
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
-    cached::list(&app, &headers, &paging, recipe(&app, WHOLE_LIST.into()), load_lots).await
+    if let Some(window) = window.read(&app)? {
+        let entry = load_lots(&app, &paging.page, When::Window(Moment::of(&app), window)).await?;
+        return Ok(cached::list_response(&headers, &paging, entry));
+    }
+    cached::list(&app, &headers, &paging, recipe(&app, WHOLE_LIST.into()), load_lots_now).await
 }
 
 /// The cache key of the list that every client loads first.
 const WHOLE_LIST: &str = "parking_lots:all";
 
-async fn load_lots(app: App, page: Page) -> shared::Result<Entry> {
-    let list = lots::list(&app, &page).await?;
+async fn load_lots_now(app: App, page: Page) -> shared::Result<Entry> {
+    let moment = Moment::of(&app);
+    let entry = load_lots(&app, &page, When::Now(moment)).await?;
+    expiring(&app, moment, entry).await
+}
+
+async fn load_lots(app: &App, page: &Page, when: When) -> shared::Result<Entry> {
+    let list = lots::list(app, page, when).await?;
     let next = list.next(|lot| lot.id);
     let lots = list.items.into_iter().map(LotView::from).collect();
     cached::list_entry(next, &Lots { msg: "parking lots", lots })
@@ -203,15 +193,10 @@ async fn load_lots(app: App, page: Page) -> shared::Result<Entry> {
 /// Loads the list of lots into the cache before the first request. A failure is left to that request.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load = move || load_lots(loader.clone(), Page::default());
+    let load = move || load_lots_now(loader.clone(), Page::default());
     if let Err(error) = app.cache.get(recipe(&app, WHOLE_LIST.into()), load).await {
         tracing::debug!(error = error.chain(), "the list of lots is not cached yet");
     }
-}
-
-/// Answers about lots depend on what administrators change, and on every booking.
-fn recipe(app: &App, key: String) -> Recipe {
-    Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache.parking }
 }
 
 /// Read one lot.
@@ -226,38 +211,11 @@ pub(crate) async fn read_lot(
     headers: HeaderMap,
 ) -> Answer<Response> {
     cached::answer(&app, &headers, recipe(&app, format!("parking_lot:{id}")), move |app| async move {
-        let lot = lots::find(&app, id).await?;
+        let moment = Moment::of(&app);
+        let lot = lots::find(&app, id, When::Now(moment)).await?;
         let etag = lots::etag(&lot);
-        Ok(Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? })
-    })
-    .await
-}
-
-/// List the free spots of a lot.
-#[utoipa::path(get, path = "/parking-lots/{id}/available-spots", tag = "lots",
-    params(("id" = i64, Path, description = "Lot id"), PageQuery, IfNoneMatch), responses(
-    (status = 200, description = "By spot number", body = FreeSpots),
-    (status = 404, description = "No such lot"),
-))]
-pub(crate) async fn list_free_spots(
-    State(app): State<App>,
-    Path(id): Path<i64>,
-    headers: HeaderMap,
-    paging: Paging,
-) -> Answer<Response> {
-    let recipe = recipe(&app, format!("available_spots:{id}"));
-    cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
-        let (lot, spots) = lots::free_spots(&app, id, &page).await?;
-        let next = spots.next(|spot| spot.number);
-        let view = |spot: lots::FreeSpot| FreeSpot { id: spot.id, lot_id: lot.id, status: "available" };
-        let available_spots: Vec<_> = spots.items.into_iter().map(view).collect();
-        let body = FreeSpots {
-            msg: "available spots",
-            count: lot.available_slots,
-            lot_name: lot.location_name,
-            available_spots,
-        };
-        cached::list_entry(next, &body)
+        let entry = Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? };
+        expiring(&app, moment, entry).await
     })
     .await
 }

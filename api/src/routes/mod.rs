@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activity;
 pub mod admin;
+pub mod availability;
 pub mod bookings;
 pub mod exports;
 pub mod health;
@@ -54,6 +55,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(accounts::routes())
         .merge(users::routes())
         .merge(lots::routes())
+        .merge(availability::routes())
         .merge(spots::routes())
         .merge(bookings::routes())
         .merge(reservations::routes())

@@ -6,7 +6,10 @@ use shared::{
     Error, Result,
     app::App,
     base::{error::FieldError, time},
-    parking::bookings::{self, NewReservation, Reservation},
+    parking::{
+        bookings::{self, NewReservation, NewWindow, Place, Reservation},
+        rules::window::Window,
+    },
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,29 +19,37 @@ use crate::{
         answers::Message,
         auth::{Admin, CurrentUser},
         body,
-        fields::{integer, optional_integer_or_text},
+        fields::{optional_integer, optional_integer_or_text},
         idempotency::{IdempotencyKey, Once, reply},
         paging::{Linked, PageQuery, Paging},
         params::Path,
         problem::Answer,
     },
-    openapi::schemas::{instant, optional_id},
+    openapi::schemas::{instant, optional_id, optional_instant},
     routes::reservation_views::{OneReservation, ReservationView},
     state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_reservations, reserve))
-        .routes(routes!(read_reservation, cancel_reservation))
+    OpenApiRouter::new().routes(routes!(list_reservations, reserve)).routes(routes!(
+        read_reservation,
+        change_reservation,
+        cancel_reservation
+    ))
 }
 
-/// A spot and a time window. Times without an offset are in the time zone of the installation.
+/// A lot or a spot, and a time window. Times without an offset are in the time zone of the installation.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Reserve {
-    #[serde(deserialize_with = "integer")]
-    spot_id: i64,
-    /// The start: not in the past, and within the next 365 days.
+    /// The lot, where the server chooses the spot that the window fits most tightly. Give either this or `spot_id`.
+    #[serde(default, deserialize_with = "optional_integer")]
+    #[schema(schema_with = optional_id)]
+    lot_id: Option<i64>,
+    /// The spot.
+    #[serde(default, deserialize_with = "optional_integer")]
+    #[schema(schema_with = optional_id)]
+    spot_id: Option<i64>,
+    /// The start: not in the past, and as far ahead as the installation allows.
     #[schema(schema_with = instant)]
     parking_time: String,
     /// The end: after the start, and within the longest window that the installation allows.
@@ -58,11 +69,21 @@ impl Reserve {
         };
         let begin = read("/parking_time", &self.parking_time);
         let end = read("/leaving_time", &self.leaving_time);
-        match (begin, end) {
-            (Ok(begin), Ok(end)) => {
-                Ok(NewReservation { spot_id: self.spot_id, begin, end, user_id: self.user_id })
+        let place = match (self.lot_id, self.spot_id) {
+            (Some(lot), None) => Ok(Place::Lot(lot)),
+            (None, Some(spot)) => Ok(Place::Spot(spot)),
+            _ => Err(FieldError {
+                pointer: "/spot_id".into(),
+                message: "give either spot_id or lot_id".into(),
+            }),
+        };
+        match (place, begin, end) {
+            (Ok(place), Ok(from), Ok(to)) => {
+                Ok(NewReservation { place, window: Window { from, to }, user_id: self.user_id })
             }
-            (begin, end) => Err(Error::Invalid([begin.err(), end.err()].into_iter().flatten().collect())),
+            (place, begin, end) => {
+                Err(Error::Invalid([place.err(), begin.err(), end.err()].into_iter().flatten().collect()))
+            }
         }
     }
 }
@@ -75,11 +96,13 @@ pub(crate) struct AllReservations {
 }
 
 /// Reserve a spot for a time window.
+///
+/// A driver may have only some reservations at a time and only some days ahead; a refusal names the limit and says when it ends.
 #[utoipa::path(post, path = "/reservations", tag = "bookings", request_body = Reserve, params(IdempotencyKey), responses(
     (status = 201, description = "The spot is reserved", body = OneReservation),
     (status = 403, description = "Only administrators may reserve for others"),
-    (status = 404, description = "No such spot or user"),
-    (status = 409, description = "The spot is reserved or occupied during this window, or will be taken out of service"),
+    (status = 404, description = "No such lot, spot or user"),
+    (status = 409, description = "No such spot is free during this window, or a limit for drivers is reached"),
 ))]
 pub(crate) async fn reserve(
     State(app): State<App>,
@@ -125,6 +148,53 @@ pub(crate) async fn read_reservation(
 ) -> Answer<Json<OneReservation>> {
     let reservation = bookings::find(&app, &user, id).await?;
     Ok(Json(OneReservation::new("reservation", &reservation, app.clock.now())))
+}
+
+/// A new window. A missing end stays as it is.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ChangeReservation {
+    /// The new start.
+    #[serde(default)]
+    #[schema(schema_with = optional_instant)]
+    parking_time: Option<String>,
+    /// The new end.
+    #[serde(default)]
+    #[schema(schema_with = optional_instant)]
+    leaving_time: Option<String>,
+}
+
+impl ChangeReservation {
+    fn checked(self, app: &App) -> Result<NewWindow> {
+        let read = |pointer: &str, text: Option<String>| {
+            text.map(|text| time::parse(&text, app.config.zone))
+                .transpose()
+                .map_err(|message| FieldError { pointer: pointer.into(), message })
+        };
+        match (read("/parking_time", self.parking_time), read("/leaving_time", self.leaving_time)) {
+            (Ok(from), Ok(to)) => Ok(NewWindow { from, to }),
+            (from, to) => Err(Error::Invalid([from.err(), to.err()].into_iter().flatten().collect())),
+        }
+    }
+}
+
+/// Change the window of a reservation.
+///
+/// Before you arrive, you can move, shorten or extend it; if its spot is taken then, another one of the lot is given. During
+/// the stay you can change its end, as long as nobody else has reserved the spot.
+#[utoipa::path(patch, path = "/reservations/{id}", tag = "bookings", request_body = ChangeReservation,
+    params(("id" = i64, Path, description = "Reservation id")), responses(
+    (status = 200, description = "The changed reservation", body = OneReservation),
+    (status = 404, description = "You have no such reservation"),
+    (status = 409, description = "The reservation has ended, no spot is free then, or a limit for drivers is reached"),
+))]
+pub(crate) async fn change_reservation(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    Path(id): Path<i64>,
+    body::Json(body): body::Json<ChangeReservation>,
+) -> Answer<Json<OneReservation>> {
+    let reservation = bookings::reschedule(&app, &user, id, body.checked(&app)?).await?;
+    Ok(Json(OneReservation::new("reservation changed", &reservation, app.clock.now())))
 }
 
 /// Cancel a reservation that has not started. Repeating the request changes nothing.

@@ -95,6 +95,11 @@ impl TestApp {
         self.send(request.body(body.to_string())).await
     }
 
+    /// PATCH with a JSON body.
+    pub async fn patch(&self, path: &str, who: Option<&Driver>, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path, who).json(&body)).await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str, who: Option<&Driver>) -> Answer {
         self.send(self.request(Method::DELETE, path, who)).await

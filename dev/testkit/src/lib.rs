@@ -258,6 +258,12 @@ async fn settings(engine: Engine, folder: &TempDir, changed: &[(&str, &str)]) ->
         ("JWT_SECRET_KEY".to_owned(), JWT_SECRET.to_owned()),
         ("UPLOAD_FOLDER".to_owned(), path("files")),
         ("MAIL_FOLDER".to_owned(), path("mails")),
+        // A test reserves what it needs; the limits for drivers have tests of their own.
+        ("MAX_OPEN_RESERVATIONS".to_owned(), "1000".to_owned()),
+        ("MAX_OVERLAPPING_RESERVATIONS".to_owned(), "1000".to_owned()),
+        ("MAX_DAYS_AHEAD".to_owned(), "365".to_owned()),
+        ("MAX_NO_SHOWS".to_owned(), "1000".to_owned()),
+        ("MAX_CONFIRMATIONS_PER_HOUR".to_owned(), "100000".to_owned()),
         // Tests send hundreds of requests at once and expect all of them to be answered.
         ("MAX_REQUESTS".to_owned(), "0".to_owned()),
         // The logs of processes are checked for leaks when the test ends.

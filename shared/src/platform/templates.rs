@@ -36,7 +36,16 @@ macro_rules! emails {
     };
 }
 
-emails!["confirmation", "receipt", "export_ready", "welcome", "reminder", "monthly_report", "notice"];
+emails![
+    "confirmation",
+    "receipt",
+    "export_ready",
+    "welcome",
+    "reminder",
+    "monthly_report",
+    "notice",
+    "spot_changed"
+];
 
 /// The parsed templates. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -289,7 +289,7 @@ pub(crate) async fn list_booking_history(
         let changes_at = next_change(stays.items.iter().map(|stay| &stay.reservation), now);
         let data: Vec<_> = stays.items.into_iter().map(|stay| PastBooking::new(stay, now)).collect();
         let entry = cached::list_entry(next, &SuccessData::new("your reservations", data))?;
-        Ok(cached::until(&app, changes_at, entry))
+        Ok(cached::until(changes_at, entry))
     })
     .await
 }

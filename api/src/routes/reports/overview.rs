@@ -8,7 +8,10 @@ use shared::{
     Error,
     app::App,
     base::money::Money,
-    parking::reports::admin::{self, LotFigures},
+    parking::{
+        lots,
+        reports::admin::{self, LotFigures},
+    },
     platform::{
         cache::{Group, Recipe},
         counters::Event,
@@ -261,7 +264,10 @@ pub(crate) async fn read_reports(State(app): State<App>, _: Admin, headers: Head
         groups: vec![Group::Catalog, Group::Occupancy, Group::Users],
         ttl: app.config.cache.reports,
     };
-    let load = |app: App| async move { cached::entry(&Report::from(admin::report(&app).await?)) };
+    let load = |app: App| async move {
+        let expires_at = lots::next_boundary(&app, lots::Moment::of(&app)).await?;
+        Ok(cached::until(expires_at, cached::entry(&Report::from(admin::report(&app).await?))?))
+    };
     let loader = app.clone();
     let entry = app.cache.get(recipe, move || load(loader.clone())).await?;
     // Counters change with every request, so they are not cached.

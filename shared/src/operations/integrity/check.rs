@@ -23,10 +23,13 @@ pub struct Check {
 /// [`crate::Error::Unavailable`] when the database cannot be reached.
 pub async fn check(app: &App) -> Result<Vec<Check>> {
     let tx = app.db.snapshot().await?;
+    let available = lots::select(&lots::availability::free_now());
+    let moment = lots::Moment::of(app).values();
     let mut checks = Vec::new();
     for (rule, text) in RULES {
-        let text = text.replace("{AVAILABILITY}", lots::SELECT);
-        let rows = tx.query_all_raw(sql(&tx, &format!("{text} LIMIT {LIMIT}"), [])).await?;
+        let text = text.replace("{AVAILABILITY}", &available);
+        let values = if text.contains("$1") { moment.to_vec() } else { Vec::new() };
+        let rows = tx.query_all_raw(sql(&tx, &format!("{text} LIMIT {LIMIT}"), values)).await?;
         let offenders = rows.iter().map(|row| row.try_get("", "offender")).collect::<Result<_, _>>()?;
         checks.push(Check { rule, offenders });
     }

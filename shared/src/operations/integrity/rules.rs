@@ -1,14 +1,15 @@
 //! The rules as queries, each of which lists the rows that violate it.
 
-/// What must hold, and the query for offenders. `{AVAILABILITY}` stands for the query of the public lot list.
+/// What must hold, and the query for offenders. `{AVAILABILITY}` stands for the query of the public lot list; `$1` is now,
+/// and `$2` the end of the protected time.
 pub(super) const RULES: [(&str, &str); 12] = [
     (
-        "no two reservations hold a spot at the same time",
+        "no two windows on a spot overlap",
         "SELECT 'reservation ' || id AS offender FROM (
             SELECT id, starts_at, LAG(ends_at) OVER spot AS ended, LAG(id) OVER spot AS before
-            FROM reservations WHERE state IN ('reserved', 'active')
+            FROM reservations WHERE state IN ('reserved', 'active') AND ends_at IS NOT NULL
             WINDOW spot AS (PARTITION BY spot_id ORDER BY starts_at, id)
-         ) live WHERE before IS NOT NULL AND (ended IS NULL OR ended > starts_at)",
+         ) live WHERE before IS NOT NULL AND ended > starts_at",
     ),
     (
         "no two sessions, past or running, overlap on a spot",
@@ -29,11 +30,17 @@ pub(super) const RULES: [(&str, &str); 12] = [
         "SELECT 'lot ' || l.id AS offender FROM lots l
          LEFT JOIN (
             SELECT s.lot_id, COUNT(*) AS free FROM spots s
-            LEFT JOIN (SELECT DISTINCT spot_id FROM reservations WHERE state IN ('reserved', 'active')) held ON held.spot_id = s.id
+            LEFT JOIN (SELECT DISTINCT spot_id FROM reservations WHERE state = 'active'
+                OR (state = 'reserved' AND starts_at < $2 AND ends_at > $1)) held ON held.spot_id = s.id
             WHERE s.retired_at IS NULL AND NOT s.retiring AND held.spot_id IS NULL GROUP BY s.lot_id
          ) counted ON counted.lot_id = l.id
+         LEFT JOIN (
+            SELECT lot_id, COUNT(*) AS n FROM reservations
+            WHERE state = 'reserved' AND starts_at < $2 AND ends_at > $1
+              AND spot_id IN (SELECT spot_id FROM reservations WHERE state = 'active') GROUP BY lot_id
+         ) displaced ON displaced.lot_id = l.id
          JOIN ({AVAILABILITY}) shown ON shown.id = l.id
-         WHERE shown.available_slots <> COALESCE(counted.free, 0) OR shown.available_slots < 0",
+         WHERE shown.available_slots <> COALESCE(counted.free, 0) - COALESCE(displaced.n, 0)",
     ),
     (
         "every lot has as many spots in service as number_of_slots says",

@@ -8,7 +8,7 @@ use super::{
     Payment, driver,
     expiry::{self, Scope},
     release_spot,
-    start::{start, this_spot},
+    start::{Displaced, Spares, count_displaced, lock_spares, start, this_spot},
 };
 use crate::{
     app::App,
@@ -17,7 +17,10 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::lots::spots::{self, Holder, Spot, Status},
+    parking::lots::{
+        self, Moment,
+        spots::{self, Holder, Spot, Status},
+    },
     platform::{
         db::{retry_on_conflict, row_lock, sql},
         idempotency::Idempotency,
@@ -76,22 +79,32 @@ async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
         return Err(Error::NotFound("user"));
     }
     expiry::expire(app, Scope::Spot(id)).await?;
+    let lot_id = spots::find(app, id).await?.lot_id;
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
+        // The lot first, as for every booking beside displaced windows.
+        lots::lock(change.tx(), lot_id).await?;
         // Locked before it is read, so that pending bookings and the retirement of the spot have ended.
         let lock = format!("SELECT id FROM spots WHERE id = $1 {}", row_lock(change.tx(), "FOR UPDATE"));
         change.tx().query_one_raw(sql(change.tx(), &lock, [id.into()])).await?;
-        let spot = spots::find_in(change.tx(), id).await?;
+        let moment = Moment::of(app);
+        let spot = spots::find_in(change.tx(), id, moment).await?;
         match spot.status {
             Status::Available => {}
             Status::Occupied => return Err(taken()),
             Status::Reserved => return Err(reserved()),
         }
-        let now = app.clock.now();
         let chosen = this_spot(change.tx(), id).await?;
-        let reservation = start(app, &mut change, now, user_id, chosen).await?.ok_or_else(taken)?;
+        let displaced = count_displaced(change.tx(), spot.lot_id, moment).await?;
+        if lock_spares(change.tx(), spot.lot_id, moment, id, displaced).await? != Spares::Locked {
+            let detail =
+                "the free spots of the parking lot are kept for reservations whose spots are occupied";
+            return Err(Error::conflict("lot_full", detail));
+        }
+        let chosen = (chosen, Displaced::Covered);
+        let reservation = start(app, &mut change, moment, user_id, chosen).await?.ok_or_else(taken)?;
         change.commit().await?;
-        let holder = Holder { reservation_id: reservation.id, user_id, from: now };
+        let holder = Holder { reservation_id: reservation.id, user_id, from: reservation.parking_time() };
         Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
     })
     .await

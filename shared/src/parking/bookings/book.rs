@@ -1,18 +1,19 @@
-//! Booking a spot: the session starts at once.
+//! Booking a spot without a reservation: the session starts at once.
 
 use super::{
-    Reservation, driver, expiry,
+    Reservation, driver,
+    expiry::{self, Scope},
     start::{MAX_ATTEMPTS, choose_spot, start},
 };
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    parking::lots,
+    parking::lots::{self, Moment, availability::count_free_now},
     platform::{db::retry_on_conflict, idempotency::Idempotency},
 };
 
-/// Starts a session on the first free spot of the lot.
+/// Starts a session on the free spot of the lot whose next window begins latest.
 ///
 /// # Errors
 /// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full or the driver is already parked.
@@ -23,8 +24,9 @@ pub async fn book_spot(
     idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     match book(app, user_id, lot_id, &idempotency).await {
-        Err(Error::Conflict { code: "lot_full", .. }) if expiry::frees_a_spot(app, lot_id).await? => {
-            book(app, user_id, lot_id, &idempotency).await
+        Err(full @ Error::Conflict { code: "lot_full", .. }) => {
+            let expired = expiry::expire(app, Scope::Lot(lot_id)).await?;
+            if expired > 0 { book(app, user_id, lot_id, &idempotency).await } else { Err(full) }
         }
         done => done,
     }
@@ -54,15 +56,19 @@ async fn try_to_book(
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Option<Reservation>> {
     let mut change = Change::begin(app).await?;
-    let Some(spot) = choose_spot(change.tx(), lot_id).await? else {
+    let Some(chosen) = choose_spot(change.tx(), lot_id, Moment::of(app)).await? else {
         if driver::is_parked(change.tx(), user_id).await? {
             return Err(driver::already_parked());
         }
-        return Err(lots::explain_no_spot(change.tx(), lot_id).await);
+        let moment = Moment::of(app);
+        return match lots::explain_no_spot(change.tx(), lot_id).await {
+            // Other bookings have just locked the free spots.
+            Error::Conflict { .. } if count_free_now(change.tx(), lot_id, moment).await? > 0 => Ok(None),
+            error => Err(error),
+        };
     };
-    // Read after the lock: the spot's previous session may have ended while this waited for it.
-    let now = app.clock.now();
-    match start(app, &mut change, now, user_id, spot).await? {
+    // Read again after the lock: the spot's previous session may have ended while this waited for it.
+    match start(app, &mut change, Moment::of(app), user_id, chosen).await? {
         Some(reservation) => change.commit_with_answer(idempotency, reservation).await.map(Some),
         None => Ok(None),
     }

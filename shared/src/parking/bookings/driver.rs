@@ -7,9 +7,9 @@ use crate::{
     platform::db::{Transaction, row_lock, sql},
 };
 
-/// Locks a user against deletion.
-pub(super) async fn lock(tx: &Transaction, id: i64) -> Result<()> {
-    let lock = row_lock(tx, "FOR SHARE");
+/// Locks a user against deletion and against other reservations of theirs, which share its limits.
+pub(super) async fn lock_to_reserve(tx: &Transaction, id: i64) -> Result<()> {
+    let lock = row_lock(tx, "FOR NO KEY UPDATE");
     let text = format!("SELECT 1 AS one FROM users WHERE id = $1 AND deleted_at IS NULL {lock}");
     let user = tx.query_one_raw(sql(tx, &text, [id.into()])).await?;
     user.map(drop).ok_or(Error::NotFound("user"))

@@ -6,7 +6,6 @@ use crate::{
     app::App,
     base::error::Result,
     jobs::Change,
-    parking::lots::FREE_SPOTS,
     platform::{
         cache::Group,
         db::{at, retry_on_conflict, row_lock, sql},
@@ -32,14 +31,7 @@ pub async fn expire_no_shows(app: &App) -> Result<usize> {
     expire(app, Scope::All).await
 }
 
-/// Ends missed reservations of a lot. Returns whether the lot has a free spot now.
-pub(super) async fn frees_a_spot(app: &App, lot_id: i64) -> Result<bool> {
-    expire(app, Scope::Lot(lot_id)).await?;
-    let db = app.db.read();
-    let free = format!("SELECT 1 AS one {FREE_SPOTS} LIMIT 1");
-    Ok(db.query_one_raw(sql(db, &free, [lot_id.into()])).await?.is_some())
-}
-
+/// Ends missed reservations. Returns how many there were.
 pub(super) async fn expire(app: &App, scope: Scope) -> Result<usize> {
     let (condition, id) = match scope {
         Scope::All => (MISSED.to_owned(), None),
@@ -47,8 +39,10 @@ pub(super) async fn expire(app: &App, scope: Scope) -> Result<usize> {
         Scope::Spot(id) => (format!("{MISSED} AND spot_id = $3"), Some(id)),
     };
     let now = app.clock.now();
-    let values: Vec<Value> =
-        [at(now - app.config.no_show_after), at(now)].into_iter().chain(id.map(Value::from)).collect();
+    let values: Vec<Value> = [at(now - app.config.parking.no_show_after), at(now)]
+        .into_iter()
+        .chain(id.map(Value::from))
+        .collect();
     // Mostly there is nothing to do; reading first avoids the write lock then.
     let db = app.db.read();
     let any = format!("SELECT 1 AS one FROM reservations WHERE {condition} LIMIT 1");

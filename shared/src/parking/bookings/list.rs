@@ -33,11 +33,63 @@ pub async fn list(app: &App, page: &Page) -> Result<Paged<Reservation>> {
     parse(page, Row::find_by_statement(rows).all(db).await?)
 }
 
+/// Which reservations a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shown {
+    /// Stays that run or have ended. Clients that do not know windows take one with an end in the future for a stay.
+    #[default]
+    Stays,
+    /// Windows whose driver has not arrived.
+    Upcoming,
+    /// Stays that run.
+    Active,
+    /// Stays that have ended.
+    Completed,
+    /// All, also cancelled and expired ones.
+    All,
+}
+
+impl Shown {
+    /// The name in a query.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stays => "stays",
+            Self::Upcoming => "upcoming",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::All => "all",
+        }
+    }
+
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Stays => "r.state IN ('active', 'completed')",
+            Self::Upcoming => "r.state = 'reserved'",
+            Self::Active => "r.state = 'active'",
+            Self::Completed => "r.state = 'completed'",
+            Self::All => "1 = 1",
+        }
+    }
+}
+
+impl std::str::FromStr for Shown {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Upcoming, Self::Active, Self::Completed, Self::All]
+            .into_iter()
+            .find(|shown| shown.as_str() == text)
+            .ok_or("must be upcoming, active, completed or all")
+    }
+}
+
 /// The reservations of a user, by id.
-pub async fn of_user(app: &App, user_id: i64, page: &Page) -> Result<Paged<Reservation>> {
-    let db = app.db.read();
+pub async fn of_user(app: &App, user_id: i64, shown: Shown, page: &Page) -> Result<Paged<Reservation>> {
+    let (db, condition) = (app.db.read(), shown.condition());
     let text = format!(
-        "SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.user_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3"
+        "SELECT {COLUMNS} FROM reservations r {JOINS}
+         WHERE r.user_id = $1 AND {condition} AND r.id > $2 ORDER BY r.id LIMIT $3"
     );
     let values = [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()];
     parse(page, Row::find_by_statement(sql(db, &text, values)).all(db).await?)

@@ -7,14 +7,17 @@ mod cancel;
 mod driver;
 mod end_all;
 mod expiry;
+mod fair_use;
 pub mod history;
 mod list;
 mod occupy;
+mod place;
 mod release;
+mod reschedule;
+mod reseat;
 mod reservation;
 mod reserve;
 mod start;
-pub mod stays;
 
 pub(super) use self::end_all::end_all;
 pub use self::{
@@ -22,9 +25,12 @@ pub use self::{
     book::book_spot,
     cancel::cancel,
     expiry::expire_no_shows,
-    list::{find, list, of_user},
+    list::{Shown, find, list, of_user},
     occupy::occupy_spot,
+    place::Place,
     release::{Payment, release_spot},
+    reschedule::{NewWindow, reschedule},
+    reseat::reseat_all,
     reservation::Reservation,
     reserve::{NewReservation, reserve},
 };

@@ -1,24 +1,33 @@
 //! Arriving for a reservation: its session starts.
 
+use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, driver, expiry, list,
+    Reservation, driver,
+    expiry::{self, Scope},
+    list,
+    reseat::{exchange, is_claimed, is_occupied, other_spot, unclaimed_spot},
     reservation::{self, NO_OVERLAP, lock, next_state},
-    start::{MAX_ATTEMPTS, choose_spot},
+    reserve::insist,
 };
 use crate::{
     app::App,
     base::{
         error::{Error, Result},
         identity::Identity,
+        plural::plural,
         time::rfc3339,
     },
     jobs::Change,
-    parking::rules::state::Event,
+    parking::{
+        lots::{self, Moment, availability::count_free_now},
+        notifications::alert::{self, Alert},
+        rules::{state::Event, window::Window},
+    },
     platform::{
         cache::Group,
-        db::{at, retry_on_conflict, sql, violates},
+        db::{Transaction, at, retry_on_conflict, sql, violates},
     },
 };
 
@@ -26,61 +35,137 @@ use crate::{
 const ONE_SESSION_PER_USER: (&str, &str) = ("reservations_one_active_a_user", "reservations.user_id");
 const ONE_SESSION_PER_SPOT: (&str, &str) = ("reservations_one_active_a_spot", "reservations.spot_id");
 
-const OVERSTAYED: &str = "spot_overstayed";
+/// How an arrival ends.
+enum Arrival {
+    Parked(Reservation),
+    /// Every spot holds a car.
+    TurnedAway(Reservation),
+}
 
-/// The driver arrives at a reserved spot. If the previous driver has overstayed, another free spot of the lot is given.
+/// The driver arrives for a reservation. If another car is on the reserved spot, another one is given.
+///
+/// A driver who is in time is turned away only if every spot holds a car; that is not a no-show, and operators are
+/// alerted.
 ///
 /// # Errors
 /// [`Error::NotFound`] for somebody else's reservation; [`Error::Conflict`] if the session cannot start.
 pub async fn occupy_spot(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
-    match occupy(app, who, id).await {
-        Err(Error::Conflict { code: OVERSTAYED, .. })
-            if expiry::frees_a_spot(app, list::find(app, who, id).await?.lot_id).await? =>
-        {
-            occupy(app, who, id).await
+    if let Some(parked) = retry_on_conflict(|| park_on_reserved_spot(app, who, id)).await? {
+        return Ok(parked);
+    }
+    let lot_id = list::find(app, who, id).await?.lot_id;
+    expiry::expire(app, Scope::Lot(lot_id)).await?;
+    match insist(|| park_somewhere(app, who, id, lot_id)).await? {
+        Arrival::Parked(reservation) => Ok(reservation),
+        Arrival::TurnedAway(reservation) => {
+            alert_operators(app, &reservation).await;
+            Err(Error::conflict(
+                "spot_overstayed",
+                "the reserved spot is still occupied and no other one is free",
+            ))
         }
-        done => done,
     }
 }
 
-async fn occupy(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
-    for _ in 0..MAX_ATTEMPTS {
-        if let Some(occupied) = retry_on_conflict(|| try_to_occupy(app, who, id)).await? {
-            return Ok(occupied);
-        }
-    }
-    Err(overstayed())
-}
-
-fn overstayed() -> Error {
-    Error::conflict(OVERSTAYED, "the reserved spot is still occupied and no other one is free")
-}
-
-/// `None` if another driver took the spot first.
-async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Reservation>> {
-    let mut change = Change::begin(app).await?;
-    let tx = change.tx();
-    let reservation = lock(tx, who, id).await?;
-    let now = app.clock.now();
-    let state = next_state(app, &reservation, Event::Occupy)?;
-    if now < reservation.starts_at {
-        let begin = rfc3339(reservation.starts_at);
-        return Err(Error::conflict("too_early", format!("the reservation begins at {begin}")));
-    }
-    let spot_id = if is_occupied(tx, reservation.spot_id).await? {
-        choose_spot(tx, reservation.lot_id).await?.ok_or_else(overstayed)?.id
-    } else {
-        reservation.spot_id
-    };
-    // The previous session of the other spot is just ending; this one would start before that.
-    if spot_id != reservation.spot_id && is_occupied(tx, spot_id).await? {
+/// The usual case: the driver is in time and the spot is free. `None` otherwise.
+async fn park_on_reserved_spot(app: &App, who: &Identity, id: i64) -> Result<Option<Reservation>> {
+    let change = Change::begin(app).await?;
+    let reservation = lock(change.tx(), who, id).await?;
+    next_state(app, &reservation, Event::Occupy)?;
+    check_not_too_early(app, &reservation)?;
+    let is_early = app.clock.now() < reservation.starts_at;
+    if is_early || is_occupied(change.tx(), reservation.spot_id).await? {
         return Ok(None);
     }
-    // Read again: the previous session may have ended while this waited for the spot.
-    let now = app.clock.now().max(now);
-    let text = "UPDATE reservations SET state = $2, arrived_at = $3, spot_id = $4 WHERE id = $1";
-    let values = [id.into(), state.as_str().into(), at(now), spot_id.into()];
-    if let Err(error) = tx.execute_raw(sql(tx, text, values)).await {
+    let spot_id = reservation.spot_id;
+    start(app, change, reservation, spot_id).await
+}
+
+fn check_not_too_early(app: &App, reservation: &Reservation) -> Result<()> {
+    let opens = reservation.starts_at - app.config.parking.early_arrival;
+    if app.clock.now() >= opens {
+        return Ok(());
+    }
+    let (begin, opens) = (rfc3339(reservation.starts_at), rfc3339(opens));
+    Err(Error::conflict(
+        "too_early",
+        format!("the reservation begins at {begin}; you can arrive from {opens}"),
+    ))
+}
+
+/// Looks at the whole lot, which is locked against others who do. `None` if another driver took the chosen spot first.
+async fn park_somewhere(app: &App, who: &Identity, id: i64, lot_id: i64) -> Result<Option<Arrival>> {
+    let change = Change::begin(app).await?;
+    let tx = change.tx();
+    lots::lock(tx, lot_id).await?;
+    let reservation = lock(tx, who, id).await?;
+    next_state(app, &reservation, Event::Occupy)?;
+    let moment = Moment::of(app);
+    let spot_id = if moment.now < reservation.starts_at {
+        Some(early_spot(app, tx, moment, &reservation).await?)
+    } else {
+        punctual_spot(tx, moment, &reservation).await?
+    };
+    match spot_id {
+        Some(spot_id) => Ok(start(app, change, reservation, spot_id).await?.map(Arrival::Parked)),
+        None => turn_away(change, moment, reservation).await.map(|turned| Some(Arrival::TurnedAway(turned))),
+    }
+}
+
+/// A driver who comes early takes nothing that others have reserved.
+async fn early_spot(app: &App, tx: &Transaction, moment: Moment, reservation: &Reservation) -> Result<i64> {
+    let stay = stay(moment, reservation);
+    if count_free_now(tx, reservation.lot_id, moment).await? >= 0 {
+        let own = reservation.spot_id;
+        if !is_occupied(tx, own).await? && !is_claimed(tx, own, stay, reservation.id).await? {
+            return Ok(own);
+        }
+        if let Some(spot) = unclaimed_spot(tx, reservation.lot_id, stay, reservation.id).await? {
+            return Ok(spot);
+        }
+    }
+    let begin = rfc3339(reservation.starts_at);
+    let early = plural(app.config.parking.early_arrival.num_minutes(), "minute");
+    let detail = format!(
+        "no spot is free yet; the reservation begins at {begin}, and arriving {early} before needs one"
+    );
+    Err(Error::conflict("too_early", detail))
+}
+
+/// The reserved spot, or one that nobody has reserved meanwhile, or any without a car; then the windows that wait for it
+/// change places with those that wait for the occupied one.
+async fn punctual_spot(tx: &Transaction, moment: Moment, reservation: &Reservation) -> Result<Option<i64>> {
+    let own = reservation.spot_id;
+    if !is_occupied(tx, own).await? {
+        return Ok(Some(own));
+    }
+    let stay = stay(moment, reservation);
+    if let Some(spot) = unclaimed_spot(tx, reservation.lot_id, stay, reservation.id).await? {
+        return Ok(Some(spot));
+    }
+    let Some(spot) = other_spot(tx, reservation.lot_id).await? else { return Ok(None) };
+    exchange(tx, moment.now, own, spot.id).await?;
+    Ok(Some(spot.id))
+}
+
+/// From now until the window ends.
+fn stay(moment: Moment, reservation: &Reservation) -> Window {
+    let to = reservation.ends_at.unwrap_or(moment.now + TimeDelta::microseconds(1));
+    Window { from: moment.now, to }
+}
+
+/// Starts the session. `None` if another driver took the spot first.
+async fn start(
+    app: &App,
+    mut change: Change,
+    reservation: Reservation,
+    spot_id: i64,
+) -> Result<Option<Reservation>> {
+    // Read after every lock: the previous session may have ended while this waited.
+    let now = app.clock.now();
+    let text = "UPDATE reservations SET state = 'active', arrived_at = $2, spot_id = $3 WHERE id = $1";
+    let values = [reservation.id.into(), at(now), spot_id.into()];
+    if let Err(error) = change.tx().execute_raw(sql(change.tx(), text, values)).await {
         let (user, spot) = (ONE_SESSION_PER_USER, ONE_SESSION_PER_SPOT);
         return match error {
             error if violates(&error, user.0, user.1) => Err(driver::already_parked()),
@@ -89,13 +174,29 @@ async fn try_to_occupy(app: &App, who: &Identity, id: i64) -> Result<Option<Rese
             error => Err(error.into()),
         };
     }
-    change.invalidates([Group::Occupancy, Group::User(reservation.user_id)]);
-    let occupied = reservation::read(change.tx(), id).await?;
+    let parked = reservation::read(change.tx(), reservation.id).await?;
+    change.invalidates([Group::Occupancy, Group::User(parked.user_id)]);
     change.commit().await?;
-    Ok(Some(occupied))
+    Ok(Some(parked))
 }
 
-async fn is_occupied(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> {
-    let text = "SELECT 1 AS one FROM reservations WHERE spot_id = $1 AND state = 'active'";
-    Ok(db.query_one_raw(sql(db, text, [spot_id.into()])).await?.is_some())
+async fn turn_away(change: Change, moment: Moment, reservation: Reservation) -> Result<Reservation> {
+    let text = "UPDATE reservations SET turned_away_at = $2 WHERE id = $1";
+    change.tx().execute_raw(sql(change.tx(), text, [reservation.id.into(), at(moment.now)])).await?;
+    change.commit().await?;
+    Ok(reservation)
+}
+
+/// Best effort: the driver is told in any case.
+async fn alert_operators(app: &App, reservation: &Reservation) {
+    let fact = |label: &str, value: String| (label.to_owned(), value);
+    let facts = vec![
+        fact("Parking lot", reservation.lot_name.clone()),
+        fact("Reservation", reservation.id.to_string()),
+        fact("Begins", rfc3339(reservation.starts_at)),
+    ];
+    let title = "A driver with a reservation found every spot occupied";
+    if let Err(error) = alert::raise(app, Alert::TurnedAway, title, facts).await {
+        tracing::warn!(error = error.chain(), "cannot raise an alert about a driver who was turned away");
+    }
 }

@@ -179,7 +179,7 @@ pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Re
 pub(super) fn next_state(app: &App, reservation: &Reservation, event: Event) -> Result<State> {
     let (begin, end) = (reservation.parking_time(), reservation.leaving_time());
     let is_missed = reservation.state == State::Reserved
-        && state::is_missed(begin, end, app.clock.now(), app.config.no_show_after);
+        && state::is_missed(begin, end, app.clock.now(), app.config.parking.no_show_after);
     let state = if is_missed { State::Expired } else { reservation.state };
     let code = if state == State::Expired { "expired" } else { "wrong_state" };
     state.after(event).map_err(|why| Error::conflict(code, why))

@@ -1,43 +1,41 @@
-//! Reserving a spot for a window in the future.
+//! Reserving a spot for a window.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait;
 
 use super::{
     Reservation, driver,
     expiry::{self, Scope},
+    fair_use,
+    place::{LOT_FULL, Place, Placed, SPOT_TAKEN, place},
     reservation::{self, NO_OVERLAP},
-    start::booked,
+    start::{MAX_ATTEMPTS, record_booking},
 };
 use crate::{
     app::App,
     base::{
-        error::{Error, FieldError, Result},
+        error::{Error, Result},
         identity::Identity,
         money::Money,
     },
     jobs::Change,
-    parking::rules::billing,
+    parking::{
+        lots::Moment,
+        rules::{billing, window::Window},
+    },
     platform::{
-        db::{Transaction, at, retry_on_conflict, row_lock, sql, violates},
+        db::{Transaction, at, retry_on_conflict, sql, violates},
         idempotency::Idempotency,
     },
 };
 
-/// How far ahead a window may begin.
-const MAX_LEAD: TimeDelta = TimeDelta::days(365);
-
-const TAKEN: &str = "spot_taken";
-
 /// What a driver asks for.
 #[derive(Debug, Clone)]
 pub struct NewReservation {
-    /// The spot.
-    pub spot_id: i64,
-    /// The beginning of the window.
-    pub begin: DateTime<Utc>,
-    /// The end of the window.
-    pub end: DateTime<Utc>,
+    /// The spot, or any of a lot.
+    pub place: Place,
+    /// The window.
+    pub window: Window,
     /// The driver; the caller by default.
     pub user_id: Option<i64>,
 }
@@ -46,7 +44,8 @@ pub struct NewReservation {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for another driver, unless an administrator asks; [`Error::Invalid`] for an impossible window;
-/// [`Error::NotFound`] for an unknown user or spot; [`Error::Conflict`] if the spot is taken or retiring.
+/// [`Error::NotFound`] for an unknown user, lot or spot; [`Error::Conflict`] if the spot is taken or retiring, the lot is
+/// full, or a limit for drivers is reached.
 pub async fn reserve(
     app: &App,
     who: &Identity,
@@ -57,61 +56,56 @@ pub async fn reserve(
     if user_id != who.user_id && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may reserve for somebody else"));
     }
-    check_window(app, &new)?;
-    let attempt = || retry_on_conflict(|| try_to_reserve(app, user_id, &new, &idempotency));
+    let fields = ["/parking_time", "/leaving_time"];
+    let problems = new.window.problems(app.clock.now(), app.config.parking.max_length, fields);
+    if !problems.is_empty() {
+        return Err(Error::Invalid(problems));
+    }
+    let attempt = || insist(|| try_to_reserve(app, who, user_id, &new, &idempotency));
     match attempt().await {
-        Err(Error::Conflict { code: TAKEN, .. }) => {
-            expiry::expire(app, Scope::Spot(new.spot_id)).await?;
-            attempt().await
+        Err(full @ Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
+            let scope = match new.place {
+                Place::Lot(id) => Scope::Lot(id),
+                Place::Spot(id) => Scope::Spot(id),
+            };
+            if expiry::expire(app, scope).await? > 0 { attempt().await } else { Err(full) }
         }
         done => done,
     }
 }
 
-fn taken() -> Error {
-    Error::conflict(TAKEN, "the spot is taken during this window; choose another spot or another time")
-}
-
-fn check_window(app: &App, new: &NewReservation) -> Result<()> {
-    let now = app.clock.now();
-    let max_length = app.config.max_reservation;
-    let begin = match new.begin {
-        begin if begin < now => Some("must not be in the past".to_owned()),
-        begin if begin - now > MAX_LEAD => {
-            Some(format!("must be within the next {} days", MAX_LEAD.num_days()))
+/// Runs a transaction again while other bookings take the chosen spots first.
+pub(super) async fn insist<T, F: Future<Output = Result<Option<T>>>>(run: impl Fn() -> F) -> Result<T> {
+    for _ in 0..MAX_ATTEMPTS {
+        if let Some(done) = retry_on_conflict(&run).await? {
+            return Ok(done);
         }
-        _ => None,
-    };
-    let end = match new.end - new.begin {
-        length if length <= TimeDelta::zero() => Some("must be after parking_time".to_owned()),
-        length if length > max_length => {
-            Some(format!("must be at most {} hours after parking_time", max_length.num_hours()))
-        }
-        _ => None,
-    };
-    let wrong: Vec<FieldError> = [("/parking_time", begin), ("/leaving_time", end)]
-        .into_iter()
-        .filter_map(|(pointer, message)| Some(FieldError { pointer: pointer.into(), message: message? }))
-        .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
+    }
+    Err(Error::conflict(LOT_FULL, "too many drivers are reserving in this parking lot; try again"))
 }
 
 async fn try_to_reserve(
     app: &App,
+    who: &Identity,
     user_id: i64,
     new: &NewReservation,
     idempotency: &Idempotency<Reservation>,
-) -> Result<Reservation> {
-    let now = app.clock.now();
+) -> Result<Option<Reservation>> {
     let mut change = Change::begin(app).await?;
-    driver::lock(change.tx(), user_id).await?;
-    let spot = lock_spot(change.tx(), new.spot_id).await?;
+    driver::lock_to_reserve(change.tx(), user_id).await?;
+    let moment = Moment::of(app);
+    if !who.is_admin {
+        fair_use::check(change.tx(), &app.config, moment.now, user_id, new.window).await?;
+    }
+    let spot = place(change.tx(), &app.config.parking, moment, new.place, new.window).await?;
+    let Some(spot) = spot else { return Ok(None) };
     let hourly_rate = Money::from_minor(spot.price_minor);
-    let quote = billing::quote(hourly_rate, new.begin, new.end);
-    let id = insert(change.tx(), now, user_id, new, &spot, quote).await?;
-    booked(app, &mut change, now, id, user_id).await?;
+    let quote = billing::quote(hourly_rate, new.window.from, new.window.to);
+    let id = insert(change.tx(), moment.now, user_id, new.window, &spot, quote).await?;
+    let Some(id) = id else { return Ok(None) };
+    record_booking(app, &mut change, id, user_id).await?;
     let reservation = reservation::read(change.tx(), id).await?;
-    change.commit_with_answer(idempotency, reservation).await
+    change.commit_with_answer(idempotency, reservation).await.map(Some)
 }
 
 /// A window that overlaps another is skipped by PostgreSQL's constraint and refused by SQLite's trigger.
@@ -119,10 +113,10 @@ async fn insert(
     tx: &Transaction,
     now: DateTime<Utc>,
     user_id: i64,
-    new: &NewReservation,
-    spot: &Spot,
+    window: Window,
+    spot: &Placed,
     quote: Money,
-) -> Result<i64> {
+) -> Result<Option<i64>> {
     let inserted = tx
         .query_one_raw(sql(
             tx,
@@ -133,9 +127,9 @@ async fn insert(
             [
                 user_id.into(),
                 spot.lot_id.into(),
-                new.spot_id.into(),
-                at(new.begin),
-                at(new.end),
+                spot.id.into(),
+                at(window.from),
+                at(window.to),
                 spot.price_minor.into(),
                 quote.minor().into(),
                 at(now),
@@ -143,32 +137,9 @@ async fn insert(
         ))
         .await;
     match inserted {
-        Ok(Some(row)) => Ok(row.try_get("", "id")?),
-        Ok(None) => Err(taken()),
-        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => Err(taken()),
+        Ok(Some(row)) => Ok(Some(row.try_get("", "id")?)),
+        Ok(None) => Ok(None),
+        Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-#[derive(FromQueryResult)]
-struct Spot {
-    lot_id: i64,
-    retiring: bool,
-    price_minor: i64,
-}
-
-/// Locks the spot, then reads it with its lot: a single statement would see the lot as it was before the lock was granted.
-async fn lock_spot(tx: &Transaction, id: i64) -> Result<Spot> {
-    let lock = row_lock(tx, "FOR UPDATE");
-    tx.query_one_raw(sql(tx, &format!("SELECT id FROM spots WHERE id = $1 {lock}"), [id.into()])).await?;
-    let text = "SELECT s.lot_id, s.retiring, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id
-        WHERE s.id = $1 AND s.retired_at IS NULL AND l.archived_at IS NULL";
-    let spot = Spot::find_by_statement(sql(tx, text, [id.into()])).one(tx).await?;
-    match spot.ok_or(Error::NotFound("parking spot"))? {
-        spot if spot.retiring => Err(Error::conflict(
-            "spot_retiring",
-            "the spot is about to be taken out of service; choose another one",
-        )),
-        spot => Ok(spot),
     }
 }

@@ -1,21 +1,24 @@
 //! Starting a session: choosing a free spot and taking it.
 
-use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
-use super::{
-    driver,
-    reservation::{self, Reservation},
-};
+use super::{Reservation, driver, reservation};
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    parking::{activity, lots::FREE_SPOTS, notifications},
+    parking::{
+        activity,
+        lots::{
+            self, Moment,
+            availability::{DISPLACED, HOLDS, free_spots},
+        },
+        notifications,
+    },
     platform::{
         cache::Group,
         counters::Event,
-        db::{Transaction, at, row_lock, sql},
+        db::{Transaction, row_lock, sql},
     },
 };
 
@@ -30,18 +33,115 @@ pub(super) struct ChosenSpot {
     price_minor: i64,
 }
 
-/// The first free spot of the lot that no other booking has locked.
-pub(super) async fn choose_spot(tx: &Transaction, lot_id: i64) -> Result<Option<ChosenSpot>> {
-    let lock = row_lock(tx, "FOR UPDATE OF s SKIP LOCKED");
-    let text = format!("SELECT s.id, s.lot_id, l.price_minor {FREE_SPOTS} ORDER BY s.number LIMIT 1 {lock}");
-    Ok(ChosenSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
+const COLUMNS: &str = "s.id, s.lot_id, l.price_minor";
+
+/// Whether the lot has displaced windows, for which spots must be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Displaced {
+    /// It had none when the spot was chosen; the session starts only if that is still so.
+    None,
+    /// Enough other free spots are locked for them.
+    Covered,
+}
+
+/// Chooses the free spot whose next window begins latest, skipping those that other bookings have locked.
+pub(super) async fn choose_spot(
+    tx: &Transaction,
+    lot_id: i64,
+    moment: Moment,
+) -> Result<Option<(ChosenSpot, Displaced)>> {
+    // A spot without any window is best, and found without looking at the others.
+    let unreserved = format!(
+        "AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved')
+         AND NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $3)"
+    );
+    if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved, "s.number", 1).await?.pop() {
+        return Ok(Some((spot, Displaced::None)));
+    }
+    if count_displaced(tx, lot_id, moment).await? > 0 {
+        return Ok(choose_beside_displaced(tx, lot_id, moment).await?.map(|spot| (spot, Displaced::Covered)));
+    }
+    let spot = lock_free_spots(tx, lot_id, moment, "", LATEST_NEXT_WINDOW, 1).await?.pop();
+    Ok(spot.map(|spot| (spot, Displaced::None)))
+}
+
+const LATEST_NEXT_WINDOW: &str = "COALESCE((SELECT MIN(r.starts_at) FROM reservations r
+    WHERE r.spot_id = s.id AND r.state = 'reserved'), '9999-01-01') DESC, s.number";
+
+/// One booking at a time, which locks a free spot for each displaced window besides its own.
+async fn choose_beside_displaced(
+    tx: &Transaction,
+    lot_id: i64,
+    moment: Moment,
+) -> Result<Option<ChosenSpot>> {
+    lots::lock(tx, lot_id).await?;
+    let displaced = count_displaced(tx, lot_id, moment).await?;
+    let mut spots = lock_free_spots(tx, lot_id, moment, "", LATEST_NEXT_WINDOW, displaced + 1).await?;
+    let is_enough = i64::try_from(spots.len()).is_ok_and(|found| found > displaced);
+    Ok(is_enough.then(|| spots.swap_remove(0)))
+}
+
+/// What became of locking free spots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spares {
+    Locked,
+    /// There are not as many.
+    Missing,
+    /// There are, but other bookings have just locked some.
+    Contended,
+}
+
+/// Locks `count` free spots other than `spot_id`.
+pub(super) async fn lock_spares(
+    tx: &Transaction,
+    lot_id: i64,
+    moment: Moment,
+    spot_id: i64,
+    count: i64,
+) -> Result<Spares> {
+    if count == 0 {
+        return Ok(Spares::Locked);
+    }
+    let other = format!("AND s.id <> {spot_id}");
+    let locked = lock_free_spots(tx, lot_id, moment, &other, "s.number", count).await?;
+    if i64::try_from(locked.len()).is_ok_and(|locked| locked >= count) {
+        return Ok(Spares::Locked);
+    }
+    let text = format!("SELECT COUNT(*) AS n {} {other}", free_spots());
+    let values = moment.values().into_iter().chain([lot_id.into()]);
+    let free: i64 = match tx.query_one_raw(sql(tx, &text, values)).await? {
+        Some(row) => row.try_get("", "n")?,
+        None => 0,
+    };
+    Ok(if free >= count { Spares::Contended } else { Spares::Missing })
+}
+
+async fn lock_free_spots(
+    tx: &Transaction,
+    lot_id: i64,
+    moment: Moment,
+    condition: &str,
+    order: &str,
+    limit: i64,
+) -> Result<Vec<ChosenSpot>> {
+    let (free, lock) = (free_spots(), row_lock(tx, "FOR UPDATE OF s SKIP LOCKED"));
+    let text = format!("SELECT {COLUMNS} {free} {condition} ORDER BY {order} LIMIT $4 {lock}");
+    let values = moment.values().into_iter().chain([lot_id.into(), limit.into()]);
+    Ok(ChosenSpot::find_by_statement(sql(tx, &text, values)).all(tx).await?)
+}
+
+/// The windows of the lot that are due while another car is on their spot.
+pub(super) async fn count_displaced(tx: &impl ConnectionTrait, lot_id: i64, moment: Moment) -> Result<i64> {
+    let text = format!("SELECT COUNT(*) AS n FROM {DISPLACED} AND w.lot_id = $3");
+    let values = moment.values().into_iter().chain([lot_id.into()]);
+    let row = tx.query_one_raw(sql(tx, &text, values)).await?;
+    Ok(row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0))
 }
 
 /// The spot with this id, free or not.
 pub(super) async fn this_spot(tx: &Transaction, id: i64) -> Result<ChosenSpot> {
-    let text =
-        "SELECT s.id, s.lot_id, l.price_minor FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1";
-    let spot = ChosenSpot::find_by_statement(sql(tx, text, [id.into()])).one(tx).await?;
+    let text = format!("SELECT {COLUMNS} FROM spots s JOIN lots l ON l.id = s.lot_id WHERE s.id = $1");
+    let spot = ChosenSpot::find_by_statement(sql(tx, &text, [id.into()])).one(tx).await?;
     spot.ok_or(Error::NotFound("parking spot"))
 }
 
@@ -49,29 +149,24 @@ pub(super) async fn this_spot(tx: &Transaction, id: i64) -> Result<ChosenSpot> {
 pub(super) async fn start(
     app: &App,
     change: &mut Change,
-    now: DateTime<Utc>,
+    moment: Moment,
     user_id: i64,
-    spot: ChosenSpot,
+    (spot, displaced): (ChosenSpot, Displaced),
 ) -> Result<Option<Reservation>> {
-    let Some(id) = insert(change.tx(), now, user_id, &spot).await? else {
+    let Some(id) = insert(change.tx(), moment, user_id, &spot, displaced).await? else {
         if !driver::exists(change.tx(), user_id).await? {
             return Err(Error::Unauthenticated("the account has been deleted"));
         }
         let is_parked = driver::is_parked(change.tx(), user_id).await?;
         return if is_parked { Err(driver::already_parked()) } else { Ok(None) };
     };
-    booked(app, change, now, id, user_id).await?;
+    record_booking(app, change, id, user_id).await?;
     Ok(Some(reservation::read(change.tx(), id).await?))
 }
 
-/// What follows from every new booking.
-pub(super) async fn booked(
-    app: &App,
-    change: &mut Change,
-    now: DateTime<Utc>,
-    id: i64,
-    user_id: i64,
-) -> Result<()> {
+/// Records the activity, enqueues the confirmations, and invalidates the caches of a new booking.
+pub(super) async fn record_booking(app: &App, change: &mut Change, id: i64, user_id: i64) -> Result<()> {
+    let now = app.clock.now();
     activity::record(change.tx(), now, user_id, activity::Kind::Booking, Some(id.to_string())).await?;
     notifications::confirm_booking(app, change, id, user_id).await?;
     change.invalidates([Group::Occupancy, Group::User(user_id)]);
@@ -79,27 +174,36 @@ pub(super) async fn booked(
     Ok(())
 }
 
-/// Inserts nothing for a deleted user (it waits for a pending deletion), or while the spot's previous session has not
-/// ended (it does not wait for a pending release). With several processes, the previous session may have ended a little
-/// in this one's future; the new session then starts at that time.
+/// Inserts nothing for a deleted user (it waits for a pending deletion), while the spot's previous session has not ended
+/// (it does not wait for a pending release), or if a window has been reserved meanwhile that needs the spot. With several
+/// processes, the previous session may have ended a little in this one's future; the new session then starts at that time.
 async fn insert(
     tx: &Transaction,
-    now: DateTime<Utc>,
+    moment: Moment,
     user_id: i64,
     spot: &ChosenSpot,
+    displaced: Displaced,
 ) -> Result<Option<i64>> {
     let lock = row_lock(tx, "FOR SHARE OF u");
     let text = format!(
         "INSERT INTO reservations
             (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
-         SELECT u.id, $2, $3, 'active', since.at, since.at, $5, $4 FROM users u, (
-            SELECT COALESCE(MAX(left_at), $4) AS at FROM reservations
-            WHERE spot_id = $3 AND state = 'completed' AND left_at > $4) since
-         WHERE u.id = $1 AND u.deleted_at IS NULL
-           AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $3 AND r.state = 'active') {lock}
+         SELECT u.id, $4, $5, 'active', since.at, since.at, $6, $1 FROM users u, (
+            SELECT COALESCE(MAX(left_at), $1) AS at FROM reservations
+            WHERE spot_id = $5 AND state = 'completed' AND left_at > $1) since
+         WHERE u.id = $3 AND u.deleted_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $5 AND {HOLDS})
+           AND ($7 OR NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $4)) {lock}
          ON CONFLICT DO NOTHING RETURNING id"
     );
-    let values = [user_id.into(), spot.lot_id.into(), spot.id.into(), at(now), spot.price_minor.into()];
+    let values: [Value; 5] = [
+        user_id.into(),
+        spot.lot_id.into(),
+        spot.id.into(),
+        spot.price_minor.into(),
+        (displaced == Displaced::Covered).into(),
+    ];
+    let values = moment.values().into_iter().chain(values);
     let row = tx.query_one_raw(sql(tx, &text, values)).await?;
     Ok(row.map(|row| row.try_get("", "id")).transpose()?)
 }

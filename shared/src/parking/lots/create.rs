@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use super::{
-    capacity,
+    Moment, capacity,
     lot::{Lot, find_in, validate},
 };
 use crate::{
@@ -52,7 +52,7 @@ pub async fn create(app: &App, mut new: NewLot, idempotency: Idempotency<Lot>) -
     .insert(change.tx())
     .await?;
     capacity::add_spots(change.tx(), row.id, 1, row.number_of_slots).await?;
-    let lot = find_in(change.tx(), row.id).await?;
+    let lot = find_in(change.tx(), row.id, Moment::of(app)).await?;
     change.invalidates([Group::Catalog]);
     change.counts(Event::LotCreated);
     change.commit_with_answer(&idempotency, lot).await

@@ -1,7 +1,10 @@
 //! A lot as drivers see it, and its free spots.
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
+use super::availability::{
+    self, Moment, count_free_now, fits, free_in_window, free_now, is_kept, window_values,
+};
 use crate::{
     app::App,
     base::{
@@ -9,6 +12,7 @@ use crate::{
         money::Money,
         page::{Page, Paged},
     },
+    parking::rules::window::Window,
     platform::{
         db::{Transaction, row_lock, sql},
         entities::lot,
@@ -30,7 +34,7 @@ pub struct Lot {
     pub pincode: String,
     /// The number of spots in service.
     pub number_of_slots: i64,
-    /// The number of spots that are neither occupied nor reserved.
+    /// The number of spots that a driver may take now or, if a window was asked for, reserve.
     pub available_slots: i64,
     /// Starts at 1 and increases with each change by an administrator.
     pub version: i64,
@@ -66,50 +70,81 @@ impl From<Row> for Lot {
             address: row.address,
             pincode: row.pincode,
             number_of_slots: row.number_of_slots,
-            available_slots: row.available_slots,
+            available_slots: row.available_slots.max(0),
             version: row.version,
         }
     }
 }
 
-/// Availability is counted from the reservations, so it cannot drift from them.
-pub(crate) const SELECT: &str = "
-    SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots, l.version,
-        (SELECT COUNT(*) FROM spots s WHERE s.lot_id = l.id AND s.retired_at IS NULL AND NOT s.retiring)
-        - (SELECT COUNT(DISTINCT r.spot_id) FROM reservations r JOIN spots s ON s.id = r.spot_id
-           WHERE r.lot_id = l.id AND r.state IN ('reserved', 'active') AND s.retired_at IS NULL AND NOT s.retiring)
-        AS available_slots
-    FROM lots l WHERE l.archived_at IS NULL";
+/// Availability is counted from the reservations, so it cannot drift from them. `available_slots` may be negative.
+pub(crate) fn select(available: &str) -> String {
+    format!(
+        "SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots, l.version,
+            {available} AS available_slots
+         FROM lots l WHERE l.archived_at IS NULL"
+    )
+}
 
-/// The spots of lot `$1` that are neither occupied nor reserved.
-pub(crate) const FREE_SPOTS: &str = "
-    FROM spots s JOIN lots l ON l.id = s.lot_id
-    WHERE s.lot_id = $1 AND l.archived_at IS NULL AND s.retired_at IS NULL AND NOT s.retiring
-      AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
+/// When spots are to be free: now, or in a window.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// For a driver without a reservation.
+    Now(Moment),
+    /// For a reservation that is made now.
+    Window(Moment, Window),
+}
+
+impl When {
+    /// The query for lots, and its first values.
+    fn query(self, app: &App) -> (String, Vec<Value>) {
+        match self {
+            Self::Now(moment) => (select(&free_now()), moment.values().into()),
+            Self::Window(moment, window) => {
+                (select(&free_in_window()), window_values(&app.config.parking, moment, window))
+            }
+        }
+    }
+}
+
+async fn rows(
+    app: &App,
+    when: When,
+    condition: &str,
+    more: impl IntoIterator<Item = Value>,
+) -> Result<Vec<Row>> {
+    let (db, (text, mut values)) = (app.db.read(), when.query(app));
+    let first = values.len() + 1;
+    let text = format!(
+        "{text} {}",
+        condition.replace("{1}", &format!("${first}")).replace("{2}", &format!("${}", first + 1))
+    );
+    values.extend(more);
+    Ok(Row::find_by_statement(sql(db, &text, values)).all(db).await?)
+}
 
 /// The open lots, by id.
-pub async fn list(app: &App, page: &Page) -> Result<Paged<Lot>> {
-    let db = app.db.read();
-    let text = format!("{SELECT} AND l.id > $1 ORDER BY l.id LIMIT $2");
+pub async fn list(app: &App, page: &Page, when: When) -> Result<Paged<Lot>> {
     let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
-    let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
+    let rows = rows(app, when, "AND l.id > {1} ORDER BY l.id LIMIT {2}", values).await?;
     Ok(page.trim(rows).map(Lot::from))
 }
 
 /// One open lot.
-pub async fn find(app: &App, id: i64) -> Result<Lot> {
-    find_in(app.db.read(), id).await
+pub async fn find(app: &App, id: i64, when: When) -> Result<Lot> {
+    let row = rows(app, when, "AND l.id = {1}", [id.into()]).await?.pop();
+    row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
 }
 
-pub(super) async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Lot> {
-    let row =
-        Row::find_by_statement(sql(db, &format!("{SELECT} AND l.id = $1"), [id.into()])).one(db).await?;
+pub(super) async fn find_in(db: &impl ConnectionTrait, id: i64, moment: Moment) -> Result<Lot> {
+    let text = format!("{} AND l.id = $3", select(&free_now()));
+    let values = moment.values().into_iter().chain([id.into()]);
+    let row = Row::find_by_statement(sql(db, &text, values)).one(db).await?;
     row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
 }
 
 /// Locks an open lot against other changes. Reservations that refer to it can still be written, which a plain
 /// `FOR UPDATE` would prevent.
-pub(super) async fn lock(tx: &Transaction, id: i64) -> Result<lot::Model> {
+pub(crate) async fn lock(tx: &Transaction, id: i64) -> Result<lot::Model> {
     let lock = row_lock(tx, "FOR NO KEY UPDATE");
     let text = format!("SELECT * FROM lots WHERE id = $1 AND archived_at IS NULL {lock}");
     let row = lot::Model::find_by_statement(sql(tx, &text, [id.into()])).one(tx).await?;
@@ -120,20 +155,49 @@ pub(super) async fn lock(tx: &Transaction, id: i64) -> Result<lot::Model> {
 pub async fn emptiest(app: &App, count: usize) -> Result<Vec<Lot>> {
     let db = app.db.read();
     let text = format!(
-        "SELECT * FROM ({SELECT}) AS l WHERE l.available_slots > 0
-         ORDER BY 1.0 * l.available_slots / l.number_of_slots DESC, l.id LIMIT {count}"
+        "SELECT * FROM ({}) AS l WHERE l.available_slots > 0
+         ORDER BY 1.0 * l.available_slots / l.number_of_slots DESC, l.id LIMIT {count}",
+        select(&free_now())
     );
-    let rows = Row::find_by_statement(sql(db, &text, [])).all(db).await?;
+    let rows = Row::find_by_statement(sql(db, &text, Moment::of(app).values())).all(db).await?;
     Ok(rows.into_iter().map(Lot::from).collect())
 }
 
-/// A lot and its free spots, by number.
-pub async fn free_spots(app: &App, id: i64, page: &Page) -> Result<(Lot, Paged<FreeSpot>)> {
-    let (db, lot) = (app.db.read(), find(app, id).await?);
-    let text = format!("SELECT s.id, s.number {FREE_SPOTS} AND s.number > $2 ORDER BY s.number LIMIT $3");
-    let values = [id.into(), page.after.unwrap_or(0).into(), page.fetch_limit().into()];
-    let spots = FreeSpot::find_by_statement(sql(db, &text, values)).all(db).await?;
-    Ok((lot, page.trim(spots)))
+/// A lot and its free spots, by number. While windows are displaced, the spots that are left for them are not listed:
+/// those with the earliest next window.
+pub async fn free_spots(app: &App, id: i64, page: &Page, when: When) -> Result<(Lot, Paged<FreeSpot>)> {
+    let (db, lot) = (app.db.read(), find(app, id, when).await?);
+    let (after, limit) = (page.after.unwrap_or(0), page.fetch_limit());
+    let rows = match when {
+        When::Now(moment) => {
+            let text = format!(
+                "SELECT id, number FROM (
+                    SELECT s.id, s.number, ROW_NUMBER() OVER (
+                        ORDER BY COALESCE((SELECT MIN(r.starts_at) FROM reservations r
+                            WHERE r.spot_id = s.id AND r.state = 'reserved'), '9999-01-01') DESC, s.number) AS place
+                    {}) AS free
+                 WHERE place <= $4 AND number > $5 ORDER BY number LIMIT $6",
+                availability::free_spots()
+            );
+            let more = [id.into(), lot.available_slots.into(), after.into(), limit.into()];
+            sql(db, &text, moment.values().into_iter().chain(more))
+        }
+        When::Window(moment, window) => {
+            let has_none = lot.available_slots == 0;
+            let kept_only = window.from < moment.due && count_free_now(db, id, moment).await? <= 0;
+            let text = format!(
+                "SELECT s.id, s.number FROM spots s
+                 WHERE s.lot_id = $7 AND NOT $8 AND {} AND (NOT $9 OR ({})) AND s.number > $10
+                 ORDER BY s.number LIMIT $11",
+                fits(),
+                is_kept()
+            );
+            let mut values = window_values(&app.config.parking, moment, window);
+            values.extend([id.into(), has_none.into(), kept_only.into(), after.into(), limit.into()]);
+            sql(db, &text, values)
+        }
+    };
+    Ok((lot, page.trim(FreeSpot::find_by_statement(rows).all(db).await?)))
 }
 
 /// Why no spot of the lot was free: the lot is full, or does not exist.

@@ -1,6 +1,7 @@
 //! Parking lots: prices, spots and how many of them are free.
 
 mod archive;
+pub(crate) mod availability;
 mod capacity;
 mod create;
 mod etag;
@@ -8,12 +9,13 @@ mod lot;
 pub mod spots;
 mod update;
 
-pub(crate) use self::lot::{FREE_SPOTS, SELECT, explain_no_spot};
+pub(crate) use self::lot::{explain_no_spot, lock, select};
 pub use self::{
     archive::archive,
+    availability::{Moment, next_boundary},
     capacity::finish_retirements,
     create::{NewLot, create},
     etag::{etag, matches},
-    lot::{FreeSpot, Lot, emptiest, find, free_spots, list},
+    lot::{FreeSpot, Lot, When, emptiest, find, free_spots, list},
     update::{LotChange, update},
 };

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
+use super::availability::{HOLDS, Moment};
 use crate::{
     app::App,
     base::{
@@ -15,11 +16,11 @@ use crate::{
 /// Whether a spot is in use. Derived from the reservations, not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Neither occupied nor reserved.
+    /// Free for a driver without a reservation.
     Available,
     /// A session is running.
     Occupied,
-    /// Reserved, and the driver has not arrived yet.
+    /// Kept for a reservation that begins soon or has begun; the driver has not arrived yet.
     Reserved,
 }
 
@@ -46,7 +47,7 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// The driver who occupies a spot or has reserved it next.
+/// The driver who occupies a spot, or for whose reservation it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
     /// Their reservation.
@@ -97,21 +98,26 @@ impl From<Row> for Spot {
     }
 }
 
-/// Each spot with the first of its live reservations: 'active' sorts before 'reserved'. A retiring spot is included as
-/// long as it has one.
-const SELECT: &str = "
-    SELECT s.id, s.lot_id, r.id AS reservation_id, r.user_id, r.state, COALESCE(r.arrived_at, r.starts_at) AS begins_at
-    FROM spots s JOIN lots l ON l.id = s.lot_id
-    LEFT JOIN reservations r ON r.spot_id = s.id AND r.state IN ('reserved', 'active') AND NOT EXISTS (
-        SELECT 1 FROM reservations e WHERE e.spot_id = r.spot_id AND e.state IN ('reserved', 'active')
-          AND (e.state, e.starts_at) < (r.state, r.starts_at))
-    WHERE l.archived_at IS NULL AND s.retired_at IS NULL AND (NOT s.retiring OR r.id IS NOT NULL)";
+/// Each spot with the reservation that holds it now: 'active' sorts before 'reserved'. A retiring spot is included as
+/// long as it has a reservation.
+fn select() -> String {
+    format!(
+        "SELECT s.id, s.lot_id, r.id AS reservation_id, r.user_id, r.state,
+            COALESCE(r.arrived_at, r.starts_at) AS begins_at
+         FROM spots s JOIN lots l ON l.id = s.lot_id
+         LEFT JOIN reservations r ON r.id = (
+            SELECT r.id FROM reservations r WHERE r.spot_id = s.id AND {HOLDS} ORDER BY r.state, r.starts_at LIMIT 1)
+         WHERE l.archived_at IS NULL AND s.retired_at IS NULL AND (NOT s.retiring OR EXISTS (
+            SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active')))"
+    )
+}
 
 /// The spots in service of all open lots, by id.
 pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
     let db = app.db.read();
-    let text = format!("{SELECT} AND s.id > $1 ORDER BY s.id LIMIT $2");
-    let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
+    let text = format!("{} AND s.id > $3 ORDER BY s.id LIMIT $4", select());
+    let page_values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
+    let values = Moment::of(app).values().into_iter().chain(page_values);
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
     Ok(page.trim(rows).map(Spot::from))
 }
@@ -121,12 +127,13 @@ pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
 /// # Errors
 /// [`Error::NotFound`], also for a spot that is out of service or whose lot is archived.
 pub async fn find(app: &App, id: i64) -> Result<Spot> {
-    find_in(app.db.read(), id).await
+    find_in(app.db.read(), id, Moment::of(app)).await
 }
 
 /// As [`find`], inside a transaction.
-pub(crate) async fn find_in(db: &impl ConnectionTrait, id: i64) -> Result<Spot> {
-    let row =
-        Row::find_by_statement(sql(db, &format!("{SELECT} AND s.id = $1"), [id.into()])).one(db).await?;
+pub(crate) async fn find_in(db: &impl ConnectionTrait, id: i64, moment: Moment) -> Result<Spot> {
+    let text = format!("{} AND s.id = $3", select());
+    let values = moment.values().into_iter().chain([id.into()]);
+    let row = Row::find_by_statement(sql(db, &text, values)).one(db).await?;
     row.map(Spot::from).ok_or(Error::NotFound("parking spot"))
 }

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
 use super::{
-    capacity, etag,
+    Moment, capacity, etag,
     lot::{Lot, find_in, lock, validate},
 };
 use crate::{
@@ -63,7 +63,7 @@ pub async fn update(app: &App, id: i64, mut new: LotChange, if_match: Option<&st
         }
         .update(change.tx())
         .await?;
-        let lot = find_in(change.tx(), id).await?;
+        let lot = find_in(change.tx(), id, Moment::of(app)).await?;
         change.invalidates([Group::Catalog]);
         change.commit().await?;
         Ok(lot)

@@ -25,6 +25,8 @@ pub enum Alert {
     RedisBack,
     /// The mail server rejects all mail, because of its or our settings.
     MailServer,
+    /// A driver came in time for a reservation and found every spot occupied.
+    TurnedAway,
 }
 
 /// Minimum time between two alerts of a kind.
@@ -49,6 +51,7 @@ impl Alert {
             Self::RedisLost => "redis-lost",
             Self::RedisBack => "redis-back",
             Self::MailServer => "mail-server",
+            Self::TurnedAway => "turned-away",
         }
     }
 }

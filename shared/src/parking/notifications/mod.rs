@@ -19,7 +19,9 @@ mod tests;
 mod welcome;
 
 pub use bulk::{Mailing, Summarise};
-pub use confirmation::{SendConfirmation, SendSms, confirm_booking, confirmation};
+pub use confirmation::{
+    SendConfirmation, SendSms, SendSpotChanged, confirm_booking, confirmation, spot_changed,
+};
 pub use export_ready::{SendExportReady, export_ready};
 pub use monthly_reports::{SendMonthlyReport, SendMonthlyReports};
 pub use notice::{Notice, PostToChat, SendNotice, notify_administrators};

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     base::{error::Result, money::Money, page::Page},
-    parking::lots::{self, Lot},
+    parking::lots::{self, Lot, Moment, When},
     platform::db::{at, sql},
 };
 
@@ -92,9 +92,12 @@ pub struct MonthFigures {
 pub async fn report(app: &App) -> Result<Report> {
     let (now, zone) = (app.clock.now(), app.config.zone);
     let (months, days) = (calendar::months(now, zone, MONTHS), calendar::days(now, zone, DAYS));
-    let all = Page::default();
-    let (open, (admins, drivers), slices) =
-        tokio::try_join!(lots::list(app, &all), accounts(app), Slices::load(app.db.read(), &months, &days),)?;
+    let (all, free_now) = (Page::default(), When::Now(Moment::of(app)));
+    let (open, (admins, drivers), slices) = tokio::try_join!(
+        lots::list(app, &all, free_now),
+        accounts(app),
+        Slices::load(app.db.read(), &months, &days),
+    )?;
     let mut methods: Vec<_> =
         slices.of("method").map(|row| (row.name.clone().unwrap_or_default(), row.n)).collect();
     methods.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

@@ -1,4 +1,5 @@
-//! The rules of the business without any I/O: what a stay costs, and what can happen to a reservation.
+//! The rules of the business without any I/O: what a stay costs, what can happen to a reservation, and windows of time.
 
 pub mod billing;
 pub mod state;
+pub mod window;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     base::{
+        clock::Clock,
         coalesce::Coalesce,
         error::{Error, Result},
     },
@@ -37,6 +38,7 @@ pub struct Cache {
     generations: Generations,
     lookups: Arc<Coalesce<Result<Entry>>>,
     counters: Counters,
+    pub(crate) clock: Clock,
     is_enabled: bool,
 }
 
@@ -49,8 +51,8 @@ impl std::fmt::Debug for Cache {
 impl Cache {
     /// A cache in `redis`. When it is not enabled, every response is computed.
     #[must_use]
-    pub fn new(redis: Redis, counters: Counters, is_enabled: bool) -> Self {
-        Self { generations: Generations::new(redis), lookups: Arc::default(), counters, is_enabled }
+    pub fn new(redis: Redis, counters: Counters, clock: Clock, is_enabled: bool) -> Self {
+        Self { generations: Generations::new(redis), lookups: Arc::default(), counters, clock, is_enabled }
     }
 
     /// The response, from Redis if it is fresh there, else from `load`. Concurrent callers share one lookup; without a cache
@@ -128,14 +130,15 @@ where
         let groups = [&[Group::Everything], self.recipe.groups.as_slice()].concat();
         let key = self.redis().keys().cached(&self.recipe.key);
         let (generations, stored) = self.cache.generations.read_with(&groups, key).await?;
-        let entry = stored.and_then(|stored| decode(&stored, &generations));
+        let entry = stored.and_then(|stored| decode(&stored, &generations, self.cache.clock.now()));
         Ok((generations, entry))
     }
 
     async fn write(&self, generations: &[u8], entry: &Entry) {
         // Responses that were computed together do not expire together.
+        let rest = entry.expires_at.map(|at| (at - self.cache.clock.now()).to_std().unwrap_or_default());
         let ttl = self.recipe.ttl.mul_f64(rand::random_range(0.9..=1.0));
-        let ttl = entry.true_for.map_or(ttl, |longest| ttl.min(longest)).as_millis();
+        let ttl = rest.map_or(ttl, |rest| rest.min(ttl)).as_millis();
         let mut set = redis::cmd("SET");
         set.arg(self.redis().keys().cached(&self.recipe.key)).arg(encode(generations, entry));
         set.arg("PX").arg(u64::try_from(ttl).unwrap_or(u64::MAX).max(1));

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,6 +15,7 @@ use super::{
     mail::Mail,
     notifications::Notifications,
     operations::Operations,
+    parking::Parking,
     parse,
     rate_limits::{Action, Budget},
     redis::RedisServers,
@@ -70,10 +70,8 @@ pub struct Config {
     pub rate_limits: [Budget; Action::ALL.len()],
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<IpAddr>,
-    /// `RESERVATION_MAX_HOURS`.
-    pub max_reservation: TimeDelta,
-    /// `RESERVATION_NO_SHOW_MINUTES`.
-    pub no_show_after: TimeDelta,
+    /// How spots are shared.
+    pub parking: Parking,
     /// `ALLOW_RESET`.
     pub allow_reset: bool,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
@@ -187,8 +185,7 @@ impl Config {
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,
             trusted_proxies: from.parse("TRUSTED_PROXIES", parse::addresses).unwrap_or_default(),
-            max_reservation: from.number("RESERVATION_MAX_HOURS", 1..=8760).map(TimeDelta::hours)?,
-            no_show_after: from.number("RESERVATION_NO_SHOW_MINUTES", 1..=1440).map(TimeDelta::minutes)?,
+            parking: Parking::read(from)?,
             allow_reset: from.parse("ALLOW_RESET", parse::boolean)?,
             admin: Admin::read(from),
             mail: Mail::read(from)?,

@@ -5,6 +5,7 @@ mod load;
 mod mail;
 mod notifications;
 mod operations;
+mod parking;
 mod parse;
 mod rate_limits;
 mod redis;
@@ -19,6 +20,7 @@ pub use self::{
     mail::{Encryption, Mail},
     notifications::{GOOGLE_CHAT_HOST, Notifications, Twilio},
     operations::Operations,
+    parking::{FairUse, NO_SHOW_MEMORY, Parking},
     rate_limits::{Action, Budget},
     redis::RedisServers,
     schedules::Schedules,

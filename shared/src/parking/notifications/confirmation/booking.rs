@@ -11,6 +11,7 @@ use crate::{
 #[derive(FromQueryResult)]
 pub(super) struct Booking {
     pub(super) user_id: i64,
+    pub(super) spot_id: i64,
     state: String,
     pub(super) starts_at: DateTime<Utc>,
     pub(super) ends_at: Option<DateTime<Utc>>,
@@ -23,7 +24,8 @@ pub(super) struct Booking {
     pub(super) number: i64,
 }
 
-const SELECT: &str = "SELECT r.user_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
+const SELECT: &str =
+    "SELECT r.user_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
         l.location_name, l.address, l.pincode, s.number
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
     WHERE r.id = $1";

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::booking::Booking;
+use super::{booking::Booking, limit};
 use crate::{
     base::{error::Result, money::Money},
     jobs::{Context, Done, Job, Queue},
@@ -34,9 +35,18 @@ impl Job for SendConfirmation {
             Ok(booking) => booking,
             Err(why) => return Ok(Done::with(json!({ "skipped": why }))),
         };
-        let given_up = booking.starts_at + config.no_show_after;
+        let key = format!("confirmation:{}", self.reservation_id);
+        let limit = config.parking.fair_use.confirmations;
+        if limit::is_reached(context, booking.user_id, "confirmation", &key, limit, TimeDelta::hours(1))
+            .await?
+        {
+            return Ok(Done::with(
+                json!({ "skipped": "the driver has had enough confirmations in this hour" }),
+            ));
+        }
+        let given_up = booking.starts_at + config.parking.no_show_after;
         let letter = Letter {
-            key: format!("confirmation:{}", self.reservation_id),
+            key,
             kind: "confirmation",
             user_id: booking.user_id,
             values: context! {

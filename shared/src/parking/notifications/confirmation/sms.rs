@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::booking::Booking;
+use super::{booking::Booking, limit};
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue},
@@ -27,6 +28,8 @@ use crate::{
 
 /// In characters: two segments of an SMS in the GSM alphabet.
 const MAX_LENGTH: usize = 300;
+
+const KIND: &str = "sms_confirmation";
 
 /// Confirms a booking by SMS.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,14 +60,19 @@ impl Job for SendSms {
                 Err(why) => return skipped(why),
             },
         };
+        let key = format!("sms:confirmation:{}", self.reservation_id);
+        let limit = config.parking.fair_use.sms;
+        if limit::is_reached(context, booking.user_id, KIND, &key, limit, TimeDelta::days(1)).await? {
+            return skipped("the driver has had enough SMS today");
+        }
         let start = local_time(booking.starts_at, config.zone);
         let text = format!(
             "Parkade: spot {} at {} is yours from {start}. Booking {}.",
             booking.number, booking.location_name, self.reservation_id
         );
         let delivery = Delivery {
-            key: format!("sms:confirmation:{}", self.reservation_id),
-            kind: "sms_confirmation",
+            key,
+            kind: KIND,
             channel: Channel::Sms,
             user_id: Some(booking.user_id),
             // An SMS costs money, and the mail says the same.

@@ -10,7 +10,7 @@ use crate::{
         money::Money,
     },
     parking::{
-        lots::{self, Lot},
+        lots::{self, Lot, Moment, When},
         reports::user::{self, LotUse},
     },
     platform::db::sql,
@@ -58,7 +58,7 @@ impl Figures {
 async fn free_lots(app: &App, used: &[LotUse]) -> Result<Vec<Lot>> {
     let mut lots: Vec<Lot> = Vec::with_capacity(LOTS);
     for lot in used {
-        match lots::find(app, lot.lot_id).await {
+        match lots::find(app, lot.lot_id, When::Now(Moment::of(app))).await {
             Ok(lot) if lot.available_slots > 0 => lots.push(lot),
             Ok(_) | Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),

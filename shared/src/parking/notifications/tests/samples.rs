@@ -78,7 +78,8 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     vec![
         ("welcome", letter("welcome", context! {})),
         ("confirmation", letter("confirmation", walk_in)),
-        ("confirmation-window", letter("confirmation", window)),
+        ("confirmation-window", letter("confirmation", window.clone())),
+        ("spot_changed", letter("spot_changed", window)),
         ("receipt", letter("receipt", receipt)),
         ("export_ready", Letter { attachment: Some(csv), ..letter("export_ready", export) }),
         ("reminder", reminder(&figures(text))),
