@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use shared::{base::clock::Clock, parking::bookings};
-use testkit::{Answer, Driver, Engine, TestApp};
+use testkit::{Answer, Driver, TestApp};
 
 use crate::reservations::{an_hour, book, hours, minutes, occupy, reserve};
 use crate::support::{many_drivers, noon, spots};

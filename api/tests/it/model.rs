@@ -6,7 +6,7 @@ mod park;
 use chrono::TimeDelta;
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
+    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 use serde_json::{Value, json};
 use shared::{
@@ -22,15 +22,18 @@ use crate::support::{many_drivers, noon, spots};
 const USERS: usize = 5;
 /// The number of spots in each lot.
 const LOTS: [i64; 2] = [2, 3];
-const CASES: u32 = 50;
+/// With [`STEPS`], 1,680 steps for each seed.
+const CASES: u32 = 28;
 const STEPS: usize = 60;
 
 #[derive(Debug, Clone)]
 enum Step {
     /// User and lot; the last lot does not exist.
     Book(usize, usize),
-    /// User, n-th spot, start in minutes from now, duration in minutes.
-    Reserve(usize, usize, i64, i64),
+    /// User, n-th spot or any of its lot, start in minutes from now, duration in minutes.
+    Reserve(usize, usize, bool, i64, i64),
+    /// As for a reservation.
+    Reschedule(usize, Pick, i64, i64),
     Cancel(usize, Pick),
     Occupy(usize, Pick),
     /// With or without a transaction id.
@@ -38,6 +41,8 @@ enum Step {
     Wait(i64),
     /// The worker's search for no-shows.
     Sweep,
+    /// The worker's search for windows whose spot is occupied.
+    Reseat,
     List(usize),
 }
 
@@ -49,17 +54,20 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![10 => own(usual), 2 => settled, 1 => (0..12_usize).prop_map(Pick::Any)]
     };
     let paid = prop::option::of(0..2_u8);
-    let start = prop_oneof![10 => Just(0), 10 => 1..20_i64, 1 => -3..0_i64];
-    let length = prop_oneof![10 => 1..15_i64, 10 => 15..60_i64, 1 => -3..1_i64];
+    let start = prop_oneof![8 => Just(0), 8 => 1..20_i64, 8 => 20..400_i64, 1 => -3..0_i64];
+    let length = prop_oneof![10 => 1..15_i64, 10 => 15..60_i64, 3 => 60..300_i64, 1 => -3..1_i64];
     prop_oneof![
-        2 => (user.clone(), 0..=LOTS.len()).prop_map(|(user, lot)| Step::Book(user, lot)),
-        6 => (user.clone(), 0..5_usize, start, length)
-            .prop_map(|(user, spot, start, length)| Step::Reserve(user, spot, start, length)),
+        4 => (user.clone(), 0..=LOTS.len()).prop_map(|(user, lot)| Step::Book(user, lot)),
+        6 => (user.clone(), 0..5_usize, any::<bool>(), start.clone(), length.clone())
+            .prop_map(|(user, spot, any, start, length)| Step::Reserve(user, spot, any, start, length)),
+        2 => (user.clone(), pick(State::Reserved), start, length)
+            .prop_map(|(user, pick, start, length)| Step::Reschedule(user, pick, start, length)),
         2 => (user.clone(), pick(State::Reserved)).prop_map(|(user, pick)| Step::Cancel(user, pick)),
         4 => (user.clone(), pick(State::Reserved)).prop_map(|(user, pick)| Step::Occupy(user, pick)),
         3 => (user.clone(), pick(State::Active), paid).prop_map(|(user, pick, paid)| Step::Release(user, pick, paid)),
         4 => prop_oneof![6 => 1..25_i64, 2 => Just(30), 1 => Just(60), 1 => 60..200_i64].prop_map(Step::Wait),
         1 => Just(Step::Sweep),
+        2 => Just(Step::Reseat),
         1 => user.prop_map(Step::List),
     ]
 }
@@ -85,7 +93,10 @@ impl Both<'_> {
     async fn run(&mut self, step: &Step) {
         match *step {
             Step::Book(user, lot) => self.book(user, lot).await,
-            Step::Reserve(user, spot, start, length) => self.reserve(user, spot, start, length).await,
+            Step::Reserve(user, spot, any, start, length) => {
+                self.reserve(user, spot, any, start, length).await
+            }
+            Step::Reschedule(user, pick, start, length) => self.reschedule(user, pick, start, length).await,
             Step::Cancel(user, pick) => self.cancel(user, pick).await,
             Step::Occupy(user, pick) => self.occupy(user, pick).await,
             Step::Release(user, pick, paid) => self.release(user, pick, paid).await,
@@ -96,6 +107,10 @@ impl Both<'_> {
             Step::Sweep => {
                 bookings::expire_no_shows(&self.t.app).await.unwrap();
                 self.park.sweep(|_| true);
+            }
+            Step::Reseat => {
+                bookings::reseat_all(&self.t.app).await.unwrap();
+                self.park.reseat();
             }
             Step::List(user) => self.list(user).await,
         }
@@ -128,7 +143,7 @@ impl Both<'_> {
         }
     }
 
-    async fn reserve(&mut self, user: usize, nth: usize, start: i64, length: i64) {
+    async fn reserve(&mut self, user: usize, nth: usize, any: bool, start: i64, length: i64) {
         let spots: Vec<(usize, i64)> = (0..)
             .zip(&self.park.lots)
             .flat_map(|(lot, spots)| spots.iter().map(move |spot| (lot, *spot)))
@@ -136,12 +151,18 @@ impl Both<'_> {
         let (lot, spot) = spots[nth];
         let begin = self.park.now + TimeDelta::minutes(start);
         let end = begin + TimeDelta::minutes(length);
-        let body = json!({ "spot_id": spot, "parking_time": rfc3339(begin), "leaving_time": rfc3339(end) });
+        let mut body = json!({ "parking_time": rfc3339(begin), "leaving_time": rfc3339(end) });
+        if any {
+            body["lot_id"] = self.lots[lot].into();
+        } else {
+            body["spot_id"] = spot.into();
+        }
         let answer = self.post(user, "/reservations", body).await;
-        match self.park.reserve(spot, begin, end) {
+        match self.park.reserve(lot, Some(spot).filter(|_| !any), begin, end) {
             Err((status, code)) => answer.problem(status, code),
-            Ok(cost) => {
+            Ok((spot, cost)) => {
                 let made = &answer.expect(201).body["reservation"];
+                assert_eq!(made["spot_id"], spot);
                 let id = made["id"].as_i64().unwrap();
                 assert_eq!((&made["status"], minor(&made["parking_cost"])), (&json!("reserved"), cost));
                 self.park.reservations.push(Reservation {
@@ -157,6 +178,29 @@ impl Both<'_> {
                     cost,
                     transaction: None,
                 });
+            }
+        }
+    }
+
+    async fn reschedule(&mut self, user: usize, pick: Pick, start: i64, length: i64) {
+        let (user, nth) = self.park.pick(user, pick);
+        let begin = self.park.now + TimeDelta::minutes(start);
+        let end = begin + TimeDelta::minutes(length);
+        if self.park.reservations.get(nth).is_some_and(|one| one.state == State::Active) {
+            return;
+        }
+        let body = json!({ "parking_time": rfc3339(begin), "leaving_time": rfc3339(end) });
+        let path = format!("/reservations/{}", self.id(nth));
+        let answer = self.t.patch(&path, Some(&self.users[user]), body).await;
+        match self.park.reschedule(user, nth, begin, end) {
+            Err((status, code)) => answer.problem(status, code),
+            Ok(after) => {
+                let changed = &answer.expect(200).body["reservation"];
+                assert_eq!(
+                    (&changed["spot_id"], minor(&changed["parking_cost"])),
+                    (&json!(after.spot), after.cost)
+                );
+                self.park.reservations[nth] = after;
             }
         }
     }
@@ -208,7 +252,7 @@ impl Both<'_> {
     }
 
     async fn list(&self, user: usize) {
-        let path = format!("/users/{}/reservations", self.users[user].id);
+        let path = format!("/users/{}/reservations?state=all", self.users[user].id);
         let answer = self.t.get(&path, Some(&self.users[user])).await.expect(200);
         let listed: Vec<_> = (answer.body["reservations"].as_array().unwrap().iter())
             .map(|one| {
@@ -272,17 +316,19 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
     }
 }
 
-/// Runs random steps through the router. A failing sequence is shrunk to the shortest one.
-async fn any_sequence(engine: Engine) {
+/// Runs random steps through the router, from a fixed seed, or of more cases with `MODEL_CASES`. A failing sequence is
+/// shrunk to the shortest one.
+async fn any_sequence(engine: Engine, seed: u8) {
     let t = TestApp::start_with(engine, &[("SESSION_HOURS", "8000")]).await;
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (handle, count) = (Handle::current(), std::sync::atomic::AtomicUsize::new(0));
+    let cases = std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     block_in_place(|| {
-        let config =
-            Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let steps = prop::collection::vec(step(), STEPS);
-        TestRunner::new(config).run(&steps, |steps| {
+        TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
             let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let run = std::panic::AssertUnwindSafe(|| handle.block_on(case(&t, &clock, number, &steps)));
             std::panic::catch_unwind(run).map_err(|panic| {
@@ -295,12 +341,20 @@ async fn any_sequence(engine: Engine) {
     t.is_sound().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_bookings_match_the_model_on_sqlite() {
-    any_sequence(Engine::Sqlite).await;
+macro_rules! random_bookings_match_the_model {
+    ($($name:ident: $engine:ident, $seed:literal;)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            any_sequence(Engine::$engine, $seed).await;
+        }
+    )+};
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_bookings_match_the_model_on_postgres() {
-    any_sequence(Engine::Postgres).await;
+random_bookings_match_the_model! {
+    random_bookings_match_the_model_on_sqlite_seed_1: Sqlite, 1;
+    random_bookings_match_the_model_on_sqlite_seed_2: Sqlite, 2;
+    random_bookings_match_the_model_on_sqlite_seed_3: Sqlite, 3;
+    random_bookings_match_the_model_on_postgres_seed_1: Postgres, 1;
+    random_bookings_match_the_model_on_postgres_seed_2: Postgres, 2;
+    random_bookings_match_the_model_on_postgres_seed_3: Postgres, 3;
 }

@@ -5,7 +5,7 @@ use shared::{
     base::{clock::Clock, time::rfc3339},
     parking::bookings,
 };
-use testkit::{Answer, Driver, Engine, TestApp};
+use testkit::{Answer, Driver, TestApp};
 
 use crate::reservations::{an_hour, book, hours, minutes, occupy, reserve};
 use crate::support::{noon, spots};

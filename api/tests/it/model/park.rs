@@ -6,6 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) const RATE: i64 = 2550;
 /// How late a driver may arrive.
 const GRACE: TimeDelta = TimeDelta::minutes(30);
+/// How early.
+const EARLY: TimeDelta = TimeDelta::minutes(15);
+/// A window that begins within this time keeps its spot from drivers without one.
+const PROTECTION: TimeDelta = TimeDelta::minutes(120);
+/// How long a driver without a window is expected to stay, and any driver at least.
+const STAY: TimeDelta = TimeDelta::minutes(120);
+const REST: TimeDelta = TimeDelta::minutes(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -32,7 +39,7 @@ pub(crate) struct Reservation {
     pub(crate) lot: usize,
     pub(crate) spot: i64,
     pub(crate) state: State,
-    /// The start of the window, which never changes; a walk-in has no end.
+    /// The start of the window, or of a stay without one, which has no end.
     pub(crate) begin: DateTime<Utc>,
     pub(crate) end: Option<DateTime<Utc>>,
     pub(crate) arrived: Option<DateTime<Utc>>,
@@ -42,8 +49,18 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    fn holds(&self, spot: i64) -> bool {
-        self.spot == spot && [State::Reserved, State::Active].contains(&self.state)
+    fn is(&self, state: State, spot: i64) -> bool {
+        self.spot == spot && self.state == state
+    }
+
+    fn overlaps(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        self.begin < to && self.end.is_some_and(|end| end > from)
+    }
+
+    /// When the session on a spot is expected to end.
+    fn expected_end(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let arrived = self.arrived.expect("a session");
+        self.end.unwrap_or(arrived + STAY).max(now + REST)
     }
 
     pub(crate) fn parking_time(&self) -> DateTime<Utc> {
@@ -84,9 +101,48 @@ impl Park {
         }
     }
 
+    fn occupied(&self, spot: i64) -> bool {
+        self.reservations.iter().any(|one| one.is(State::Active, spot))
+    }
+
+    fn waiting(&self, spot: i64) -> impl Iterator<Item = &Reservation> {
+        self.reservations.iter().filter(move |one| one.is(State::Reserved, spot))
+    }
+
+    fn is_due(&self, window: &Reservation) -> bool {
+        window.state == State::Reserved && window.overlaps(self.now, self.now + PROTECTION)
+    }
+
+    /// The windows that are due in the lot while a car is on their spot, the first one first.
+    fn displaced(&self, lot: usize) -> Vec<usize> {
+        let is_displaced = |one: &Reservation| one.lot == lot && self.is_due(one) && self.occupied(one.spot);
+        let mut displaced: Vec<_> =
+            (0..self.reservations.len()).filter(|nth| is_displaced(&self.reservations[*nth])).collect();
+        displaced.sort_by_key(|nth| (self.reservations[*nth].begin, self.reservations[*nth].id));
+        displaced
+    }
+
+    fn is_free(&self, spot: i64) -> bool {
+        !self.occupied(spot) && !self.waiting(spot).any(|window| self.is_due(window))
+    }
+
+    /// The number of free spots less that of displaced windows.
+    pub(crate) fn free_now(&self, lot: usize) -> i64 {
+        let free = self.lots[lot].iter().filter(|spot| self.is_free(**spot)).count();
+        i64::try_from(free).unwrap() - i64::try_from(self.displaced(lot).len()).unwrap()
+    }
+
+    fn first_window(&self, spot: i64) -> DateTime<Utc> {
+        self.waiting(spot).map(|window| window.begin).min().unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// The spots that drivers without a window may take, by number.
     pub(crate) fn free(&self, lot: usize) -> Vec<i64> {
-        let held = |spot: &i64| self.reservations.iter().any(|reservation| reservation.holds(*spot));
-        self.lots[lot].iter().copied().filter(|spot| !held(spot)).collect()
+        let mut free: Vec<_> = self.lots[lot].iter().copied().filter(|spot| self.is_free(*spot)).collect();
+        free.sort_by_key(|spot| std::cmp::Reverse(self.first_window(*spot)));
+        free.truncate(usize::try_from(self.free_now(lot)).unwrap_or(0));
+        free.sort_unstable();
+        free
     }
 
     fn parked(&self, user: usize) -> bool {
@@ -109,29 +165,172 @@ impl Park {
         if lot >= self.lots.len() {
             return Err((404, "not_found"));
         }
-        if self.free(lot).is_empty() {
+        if self.free_now(lot) <= 0 {
             self.sweep(|one| one.lot == lot);
         }
-        self.free(lot).first().copied().ok_or((409, "lot_full"))
+        let spots = self.lots[lot].iter().copied().filter(|_| self.free_now(lot) > 0);
+        let mut free: Vec<_> = spots.filter(|spot| self.is_free(*spot)).collect();
+        free.sort_by_key(|spot| std::cmp::Reverse(self.first_window(*spot)));
+        free.first().copied().ok_or((409, "lot_full"))
     }
 
-    /// Returns the price of the window.
-    pub(crate) fn reserve(&mut self, spot: i64, begin: DateTime<Utc>, end: DateTime<Utc>) -> Expected<i64> {
+    /// Returns the spot and the price of the window. Without a spot, the lot chooses one.
+    pub(crate) fn reserve(
+        &mut self,
+        lot: usize,
+        spot: Option<i64>,
+        begin: DateTime<Utc>,
+        end: DateTime<Utc>,
+    ) -> Expected<(i64, i64)> {
         if begin < self.now || end <= begin {
             return Err((400, "invalid"));
         }
-        if !self.fits(spot, begin, end) {
-            self.sweep(|one| one.spot == spot);
+        if self.place(lot, spot, begin, end).is_err() {
+            self.sweep(|one| one.lot == lot);
         }
-        if !self.fits(spot, begin, end) {
-            return Err((409, "spot_taken"));
-        }
-        Ok(((end - begin).num_minutes() * RATE + 30) / 60)
+        Ok((self.place(lot, spot, begin, end)?, price(begin, end)))
+    }
+
+    fn place(
+        &self,
+        lot: usize,
+        spot: Option<i64>,
+        begin: DateTime<Utc>,
+        end: DateTime<Utc>,
+    ) -> Expected<i64> {
+        let spot = match spot {
+            Some(spot) if !self.fits(spot, begin, end) => return Err((409, "spot_taken")),
+            Some(spot) => spot,
+            None => self.tightest(lot, begin, end).ok_or((409, "lot_full"))?,
+        };
+        // A window that is due at once leaves a free spot for every displaced one.
+        let displaced = self.displaced(lot).len() + usize::from(self.occupied(spot));
+        let spares = self.lots[lot].iter().filter(|other| **other != spot && self.is_free(**other)).count();
+        let leaves_enough = begin >= self.now + PROTECTION || spares >= displaced;
+        if leaves_enough { Ok(spot) } else { Err((409, "lot_full")) }
+    }
+
+    fn tightest(&self, lot: usize, begin: DateTime<Utc>, end: DateTime<Utc>) -> Option<i64> {
+        let is_due = begin < self.now + PROTECTION;
+        let rank = |spot: &i64| {
+            let occupied = self.occupied(*spot);
+            let kept = !occupied && self.waiting(*spot).any(|window| self.is_due(window));
+            let next = self.waiting(*spot).map(|window| window.begin).filter(|next| *next >= end).min();
+            let open = self
+                .reservations
+                .iter()
+                .filter(|one| one.is(State::Reserved, *spot) || one.is(State::Active, *spot));
+            let previous = open.filter_map(|one| one.end).filter(|previous| *previous <= begin).max();
+            let next = next.unwrap_or(DateTime::<Utc>::MAX_UTC);
+            (occupied, is_due && !kept, next, std::cmp::Reverse(previous))
+        };
+        self.lots[lot].iter().copied().filter(|spot| self.fits(*spot, begin, end)).min_by_key(rank)
     }
 
     fn fits(&self, spot: i64, begin: DateTime<Utc>, end: DateTime<Utc>) -> bool {
-        let overlaps = |other: &Reservation| other.begin < end && other.end.is_none_or(|end| end > begin);
-        !self.reservations.iter().any(|other| other.holds(spot) && overlaps(other))
+        !self.reservations.iter().any(|other| {
+            let is_window = other.is(State::Reserved, spot) || other.is(State::Active, spot);
+            (is_window && other.overlaps(begin, end))
+                || (other.is(State::Active, spot) && other.expected_end(self.now) > begin)
+        })
+    }
+
+    /// Returns the changed reservation.
+    pub(crate) fn reschedule(
+        &mut self,
+        user: usize,
+        nth: usize,
+        begin: DateTime<Utc>,
+        end: DateTime<Utc>,
+    ) -> Expected<Reservation> {
+        let old = self.own(user, nth)?;
+        if old.state != State::Reserved || old.is_missed(self.now) {
+            return Err(self.refused(&old));
+        }
+        if begin < self.now.min(old.begin) || end <= begin || end <= self.now {
+            return Err((400, "invalid"));
+        }
+        let attempt = |park: &mut Self| {
+            park.reservations[nth].state = State::Cancelled;
+            let spot = park.place(old.lot, Some(old.spot), begin, end);
+            let spot = spot.or_else(|_| park.place(old.lot, None, begin, end));
+            park.reservations[nth].state = State::Reserved;
+            spot
+        };
+        let spot = match attempt(self) {
+            Err(_) => {
+                self.sweep(|one| one.lot == old.lot && one.id != old.id);
+                attempt(self)?
+            }
+            Ok(spot) => spot,
+        };
+        Ok(Reservation { spot, begin, end: Some(end), cost: price(begin, end), ..old })
+    }
+
+    fn claimed(&self, spot: i64, until: DateTime<Utc>, except: i64) -> bool {
+        self.waiting(spot).any(|window| window.id != except && window.overlaps(self.now, until))
+    }
+
+    fn without_car(&self, lot: usize) -> Vec<i64> {
+        self.lots[lot].iter().copied().filter(|spot| !self.occupied(*spot)).collect()
+    }
+
+    /// The spot without a car that no other window needs from `from` until `to`, with the shortest pause after it.
+    fn unclaimed(&self, lot: usize, from: DateTime<Utc>, to: DateTime<Utc>, except: i64) -> Option<i64> {
+        let rank = |spot: &i64| {
+            let next = self.waiting(*spot).map(|window| window.begin).filter(|next| *next >= to).min();
+            next.unwrap_or(DateTime::<Utc>::MAX_UTC)
+        };
+        let is_claimed =
+            |spot: i64| self.waiting(spot).any(|window| window.id != except && window.overlaps(from, to));
+        self.without_car(lot).into_iter().filter(|spot| !is_claimed(*spot)).min_by_key(rank)
+    }
+
+    /// The spot without a car whose first window begins latest.
+    fn emptiest(&self, lot: usize) -> Option<i64> {
+        let mut spots = self.without_car(lot);
+        spots.sort_by_key(|spot| std::cmp::Reverse(self.first_window(*spot)));
+        spots.first().copied()
+    }
+
+    fn exchange(&mut self, occupied: i64, empty: i64) {
+        let car =
+            self.reservations.iter().find(|one| one.is(State::Active, occupied)).and_then(|car| car.end);
+        let now = self.now;
+        for one in
+            self.reservations.iter_mut().filter(|one| one.state == State::Reserved && one.end > Some(now))
+        {
+            if one.spot == empty {
+                one.spot = occupied;
+                one.begin = car.map_or(one.begin, |end| one.begin.max(end));
+            } else if one.spot == occupied {
+                one.spot = empty;
+            }
+        }
+    }
+
+    /// The worker moves windows away from occupied spots.
+    pub(crate) fn reseat(&mut self) {
+        for lot in 0..self.lots.len() {
+            if self.displaced(lot).is_empty() {
+                continue;
+            }
+            self.sweep(|one| one.lot == lot);
+            let mut stuck = Vec::new();
+            while let Some(nth) = self.displaced(lot).into_iter().find(|nth| !stuck.contains(nth)) {
+                let window = self.reservations[nth].clone();
+                if let Some(spot) = self.unclaimed(lot, window.begin, window.end.unwrap(), window.id) {
+                    self.reservations[nth].spot = spot;
+                    continue;
+                }
+                match self.emptiest(lot) {
+                    Some(empty) if self.first_window(empty) > window.begin => {
+                        self.exchange(window.spot, empty)
+                    }
+                    _ => stuck.push(nth),
+                }
+            }
+        }
     }
 
     /// The reservation, if it belongs to the user.
@@ -152,22 +351,38 @@ impl Park {
         if reservation.state != State::Reserved || reservation.is_missed(self.now) {
             return Err(self.refused(&reservation));
         }
-        if self.now < reservation.begin {
+        if self.now < reservation.begin - EARLY {
             return Err((409, "too_early"));
         }
-        let active = |one: &&Reservation| one.spot == reservation.spot && one.state == State::Active;
-        let overstayed = self.reservations.iter().find(active).is_some();
-        if overstayed && self.free(reservation.lot).is_empty() {
-            self.sweep(|one| one.lot == reservation.lot);
-        }
-        let spot = match overstayed {
-            true => self.free(reservation.lot).first().copied().ok_or((409, "spot_overstayed"))?,
-            false => reservation.spot,
-        };
+        let (spot, exchanges) = self.spot_for(&reservation)?;
         if self.parked(user) {
             return Err((409, "already_parked"));
         }
+        if exchanges {
+            self.exchange(reservation.spot, spot);
+        }
         Ok(Reservation { state: State::Active, spot, arrived: Some(self.now), ..reservation })
+    }
+
+    /// The spot for a driver who arrives, and whether its windows change places with those of the reserved one.
+    fn spot_for(&mut self, reservation: &Reservation) -> Expected<(i64, bool)> {
+        let (lot, own, is_early) = (reservation.lot, reservation.spot, self.now < reservation.begin);
+        if !is_early && !self.occupied(own) {
+            return Ok((own, false));
+        }
+        self.sweep(|one| one.lot == lot);
+        let end = reservation.end.expect("a window");
+        let unclaimed = self.unclaimed(lot, self.now, end, reservation.id);
+        if is_early {
+            let is_own_free = !self.occupied(own) && !self.claimed(own, end, reservation.id);
+            let spot = if is_own_free { Some(own) } else { unclaimed };
+            let spot = spot.filter(|_| self.free_now(lot) >= 0).ok_or((409, "too_early"))?;
+            return Ok((spot, false));
+        }
+        if let Some(spot) = unclaimed {
+            return Ok((spot, false));
+        }
+        Ok((self.emptiest(lot).ok_or((409, "spot_overstayed"))?, true))
     }
 
     /// Returns the reservation after billing.
@@ -211,4 +426,8 @@ impl Park {
             _ => Err(self.refused(&reservation)),
         }
     }
+}
+
+fn price(begin: DateTime<Utc>, end: DateTime<Utc>) -> i64 {
+    ((end - begin).num_minutes() * RATE + 30) / 60
 }

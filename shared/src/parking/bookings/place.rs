@@ -62,10 +62,7 @@ pub(super) async fn place(
     place: Place,
     window: Window,
 ) -> Result<Option<Placed>> {
-    let lot_id = match place {
-        Place::Lot(id) => id,
-        Place::Spot(id) => lot_of(tx, id).await?,
-    };
+    let lot_id = lot_of(tx, place).await?;
     let is_due = window.from < moment.due;
     if is_due {
         lots::lock(tx, lot_id).await?;
@@ -105,8 +102,12 @@ async fn no_spot(tx: &Transaction, lot_id: i64) -> Error {
     }
 }
 
-async fn lot_of(tx: &Transaction, spot_id: i64) -> Result<i64> {
-    let row = tx.query_one_raw(sql(tx, "SELECT lot_id FROM spots WHERE id = $1", [spot_id.into()])).await?;
+pub(super) async fn lot_of(db: &impl ConnectionTrait, place: Place) -> Result<i64> {
+    let spot_id = match place {
+        Place::Lot(id) => return Ok(id),
+        Place::Spot(id) => id,
+    };
+    let row = db.query_one_raw(sql(db, "SELECT lot_id FROM spots WHERE id = $1", [spot_id.into()])).await?;
     Ok(row.ok_or(Error::NotFound("parking spot"))?.try_get("", "lot_id")?)
 }
 

@@ -7,7 +7,7 @@ use super::{
     Reservation, driver,
     expiry::{self, Scope},
     fair_use,
-    place::{LOT_FULL, Place, Placed, SPOT_TAKEN, place},
+    place::{LOT_FULL, Place, Placed, SPOT_TAKEN, lot_of, place},
     reservation::{self, NO_OVERLAP},
     start::{MAX_ATTEMPTS, record_booking},
 };
@@ -64,11 +64,8 @@ pub async fn reserve(
     let attempt = || insist(|| try_to_reserve(app, who, user_id, &new, &idempotency));
     match attempt().await {
         Err(full @ Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
-            let scope = match new.place {
-                Place::Lot(id) => Scope::Lot(id),
-                Place::Spot(id) => Scope::Spot(id),
-            };
-            if expiry::expire(app, scope).await? > 0 { attempt().await } else { Err(full) }
+            let lot_id = lot_of(app.db.read(), new.place).await?;
+            if expiry::expire(app, Scope::Lot(lot_id)).await? > 0 { attempt().await } else { Err(full) }
         }
         done => done,
     }
