@@ -18,6 +18,7 @@ mod reseat;
 mod reservation;
 mod reserve;
 mod start;
+pub mod stays;
 
 pub(super) use self::end_all::end_all;
 pub use self::{
