@@ -71,13 +71,7 @@ async fn windows_on_one_spot_never_overlap(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spots = spots(&t, 2).await;
     reservation(&t, asha, spots[0], "reserved", after(60), Some(after(120))).await.unwrap();
-    for (from, until) in [
-        (60, Some(120)),
-        (30, Some(61)),
-        (119, Some(180)),
-        (70, Some(80)),
-        (0, Some(500)),
-    ] {
+    for (from, until) in [(60, Some(120)), (30, Some(61)), (119, Some(180)), (70, Some(80)), (0, Some(500))] {
         let second = reservation(&t, ravi, spots[0], "reserved", after(from), until.map(after)).await;
         assert_rejected(second, &OVERLAP);
     }

@@ -30,7 +30,7 @@ pub(crate) fn cors(config: &Config) -> CorsLayer {
     let origins = config.cors_origins.iter().filter_map(|origin| origin.parse().ok());
     CorsLayer::new()
         .allow_origin(origins.collect::<Vec<HeaderValue>>())
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,

@@ -28,6 +28,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             (Method::GET, &mut item.get),
             (Method::POST, &mut item.post),
             (Method::PUT, &mut item.put),
+            (Method::PATCH, &mut item.patch),
             (Method::DELETE, &mut item.delete),
         ];
         for (method, operation) in operations {

@@ -111,6 +111,12 @@ const ROWS: &[Row] = &[
     ("PUT /parking-lots/{id}", "/parking-lots/{lot}", r#"{"price":7}"#, admin(200)),
     ("DELETE /parking-lots/{id}", "/parking-lots/{lot}", "", admin(200)),
     ("GET /parking-lots/{id}/available-spots", "/parking-lots/{lot}/available-spots", "", public(200)),
+    (
+        "GET /parking-lots/{id}/availability",
+        "/parking-lots/{lot}/availability?from=2026-11-21T12:00:00Z&to=2026-11-21T13:00:00Z",
+        "",
+        public(200),
+    ),
     ("GET /parking-spots", "/parking-spots", "", admin(200)),
     ("GET /parking-spots/{id}", "/parking-spots/{spot}", "", admin(200)),
     (
@@ -129,6 +135,7 @@ const ROWS: &[Row] = &[
         any_user(201),
     ),
     ("GET /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
+    ("PATCH /reservations/{id}", "/reservations/{window}", "{}", owner(200, 404)),
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", any_user(202)),

@@ -8,7 +8,8 @@ use crate::reservations::{an_hour, book, hours, minutes, occupy, reserve};
 use crate::support::{many_drivers, noon, spots};
 
 /// The limits that an installation has unless its operator changes them.
-const LIMITS: [(&str, &str); 4] = [
+const LIMITS: [(&str, &str); 5] = [
+    ("SESSION_HOURS", "8000"),
     ("MAX_OPEN_RESERVATIONS", "3"),
     ("MAX_OVERLAPPING_RESERVATIONS", "1"),
     ("MAX_DAYS_AHEAD", "90"),

@@ -56,7 +56,7 @@ impl Processes {
             ("by email", "/users?email=ASHA@example.com".to_owned(), Some(&self.admin)),
             ("by name", "/users?username=asha".to_owned(), Some(&self.admin)),
             ("user", format!("/users/{id}"), Some(&self.admin)),
-            ("reservations", format!("/users/{id}/reservations"), Some(&self.admin)),
+            ("reservations", format!("/users/{id}/reservations?state=all"), Some(&self.admin)),
             ("user report", "/user-reports".to_owned(), Some(&self.asha)),
             ("history", "/user-booking-history".to_owned(), Some(&self.asha)),
             ("report", "/reports".to_owned(), Some(&self.admin)),
@@ -165,6 +165,7 @@ const WRITES: &[&str] = &[
     "DELETE /parking-lots/{id}",
     "PUT /parking-spots/{id}",
     "POST /reservations",
+    "PATCH /reservations/{id}",
     "DELETE /reservations/{id}",
     "POST /users",
     "PUT /users/{id}",
@@ -232,6 +233,8 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     let window = json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::hours(2) });
     let reservation =
         p.write("POST /reservations", asha, window.clone()).await.changed(&stay).id("reservation");
+    let longer = json!({ "leaving_time": clock.now() + TimeDelta::hours(3) });
+    p.write(&format!("PATCH /reservations/{reservation}"), asha, longer).await.changed(&mine);
     p.write(&format!("DELETE /reservations/{reservation}"), asha, json!({})).await.changed(&stay);
     let reservation = p.write("POST /reservations", asha, window).await.changed(&stay).id("reservation");
     p.write("POST /booking/occupy-spot", asha, json!({ "reservation_id": reservation })).await.changed(&mine);

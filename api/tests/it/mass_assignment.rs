@@ -138,6 +138,9 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let window = |from: i64, to: i64| json!({ "spot_id": spot, "parking_time": noon() + TimeDelta::hours(from), "leaving_time": noon() + TimeDelta::hours(to) });
     s.step("POST /reservations", 0, asha, window(30, 31)).await;
     let reserved = s.step("POST /reservations", 0, asha, window(2, 4)).await;
+    let id = reserved["reservation"]["id"].as_i64().unwrap();
+    s.step("PATCH /reservations/{id}", id, asha, json!({ "leaving_time": noon() + TimeDelta::hours(5) }))
+        .await;
     s.clock.advance(TimeDelta::minutes(60));
     s.step("POST /booking/occupy-spot", 0, asha, json!({ "reservation_id": reserved["reservation"]["id"] }))
         .await;
