@@ -23,12 +23,15 @@ mod m15_schedules;
 mod m16_mailings;
 mod m17_alerts_and_channels;
 mod m18_windows;
+mod m19_payments_and_audit;
 mod migration;
+mod report;
 
 use self::migration::Migration;
+pub use self::report::{REPORTS, Report};
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 18] = [
+const MIGRATIONS: [Migration; 19] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -47,6 +50,7 @@ const MIGRATIONS: [Migration; 18] = [
     m16_mailings::MIGRATION,
     m17_alerts_and_channels::MIGRATION,
     m18_windows::MIGRATION,
+    m19_payments_and_audit::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

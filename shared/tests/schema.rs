@@ -256,6 +256,8 @@ async fn describe(db: &Db) -> Vec<String> {
              FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2, 3",
             "SELECT tablename::text AS t, indexname::text AS name, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
             "SELECT tgrelid::regclass::text AS t, tgname::text AS name FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
+            "SELECT proname::text AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e') ORDER BY 1",
             "SELECT extname::text AS name FROM pg_extension ORDER BY 1",
         ],
     };
@@ -268,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -287,12 +289,121 @@ const NAMES: [&str; 18] = [
     "m16_mailings",
     "m17_alerts_and_channels",
     "m18_windows",
+    "m19_payments_and_audit",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {
     let text = "SELECT version FROM seaql_migrations ORDER BY version";
     let rows = db.read().query_all_raw(sql(db.read(), text, [])).await.unwrap();
     rows.iter().map(|row| row.try_get("", "version").unwrap()).collect()
+}
+
+/// A database with the migrations before the one that is called `name`.
+async fn before(url: &str, name: &str) -> Db {
+    let db = Db::connect(url, 2).await.unwrap();
+    let earlier = NAMES.iter().position(|one| *one == name).unwrap();
+    Migrator::up(&db.write().pool(), Some(u32::try_from(earlier).unwrap())).await.unwrap();
+    db
+}
+
+/// A stay of an earlier release: its id, its cost, and the transaction and method that were named.
+type OldStay = (i64, i64, Option<&'static str>, Option<&'static str>);
+
+const OLD_STAYS: [OldStay; 9] = [
+    (1, 2_550, Some("TXN1"), Some("UPI")),
+    (2, 5_100, Some("TXN1"), Some("UPI")),
+    (3, 2_550, Some("TXN1"), Some("Card")),
+    (4, 2_550, Some("TXN2"), None),
+    (5, 2_550, Some("TXN2"), None),
+    (6, 2_550, None, Some("Cash")),
+    (7, 2_550, None, None),
+    (8, 0, None, None),
+    (9, 2_550, Some(" TXN1 "), Some("upi")),
+];
+
+async fn insert_old_stays(db: &Db) {
+    let write = db.write();
+    for text in [
+        "INSERT INTO users (id, username, username_key, email, email_key, password_hash, role, created_at)
+         VALUES (1, 'Ann', 'ann', 'a@b.c', 'a@b.c', '', 'user', $1)",
+        "INSERT INTO lots (id, location_name, address, pincode, price_minor, number_of_slots, created_at, updated_at)
+         VALUES (1, 'A', 'B', '1', 2550, 1, $1, $1)",
+        "INSERT INTO spots (id, lot_id, number) SELECT 1, id, 1 FROM lots WHERE created_at = $1",
+        "INSERT INTO reservations (id, user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
+         VALUES (100, 1, 1, 1, 'active', $1, $1, 2550, $1)",
+    ] {
+        write.execute_raw(sql(write, text, [at(after(600))])).await.unwrap();
+    }
+    for (id, cost, transaction, method) in OLD_STAYS {
+        let text =
+            "INSERT INTO reservations (id, user_id, lot_id, spot_id, state, starts_at, arrived_at, left_at,
+                hourly_rate_minor, cost_minor, transaction_id, payment_method, created_at)
+            VALUES ($1, 1, 1, 1, 'completed', $2, $2, $3, 2550, $4, $5, $6, $2)";
+        let (arrived, left) = (at(after(10 * id)), at(after(10 * id + 5)));
+        let named = [transaction, method].map(|text| text.map(str::to_owned).into());
+        let values = [vec![id.into(), arrived, left, cost.into()], named.to_vec()].concat();
+        write.execute_raw(sql(write, text, values)).await.unwrap();
+    }
+}
+
+async fn payments_are_migrated(url: &str) {
+    let db = before(url, "m19_payments_and_audit").await;
+    insert_old_stays(&db).await;
+    db.migrate().await.unwrap();
+    let text = "SELECT id, payment_state, paid_at, left_at, transaction_key, transaction_id FROM reservations ORDER BY id";
+    let rows = db.read().query_all_raw(sql(db.read(), text, [])).await.unwrap();
+    let mut found = Vec::new();
+    for row in &rows {
+        let text = |name: &str| row.try_get::<Option<String>>("", name).unwrap();
+        let instant = |name: &str| row.try_get::<Option<DateTime<Utc>>>("", name).unwrap();
+        let state = text("payment_state");
+        assert_eq!(instant("paid_at"), instant("left_at").filter(|_| state.as_deref() == Some("paid")));
+        found.push((
+            row.try_get::<i64>("", "id").unwrap(),
+            state,
+            text("transaction_key"),
+            text("transaction_id"),
+        ));
+    }
+    let of = |id, state: &str, key: Option<&str>, named: Option<&str>| {
+        (id, Some(state.to_owned()), key.map(str::to_owned), named.map(str::to_owned))
+    };
+    let (one, two) = (Some("TXN1"), Some("TXN2"));
+    let expected = [
+        of(1, "paid", one, one),
+        of(2, "paid", None, one),
+        of(3, "paid", one, one),
+        of(4, "paid", two, two),
+        of(5, "paid", None, two),
+        of(6, "paid", None, None),
+        of(7, "unpaid", None, None),
+        of(8, "paid", None, None),
+        of(9, "paid", None, Some(" TXN1 ")),
+        (100, None, None, None),
+    ];
+    assert_eq!(found, expected, "the oldest stay keeps the transaction");
+    let report = db.report(&migration::REPORTS[0]).await.unwrap().expect("a report");
+    for part in [
+        "3 stays name",
+        "2 names the transaction of reservation 1",
+        "5 names the transaction of reservation 4",
+    ] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+    // As a process of the release before ends a stay.
+    let text = "UPDATE reservations SET state = 'completed', left_at = $1, cost_minor = 2550 WHERE id = 100";
+    db.write().execute_raw(sql(db.write(), text, [at(after(700))])).await.unwrap();
+    let text = "SELECT payment_state AS state FROM reservations WHERE id = 100";
+    let row = db.read().query_one_raw(sql(db.read(), text, [])).await.unwrap().unwrap();
+    assert_eq!(row.try_get::<String>("", "state").unwrap(), "unpaid");
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_payments_are_migrated_and_duplicates_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    payments_are_migrated(&format!("sqlite://{}?mode=rwc", folder.path().join("a.db").display())).await;
+    payments_are_migrated(&testkit::postgres().await.create_database("old_payments").await.unwrap()).await;
 }
 
 async fn down_and_up_restores_the_schema(url: &str) {

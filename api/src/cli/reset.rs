@@ -4,6 +4,7 @@ use clap::Args;
 use shared::{
     app::App,
     operations::reset::{self, Removed},
+    parking::audit::Actor,
     platform::config::Config,
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Reset {
 impl Reset {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let app = App::start(config).await?;
-        let removed = reset::reset(&app, None, &self.confirm).await;
+        let removed = reset::reset(&app, &Actor::COMMAND_LINE, &self.confirm).await;
         app.db.close().await;
         let Removed { rows, keys, files } = removed?;
         let keys = keys

@@ -49,11 +49,12 @@ pub(crate) async fn identify(
         },
         (Access::Anonymous, _) | (_, None) => Err(NO_TOKEN),
     };
+    let address = Address::new(app, headers, peer);
     let key = match &identity {
         Ok(identity) => format!("user:{}", identity.user_id),
-        Err(_) => format!("address:{}", Address::new(app, headers, peer)),
+        Err(_) => format!("address:{address}"),
     };
-    Ok(Caller { key, identity })
+    Ok(Caller { key, identity: identity.map(|identity| Identity { address: address.0, ..identity }) })
 }
 
 impl Caller {

@@ -12,7 +12,8 @@ use shared::{
     app::App,
     parking::{
         accounts,
-        bookings::{self, Payment, Reservation, Shown},
+        bookings::{self, Reservation, Shown},
+        rules::payment::Payment,
     },
     platform::cache::{Group, Recipe},
 };

@@ -242,7 +242,7 @@ pub(crate) async fn create_lot(
             pincode: body.pincode,
             number_of_slots: body.number_of_slots,
         };
-        lots::create(&app, new, keep).await
+        lots::create(&app, &(&admin).into(), new, keep).await
     };
     once.answer(&app, admin.user_id, created, create).await
 }
@@ -262,7 +262,7 @@ pub(crate) async fn create_lot(
 ))]
 pub(crate) async fn update_lot(
     State(app): State<App>,
-    _: Admin,
+    Admin(admin): Admin,
     Path(id): Path<i64>,
     headers: HeaderMap,
     body::Json(body): body::Json<UpdateLot>,
@@ -274,7 +274,7 @@ pub(crate) async fn update_lot(
         pincode: body.pincode,
         number_of_slots: body.number_of_slots,
     };
-    let lot = lots::update(&app, id, change, if_match(&headers).as_deref()).await?;
+    let lot = lots::update(&app, &(&admin).into(), id, change, if_match(&headers).as_deref()).await?;
     Ok(tagged("parking lot updated", lot))
 }
 
@@ -287,9 +287,9 @@ pub(crate) async fn update_lot(
 ))]
 pub(crate) async fn delete_lot(
     State(app): State<App>,
-    _: Admin,
+    Admin(admin): Admin,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    bookings::archive_lot(&app, id).await?;
+    bookings::archive_lot(&app, &(&admin).into(), id).await?;
     Ok(Json(Message { msg: "parking lot deleted" }))
 }

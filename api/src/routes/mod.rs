@@ -9,6 +9,7 @@ pub mod exports;
 pub mod health;
 pub mod lots;
 mod pages;
+pub mod payments;
 pub mod privacy;
 pub mod reports;
 mod reservation_views;
@@ -59,6 +60,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(spots::routes())
         .merge(bookings::routes())
         .merge(reservations::routes())
+        .merge(payments::routes())
         .merge(activity::routes())
         .merge(unsubscribe::routes())
         .merge(privacy::routes())

@@ -50,6 +50,38 @@ pub(crate) struct ReservationDetails {
     /// The bill; null before the departure.
     #[schema(value_type = Option<f64>)]
     cost: Option<Money>,
+    /// What became of the bill; null before the departure.
+    payment: Option<PaymentView>,
+}
+
+/// What became of a bill.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub(crate) struct PaymentView {
+    /// `unpaid`, `paid`, `waived` or `refunded`.
+    #[schema(pattern = "^(unpaid|paid|waived|refunded)$", example = "paid")]
+    state: &'static str,
+    method: Option<String>,
+    transaction_id: Option<String>,
+    #[serde(with = "wire::option")]
+    paid_at: Option<DateTime<Utc>>,
+    /// Whether an administrator has verified it. Before that, it is what the driver says.
+    verified: bool,
+    /// Why nobody has to pay.
+    waive_reason: Option<String>,
+}
+
+impl PaymentView {
+    fn new(reservation: &Reservation) -> Option<Self> {
+        Some(Self {
+            state: reservation.payment_state?.as_str(),
+            method: reservation.payment.method.clone(),
+            transaction_id: reservation.payment.transaction_id.clone(),
+            paid_at: reservation.paid_at,
+            verified: reservation.payment_verified_at.is_some(),
+            waive_reason: reservation.waive_reason.clone(),
+        })
+    }
 }
 
 /// The lot of a reservation, under its current name.
@@ -88,6 +120,7 @@ impl ReservationDetails {
             quote: cost_in(State::Reserved),
             cost_so_far: reservation.cost_so_far(now),
             cost: cost_in(State::Completed),
+            payment: PaymentView::new(reservation),
         }
     }
 }
@@ -118,10 +151,10 @@ pub(crate) struct ReservationView {
     /// The bill, or the quote for a window; 0 while parked without one. Use `cost`, `quote` and `cost_so_far`.
     #[schema(value_type = f64, deprecated)]
     parking_cost: Money,
-    /// Of the payment.
+    /// Use `payment`.
     #[schema(deprecated)]
     transaction_id: Option<String>,
-    /// Of the payment.
+    /// Use `payment`.
     #[schema(deprecated)]
     payment_method: Option<String>,
     /// `reserved`, `active`, `completed`, `cancelled` or `expired`; `occupied` in the answer to an arrival. Use `state`.
@@ -139,8 +172,8 @@ impl ReservationView {
             parking_time: reservation.parking_time(),
             leaving_time: reservation.leaving_time(),
             parking_cost: reservation.cost,
-            transaction_id: reservation.transaction_id.clone(),
-            payment_method: reservation.payment_method.clone(),
+            transaction_id: reservation.payment.transaction_id.clone(),
+            payment_method: reservation.payment.method.clone(),
             status: reservation.state.as_str(),
         }
     }

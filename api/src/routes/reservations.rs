@@ -8,10 +8,10 @@ use shared::{
     base::{error::FieldError, time},
     parking::{
         bookings::{self, NewReservation, NewWindow, Place, Reservation},
-        rules::window::Window,
+        rules::{payment::PaymentState, window::Window},
     },
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         fields::{optional_integer, optional_integer_or_text},
         idempotency::{IdempotencyKey, Once, reply},
         paging::{Linked, PageQuery, Paging},
-        params::Path,
+        params::{Path, Query},
         problem::Answer,
     },
     openapi::schemas::{instant, optional_id, optional_instant},
@@ -119,16 +119,28 @@ pub(crate) async fn reserve(
     once.answer(&app, user.user_id, reserved, reserve).await
 }
 
-/// List all reservations.
-#[utoipa::path(get, path = "/reservations", tag = "bookings", params(PageQuery), responses(
+/// Which reservations to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ReservationQuery {
+    /// Only completed ones whose bill is in this state.
+    #[param(pattern = "^(unpaid|paid|waived|refunded)$")]
+    payment: Option<String>,
+}
+
+/// List all reservations, or those with unpaid bills.
+#[utoipa::path(get, path = "/reservations", tag = "bookings", params(ReservationQuery, PageQuery), responses(
     (status = 200, description = "By id", body = AllReservations),
 ))]
 pub(crate) async fn list_reservations(
     State(app): State<App>,
     _: Admin,
+    Query(query): Query<ReservationQuery>,
     paging: Paging,
 ) -> Answer<Linked<AllReservations>> {
-    let list = bookings::list(&app, &paging.page).await?;
+    let payment = query.payment.map(|text| text.parse::<PaymentState>()).transpose();
+    let payment = payment.map_err(|why| Error::invalid("payment", why))?;
+    let list = bookings::list(&app, payment, &paging.page).await?;
     let now = app.clock.now();
     let reservations = list.items.iter().map(|row| ReservationView::new(row, now)).collect();
     let next = list.next(|row| row.id);

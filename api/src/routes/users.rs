@@ -11,7 +11,10 @@ use shared::{
     Error,
     app::App,
     base::page::Page,
-    parking::accounts::{self, Changes, Filter, Registration, User},
+    parking::{
+        accounts::{self, Changes, Filter, Registration, User},
+        audit::Actor,
+    },
     platform::cache::{Entry, Group, Recipe},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -171,7 +174,8 @@ pub(crate) async fn create_user(
 ) -> Answer<Response> {
     let created =
         |user: &User| reply(StatusCode::CREATED, &OneUser { msg: "user created", user: user.clone().into() });
-    let create = |body::Json(body): body::Json<CreateUser>, keep| {
+    let by = Actor::from(&admin);
+    let create = async |body::Json(body): body::Json<CreateUser>, keep| {
         let registration = Registration {
             username: body.username,
             email: body.email,
@@ -179,7 +183,7 @@ pub(crate) async fn create_user(
             vehicle_number: body.vehicle_number,
             phone_number: body.phone_number,
         };
-        accounts::create(&app, registration, body.role, keep)
+        accounts::create(&app, &by, registration, body.role, keep).await
     };
     once.answer(&app, admin.user_id, created, create).await
 }
@@ -246,9 +250,9 @@ pub(crate) async fn update_user(
 ))]
 pub(crate) async fn delete_user(
     State(app): State<App>,
-    _: Admin,
+    Admin(admin): Admin,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    accounts::delete(&app, id).await?;
+    accounts::delete(&app, &(&admin).into(), id).await?;
     Ok(Json(Message { msg: "user deleted" }))
 }

@@ -8,7 +8,10 @@ use shared::{base::clock::Clock, parking::notifications::Subscription};
 use testkit::{Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 
-use crate::support::{change, many_drivers, noon, seconds, spots};
+use crate::{
+    payments::unpaid,
+    support::{change, many_drivers, noon, seconds, spots},
+};
 
 /// The callers, in the order of the statuses below. The tokens of the last two were valid until a moment ago.
 const CALLERS: [&str; 6] =
@@ -89,6 +92,7 @@ const ROWS: &[Row] = &[
     ("POST /export/admin/cleanup", "/export/admin/cleanup", "", admin(202)),
     ("GET /export/admin/jobs", "/export/admin/jobs", "", admin(200)),
     ("GET /admin/deliveries", "/admin/deliveries", "", admin(200)),
+    ("GET /admin/audit", "/admin/audit", "", admin(200)),
     ("POST /export/csv/cancel/{id}", "/export/csv/cancel/{export}", "", owner(200, 404)),
     ("GET /export/csv/history", "/export/csv/history", "", any_user(200)),
     ("POST /export/csv/request", "/export/csv/request", "{}", any_user(202)),
@@ -137,6 +141,14 @@ const ROWS: &[Row] = &[
     ("GET /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     ("PATCH /reservations/{id}", "/reservations/{window}", "{}", owner(200, 404)),
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
+    (
+        "POST /reservations/{id}/payment",
+        "/reservations/{unpaid}/payment",
+        r#"{"transaction_id":"T{n}"}"#,
+        owner(200, 404),
+    ),
+    ("POST /reservations/{id}/payment/verify", "/reservations/{paid}/payment/verify", "", admin(200)),
+    ("POST /reservations/{id}/waive", "/reservations/{unpaid}/waive", r#"{"reason":"broken"}"#, admin(200)),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", any_user(202)),
     ("GET /unsubscribe", "/unsubscribe?{link}", "", public(200)),
@@ -213,9 +225,19 @@ impl Scene<'_> {
     async fn fill(&self, text: &str) -> String {
         let mut text =
             text.replace("{n}", &self.number.to_string()).replace("{owner}", &self.owner.id.to_string());
-        for thing in
-            ["{lot}", "{spot}", "{window}", "{parked}", "{session}", "{export}", "{file}", "{link}", "{dead}"]
-        {
+        for thing in [
+            "{lot}",
+            "{spot}",
+            "{window}",
+            "{parked}",
+            "{unpaid}",
+            "{paid}",
+            "{session}",
+            "{export}",
+            "{file}",
+            "{link}",
+            "{dead}",
+        ] {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
             }
@@ -233,6 +255,13 @@ impl Scene<'_> {
                 link.split_once('?').unwrap().1.to_owned()
             }
             "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
+            "{unpaid}" => unpaid(t, &self.owner, t.lot(1).await).await.to_string(),
+            "{paid}" => {
+                let id = unpaid(t, &self.owner, t.lot(1).await).await;
+                let cash = json!({ "payment_method": "cash" });
+                t.post(&format!("/reservations/{id}/payment"), owner, cash).await.expect(200);
+                id.to_string()
+            }
             "{window}" => {
                 let spot = spots(t, t.lot(1).await).await[0];
                 let window = json!({ "spot_id": spot, "parking_time": noon(), "leaving_time": noon() + seconds(3600) });

@@ -173,17 +173,6 @@ async fn repeated_release_bills_once(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn a_transaction_cannot_be_added_after_release(t: TestApp) {
-    let asha = t.driver("Asha").await;
-    let lot = t.lot(1).await;
-    let id = t.book(&asha, lot).await;
-    t.release(&asha, id).await.expect(200);
-    pay(&t, &asha, id, json!("TXN1"), json!("card")).await.problem(409, "paid_otherwise");
-    let again = t.release(&asha, id).await.expect(200).body["reservation"].clone();
-    assert_eq!((&again["transaction_id"], &again["payment_method"]), (&Value::Null, &Value::Null));
-}
-
-#[testkit::both_databases]
 async fn payment_methods_are_normalized(t: TestApp) {
     let asha = t.driver("Asha").await;
     let lot = t.lot(1).await;

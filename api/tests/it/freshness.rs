@@ -167,6 +167,9 @@ const WRITES: &[&str] = &[
     "POST /reservations",
     "PATCH /reservations/{id}",
     "DELETE /reservations/{id}",
+    "POST /reservations/{id}/payment",
+    "POST /reservations/{id}/payment/verify",
+    "POST /reservations/{id}/waive",
     "POST /users",
     "PUT /users/{id}",
     "DELETE /users/{id}",
@@ -230,6 +233,14 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
         .await
         .changed(&stay);
 
+    let bill = format!("/reservations/{reservation}/payment");
+    p.write(&format!("POST {bill}"), asha, json!({ "transaction_id": "T1" })).await.changed(&mine);
+    p.write(&format!("POST {bill}/verify"), admin, json!({})).await.changed(&[
+        "reservations",
+        "history",
+        "report",
+    ]);
+
     let window = json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::hours(2) });
     let reservation =
         p.write("POST /reservations", asha, window.clone()).await.changed(&stay).id("reservation");
@@ -242,6 +253,9 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     p.write(&format!("PUT /parking-spots/{spot}"), admin, json!({ "status": "available" }))
         .await
         .changed(&stay);
+    p.write(&format!("POST /reservations/{reservation}/waive"), admin, json!({ "reason": "broken barrier" }))
+        .await
+        .changed(&mine);
     p.write(&format!("PUT /parking-spots/{spot}"), admin, json!({ "status": "occupied", "user_id": ravi }))
         .await
         .changed(&availability);

@@ -5,6 +5,7 @@
 mod accounts;
 mod activity;
 mod admin;
+mod audit;
 mod authorisation;
 mod backup;
 mod bookings;
@@ -35,6 +36,7 @@ mod old_client;
 mod once;
 mod openapi;
 mod overload;
+mod payments;
 mod policy;
 mod race;
 mod redis_away;

@@ -135,6 +135,8 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let released = s.step("POST /booking/release-spot", 0, asha, release.clone()).await;
     assert_eq!(released["reservation"]["parking_cost"], 51.0, "the server computes the bill");
     s.step("POST /booking/release-spot", 0, asha, release).await;
+    let paid = booked["reservation"]["id"].as_i64().unwrap();
+    s.step("POST /reservations/{id}/payment", paid, asha, json!({ "transaction_id": "T" })).await;
     let window = |from: i64, to: i64| json!({ "spot_id": spot, "parking_time": noon() + TimeDelta::hours(from), "leaving_time": noon() + TimeDelta::hours(to) });
     s.step("POST /reservations", 0, asha, window(30, 31)).await;
     let reserved = s.step("POST /reservations", 0, asha, window(2, 4)).await;
@@ -161,6 +163,8 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
         s.step("PUT /parking-lots/{id}", lot, who, json!({ "price": 30, "number_of_slots": 5 })).await;
         s.step("PUT /parking-lots/{id}", lot, who, json!({})).await;
         s.step("PUT /parking-spots/{id}", spot, who, json!({ "status": "available" })).await;
+        let left = reserved["reservation"]["id"].as_i64().unwrap();
+        s.step("POST /reservations/{id}/waive", left, who, json!({ "reason": "broken barrier" })).await;
         s.step("PUT /users/{id}", ravi.id, who, json!({ "vehicle_number": "MH 1" })).await;
         s.step("POST /admin/jobs/requeue", 0, who, json!({ "kind": "send-receipt" })).await;
         s.step("POST /admin/jobs/purge", 0, who, json!({})).await;

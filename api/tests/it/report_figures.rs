@@ -24,7 +24,11 @@ pub(crate) struct Row {
     /// The departure, or the end of the window.
     pub(crate) left: Option<DateTime<Utc>>,
     pub(crate) cost: i64,
+    /// Without a method, a stay that cost something is unpaid.
     pub(crate) method: Option<&'static str>,
+    /// From the departure to the payment.
+    pub(crate) delay: TimeDelta,
+    pub(crate) verified: bool,
 }
 
 impl Row {
@@ -34,6 +38,11 @@ impl Row {
 
     fn completed(&self) -> bool {
         self.state == "completed"
+    }
+
+    fn paid_at(&self) -> Option<DateTime<Utc>> {
+        let is_paid = self.completed() && (self.method.is_some() || self.cost == 0);
+        self.left.filter(|_| is_paid).map(|left| left + self.delay)
     }
 }
 
@@ -46,8 +55,9 @@ pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
         let left = row.left.filter(|_| row.completed());
         let ends = row.left.filter(|_| !row.completed());
         let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at,
-                hourly_rate_minor, cost_minor, payment_method, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 100, $9, $10, $5)";
+                hourly_rate_minor, cost_minor, payment_method, payment_state, paid_at, payment_verified_at, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 100, $9, $10, $11, $12, $13, $5)";
+        let (unpaid, paid_at) = (row.completed().then_some("unpaid"), row.paid_at());
         let values = [
             row.user.into(),
             row.lot.into(),
@@ -59,6 +69,9 @@ pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
             at(left),
             row.cost.into(),
             row.method.map(str::to_owned).into(),
+            paid_at.map(|_| "paid").or(unpaid).map(str::to_owned).into(),
+            at(paid_at),
+            at(paid_at.filter(|_| row.verified)),
         ];
         tx.execute_raw(sql(&tx, text, values)).await.unwrap();
     }
@@ -117,6 +130,8 @@ pub(crate) fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64,
                 .filter(|left| left > parked || state == "completed"),
             cost: 101 + 7 * i as i64,
             method,
+            delay: TimeDelta::days(if i % 4 == 2 { 33 } else { 0 }),
+            verified: i % 3 == 0,
         }
     };
     instants.iter().enumerate().map(row).collect()
@@ -133,6 +148,8 @@ fn live(now: DateTime<Utc>, drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec
         left,
         cost: 5_000,
         method: None,
+        delay: TimeDelta::zero(),
+        verified: false,
     };
     let hour = TimeDelta::hours(1);
     vec![
@@ -178,9 +195,13 @@ fn sum<'a>(rows: impl Iterator<Item = &'a Row>) -> i64 {
     rows.map(|row| row.cost).sum()
 }
 
-/// The sum of the completed rows whose payment time satisfies `when`.
+/// The sum of the rows whose payment time satisfies `when`.
 fn paid(rows: &[Row], when: impl Fn(DateTime<Utc>) -> bool) -> Value {
-    money(sum(rows.iter().filter(|row| row.completed() && when(row.left.unwrap()))))
+    money(sum(rows.iter().filter(|row| row.paid_at().is_some_and(&when))))
+}
+
+fn amount(rows: &[Row], which: impl Fn(&Row) -> bool) -> Value {
+    money(sum(rows.iter().filter(|row| which(row))))
 }
 
 pub(crate) fn expected_report(rows: &[Row], now: DateTime<Utc>, zone: Tz) -> Value {
@@ -207,6 +228,9 @@ pub(crate) fn expected_report(rows: &[Row], now: DateTime<Utc>, zone: Tz) -> Val
             "active_reservations": of_state("active"),
             "completed_reservations": of_state("completed"),
             "total_revenue": paid(rows, |_| true),
+            "verified_revenue": amount(rows, |row| row.paid_at().is_some() && row.verified),
+            "declared_revenue": amount(rows, |row| row.paid_at().is_some() && !row.verified),
+            "outstanding": amount(rows, |row| row.completed() && row.paid_at().is_none()),
         },
     })
 }
@@ -249,7 +273,8 @@ fn expected_user_report(rows: &[Row], now: DateTime<Utc>, zone: Tz, lot_names: &
     favourites.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     json!({
         "stats": {
-            "totalSpent": paid(rows, |_| true),
+            "totalSpent": amount(rows, Row::completed),
+            "outstanding": amount(rows, |row| row.completed() && row.paid_at().is_none()),
             "totalBookings": counted.len(),
             "activeBookings": count(&|row| row.state == "active"),
             "totalHours": tenth(total),

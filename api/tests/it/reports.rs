@@ -41,9 +41,9 @@ async fn reports_include_erased_drivers_and_archived_lots(t: TestApp) {
         report["parking_lots"],
         json!([
             { "id": gone, "location_name": "Main Street", "archived": true, "total_spots": 0, "occupied_spots": 0, "available_spots": 0,
-              "occupancy_rate": 0.0, "total_reservations": 1, "total_revenue": 51.0 },
+              "occupancy_rate": 0.0, "total_reservations": 1, "total_revenue": 51.0, "outstanding": 0.0 },
             { "id": open, "location_name": "Main Street", "archived": false, "total_spots": 3, "occupied_spots": 1, "available_spots": 2,
-              "occupancy_rate": 33.33, "total_reservations": 1, "total_revenue": 0.0 },
+              "occupancy_rate": 33.33, "total_reservations": 1, "total_revenue": 0.0, "outstanding": 0.0 },
         ])
     );
     assert_eq!(
@@ -55,6 +55,7 @@ async fn reports_include_erased_drivers_and_archived_lots(t: TestApp) {
         report["reservation_stats"],
         json!({
             "total_reservations": 2, "active_reservations": 1, "completed_reservations": 1, "total_revenue": 51.0,
+            "verified_revenue": 0.0, "declared_revenue": 51.0, "outstanding": 0.0,
         })
     );
     assert_eq!(report["payment_distribution"], json!([{ "method": "UPI", "count": 1 }]));
@@ -90,7 +91,7 @@ async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
     assert_eq!(report["daily_revenue"][29], json!({ "date": "2026-11-20", "revenue": 0.0 }));
 
     let nothing = json!({
-        "stats": { "totalSpent": 0.0, "totalBookings": 0, "activeBookings": 0, "totalHours": 0.0, "avgHoursPerBooking": 0.0,
+        "stats": { "totalSpent": 0.0, "outstanding": 0.0, "totalBookings": 0, "activeBookings": 0, "totalHours": 0.0, "avgHoursPerBooking": 0.0,
             "favoriteLocation": "N/A", "favoriteLocationCount": 0 },
         "monthlySpending": [], "bookingFrequency": [], "favoriteLocations": [], "dailyUsage": [], "hourlyUsage": [],
         "durationAnalysis": [], "insights": [],
@@ -108,6 +109,8 @@ async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
         left: Some(noon() + TimeDelta::hours(1)),
         cost: 0,
         method: None,
+        delay: TimeDelta::zero(),
+        verified: false,
     };
     insert(&t, &[row]).await;
     assert_eq!(own().await["data"], nothing);
@@ -151,6 +154,8 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
         left: left.map(|left| noon() + TimeDelta::minutes(left)),
         cost,
         method: None,
+        delay: TimeDelta::zero(),
+        verified: false,
     };
     // Ids increase while times do not, and two times are equal.
     insert(
@@ -304,6 +309,8 @@ async fn report_statement_count_does_not_grow_with_data() {
                 left: Some(noon() - TimeDelta::days(days)),
                 cost: 100,
                 method: Some("UPI"),
+                delay: TimeDelta::zero(),
+                verified: false,
             };
             insert(&t, &(1..20).map(row).collect::<Vec<_>>()).await;
         }

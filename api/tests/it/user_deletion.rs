@@ -319,7 +319,9 @@ async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
 #[testkit::both_databases]
 async fn cached_session_of_a_deleted_user_books_nothing(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(2).await);
-    shared::parking::accounts::delete(&t.app, asha.id).await.unwrap();
+    shared::parking::accounts::delete(&t.app, &shared::parking::audit::Actor::COMMAND_LINE, asha.id)
+        .await
+        .unwrap();
     let refused = shared::parking::bookings::book_spot(
         &t.app,
         asha.id,

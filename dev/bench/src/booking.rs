@@ -14,6 +14,7 @@ use shared::{
     base::money::Money,
     parking::{
         accounts::session,
+        audit::Actor,
         lots::{self, NewLot},
     },
     platform::{
@@ -74,7 +75,7 @@ async fn prepare(testbed: &Testbed) -> Result<Vec<String>> {
         let (location_name, price) = (format!("Lot {number}"), Money::from_minor(2500));
         let lot =
             NewLot { location_name, price, address: "A".into(), pincode: "1".into(), number_of_slots: 300 };
-        lots::create(app, lot, Idempotency::none()).await?;
+        lots::create(app, &Actor::COMMAND_LINE, lot, Idempotency::none()).await?;
     }
     let mut tokens = Vec::new();
     let tx = app.db.begin().await?;

@@ -5,7 +5,10 @@ use sea_orm::ConnectionTrait;
 use shared::{
     app::App,
     base::money::Money,
-    parking::lots::{self, NewLot},
+    parking::{
+        audit::Actor,
+        lots::{self, NewLot},
+    },
     platform::{
         db::{Engine, at, sql},
         idempotency::Idempotency,
@@ -62,5 +65,5 @@ pub async fn lot(app: &App, spots: i64) -> Result<i64> {
         pincode: "400001".into(),
         number_of_slots: spots,
     };
-    Ok(lots::create(app, lot, Idempotency::none()).await?.id)
+    Ok(lots::create(app, &Actor::COMMAND_LINE, lot, Idempotency::none()).await?.id)
 }

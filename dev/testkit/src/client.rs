@@ -146,10 +146,9 @@ impl TestApp {
             pincode: "400001".into(),
             number_of_slots: slots,
         };
-        shared::parking::lots::create(&self.app, lot, shared::platform::idempotency::Idempotency::none())
-            .await
-            .expect("a lot")
-            .id
+        let (by, once) =
+            (shared::parking::audit::Actor::COMMAND_LINE, shared::platform::idempotency::Idempotency::none());
+        shared::parking::lots::create(&self.app, &by, lot, once).await.expect("a lot").id
     }
 
     /// Books a spot and returns the reservation's id.

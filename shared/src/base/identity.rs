@@ -1,5 +1,7 @@
 //! Who makes a request.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,4 +14,7 @@ pub struct Identity {
     pub is_admin: bool,
     /// The session of the token that came with the request.
     pub session_id: Uuid,
+    /// Where the request comes from, if it is known.
+    #[serde(skip)]
+    pub address: Option<IpAddr>,
 }

@@ -4,13 +4,18 @@ use std::{fs, io};
 
 use anyhow::Context;
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
 use super::clear;
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    parking::{activity, exports::file::Name},
+    parking::{
+        activity,
+        audit::{self, Action, Actor, Object},
+        exports::file::Name,
+    },
     platform::{cache::Group, config::Environment, db::sql},
 };
 
@@ -47,11 +52,11 @@ pub struct Removed {
     pub files: u64,
 }
 
-/// Deletes everything except administrators and their sessions. `who` is the administrator, if it was requested over HTTP.
+/// Deletes everything except administrators, their sessions, and the audit table.
 ///
 /// # Errors
 /// [`Error::Conflict`] in production or without `ALLOW_RESET`, [`Error::Invalid`] unless `phrase` is [`PHRASE`].
-pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed> {
+pub async fn reset(app: &App, by: &Actor, phrase: &str) -> Result<Removed> {
     if app.config.environment == Environment::Production {
         return Err(Error::conflict(
             "reset_in_production",
@@ -64,25 +69,28 @@ pub async fn reset(app: &App, who: Option<i64>, phrase: &str) -> Result<Removed>
     if phrase != PHRASE {
         return Err(Error::invalid("/confirm", format!("must be exactly {PHRASE:?}")));
     }
-    let rows = empty_tables(app, who).await?;
+    let rows = empty_tables(app, by).await?;
     let keys = clear::clear_all(app).await;
     if let Err(error) = &keys {
         tracing::warn!(error = error.chain(), "the reset could not clear Redis");
     }
     let files = remove_files(app).context("removing export files")?;
-    tracing::warn!(user.id = who, rows, files, "a reset deleted all data");
+    tracing::warn!(user.id = by.user_id, rows, files, "a reset deleted all data");
     Ok(Removed { rows, keys: keys.ok(), files })
 }
 
-async fn empty_tables(app: &App, who: Option<i64>) -> Result<u64> {
+async fn empty_tables(app: &App, by: &Actor) -> Result<u64> {
     let mut change = Change::begin(app).await?;
     change.invalidates([Group::Everything]);
     let mut rows = 0;
     for text in STATEMENTS {
         rows += change.tx().execute_raw(sql(change.tx(), text, [])).await?.rows_affected();
     }
-    if let Some(user_id) = who {
-        activity::record(change.tx(), app.clock.now(), user_id, activity::Kind::Reset, None).await?;
+    let now = app.clock.now();
+    audit::record(change.tx(), now, by, Action::Reset, Object::Installation, &json!({ "rows": rows }))
+        .await?;
+    if let Some(user_id) = by.user_id {
+        activity::record(change.tx(), now, user_id, activity::Kind::Reset, None).await?;
     }
     change.commit().await?;
     Ok(rows)

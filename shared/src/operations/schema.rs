@@ -3,7 +3,7 @@
 use migration::{Migrator, MigratorTrait};
 
 /// Every table of the product.
-pub const TABLES: [&str; 14] = [
+pub const TABLES: [&str; 15] = [
     "users",
     "sessions",
     "lots",
@@ -13,6 +13,7 @@ pub const TABLES: [&str; 14] = [
     "cron_ticks",
     "exports",
     "user_activity",
+    "audit",
     "email_deliveries",
     "alerts",
     "idempotency_keys",

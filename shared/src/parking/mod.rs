@@ -5,6 +5,7 @@
 pub mod rules;
 
 pub mod activity;
+pub mod audit;
 pub mod lots;
 pub mod reports;
 

@@ -129,6 +129,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     text("CURRENCY", "INR", "Currency code of three letters (ISO 4217); amounts have two decimal places"),
     number("SESSION_HOURS", "12", (1, 8760), "Hours that a login lasts"),
+    number(
+        "MAX_UNPAID_STAYS",
+        "0",
+        (0, 1000),
+        "Unpaid stays with which a driver cannot make new reservations; 0 for no limit",
+    ),
     unset(
         "ADMIN_EMAIL",
         "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",

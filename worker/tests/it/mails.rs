@@ -49,6 +49,27 @@ async fn requeue(t: &TestApp, id: Uuid) {
 }
 
 #[testkit::both_databases]
+async fn an_unpaid_stay_is_billed_and_its_payment_receipted(mut t: TestApp) {
+    let sink = sink_for(&mut t).await;
+    let _worker = t.work();
+    let (driver, lot) = (t.driver("Asha").await, t.lot(1).await);
+    let booking = t.book(&driver, lot).await;
+    sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(20)).await.unwrap();
+    t.release(&driver, booking).await.expect(200);
+    let mails = sink.wait_for(|mails| mails.len() == 3, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(mails[2].header("Subject").as_deref(), Some("Bill: INR 25.50 for parking at Main Street"));
+    assert!(mails[2].text().unwrap().contains("It is not paid yet."));
+    let cash = json!({ "payment_method": "cash" });
+    for _ in 0..2 {
+        t.post(&format!("/reservations/{booking}/payment"), Some(&driver), cash.clone()).await.expect(200);
+    }
+    let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(mails[3].header("Subject").as_deref(), Some("Receipt: INR 25.50 for parking at Main Street"));
+    let text = mails[3].text().unwrap();
+    assert!(text.contains("Paid by      Cash") && !text.contains("not paid"), "{text}");
+}
+
+#[testkit::both_databases]
 async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
     let sink = sink_for(&mut t).await;
     let worker = t.work();
@@ -57,7 +78,8 @@ async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
     let (driver, lot) = (t.log_in("ann@example.com").await, t.lot(2).await);
     let booking = t.book(&driver, lot).await;
     sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(20)).await.unwrap();
-    t.release(&driver, booking).await.expect(200);
+    let cash = json!({ "reservation_id": booking, "payment_method": "cash" });
+    t.post("/booking/release-spot", Some(&driver), cash).await.expect(200);
     let export = request_export(&t, &driver).await;
     let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
     crate::support::assert_no_duplicate_mails(&mails);

@@ -80,10 +80,12 @@ async fn monthly_figures_match_a_naive_count() {
         let report = monthly::report(&t.app, user, october()).await.unwrap();
         let hours = |hours: i64| hours * 3_600_000_000;
         let minor = shared::base::money::Money::from_minor;
-        let this = Totals { bookings: 5, stays: 4, micros: hours(28), spent: minor(3_070) };
+        let this =
+            Totals { bookings: 5, stays: 4, micros: hours(28), billed: minor(3_070), spent: minor(3_070) };
         assert_eq!(report.this, this);
-        assert_eq!((this.spent_per_stay(), this.micros_per_stay()), (minor(768), hours(7)));
-        let before = Totals { bookings: 3, stays: 2, micros: hours(3), spent: minor(350) };
+        assert_eq!((this.cost_per_stay(), this.micros_per_stay()), (minor(768), hours(7)));
+        let before =
+            Totals { bookings: 3, stays: 2, micros: hours(3), billed: minor(350), spent: minor(350) };
         assert_eq!(report.before, before);
         let lots: Vec<_> = (report.lots.iter())
             .map(|LotUse { name, bookings, stays, micros, spent, .. }| {

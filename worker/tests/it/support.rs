@@ -293,11 +293,21 @@ pub(crate) async fn book(t: &TestApp, booked: Booked<'_>) {
     let left = ended.filter(|_| state == "completed");
     let arrived = Some(began).filter(|_| ["completed", "active"].contains(&state));
     let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at,
-            hourly_rate_minor, cost_minor, created_at)
-         SELECT $1, $2, MIN(s.id), $3, $4, $5, $6, $7, 2550, $8, $4 FROM spots s WHERE s.lot_id = $2 AND NOT EXISTS
+            hourly_rate_minor, cost_minor, payment_method, created_at)
+         SELECT $1, $2, MIN(s.id), $3, $4, $5, $6, $7, 2550, $8, $9, $4 FROM spots s WHERE s.lot_id = $2 AND NOT EXISTS
             (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state IN ('reserved', 'active'))";
     let ends = ended.filter(|_| state != "completed");
-    let values =
-        [user.into(), lot.into(), state.into(), at(began), at(ends), at(arrived), at(left), cost.into()];
+    let paid_by = left.map(|_| "Cash".to_owned());
+    let values = [
+        user.into(),
+        lot.into(),
+        state.into(),
+        at(began),
+        at(ends),
+        at(arrived),
+        at(left),
+        cost.into(),
+        paid_by.into(),
+    ];
     assert_eq!(execute(t, text, values).await, 1);
 }

@@ -100,7 +100,7 @@ pub(crate) async fn reset_database(
     Admin(admin): Admin,
     body::Json(body): body::Json<ResetDatabase>,
 ) -> Answer<Json<ResetResult>> {
-    let removed = reset::reset(&app, Some(admin.user_id), &body.confirm).await?;
+    let removed = reset::reset(&app, &(&admin).into(), &body.confirm).await?;
     Ok(Json(ResetResult {
         msg: "all data is deleted",
         deleted_rows: removed.rows,

@@ -1,5 +1,6 @@
 //! Routes for administrators and operators.
 
+pub mod audit;
 pub mod database;
 pub mod deliveries;
 pub mod integrity;
@@ -19,6 +20,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(queues::routes())
         .merge(integrity::routes())
         .merge(redis::routes())
+        .merge(audit::routes())
         .merge(database::routes())
         .merge(deliveries::routes())
 }

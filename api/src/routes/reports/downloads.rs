@@ -63,8 +63,10 @@ pub(crate) struct ParkingDetail {
     /// Use `cost`, `quote` and `cost_so_far`.
     #[schema(value_type = f64, deprecated)]
     parking_cost: Money,
+    /// Use `payment`.
     #[schema(deprecated)]
     transaction_id: String,
+    /// Use `payment`.
     #[schema(deprecated)]
     payment_method: String,
     /// `Completed`, `Active` or `Reserved`. Use `state`.
@@ -87,8 +89,8 @@ impl ParkingDetail {
             leaving_time: reservation.leaving_time(),
             parking_lot: reservation.lot_name,
             parking_cost: reservation.cost,
-            transaction_id: or_missing(reservation.transaction_id),
-            payment_method: or_missing(reservation.payment_method),
+            transaction_id: or_missing(reservation.payment.transaction_id),
+            payment_method: or_missing(reservation.payment.method),
             status: status(reservation.state),
         }
     }

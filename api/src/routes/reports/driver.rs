@@ -76,8 +76,12 @@ pub(crate) struct UserReport {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stats {
+    /// The bills of ended parking sessions, paid or not.
     #[schema(value_type = f64)]
     total_spent: Money,
+    /// The unpaid part of it.
+    #[schema(value_type = f64)]
+    outstanding: Money,
     total_bookings: i64,
     active_bookings: i64,
     /// Of parking sessions that have ended, with one decimal place.
@@ -147,6 +151,7 @@ impl From<user::Report> for UserReport {
         let (name, count) = report.favourites.first().cloned().unwrap_or_else(|| ("N/A".into(), 0));
         let stats = Stats {
             total_spent: report.spent,
+            outstanding: report.outstanding,
             total_bookings: report.bookings,
             active_bookings: report.active,
             total_hours: rounded(hours, 1),

@@ -76,6 +76,9 @@ pub(crate) struct LotReport {
     total_reservations: i64,
     #[schema(value_type = f64)]
     total_revenue: Money,
+    /// Unpaid bills.
+    #[schema(value_type = f64)]
+    outstanding: Money,
 }
 
 impl From<LotFigures> for LotReport {
@@ -91,6 +94,7 @@ impl From<LotFigures> for LotReport {
             occupancy_rate: rounded(100.0 * ratio(occupied, lot.spots), 2),
             total_reservations: lot.reservations,
             total_revenue: lot.revenue,
+            outstanding: lot.outstanding,
         }
     }
 }
@@ -109,8 +113,18 @@ pub(crate) struct ReservationStats {
     total_reservations: i64,
     active_reservations: i64,
     completed_reservations: i64,
+    /// What was paid.
     #[schema(value_type = f64)]
     total_revenue: Money,
+    /// The part of it that administrators have verified.
+    #[schema(value_type = f64)]
+    verified_revenue: Money,
+    /// The part of it that drivers have declared.
+    #[schema(value_type = f64)]
+    declared_revenue: Money,
+    /// Unpaid bills.
+    #[schema(value_type = f64)]
+    outstanding: Money,
 }
 
 /// The reservations of a month.
@@ -230,6 +244,9 @@ impl From<admin::Report> for Report {
                 active_reservations: report.active,
                 completed_reservations: report.completed,
                 total_revenue: report.revenue,
+                verified_revenue: report.verified,
+                declared_revenue: Money::from_minor(report.revenue.minor() - report.verified.minor()),
+                outstanding: report.outstanding,
             },
             monthly_trends: (months.clone())
                 .map(|(month, figures)| MonthlyTrend { month, reservations: figures.reservations })

@@ -395,11 +395,15 @@ impl Park {
         let reservation = self.own(user, nth)?;
         match reservation.state {
             State::Completed
-                if transaction.is_some() && transaction != reservation.transaction.as_deref() =>
+                if transaction.is_none() || transaction == reservation.transaction.as_deref() =>
             {
-                Err((409, "paid_otherwise"))
+                Ok(reservation)
             }
-            State::Completed => Ok(reservation),
+            State::Completed if reservation.transaction.is_some() => Err((409, "paid_otherwise")),
+            State::Completed | State::Active if self.is_used(transaction) => Err((409, "transaction_used")),
+            State::Completed => {
+                Ok(Reservation { transaction: transaction.map(ToOwned::to_owned), ..reservation })
+            }
             State::Active => {
                 let minutes = (self.now - reservation.parking_time()).num_minutes();
                 let hours = (1..).find(|hours| hours * 60 >= minutes).expect("some number of hours");
@@ -413,6 +417,10 @@ impl Park {
             }
             State::Reserved | State::Cancelled | State::Expired => Err(self.refused(&reservation)),
         }
+    }
+
+    fn is_used(&self, transaction: Option<&str>) -> bool {
+        transaction.is_some() && self.reservations.iter().any(|one| one.transaction.as_deref() == transaction)
     }
 
     /// Returns the cancelled reservation.

@@ -17,6 +17,7 @@ use crate::{
         error::{Error, Result},
         plural::plural,
     },
+    parking::rules::{payment::PaymentState, state::State},
     platform::db::{Db, at},
 };
 
@@ -63,7 +64,7 @@ const USERS: Table = Table {
 const RESERVATIONS: Table = Table {
     name: "reservations",
     columns: "id, user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at, hourly_rate_minor, \
-              cost_minor, transaction_id, payment_method, created_at",
+              cost_minor, transaction_id, payment_method, created_at, payment_state, paid_at, transaction_key",
 };
 
 /// Loads the plan in one transaction. Every account gets `password_hash`. `progress` is called with the number of rows
@@ -149,7 +150,8 @@ fn user(row: User, users_before: i64, password_hash: &str) -> [Value; 10] {
     ]
 }
 
-fn reservation(row: Reservation, users_before: i64) -> [Value; 14] {
+fn reservation(row: Reservation, users_before: i64) -> [Value; 17] {
+    let state = (row.state == State::Completed).then_some(PaymentState::Paid);
     [
         row.id.into(),
         (row.user_id + users_before).into(),
@@ -162,8 +164,11 @@ fn reservation(row: Reservation, users_before: i64) -> [Value; 14] {
         at(row.left_at),
         row.hourly_rate_minor.into(),
         row.cost_minor.into(),
-        row.transaction_id.into(),
+        row.transaction_id.clone().into(),
         row.payment_method.map(str::to_owned).into(),
         at(row.created_at),
+        state.map(PaymentState::as_str).map(str::to_owned).into(),
+        at(row.left_at),
+        row.transaction_id.into(),
     ]
 }

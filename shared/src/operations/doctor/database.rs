@@ -1,6 +1,7 @@
 //! Checks the database: connection, schema, server settings and waiting jobs.
 
 use chrono::{DateTime, Utc};
+use migration::REPORTS;
 use sea_orm::{ConnectionTrait, sqlx};
 use secrecy::ExposeSecret;
 
@@ -60,6 +61,7 @@ async fn examine(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdic
         Engine::Postgres => examine_postgres(config, clock, db, found).await?,
     }
     if applied == known {
+        examine_reports(db, found).await?;
         examine_jobs(clock, db, found).await?;
     }
     Ok(())
@@ -86,6 +88,16 @@ async fn examine_postgres(config: &Config, clock: &Clock, db: &Db, found: &mut V
 async fn applied_migrations(db: &Db) -> Result<Vec<String>> {
     let rows = db.read().query_all_raw(sql(db.read(), APPLIED_MIGRATIONS, [])).await.unwrap_or_default();
     Ok(rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?)
+}
+
+/// What migrations left for operators to look at.
+async fn examine_reports(db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
+    for report in &REPORTS {
+        if let Some(what) = db.report(report).await? {
+            found.push(warning(what, report.advice));
+        }
+    }
+    Ok(())
 }
 
 async fn examine_jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {

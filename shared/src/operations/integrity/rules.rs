@@ -2,7 +2,7 @@
 
 /// What must hold, and the query for offenders. `{AVAILABILITY}` stands for the query of the public lot list; `$1` is now,
 /// and `$2` the end of the protected time.
-pub(super) const RULES: [(&str, &str); 12] = [
+pub(super) const RULES: [(&str, &str); 14] = [
     (
         "no two windows on a spot overlap",
         "SELECT 'reservation ' || id AS offender FROM (
@@ -68,6 +68,20 @@ pub(super) const RULES: [(&str, &str); 12] = [
         "SELECT 'user ' || u.id AS offender FROM users u WHERE u.deleted_at IS NOT NULL AND (
             EXISTS (SELECT 1 FROM reservations r WHERE r.user_id = u.id AND r.state IN ('reserved', 'active'))
             OR EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL))",
+    ),
+    (
+        "a stay has a bill that is unpaid, paid, waived or refunded exactly when it has ended",
+        "SELECT 'reservation ' || id AS offender FROM reservations
+         WHERE (state = 'completed') <> (payment_state IS NOT NULL)",
+    ),
+    (
+        "a bill has a time of payment exactly if it was paid, a reason if it was waived, and nothing is due for nothing",
+        "SELECT 'reservation ' || id AS offender FROM reservations
+         WHERE payment_state IS NOT NULL AND (payment_state NOT IN ('unpaid', 'paid', 'waived', 'refunded')
+            OR (payment_state IN ('paid', 'refunded')) <> (paid_at IS NOT NULL)
+            OR (payment_state = 'waived') <> (waive_reason IS NOT NULL)
+            OR (payment_verified_at IS NOT NULL AND paid_at IS NULL)
+            OR (cost_minor = 0 AND payment_state = 'unpaid'))",
     ),
     (
         "every export job has an export",

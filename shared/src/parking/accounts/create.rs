@@ -1,7 +1,9 @@
 //! An administrator creates an account for somebody else.
 
+use serde_json::json;
+
 use super::{
-    account::{Account, Registration},
+    account::{Account, Registration, Role},
     password,
     user::{self, User},
 };
@@ -9,7 +11,10 @@ use crate::{
     app::App,
     base::error::Result,
     jobs::Change,
-    parking::notifications,
+    parking::{
+        audit::{self, Action, Actor, Object},
+        notifications,
+    },
     platform::{cache::Group, counters::Event, idempotency::Idempotency},
 };
 
@@ -19,6 +24,7 @@ use crate::{
 /// As [`super::register`].
 pub async fn create(
     app: &App,
+    by: &Actor,
     registration: Registration,
     role: Option<String>,
     idempotency: Idempotency<User>,
@@ -26,7 +32,12 @@ pub async fn create(
     let account = Account::checked(registration, role.as_deref())?;
     let hash = password::hash(account.password.clone()).await?;
     let mut change = Change::begin(app).await?;
-    let user = user::insert(change.tx(), app.clock.now(), account, hash, None).await?;
+    let now = app.clock.now();
+    let user = user::insert(change.tx(), now, account, hash, None).await?;
+    if user.role == Role::Admin.as_str() {
+        let object = Object::User(user.id);
+        audit::record(change.tx(), now, by, Action::AdministratorCreated, object, &json!({})).await?;
+    }
     change.enqueue(&notifications::welcome(user.id)?).await?;
     change.invalidates([Group::Users]);
     change.counts(Event::UserCreated);

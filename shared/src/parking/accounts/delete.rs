@@ -2,13 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
 use super::{account::Role, session, user};
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    parking::{bookings, exports},
+    parking::{
+        audit::{self, Action, Actor, Object},
+        bookings, exports,
+    },
     platform::{
         cache::Group,
         counters::Event,
@@ -21,7 +25,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
-pub async fn delete(app: &App, id: i64) -> Result<()> {
+pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
         let now = app.clock.now();
@@ -34,6 +38,7 @@ pub async fn delete(app: &App, id: i64) -> Result<()> {
         session::end_all(&mut change, now, id).await?;
         delete_stored_answers(change.tx(), &user.email).await?;
         erase(change.tx(), now, id).await?;
+        audit::record(change.tx(), now, by, Action::UserDeleted, Object::User(id), &json!({})).await?;
         change.invalidates([Group::Users, Group::User(id), Group::Occupancy]);
         change.counts(Event::UserDeleted);
         change.commit().await

@@ -3,6 +3,7 @@
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
 };
+use serde_json::json;
 
 use super::{
     account::{Role, Validator, normalized},
@@ -17,7 +18,10 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::exports,
+    parking::{
+        audit::{self, Action, Object},
+        exports,
+    },
     platform::{
         cache::Group,
         db::{Transaction, retry_on_conflict},
@@ -73,6 +77,10 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         let user = row.reset_all().update(change.tx()).await.map_err(user::conflict)?;
         if user.role != before.role || user.password_hash != before.password_hash {
             session::end_all(&mut change, now, id).await?;
+        }
+        if user.role != before.role {
+            let (by, details) = (who.into(), json!({ "from": before.role, "to": user.role }));
+            audit::record(change.tx(), now, &by, Action::RoleChanged, Object::User(id), &details).await?;
         }
         if before.role == Role::Admin.as_str() && user.role != before.role {
             exports::withdraw_all(change.tx(), now, id).await?;

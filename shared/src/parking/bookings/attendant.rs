@@ -5,7 +5,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Payment, driver,
+    driver,
     expiry::{self, Scope},
     release_spot,
     start::{Displaced, Spares, count_displaced, lock_spares, start, this_spot},
@@ -17,9 +17,12 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::lots::{
-        self, Moment,
-        spots::{self, Holder, Spot, Status},
+    parking::{
+        lots::{
+            self, Moment,
+            spots::{self, Holder, Spot, Status},
+        },
+        rules::payment::Payment,
     },
     platform::{
         db::{retry_on_conflict, row_lock, sql},

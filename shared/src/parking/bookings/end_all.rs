@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     base::{error::Result, money::Money},
-    parking::rules::billing,
+    parking::rules::{billing, payment::PaymentState},
     platform::db::{Transaction, at, row_lock, sql},
 };
 
@@ -35,10 +35,13 @@ pub async fn end_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Resu
     let left = now.max(arrived_at);
     let hours = billing::charged_hours(arrived_at, left);
     let cost = billing::cost(Money::from_minor(hourly_rate_minor), hours);
+    let (state, paid_at) =
+        if cost > Money::default() { (PaymentState::Unpaid, None) } else { (PaymentState::Paid, Some(left)) };
     tx.execute_raw(sql(
         tx,
-        "UPDATE reservations SET state = 'completed', left_at = $2, cost_minor = $3 WHERE id = $1",
-        [id.into(), at(left), cost.minor().into()],
+        "UPDATE reservations SET state = 'completed', left_at = $2, cost_minor = $3, payment_state = $4, paid_at = $5
+         WHERE id = $1",
+        [id.into(), at(left), cost.minor().into(), state.as_str().into(), at(paid_at)],
     ))
     .await?;
     Ok(())

@@ -10,6 +10,7 @@ use crate::{
         identity::Identity,
         page::{Page, Paged},
     },
+    parking::rules::payment::PaymentState,
     platform::db::sql,
 };
 
@@ -25,10 +26,15 @@ pub async fn find(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
         .try_into()
 }
 
-/// The reservations of all users, by id.
-pub async fn list(app: &App, page: &Page) -> Result<Paged<Reservation>> {
+/// The reservations of all users, by id; only those whose bill is in a state, if one is given.
+pub async fn list(app: &App, payment: Option<PaymentState>, page: &Page) -> Result<Paged<Reservation>> {
     let db = app.db.read();
-    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id > $1 ORDER BY r.id LIMIT $2");
+    // Written out, so that the databases find the index on unpaid bills.
+    let payment =
+        payment.map_or_else(String::new, |state| format!(" AND r.payment_state = '{}'", state.as_str()));
+    let text = format!(
+        "SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id > $1{payment} ORDER BY r.id LIMIT $2"
+    );
     let rows = sql(db, &text, [page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()]);
     parse(page, Row::find_by_statement(rows).all(db).await?)
 }

@@ -11,6 +11,7 @@ mod fair_use;
 pub mod history;
 mod list;
 mod occupy;
+mod payment;
 mod place;
 mod release;
 mod reschedule;
@@ -19,6 +20,7 @@ mod reservation;
 mod reserve;
 mod start;
 pub mod stays;
+mod unpaid;
 
 pub(super) use self::end_all::end_all;
 pub use self::{
@@ -28,8 +30,9 @@ pub use self::{
     expiry::expire_no_shows,
     list::{Shown, find, list, of_user},
     occupy::occupy_spot,
+    payment::{MAX_REASON, pay, verify_payment, waive},
     place::Place,
-    release::{Payment, release_spot},
+    release::release_spot,
     reschedule::{NewWindow, reschedule},
     reseat::reseat_all,
     reservation::Reservation,

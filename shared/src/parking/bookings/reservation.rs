@@ -12,6 +12,7 @@ use crate::{
     },
     parking::rules::{
         billing,
+        payment::{Payment, PaymentState},
         state::{self, Event, State},
     },
     platform::db::{Transaction, row_lock, sql},
@@ -50,10 +51,16 @@ pub struct Reservation {
     pub hourly_rate: Money,
     /// The bill or, before it, the quote for a window; zero for a session without a window.
     pub cost: Money,
-    /// Identifies the payment.
-    pub transaction_id: Option<String>,
+    /// What became of the bill; `None` before there is one.
+    pub payment_state: Option<PaymentState>,
     /// How it was paid.
-    pub payment_method: Option<String>,
+    pub payment: Payment,
+    /// When it was paid.
+    pub paid_at: Option<DateTime<Utc>>,
+    /// When an administrator verified the payment; until then it is what the driver says.
+    pub payment_verified_at: Option<DateTime<Utc>>,
+    /// Why the bill was waived.
+    pub waive_reason: Option<String>,
 }
 
 impl Reservation {
@@ -113,6 +120,10 @@ pub(super) struct Row {
     cost_minor: i64,
     transaction_id: Option<String>,
     payment_method: Option<String>,
+    payment_state: Option<String>,
+    paid_at: Option<DateTime<Utc>>,
+    payment_verified_at: Option<DateTime<Utc>>,
+    waive_reason: Option<String>,
     lot_name: String,
     lot_address: String,
 }
@@ -137,8 +148,15 @@ impl TryFrom<Row> for Reservation {
             left_at: row.left_at,
             hourly_rate: Money::from_minor(row.hourly_rate_minor),
             cost: Money::from_minor(row.cost_minor),
-            transaction_id: row.transaction_id,
-            payment_method: row.payment_method,
+            payment_state: row
+                .payment_state
+                .map(|state| state.parse())
+                .transpose()
+                .map_err(anyhow::Error::msg)?,
+            payment: Payment { transaction_id: row.transaction_id, method: row.payment_method },
+            paid_at: row.paid_at,
+            payment_verified_at: row.payment_verified_at,
+            waive_reason: row.waive_reason,
         })
     }
 }
@@ -146,8 +164,8 @@ impl TryFrom<Row> for Reservation {
 /// The columns of [`Row`], from `reservations r` with [`JOINS`].
 pub(super) const COLUMNS: &str =
     "r.id, r.user_id, r.lot_id, r.spot_id, s.number AS spot_number, r.state, r.created_at, r.starts_at, r.ends_at,
-    r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method,
-    l.location_name AS lot_name, l.address AS lot_address";
+    r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method, r.payment_state, r.paid_at,
+    r.payment_verified_at, r.waive_reason, l.location_name AS lot_name, l.address AS lot_address";
 
 pub(super) const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id";
 

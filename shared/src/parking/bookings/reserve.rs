@@ -10,6 +10,7 @@ use super::{
     place::{LOT_FULL, Place, Placed, SPOT_TAKEN, lot_of, place},
     reservation::{self, NO_OVERLAP},
     start::{MAX_ATTEMPTS, record_booking},
+    unpaid,
 };
 use crate::{
     app::App,
@@ -92,6 +93,7 @@ async fn try_to_reserve(
     driver::lock_to_reserve(change.tx(), user_id).await?;
     let moment = Moment::of(app);
     if !who.is_admin {
+        unpaid::check(change.tx(), app.config.max_unpaid_stays, user_id).await?;
         fair_use::check(change.tx(), &app.config, moment.now, user_id, new.window).await?;
     }
     let spot = place(change.tx(), &app.config.parking, moment, new.place, new.window).await?;

@@ -1,12 +1,14 @@
 //! Closing a lot for good.
 
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
 use super::lot::lock;
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
+    parking::audit::{self, Action, Actor, Object},
     platform::{
         cache::Group,
         counters::Event,
@@ -18,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] while one of its spots is occupied or reserved.
-pub async fn archive(app: &App, id: i64) -> Result<()> {
+pub async fn archive(app: &App, by: &Actor, id: i64) -> Result<()> {
     retry_on_conflict(async || {
         let now = app.clock.now();
         let mut change = Change::begin(app).await?;
@@ -34,6 +36,7 @@ pub async fn archive(app: &App, id: i64) -> Result<()> {
             tx.execute_raw(sql(tx, text, [id.into(), at(now)])).await?;
         }
         ensure_unused(tx, id).await?;
+        audit::record(tx, now, by, Action::LotDeleted, Object::Lot(id), &json!({})).await?;
         change.invalidates([Group::Catalog]);
         change.counts(Event::LotDeleted);
         change.commit().await

@@ -1,6 +1,7 @@
 //! Opening a lot.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::json;
 
 use super::{
     Moment, capacity,
@@ -10,6 +11,7 @@ use crate::{
     app::App,
     base::{error::Result, money::Money},
     jobs::Change,
+    parking::audit::{self, Action, Actor, Object},
     platform::{cache::Group, counters::Event, entities::lot, idempotency::Idempotency},
 };
 
@@ -32,7 +34,7 @@ pub struct NewLot {
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) with every invalid field.
-pub async fn create(app: &App, mut new: NewLot, idempotency: Idempotency<Lot>) -> Result<Lot> {
+pub async fn create(app: &App, by: &Actor, mut new: NewLot, idempotency: Idempotency<Lot>) -> Result<Lot> {
     let texts = [&mut new.location_name, &mut new.address, &mut new.pincode].map(Some);
     validate(texts, Some(new.number_of_slots))?;
     let now = app.clock.now();
@@ -53,6 +55,8 @@ pub async fn create(app: &App, mut new: NewLot, idempotency: Idempotency<Lot>) -
     .await?;
     capacity::add_spots(change.tx(), row.id, 1, row.number_of_slots).await?;
     let lot = find_in(change.tx(), row.id, Moment::of(app)).await?;
+    let details = json!({ "price": lot.price, "number_of_slots": lot.number_of_slots });
+    audit::record(change.tx(), now, by, Action::LotCreated, Object::Lot(lot.id), &details).await?;
     change.invalidates([Group::Catalog]);
     change.counts(Event::LotCreated);
     change.commit_with_answer(&idempotency, lot).await

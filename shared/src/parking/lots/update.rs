@@ -1,6 +1,7 @@
 //! Changing a lot.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::{Map, Value, json};
 
 use super::{
     Moment, capacity, etag,
@@ -13,6 +14,7 @@ use crate::{
         money::Money,
     },
     jobs::Change,
+    parking::audit::{self, Action, Actor, Object},
     platform::{cache::Group, db::retry_on_conflict, entities::lot},
 };
 
@@ -38,13 +40,20 @@ pub struct LotChange {
 ///
 /// # Errors
 /// [`Error::Invalid`] with every invalid field; [`Error::NotFound`]; [`Error::Changed`] if no tag matches.
-pub async fn update(app: &App, id: i64, mut new: LotChange, if_match: Option<&str>) -> Result<Lot> {
+pub async fn update(
+    app: &App,
+    by: &Actor,
+    id: i64,
+    mut new: LotChange,
+    if_match: Option<&str>,
+) -> Result<Lot> {
     let texts = [&mut new.location_name, &mut new.address, &mut new.pincode];
     validate(texts.map(Option::as_mut), new.number_of_slots)?;
     retry_on_conflict(async || {
         let now = app.clock.now();
         let mut change = Change::begin(app).await?;
-        let lot = lock(change.tx(), id).await?;
+        let before = lock(change.tx(), id).await?;
+        let lot = before.clone();
         if if_match.is_some_and(|tags| !etag::matches(tags, id, lot.version)) {
             return Err(Error::Changed);
         }
@@ -64,9 +73,28 @@ pub async fn update(app: &App, id: i64, mut new: LotChange, if_match: Option<&st
         .update(change.tx())
         .await?;
         let lot = find_in(change.tx(), id, Moment::of(app)).await?;
+        let details = differences(&before, &lot);
+        audit::record(change.tx(), now, by, Action::LotChanged, Object::Lot(id), &details).await?;
         change.invalidates([Group::Catalog]);
         change.commit().await?;
         Ok(lot)
     })
     .await
+}
+
+/// The fields with other values than before.
+fn differences(before: &lot::Model, after: &Lot) -> Value {
+    let price = Money::from_minor(before.price_minor);
+    let fields = [
+        ("location_name", json!(before.location_name), json!(after.location_name)),
+        ("address", json!(before.address), json!(after.address)),
+        ("pincode", json!(before.pincode), json!(after.pincode)),
+        ("price", json!(price), json!(after.price)),
+        ("number_of_slots", json!(before.number_of_slots), json!(after.number_of_slots)),
+    ];
+    let changed = fields.into_iter().filter(|(_, before, after)| before != after);
+    changed
+        .map(|(name, from, to)| (name.to_owned(), json!({ "from": from, "to": to })))
+        .collect::<Map<_, _>>()
+        .into()
 }

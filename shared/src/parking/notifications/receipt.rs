@@ -1,4 +1,4 @@
-//! The receipt for a stay that has ended.
+//! The receipt for a stay that has ended, or the bill if it is unpaid.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
         money::Money,
     },
     jobs::{Context, Done, Job, NewJob, Queue},
-    parking::rules::billing,
+    parking::rules::{billing, payment::PaymentState},
     platform::db::sql,
 };
 
-/// Sends a driver the receipt for a stay.
+/// Sends a driver the receipt for a stay, or its bill.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendReceipt {
     /// The reservation, which must be completed.
@@ -46,6 +46,8 @@ struct Stay {
     cost_minor: i64,
     transaction_id: Option<String>,
     payment_method: Option<String>,
+    payment_state: Option<String>,
+    paid_at: Option<DateTime<Utc>>,
     location_name: String,
     address: String,
     pincode: String,
@@ -54,9 +56,21 @@ struct Stay {
 
 const STAY: &str =
     "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor,
-        r.transaction_id, r.payment_method, l.location_name, l.address, l.pincode, s.number
+        r.transaction_id, r.payment_method, r.payment_state, r.paid_at, l.location_name, l.address, l.pincode, s.number
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
     WHERE r.id = $1 AND r.state = 'completed'";
+
+impl Stay {
+    fn is_in(&self, state: PaymentState) -> bool {
+        self.payment_state.as_deref() == Some(state.as_str())
+    }
+
+    /// A payment after the departure has a receipt of its own, because the first mail was a bill.
+    fn key(&self, reservation_id: i64) -> String {
+        let is_later = self.paid_at.is_some_and(|paid_at| paid_at > self.left_at);
+        format!("receipt:{reservation_id}{}", if is_later { ":paid" } else { "" })
+    }
+}
 
 impl Job for SendReceipt {
     const NAME: &'static str = "send-receipt";
@@ -68,8 +82,10 @@ impl Job for SendReceipt {
         let stay = Stay::find_by_statement(sql(db, STAY, [self.reservation_id.into()])).one(db).await?;
         let stay = stay.ok_or(Error::NotFound("completed reservation"))?;
         let arrived = stay.arrived_at.unwrap_or(stay.starts_at);
+        let is_unpaid = stay.is_in(PaymentState::Unpaid);
+        let is_waived = stay.is_in(PaymentState::Waived);
         let letter = Letter {
-            key: format!("receipt:{}", self.reservation_id),
+            key: stay.key(self.reservation_id),
             kind: "receipt",
             user_id: stay.user_id,
             values: context! {
@@ -83,6 +99,8 @@ impl Job for SendReceipt {
                 currency => &config.currency,
                 rate => Money::from_minor(stay.hourly_rate_minor).to_string(),
                 total => Money::from_minor(stay.cost_minor).to_string(),
+                is_unpaid,
+                is_waived,
                 payment_method => stay.payment_method,
                 transaction_id => stay.transaction_id,
             },

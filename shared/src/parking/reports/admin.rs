@@ -35,6 +35,10 @@ pub struct Report {
     pub completed: i64,
     /// All-time revenue.
     pub revenue: Money,
+    /// The part of it that administrators have verified; the rest is what drivers say.
+    pub verified: Money,
+    /// Unpaid bills.
+    pub outstanding: Money,
     /// The last twelve months, oldest first.
     pub months: Vec<MonthFigures>,
     /// Revenue of the last thirty days, oldest first.
@@ -60,13 +64,24 @@ pub struct LotFigures {
     pub reservations: i64,
     /// All-time revenue.
     pub revenue: Money,
+    /// Unpaid bills.
+    pub outstanding: Money,
 }
 
 impl LotFigures {
     /// A closed lot, before its reservations are counted.
     fn archived(id: i64, name: String) -> Self {
-        let revenue = Money::default();
-        Self { id, name, archived: true, spots: 0, available: 0, reservations: 0, revenue }
+        let nothing = Money::default();
+        Self {
+            id,
+            name,
+            archived: true,
+            spots: 0,
+            available: 0,
+            reservations: 0,
+            revenue: nothing,
+            outstanding: nothing,
+        }
     }
 }
 
@@ -99,13 +114,14 @@ pub async fn report(app: &App) -> Result<Report> {
         Slices::load(app.db.read(), &months, &days),
     )?;
     let mut methods: Vec<_> =
-        slices.of("method").map(|row| (row.name.clone().unwrap_or_default(), row.n)).collect();
+        slices.of("method").map(|row| (row.name.clone().unwrap_or_default(), row.payments)).collect();
     methods.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let month = |(i, month): (usize, &Period)| MonthFigures {
         month: *month,
         reservations: slices.began(i),
         revenue: slices.paid(month),
     };
+    let sum = |amount: fn(&Row) -> i64| Money::from_minor(slices.of("slice").map(amount).sum());
     Ok(Report {
         lots: with_figures(open.items, slices.of("lot")),
         admins,
@@ -113,7 +129,9 @@ pub async fn report(app: &App) -> Result<Report> {
         active: slices.count("slice", ACTIVE),
         reserved: slices.count("slice", RESERVED),
         completed: slices.of("slice").filter(|row| row.key >= 0).map(|row| row.n).sum(),
-        revenue: Money::from_minor(slices.of("slice").map(|row| row.revenue).sum()),
+        revenue: sum(|row| row.revenue),
+        verified: sum(|row| row.verified),
+        outstanding: sum(|row| row.owed),
         months: months.iter().enumerate().map(month).collect(),
         days: days.iter().map(|day| (*day, slices.paid(day))).collect(),
         methods,
@@ -130,6 +148,7 @@ fn with_figures<'a>(open: Vec<Lot>, rows: impl Iterator<Item = &'a Row>) -> Vec<
             .or_insert_with(|| LotFigures::archived(row.key, row.name.clone().unwrap_or_default()));
         lot.reservations = row.n;
         lot.revenue = Money::from_minor(row.revenue);
+        lot.outstanding = Money::from_minor(row.owed);
     }
     lots.into_values().collect()
 }
@@ -153,12 +172,14 @@ pub async fn this_month(app: &App) -> Result<MonthFigures> {
     // A stay that began in this month and has ended, ended in this month or later.
     let text = format!(
         "SELECT CAST(COALESCE(SUM(began), 0) AS BIGINT) AS reservations, CAST(COALESCE(SUM(paid), 0) AS BIGINT) AS revenue
-         FROM (SELECT COUNT(*) FILTER (WHERE parking_time >= $1 AND parking_time < $2) AS began,
-                      SUM(cost_minor) FILTER (WHERE left_at < $2) AS paid
+         FROM (SELECT COUNT(*) FILTER (WHERE parking_time >= $1 AND parking_time < $2) AS began, CAST(0 AS NUMERIC) AS paid
                FROM reservations WHERE state = 'completed' AND left_at >= $1
                UNION ALL
                SELECT COUNT(*) FILTER (WHERE parking_time >= $1 AND parking_time < $2), 0
-               FROM reservations WHERE {LIVE}) AS part"
+               FROM reservations WHERE {LIVE}
+               UNION ALL
+               SELECT 0, SUM(cost_minor)
+               FROM reservations WHERE payment_state = 'paid' AND paid_at >= $1 AND paid_at < $2) AS part"
     );
     let row = db.query_one_raw(sql(db, &text, [at(month.begins), at(month.ends)])).await?;
     let (reservations, revenue) = match row {

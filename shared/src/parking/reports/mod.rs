@@ -1,7 +1,8 @@
 //! Figures for administrators and for each driver.
 //!
-//! A reservation counts in the month in which it began, unless it was cancelled or expired. Revenue counts when it was
-//! paid, which is when the driver left; reserved and running stays have no revenue yet.
+//! A reservation counts in the month in which it began, unless it was cancelled or expired. Revenue is what was
+//! paid, on the day it was paid, whether a driver declared the payment or an administrator verified it. What is still
+//! unpaid is shown beside it.
 
 pub mod admin;
 pub mod calendar;

@@ -1,6 +1,6 @@
 //! A driver's figures for a calendar month.
 //!
-//! Hours and amounts count stays that ended in the month; bookings count reservations that began in it.
+//! Hours count stays that ended in the month, bookings reservations that began in it, and amounts what was paid in it.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -51,7 +51,9 @@ pub struct Totals {
     pub stays: i64,
     /// Total duration of those stays, in microseconds.
     pub micros: i64,
-    /// Amount paid for them.
+    /// Amount billed for them.
+    pub billed: Money,
+    /// Amount paid in the month.
     pub spent: Money,
 }
 
@@ -61,15 +63,16 @@ impl Totals {
             bookings: lots.iter().map(|lot| lot.bookings).sum(),
             stays: lots.iter().map(|lot| lot.stays).sum(),
             micros: lots.iter().map(|lot| lot.micros).sum(),
+            billed: Money::from_minor(lots.iter().map(|lot| lot.billed).sum()),
             spent: Money::from_minor(lots.iter().map(|lot| lot.spent).sum()),
         }
     }
 
     /// Average cost of a stay, rounded to a minor unit.
     #[must_use]
-    pub fn spent_per_stay(&self) -> Money {
+    pub fn cost_per_stay(&self) -> Money {
         let stays = self.stays.max(1);
-        Money::from_minor((self.spent.minor() + stays / 2) / stays)
+        Money::from_minor((self.billed.minor() + stays / 2) / stays)
     }
 
     /// Average duration of a stay, in microseconds.
@@ -158,8 +161,9 @@ mod tests {
 
     #[test]
     fn averages_are_per_stay_and_zero_without_stays() {
-        let totals = Totals { bookings: 4, stays: 3, micros: 9_000_000, spent: Money::from_minor(1_000) };
-        assert_eq!((totals.spent_per_stay().minor(), totals.micros_per_stay()), (333, 3_000_000));
-        assert_eq!((Totals::default().spent_per_stay().minor(), Totals::default().micros_per_stay()), (0, 0));
+        let billed = Money::from_minor(1_000);
+        let totals = Totals { bookings: 4, stays: 3, micros: 9_000_000, billed, spent: Money::default() };
+        assert_eq!((totals.cost_per_stay().minor(), totals.micros_per_stay()), (333, 3_000_000));
+        assert_eq!((Totals::default().cost_per_stay().minor(), Totals::default().micros_per_stay()), (0, 0));
     }
 }

@@ -12,6 +12,7 @@ use crate::{
 /// Slices that stand for a state instead of a span of time.
 pub(super) const ACTIVE: i64 = -1;
 pub(super) const RESERVED: i64 = -2;
+pub(super) const UNPAID: i64 = -3;
 
 /// A row of the result: sums of a slice, a lot, a payment method, or the reservations since the beginning of a month.
 #[derive(Debug, FromQueryResult)]
@@ -19,8 +20,15 @@ pub(super) struct Row {
     kind: String,
     pub(super) key: i64,
     pub(super) name: Option<String>,
+    /// Reservations.
     pub(super) n: i64,
+    /// Stays that were paid.
+    pub(super) payments: i64,
     pub(super) revenue: i64,
+    /// The part of the revenue that administrators have verified.
+    pub(super) verified: i64,
+    /// Unpaid bills.
+    pub(super) owed: i64,
 }
 
 /// The result of the statement.
@@ -69,24 +77,32 @@ fn boundaries<'a>(periods: impl Iterator<Item = &'a Period>) -> Vec<DateTime<Utc
     instants
 }
 
-/// Cuts time at all boundaries of days and months into slices, each a range of the index `reservations_paid`, and sums
-/// the slices up by lot, by payment method and by slice.
+/// The amounts of a part of the statement, in order.
+const AMOUNTS: [&str; 4] = ["payments", "revenue", "verified", "owed"];
+
+/// Cuts time at all boundaries of days and months into slices, each a range of the index `reservations_paid` of ended
+/// stays and of the index `reservations_revenue` of payments, and sums the slices up by lot, by payment method and by
+/// slice.
 fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Utc>]) -> Statement {
     let mut bound = Bound::default();
     let begins = boundaries(months.iter());
     let mut parts: Vec<String> = (0..=slices.len()).map(|n| ended(n, slices, &begins, &mut bound)).collect();
+    parts.extend((0..=slices.len()).map(|n| paid(n, slices, begins.len(), &mut bound)));
+    parts.push(unpaid(begins.len()));
     // With the same column types as the other parts, or PostgreSQL does not scan them in parallel.
     for (slice, state) in [(ACTIVE, "active"), (RESERVED, "reserved")] {
         let since = since(&begins, slices.last().copied(), &mut bound);
         parts.push(format!(
-            "SELECT {slice}, lot_id, CAST(NULL AS TEXT), COUNT(*), CAST(0 AS NUMERIC){since}
+            "SELECT {slice}, lot_id, CAST(NULL AS TEXT), COUNT(*), {NO_AMOUNTS}{since}
              FROM reservations WHERE state = '{state}' GROUP BY lot_id"
         ));
     }
-    let sums = "CAST(SUM(n) AS BIGINT) AS n, CAST(SUM(revenue) AS BIGINT) AS revenue";
+    let amounts: String =
+        AMOUNTS.iter().map(|name| format!(", CAST(SUM({name}) AS BIGINT) AS {name}")).collect();
+    let sums = format!("CAST(SUM(n) AS BIGINT) AS n{amounts}");
     let months: String = (0..begins.len())
         .map(|i| {
-            format!(" UNION ALL SELECT 'month', {i}, NULL, CAST(COALESCE(SUM(since_{i}), 0) AS BIGINT), 0 FROM part")
+            format!(" UNION ALL SELECT 'month', {i}, NULL, CAST(COALESCE(SUM(since_{i}), 0) AS BIGINT), 0, 0, 0, 0 FROM part")
         })
         .collect();
     let text = format!(
@@ -100,20 +116,49 @@ fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Ut
     sql(db, &text, bound.values)
 }
 
-/// The stays that ended in slice `n`, by lot and payment method.
-fn ended(n: usize, slices: &[DateTime<Utc>], begins: &[DateTime<Utc>], bound: &mut Bound) -> String {
-    let from = n.checked_sub(1).map(|before| slices[before]);
-    let mut condition = "state = 'completed'".to_owned();
-    if let Some(from) = from {
-        condition += &format!(" AND left_at >= {}", bound.instant(from));
-    }
-    if let Some(until) = slices.get(n) {
-        condition += &format!(" AND left_at < {}", bound.instant(*until));
-    }
-    let since = since(begins, from, bound);
+/// Amounts of reservations without a payment or an unpaid bill.
+const NO_AMOUNTS: &str = "CAST(0 AS BIGINT), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC)";
+
+/// The condition of slice `n` for the instants in a column.
+fn within(n: usize, column: &str, slices: &[DateTime<Utc>], bound: &mut Bound) -> String {
+    let from = n.checked_sub(1).map(|before| format!(" AND {column} >= {}", bound.instant(slices[before])));
+    let until = slices.get(n).map(|until| format!(" AND {column} < {}", bound.instant(*until)));
+    from.unwrap_or_default() + &until.unwrap_or_default()
+}
+
+/// What was paid in slice `n`, by lot and payment method.
+fn paid(n: usize, slices: &[DateTime<Utc>], months: usize, bound: &mut Bound) -> String {
+    let (condition, since) = (within(n, "paid_at", slices, bound), no_since(months));
     format!(
-        "SELECT {n} AS slice, lot_id, payment_method AS method, COUNT(*) AS n, SUM(cost_minor) AS revenue{since}
-         FROM reservations WHERE {condition} GROUP BY lot_id, payment_method"
+        "SELECT {n}, lot_id, payment_method, CAST(0 AS BIGINT), COUNT(*), CAST(SUM(cost_minor) AS NUMERIC),
+            CAST(COALESCE(SUM(cost_minor) FILTER (WHERE payment_verified_at IS NOT NULL), 0) AS NUMERIC),
+            CAST(0 AS NUMERIC){since}
+         FROM reservations WHERE payment_state = 'paid'{condition} GROUP BY lot_id, payment_method"
+    )
+}
+
+/// The unpaid bills, by lot.
+fn unpaid(months: usize) -> String {
+    let since = no_since(months);
+    format!(
+        "SELECT {UNPAID}, lot_id, CAST(NULL AS TEXT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS NUMERIC),
+            CAST(0 AS NUMERIC), CAST(SUM(cost_minor) AS NUMERIC){since}
+         FROM reservations WHERE payment_state = 'unpaid' GROUP BY lot_id"
+    )
+}
+
+fn no_since(months: usize) -> String {
+    (0..months).map(|i| format!(", CAST(0 AS BIGINT) AS since_{i}")).collect()
+}
+
+/// The stays that ended in slice `n`, by lot.
+fn ended(n: usize, slices: &[DateTime<Utc>], begins: &[DateTime<Utc>], bound: &mut Bound) -> String {
+    let condition = within(n, "left_at", slices, bound);
+    let since = since(begins, n.checked_sub(1).map(|before| slices[before]), bound);
+    format!(
+        "SELECT {n} AS slice, lot_id, CAST(NULL AS TEXT) AS method, COUNT(*) AS n, CAST(0 AS BIGINT) AS payments,
+            CAST(0 AS NUMERIC) AS revenue, CAST(0 AS NUMERIC) AS verified, CAST(0 AS NUMERIC) AS owed{since}
+         FROM reservations WHERE state = 'completed'{condition} GROUP BY lot_id"
     )
 }
 

@@ -8,6 +8,9 @@ use crate::platform::db::at;
 /// Reservations that count. Both databases find the matching indexes for parts of this condition.
 pub(in crate::parking) const COUNTED: &str = "state IN ('completed', 'active', 'reserved')";
 
+/// Stays that were paid, worded like the condition of the index on payments.
+pub(super) const PAID: &str = "payment_state = 'paid'";
+
 /// Collects the bound values of a statement. Equal values share a placeholder.
 #[derive(Default)]
 pub(super) struct Bound {

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
     calendar::{self, MONTHS, Offsets, Period},
-    sql::{Bound, COUNTED},
+    sql::{Bound, COUNTED, PAID},
 };
 use crate::{
     app::App,
@@ -30,8 +30,10 @@ pub struct Report {
     pub active: i64,
     /// Stays that have ended.
     pub completed: i64,
-    /// Amount paid for ended stays.
+    /// Amount billed for ended stays.
     pub spent: Money,
+    /// The part of it that is unpaid.
+    pub outstanding: Money,
     /// Total duration of ended stays, in microseconds.
     pub parked_micros: i64,
     /// Names of lots and their bookings, most frequent first.
@@ -78,9 +80,10 @@ pub async fn report(app: &App, user_id: i64) -> Result<Report> {
         report.weekdays[hour / 24 % 7] += n;
         report.hours[hour % 24] += n;
     }
-    for Stays { hours, n, spent, micros } in stays {
+    for Stays { hours, n, spent, owed, micros } in stays {
         report.completed += n;
         report.spent = Money::from_minor(report.spent.minor() + spent);
+        report.outstanding = Money::from_minor(report.outstanding.minor() + owed);
         report.parked_micros += micros;
         report.durations[bucket(hours)] += n;
     }
@@ -141,6 +144,7 @@ struct Stays {
     hours: i64,
     n: i64,
     spent: i64,
+    owed: i64,
     micros: i64,
 }
 
@@ -149,6 +153,7 @@ async fn stays(db: &Pool, user_id: i64) -> Result<Vec<Stays>> {
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
         "SELECT CAST({stay} / {HOUR} AS BIGINT) AS hours, COUNT(*) AS n, CAST(SUM(cost_minor) AS BIGINT) AS spent,
+                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE payment_state = 'unpaid'), 0) AS BIGINT) AS owed,
                 CAST(SUM({stay}) AS BIGINT) AS micros
          FROM reservations WHERE user_id = $1 AND state = 'completed' GROUP BY 1"
     );
@@ -165,7 +170,7 @@ pub(super) async fn by_month(db: &Pool, user_id: i64, months: &[Period]) -> Resu
             let (begins, ends) = (bound.instant(month.begins), bound.instant(month.ends));
             format!(
                 ", COUNT(*) FILTER (WHERE parking_time >= {begins} AND parking_time < {ends}),
-                 CAST(COALESCE(SUM(cost_minor) FILTER (WHERE left_at >= {begins} AND left_at < {ends}), 0) AS BIGINT)"
+                 CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {PAID} AND paid_at >= {begins} AND paid_at < {ends}), 0) AS BIGINT)"
             )
         })
         .collect();
@@ -194,7 +199,9 @@ pub struct LotUse {
     pub stays: i64,
     /// Total duration of those stays, in microseconds.
     pub micros: i64,
-    /// Amount paid for them, in minor units.
+    /// Amount billed for them, in minor units.
+    pub billed: i64,
+    /// Amount paid in the span, in minor units.
     pub spent: i64,
 }
 
@@ -206,14 +213,15 @@ pub async fn by_lot(db: &Pool, user_id: i64, span: Range<DateTime<Utc>>) -> Resu
     );
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
     let text = format!(
-        "SELECT lot_id, location_name AS name, bookings, stays, micros, spent
+        "SELECT lot_id, location_name AS name, bookings, stays, micros, billed, spent
          FROM (SELECT lot_id, MIN(id) AS first, COUNT(*) FILTER (WHERE {began}) AS bookings,
                 COUNT(*) FILTER (WHERE {ended}) AS stays,
                 CAST(COALESCE(SUM({stay}) FILTER (WHERE {ended}), 0) AS BIGINT) AS micros,
-                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {ended}), 0) AS BIGINT) AS spent
+                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {ended}), 0) AS BIGINT) AS billed,
+                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {PAID} AND paid_at >= $2 AND paid_at < $3), 0) AS BIGINT) AS spent
                FROM reservations WHERE user_id = $1 AND {COUNTED} GROUP BY lot_id) AS by_lot
          JOIN lots l ON l.id = lot_id
-         WHERE bookings > 0 OR stays > 0 ORDER BY bookings DESC, stays DESC, first"
+         WHERE bookings > 0 OR stays > 0 OR spent > 0 ORDER BY bookings DESC, stays DESC, first"
     );
     let values = [user_id.into(), at(span.start), at(span.end)];
     Ok(LotUse::find_by_statement(sql(db, &text, values)).all(db).await?)

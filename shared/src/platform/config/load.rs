@@ -62,6 +62,8 @@ pub struct Config {
     pub jwt_secret: Option<SecretString>,
     /// `SESSION_HOURS`.
     pub session_lifetime: Duration,
+    /// `MAX_UNPAID_STAYS`; 0 for no limit.
+    pub max_unpaid_stays: u32,
     /// `CACHE_*`.
     pub cache: Cache,
     /// `COUNTERS_ENABLED`.
@@ -181,6 +183,7 @@ impl Config {
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret: from.parse("JWT_SECRET_KEY", parse::jwt_secret),
             session_lifetime: from.number("SESSION_HOURS", 1..=8760).map(Duration::from_hours)?,
+            max_unpaid_stays: from.number("MAX_UNPAID_STAYS", 0..=1000)?,
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,

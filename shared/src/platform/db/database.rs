@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, REPORTS, Report};
 use sea_orm::{
     ConnectionTrait, IsolationLevel, TransactionOptions,
     sqlx::{self, sqlite::SqliteConnectOptions},
@@ -36,6 +36,12 @@ pub struct Db {
     read: Pool,
     relaxed: Pool,
     recoveries: watch::Receiver<u64>,
+}
+
+/// The names of the migrations that have not been applied.
+async fn pending(db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let pending = Migrator::get_pending_migrations(db).await?;
+    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
 }
 
 impl Db {
@@ -115,12 +121,14 @@ impl Db {
     /// # Errors
     /// The first migration that fails. PostgreSQL keeps those before it, SQLite none of them.
     pub async fn migrate(&self) -> Result<()> {
-        match self.engine {
+        let applied = match self.engine {
             Engine::Sqlite => {
                 // The write lock is the queue: the next process finds nothing left to do.
                 let tx = self.begin_after_others().await?;
+                let pending = pending(tx.inner()).await?;
                 Migrator::up(tx.inner(), None).await?;
                 tx.commit().await?;
+                pending
             }
             Engine::Postgres => {
                 // The lock is held by a connection that the migrations do not use.
@@ -129,12 +137,32 @@ impl Db {
                     .execute(&mut lock)
                     .await
                     .context("database")?;
-                let done = Migrator::up(&self.write.pool(), None).await;
+                let pool = self.write.pool();
+                let pending = pending(&pool).await;
+                let done = Migrator::up(&pool, None).await;
                 sqlx::Connection::close(lock).await.context("database")?;
                 done?;
+                pending?
+            }
+        };
+        for report in REPORTS.iter().filter(|report| applied.iter().any(|name| name == report.migration)) {
+            if let Some(what) = self.report(report).await? {
+                tracing::warn!(migration = report.migration, "{what}; {}", report.advice);
             }
         }
         Ok(())
+    }
+
+    /// What a migration left for operators to look at, in one line; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn report(&self, report: &Report) -> Result<Option<String>> {
+        let rows = self.read.query_all_raw(sql(&self.read, report.query, [])).await?;
+        let lines = rows.iter().map(|row| row.try_get("", "line")).collect::<Result<Vec<String>, _>>()?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let total: i64 = first.try_get("", "total")?;
+        Ok(Some(format!("{total} {}, such as: {}", report.what, lines.join("; "))))
     }
 
     /// Begins a transaction on SQLite although another process may hold the file for longer than usual.

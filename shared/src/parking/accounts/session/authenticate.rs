@@ -71,6 +71,7 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
         user_id: row.try_get("", "id")?,
         is_admin: row.try_get::<String>("", "role")? == "admin",
         session_id: id,
+        address: None,
     };
     app.counters.mark_active(identity.user_id);
     if app.config.cache.is_enabled {

@@ -166,7 +166,7 @@ fn values(report: &Report, currency: &str) -> Value {
         figure("Hours parked", &|month| hours(month.micros)),
         figure("Hours per stay", &|month| hours(month.micros_per_stay())),
         figure(&format!("Spent, {currency}"), &|month| month.spent.to_string()),
-        figure(&format!("Per stay, {currency}"), &|month| month.spent_per_stay().to_string()),
+        figure(&format!("Per stay, {currency}"), &|month| month.cost_per_stay().to_string()),
     ];
     let previous = report.months.iter().rev().nth(1).map(|month| month.month.month_and_year());
     let difference = this.spent.minor() - before.spent.minor();

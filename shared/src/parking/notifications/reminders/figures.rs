@@ -29,7 +29,7 @@ pub struct Figures {
     pub bookings: i64,
     /// Total duration of ended stays, in microseconds.
     pub micros: i64,
-    /// Amount paid for ended stays.
+    /// Amount billed for ended stays.
     pub spent: Money,
     /// Lots with free spots: those the driver used most, then the emptiest.
     pub lots: Vec<Lot>,
@@ -49,7 +49,7 @@ impl Figures {
             idle: now - last_booking_at.unwrap_or(created_at),
             bookings: used.iter().map(|lot| lot.bookings).sum(),
             micros: used.iter().map(|lot| lot.micros).sum(),
-            spent: Money::from_minor(used.iter().map(|lot| lot.spent).sum()),
+            spent: Money::from_minor(used.iter().map(|lot| lot.billed).sum()),
             lots: free_lots(app, &used).await?,
         })
     }

@@ -54,8 +54,9 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let receipt = context! {
         arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3, currency => "INR",
         rate => "40.00", total => "120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
-        reservation_id => 4711, ..lot
+        reservation_id => 4711, is_unpaid => false, is_waived => false, ..lot
     };
+    let bill = context! { is_unpaid => true, payment_method => (), transaction_id => (), ..receipt.clone() };
     let export = context! {
         file_name => text("reservations-asha.csv"), rows => 128, expires => "21 Nov 2026, 18:37 IST", attached => true,
         id => "0193a0a0-0000-7000-8000-000000000000",
@@ -81,6 +82,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
         ("confirmation-window", letter("confirmation", window.clone())),
         ("spot_changed", letter("spot_changed", window)),
         ("receipt", letter("receipt", receipt)),
+        ("receipt-unpaid", letter("receipt", bill)),
         ("export_ready", Letter { attachment: Some(csv), ..letter("export_ready", export) }),
         ("reminder", reminder(&figures(text))),
         ("reminder-newcomer", reminder(&Figures { bookings: 0, away: TimeDelta::days(1), ..figures(text) })),
@@ -138,12 +140,17 @@ fn report(text: &dyn Fn(&str) -> String) -> Report {
         bookings,
         stays: bookings,
         micros: hours * HOUR / 10,
+        billed: spent,
         spent,
+    };
+    let totals = |stays, hours: i64, minor| {
+        let billed = Money::from_minor(minor);
+        Totals { bookings: stays, stays, micros: hours * HOUR, billed, spent: billed }
     };
     Report {
         month: months[11],
-        this: Totals { bookings: 14, stays: 14, micros: 38 * HOUR, spent: Money::from_minor(176_000) },
-        before: Totals { bookings: 11, stays: 11, micros: 31 * HOUR, spent: Money::from_minor(136_000) },
+        this: totals(14, 38, 176_000),
+        before: totals(11, 31, 136_000),
         lots: vec![
             lot(1, "Church Street Parking", 8, 215, 88_000),
             lot(2, "MG Road Metro", 4, 120, 72_000),
@@ -210,6 +217,11 @@ fn every_mail_has_a_sample_with_the_expected_text() {
         html
     };
     says("receipt", &["Charged      3 hours at INR 40.00 an hour\n  Total        INR 120.00\n  Paid by"]);
+    let html = says(
+        "receipt-unpaid",
+        &["This is your bill. It is not paid yet.", "Total        INR 120.00\n  Booking"],
+    );
+    assert!(html.contains("Your bill") && !html.contains("receipt"), "{html}");
     let html = says(
         "reminder",
         &[
