@@ -289,13 +289,13 @@ async fn release_is_idempotent(t: TestApp) {
 }
 
 #[testkit::both_databases]
-async fn reserved_spot_can_be_occupied_from_its_start(t: TestApp) {
+async fn reserved_spot_can_be_occupied_shortly_before_its_start(t: TestApp) {
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let asha = t.driver("Asha").await;
     let lot = t.lot(2).await;
     let spot = spots(&t, lot).await[0];
-    let begin = noon() + TimeDelta::minutes(10);
+    let begin = noon() + TimeDelta::minutes(25);
     let id = reserve(&t, asha.id, spot, begin, begin + TimeDelta::hours(1)).await.unwrap();
     assert_eq!(free(&t, lot).await, 1, "an upcoming reservation makes the spot unavailable");
     t.release(&asha, id).await.problem(409, "wrong_state");
@@ -396,8 +396,8 @@ async fn walk_ins_do_not_get_reserved_spots(t: TestApp) {
     let (asha, ravi) = (t.driver("Asha").await, t.driver("Ravi").await);
     let lot = t.lot(1).await;
     let spot = spots(&t, lot).await[0];
-    let tomorrow = t.app.clock.now() + TimeDelta::days(1);
-    reserve(&t, asha.id, spot, tomorrow, tomorrow + TimeDelta::hours(1)).await.unwrap();
+    let soon = t.app.clock.now() + TimeDelta::minutes(110);
+    reserve(&t, asha.id, spot, soon, soon + TimeDelta::hours(1)).await.unwrap();
     book(&t, &ravi, lot).await.problem(409, "lot_full");
 }
 
