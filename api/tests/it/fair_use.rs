@@ -127,3 +127,61 @@ async fn confirmations_have_a_limit_and_bookings_do_not(t: TestApp) {
     .await;
     assert_eq!(t.mails().iter().filter(|mail| mail.subject.contains("is booked")).count(), 2);
 }
+
+/// Whatever hostile drivers do, each of them keeps at most two spots from others: one is parked on, one is reserved.
+#[testkit::both_databases]
+async fn hostile_drivers_leave_every_other_spot_to_others(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.second_process(&LIMITS).await.at(clock.clone()).await;
+    for (round, (slots, hostile)) in [(1, 1), (3, 1), (50, 1), (50, 3)].into_iter().enumerate() {
+        let lot = t.lot(slots).await;
+        let spots = spots(&t, lot).await;
+        let enemies = many_drivers(&t, &format!("hostile{round}x"), hostile).await;
+        let honest = many_drivers(&t, &format!("honest{round}x"), spots.len()).await;
+        for turn in 0..6 {
+            for enemy in &enemies {
+                abuse(&t, enemy, lot, &spots, turn).await;
+            }
+            let answer = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
+            let free = answer.body["lot"]["available_slots"].as_i64().unwrap();
+            assert!(
+                free >= slots - 2 * i64::try_from(hostile).unwrap(),
+                "{slots} spots, {hostile} hostile: {free} free"
+            );
+            let mut stays = Vec::new();
+            for driver in honest.iter().take(usize::try_from(free).unwrap()) {
+                let stay = book(&t, driver, lot).await.expect(201);
+                stays.push((driver, stay.body["reservation"]["id"].as_i64().unwrap()));
+            }
+            for (driver, stay) in stays {
+                t.release(driver, stay).await.expect(200);
+            }
+            clock.advance(minutes(7));
+        }
+        t.is_sound().await;
+    }
+}
+
+/// Everything that keeps spots from others, as often as the API allows it.
+async fn abuse(t: &TestApp, who: &Driver, lot: i64, spots: &[i64], turn: i64) {
+    let now = t.app.clock.now();
+    for (n, spot) in spots.iter().enumerate().take(12) {
+        let start = now + minutes(7 * i64::try_from(n).unwrap() + turn);
+        reserve(t, who, *spot, start, start + minutes(1)).await;
+        reserve(t, who, *spot, start + hours(24), start + hours(25)).await;
+    }
+    book(t, who, lot).await;
+    let list = t.get(&format!("/users/{}/reservations?state=all", who.id), Some(who)).await;
+    for one in list.body["reservations"].as_array().unwrap() {
+        let id = one["id"].as_i64().unwrap();
+        occupy(t, who, id).await;
+        let window = serde_json::json!({ "leaving_time": now + hours(40) });
+        t.patch(&format!("/reservations/{id}"), Some(who), window).await;
+    }
+    if turn % 2 == 1 {
+        for one in list.body["reservations"].as_array().unwrap() {
+            t.delete(&format!("/reservations/{}", one["id"]), Some(who)).await;
+            t.release(who, one["id"].as_i64().unwrap()).await;
+        }
+    }
+}

@@ -222,7 +222,13 @@ impl Both<'_> {
         let body = json!({ "reservation_id": self.id(nth) });
         let answer = self.post(user, "/booking/occupy-spot", body).await;
         match self.park.occupy(user, nth) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => {
+                answer.problem(status, code);
+                assert!(
+                    code != "spot_overstayed" || self.park.may_turn_away(nth),
+                    "a punctual driver was refused"
+                );
+            }
             Ok(after) => {
                 let answer = answer.expect(200);
                 assert_eq!(answer.body["reservation"]["spot_id"], after.spot);
@@ -308,8 +314,19 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
     }
     let mut both = Both { t, clock, users, lots, park };
     for step in steps {
+        let before: Vec<_> = (0..LOTS.len()).map(|lot| both.park.free_now(lot)).collect();
         both.run(step).await;
         both.free_spots().await;
+        // Cars that come and windows that are reserved leave a free spot for every window whose spot is occupied.
+        let after: Vec<_> = (0..LOTS.len()).map(|lot| both.park.free_now(lot)).collect();
+        let admits =
+            matches!(step, Step::Book(..) | Step::Reserve(..) | Step::Occupy(..) | Step::Reschedule(..));
+        if admits {
+            assert!(
+                before.iter().zip(&after).all(|(before, after)| *after >= 0 || after >= before),
+                "{step:?}"
+            );
+        }
     }
     for user in 0..USERS {
         both.list(user).await;

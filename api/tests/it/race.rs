@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use devstack::Process;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use shared::platform::db::at;
 use testkit::{Driver, Processes, TestApp};
 use tokio::sync::Barrier;
 
@@ -186,5 +187,51 @@ async fn back_to_back_sessions_never_overlap(t: TestApp) {
     });
     at_once(stays).await;
     assert!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await > 20);
+    t.is_sound().await;
+}
+
+/// Six windows begin while cars without a reservation are on their spots. Drivers without one, and new windows, leave
+/// a free spot for each of them.
+#[testkit::both_databases]
+async fn racing_walk_ins_leave_spots_for_punctual_drivers(t: TestApp) {
+    const DISPLACED: usize = 6;
+    let (_processes, clients) = two_processes(&t).await;
+    let lot = t.lot(SPOTS).await;
+    let spots = spots(&t, lot).await;
+    let now = t.app.clock.now();
+    let drivers = many_drivers(&t, "driver", DRIVERS).await;
+    let (parked, drivers) = drivers.split_at(12);
+    let (punctual, others) = drivers.split_at(DISPLACED);
+    let long_ago = now - TimeDelta::hours(5);
+    for (driver, spot) in parked.iter().zip(&spots) {
+        let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
+            VALUES ($1, $2, $3, 'active', $4, $4, 100, $4)";
+        change(&t, text, [driver.id.into(), lot.into(), (*spot).into(), at(long_ago)]).await.unwrap();
+    }
+    let mut arrivals = Vec::new();
+    for (driver, spot) in punctual.iter().zip(&spots) {
+        let (from, to) = (now - TimeDelta::minutes(1), now + TimeDelta::hours(1));
+        let id = reserve(&t, driver.id, *spot, from, to).await.unwrap();
+        arrivals.push((driver.clone(), json!({ "reservation_id": id })));
+    }
+    let (windows, walk_ins) = others.split_at(60);
+    let soon = json!({
+        "lot_id": lot, "parking_time": now + TimeDelta::minutes(10), "leaving_time": now + TimeDelta::minutes(70),
+    });
+    let walk_ins = walk_ins.iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
+    let windows = windows.iter().map(|driver| (driver.clone(), soon.clone())).collect();
+    let (walked, reserved, arrived) = tokio::join!(
+        post_at_once(&clients, "/booking/book-spot", walk_ins),
+        post_at_once(&clients, "/reservations", windows),
+        post_at_once(&clients, "/booking/occupy-spot", arrivals),
+    );
+    assert_eq!(
+        tally(&arrived),
+        BTreeMap::from([((200, String::new()), DISPLACED)]),
+        "every punctual driver parks"
+    );
+    let admitted = walked.iter().chain(&reserved).filter(|(status, _)| *status == 201).count();
+    assert_eq!(admitted, 2, "{:?} {:?}", tally(&walked), tally(&reserved));
+    assert!(walked.iter().chain(&reserved).all(|(status, _)| *status == 201 || *status == 409));
     t.is_sound().await;
 }

@@ -385,6 +385,19 @@ impl Park {
         Ok((self.emptiest(lot).ok_or((409, "spot_overstayed"))?, true))
     }
 
+    /// Whether a driver who is in time may be turned away: every spot of the lot holds a car inside its window or past
+    /// it, or one without a window that came before this one was protected.
+    pub(crate) fn may_turn_away(&self, nth: usize) -> bool {
+        let window = &self.reservations[nth];
+        let excuses = |car: &Reservation| match (car.end, car.arrived) {
+            (None, Some(arrived)) => arrived <= window.begin - PROTECTION,
+            _ => car.begin <= self.now,
+        };
+        self.lots[window.lot]
+            .iter()
+            .all(|spot| self.reservations.iter().any(|car| car.is(State::Active, *spot) && excuses(car)))
+    }
+
     /// Returns the reservation after billing.
     pub(crate) fn release(
         &self,
