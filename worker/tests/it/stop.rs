@@ -7,7 +7,7 @@ use sea_orm::EntityTrait;
 use shared::{
     Error,
     jobs::{Context, Job, JobState, Progress, queue, status},
-    parking::{exports::job::ExportCsv, notifications},
+    parking::{exports::job::WriteExport, notifications},
     platform::entities::export,
 };
 use testkit::{Engine, Processes, TestApp};
@@ -182,7 +182,7 @@ async fn late_export_run_records_nothing(t: TestApp) {
         attempt: 1,
         progress: Progress::default(),
     };
-    let refused = ExportCsv {}.run(&late).await;
+    let refused = WriteExport {}.run(&late).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert_eq!(export_of(&t, id).await, before);
     assert_eq!(std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap(), made);

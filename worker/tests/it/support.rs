@@ -21,7 +21,7 @@ use shared::{
     },
     platform::{
         db::{at, sql},
-        entities::email_delivery,
+        entities::{email_delivery, export::Format},
         mailer::Mailer,
     },
 };
@@ -211,7 +211,7 @@ pub(crate) async fn request_export(t: &TestApp, driver: &Driver) -> Uuid {
 
 /// The path of the finished file of an export.
 pub(crate) fn file_of(t: &TestApp, id: Uuid) -> PathBuf {
-    shared::parking::exports::file::path(&t.app.config.upload_folder, id)
+    shared::parking::exports::file::path(&t.app.config.upload_folder, id, Format::Csv)
 }
 
 /// The names of the files of an export, finished or partial.
