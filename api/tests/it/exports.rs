@@ -45,7 +45,14 @@ pub(crate) async fn register(t: &TestApp, name: &str, vehicle: &str) -> Driver {
     t.log_in(&email).await
 }
 
-pub(crate) async fn stay(t: &TestApp, clock: &Clock, who: &Driver, lot: i64, minutes: i64, transaction: &str) -> i64 {
+pub(crate) async fn stay(
+    t: &TestApp,
+    clock: &Clock,
+    who: &Driver,
+    lot: i64,
+    minutes: i64,
+    transaction: &str,
+) -> i64 {
     let id = t.book(who, lot).await;
     clock.advance(TimeDelta::minutes(minutes));
     let body = json!({ "reservation_id": id, "transaction_id": transaction, "payment_method": "card" });
@@ -328,11 +335,18 @@ async fn ranges_that_cannot_be_served_are_ignored(t: TestApp) {
         let request = t.request(Method::GET, &path, Some(&asha));
         t.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     };
-    for range in ["bytes=0-3,10-12", "items=0-1", "bytes=9-3", "bytes=a-b", "bytes=", "0-3", "bytes=999999-,-0"] {
+    for range in
+        ["bytes=0-3,10-12", "items=0-1", "bytes=9-3", "bytes=a-b", "bytes=", "0-3", "bytes=999999-,-0"]
+    {
         let answer = get(&[("range", range)]).await.expect(200);
-        assert_eq!((answer.text.as_str(), answer.headers.get("content-range")), (whole.text.as_str(), None), "{range}");
+        assert_eq!(
+            (answer.text.as_str(), answer.headers.get("content-range")),
+            (whole.text.as_str(), None),
+            "{range}"
+        );
     }
-    let (tag, date) = (whole.headers["etag"].to_str().unwrap(), whole.headers["last-modified"].to_str().unwrap());
+    let (tag, date) =
+        (whole.headers["etag"].to_str().unwrap(), whole.headers["last-modified"].to_str().unwrap());
     for (validator, status) in [
         (tag, 206),
         (date, 206),
@@ -347,7 +361,8 @@ async fn ranges_that_cannot_be_served_are_ignored(t: TestApp) {
     }
     get(&[("range", "bytes=999999-"), ("if-range", "\"x\"")]).await.expect(200);
     get(&[("range", "bytes=0-3"), ("if-none-match", tag)]).await.expect(304);
-    let head = t.send(t.request(Method::HEAD, &path, Some(&asha)).header("range", "bytes=0-3")).await.expect(200);
+    let head =
+        t.send(t.request(Method::HEAD, &path, Some(&asha)).header("range", "bytes=0-3")).await.expect(200);
     assert_eq!(head.headers["content-length"], whole.text.len().to_string());
 }
 

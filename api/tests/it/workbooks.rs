@@ -2,7 +2,7 @@
 
 use std::{io::Cursor, path::PathBuf, process::Command};
 
-use calamine::{Data, Reader, Xlsx};
+use calamine::{Data, DataType, Reader, Xlsx};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -71,23 +71,40 @@ async fn workbook_has_dates_numbers_and_text(t: TestApp) {
     assert_eq!(
         texts(&rows[0]),
         [
-            "reservation id", "lot", "address", "spot", "start", "end", "duration in hours", "cost", "currency",
-            "status", "payment method", "transaction id", "vehicle",
+            "reservation id",
+            "lot",
+            "address",
+            "spot",
+            "start",
+            "end",
+            "duration in hours",
+            "cost",
+            "currency",
+            "status",
+            "payment method",
+            "transaction id",
+            "vehicle",
         ]
     );
     let row = &rows[1];
-    let text = |column: usize| row[column].get_string().unwrap_or_else(|| panic!("{column}: {:?}", row[column]));
+    let text =
+        |column: usize| row[column].get_string().unwrap_or_else(|| panic!("{column}: {:?}", row[column]));
     // A workbook says which cells are formulas, so text needs no apostrophe.
     assert_eq!((text(1), text(2), text(11)), ("=HYPERLINK(\"http://x\",\"y\")", "＝1+1", "x;=1+1;"));
     assert_eq!((text(8), text(9), text(10), text(12)), ("INR", "completed", "Card", "0012345678901234567"));
     assert!(text(0).parse::<i64>().is_ok(), "an id is text");
-    let number = |column: usize| row[column].get_float().unwrap_or_else(|| panic!("{column}: {:?}", row[column]));
+    let number =
+        |column: usize| row[column].get_float().unwrap_or_else(|| panic!("{column}: {:?}", row[column]));
     assert_eq!((number(3), number(6), number(7)), (1.0, 1.5, 51.0));
     let time = |column: usize| match &row[column] {
         Data::DateTime(time) => time.as_datetime().unwrap().to_string(),
         other => panic!("{column}: {other:?}"),
     };
-    assert_eq!((time(4), time(5)), ("2026-11-20 17:30:00".into(), "2026-11-20 19:00:00".into()), "in Kolkata");
+    assert_eq!(
+        (time(4), time(5)),
+        ("2026-11-20 17:30:00".into(), "2026-11-20 19:00:00".into()),
+        "in Kolkata"
+    );
     assert_eq!(rows.len(), 2);
 }
 
@@ -155,7 +172,8 @@ async fn workbook_is_described_and_served_as_one(t: TestApp) {
     let (id, content) = workbook(&t, &asha, json!({})).await;
     let status = t.get(&format!("/export/csv/status/{id}"), Some(&asha)).await.expect(200);
     let export = &status.body["export"];
-    let sha256 = Sha256::digest(&content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let sha256 =
+        Sha256::digest(&content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     for (field, value) in [
         ("format", json!("xlsx")),
         ("status", json!("completed")),
@@ -172,17 +190,29 @@ async fn workbook_is_described_and_served_as_one(t: TestApp) {
     let answer = t.send(t.request(Method::HEAD, &path, Some(&asha))).await.expect(200);
     assert_eq!(answer.headers["content-type"], XLSX);
     assert_eq!(answer.headers["content-length"], content.len().to_string());
-    assert!(answer.headers["content-disposition"].to_str().unwrap().ends_with("parking_history_20261120_190000.xlsx"));
-    let part = t.send(t.request(Method::GET, &path, Some(&asha)).header("range", "bytes=0-1")).await.expect(206);
+    assert!(
+        answer.headers["content-disposition"]
+            .to_str()
+            .unwrap()
+            .ends_with("parking_history_20261120_190000.xlsx")
+    );
+    let part =
+        t.send(t.request(Method::GET, &path, Some(&asha)).header("range", "bytes=0-1")).await.expect(206);
     assert_eq!((part.text.as_str(), &part.headers["content-type"]), ("PK", &XLSX.parse().unwrap()));
-    let files: Vec<_> = std::fs::read_dir(t.folder().join("files")).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(t.folder().join("files")).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files, [format!("{id}.xlsx").as_str()], "no temporary file is left");
 
     clock.advance(TimeDelta::hours(24));
     let admin = t.log_in("admin@example.com").await;
-    let task = t.post("/export/admin/cleanup", Some(&admin), json!({})).await.expect(202).body["task_id"].clone();
+    let task =
+        t.post("/export/admin/cleanup", Some(&admin), json!({})).await.expect(202).body["task_id"].clone();
     finished(&t, &admin, task.as_str().unwrap()).await;
-    assert_eq!(std::fs::read_dir(t.folder().join("files")).unwrap().count(), 0, "expired workbooks are removed");
+    assert_eq!(
+        std::fs::read_dir(t.folder().join("files")).unwrap().count(),
+        0,
+        "expired workbooks are removed"
+    );
 }
 
 #[testkit::both_databases]

@@ -52,7 +52,10 @@ fn check_record(content: &[u8], name: &str) {
         assert!(!cell.starts_with(['\t', '\r', '\n']), "{cell:?} begins with a blank that is dropped");
         for part in cell.split([';', '\t', '\r', '\n']) {
             let part = part.trim_start_matches(|c: char| c == '"' || c.is_whitespace() || c.is_control());
-            assert!(!part.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']), "{cell:?} has a formula");
+            assert!(
+                !part.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']),
+                "{cell:?} has a formula"
+            );
         }
         let without = |text: &str| text.replace('\'', "");
         assert_eq!(without(cell), without(name), "the text has changed");

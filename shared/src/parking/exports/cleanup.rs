@@ -73,8 +73,7 @@ pub async fn free_space(app: &App) -> Result<Freed> {
 /// Marks expired exports as removed, then removes their files; after a crash in between, the file is an orphan.
 async fn remove_expired(app: &App, freed: &mut Freed) -> Result<()> {
     let (db, now) = (app.db.write(), at(app.clock.now()));
-    let text =
-        "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id, format";
+    let text = "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id, format";
     let rows = db.query_all_raw(sql(db, text, [now])).await?;
     for row in &rows {
         let (id, format) = (row.try_get("", "id")?, row.try_get("", "format")?);

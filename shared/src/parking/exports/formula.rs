@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn signs_after_skipped_characters_are_neutralized() {
-        for skipped in [" ", "\u{A0}", "\u{3000}", "\u{200B}", "\u{FEFF}", "\u{202E}", "\u{1}", "\"", " \u{AD} "] {
+        for skipped in
+            [" ", "\u{A0}", "\u{3000}", "\u{200B}", "\u{FEFF}", "\u{202E}", "\u{1}", "\"", " \u{AD} "]
+        {
             assert_eq!(safe(&format!("{skipped}=1+1")), format!("'{skipped}=1+1"));
             assert_eq!(safe(&format!("x;{skipped}＝1")), format!("x;'{skipped}＝1"));
         }
@@ -101,8 +103,23 @@ mod tests {
 
     #[test]
     fn harmless_text_is_not_changed() {
-        for field in ["", " ", "MH-12-AB", "a=b", "1 + 1", "x; y", "a;b=c", "x,=1", "12, Main St. - 2nd floor", "東京", "'=1"] {
-            assert!(matches!(neutralize(field.as_bytes()), Cow::Borrowed(_)) || safe(field) == field, "{field:?}");
+        for field in [
+            "",
+            " ",
+            "MH-12-AB",
+            "a=b",
+            "1 + 1",
+            "x; y",
+            "a;b=c",
+            "x,=1",
+            "12, Main St. - 2nd floor",
+            "東京",
+            "'=1",
+        ] {
+            assert!(
+                matches!(neutralize(field.as_bytes()), Cow::Borrowed(_)) || safe(field) == field,
+                "{field:?}"
+            );
         }
     }
 

@@ -60,7 +60,12 @@ pub(super) enum Output {
 
 impl Output {
     /// Writes what comes before the first row.
-    pub(super) fn create(app: &App, export: &export::Model, layout: Layout, file: PartFile) -> io::Result<Self> {
+    pub(super) fn create(
+        app: &App,
+        export: &export::Model,
+        layout: Layout,
+        file: PartFile,
+    ) -> io::Result<Self> {
         let config = &app.config;
         Ok(match export.format {
             Format::Csv => Self::Csv(CsvFile::create(file, layout, export.bom)?),

@@ -147,7 +147,9 @@ fn float(number: i64) -> f64 {
 
 /// Turns panics into errors: the writer panics if it cannot write its temporary file.
 fn guarded<T>(work: impl FnOnce() -> Result<T, XlsxError>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(XlsxError::IoError(panic_error(&*panic)))).map_err(io_error)
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(XlsxError::IoError(panic_error(&*panic))))
+        .map_err(io_error)
 }
 
 /// The error behind a panic, whose message ends with the error's debug form.
@@ -163,5 +165,123 @@ fn io_error(error: XlsxError) -> io::Error {
         XlsxError::IoError(error) | XlsxError::TempFileError(_, error) => error,
         XlsxError::ZipError(error) => error.into(),
         other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use calamine::{Data, DataType, Reader, Xlsx};
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        parking::{bookings::history::Encoding, exports::file::PartFile},
+        platform::entities::export::Format as FileFormat,
+    };
+
+    fn book(folder: &Path, zone: Tz) -> XlsxFile {
+        let layout = Layout { currency: "INR".into(), with_user: false, anonymise: None };
+        let created_at = "2026-11-20T12:00:00Z".parse().unwrap();
+        XlsxFile::create(folder, layout, zone, created_at).unwrap()
+    }
+
+    fn write(book: &mut XlsxFile, id: u32, address: &str, start: &str) {
+        let line =
+            serde_json::json!([id, "L", address, 1, start, null, 5, "active", null, null, null, 3, "Asha"]);
+        book.write(&Line::parse(Encoding::Json, line.to_string().as_bytes()).unwrap()).unwrap();
+    }
+
+    fn read(content: Vec<u8>) -> Vec<(String, Vec<Vec<Data>>)> {
+        let mut book = Xlsx::new(Cursor::new(content)).unwrap();
+        let sheets = book.worksheets();
+        sheets.into_iter().map(|(name, sheet)| (name, sheet.rows().map(<[Data]>::to_vec).collect())).collect()
+    }
+
+    #[test]
+    fn full_sheet_continues_on_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = book(folder.path(), Tz::UTC);
+        book.max_rows = 3;
+        (1..=5).for_each(|id| write(&mut book, id, "A", "2026-11-20 10:00:00+00"));
+        let sheets = read(book.finish(Vec::new()).unwrap());
+        let names: Vec<_> = sheets.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Reservations", "Reservations 2", "Reservations 3"]);
+        let first_column = |rows: &[Vec<Data>]| rows.iter().map(|row| row[0].to_string()).collect::<Vec<_>>();
+        let ids: Vec<_> = sheets.iter().map(|(_, rows)| first_column(rows)).collect();
+        let header = "reservation id";
+        assert_eq!(ids, [vec![header, "1", "2"], vec![header, "3", "4"], vec![header, "5"]]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "temporary files have no name");
+    }
+
+    #[test]
+    fn times_are_local_on_both_sides_of_a_clock_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = book(folder.path(), Tz::Europe__Berlin);
+        for (id, start) in
+            [(1, "2026-10-25 00:30:00.9+00"), (2, "2026-10-25 01:30:00+00"), (3, "2026-10-25 02:30:00+00")]
+        {
+            write(&mut book, id, "A", start);
+        }
+        let (_, rows) = read(book.finish(Vec::new()).unwrap()).remove(0);
+        let times: Vec<_> = rows[1..].iter().map(|row| row[4].as_datetime().unwrap().to_string()).collect();
+        assert_eq!(times, ["2026-10-25 02:30:00", "2026-10-25 02:30:00", "2026-10-25 03:30:00"]);
+    }
+
+    #[test]
+    fn text_is_kept_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = book(folder.path(), Tz::UTC);
+        let texts = ["=1+1", " <b> & \"q\"\n東京 \u{1F697} ", "{=1}", "1e5", "0042"];
+        (0..).zip(texts).for_each(|(id, text)| write(&mut book, id, text, "2026-11-20 10:00:00+00"));
+        let (_, rows) = read(book.finish(Vec::new()).unwrap()).remove(0);
+        for (row, text) in rows[1..].iter().zip(texts) {
+            assert_eq!(row[2], Data::String(text.into()));
+        }
+    }
+
+    #[test]
+    fn every_run_writes_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = || {
+            let mut book = book(folder.path(), Tz::UTC);
+            write(&mut book, 1, "A", "2026-11-20 10:00:00+00");
+            book.finish(Vec::new()).unwrap()
+        };
+        let first = content();
+        std::thread::sleep(std::time::Duration::from_millis(1_000));
+        assert_eq!(content(), first);
+    }
+
+    #[test]
+    fn stopped_workbook_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let file = PartFile::create(folder.path(), Uuid::new_v4(), FileFormat::Xlsx, stop.clone()).unwrap();
+        let mut book = book(folder.path(), Tz::UTC);
+        write(&mut book, 1, "A", "2026-11-20 10:00:00+00");
+        stop.cancel();
+        assert!(book.finish(file).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn full_disk_is_recognised_in_a_panic() {
+        for (code, kind) in [(28, io::ErrorKind::StorageFull), (122, io::ErrorKind::QuotaExceeded)] {
+            let failed = guarded::<()>(|| Err(XlsxError::IoError(io::Error::from_raw_os_error(code))));
+            assert_eq!(failed.unwrap_err().kind(), kind);
+            let panicked =
+                guarded(|| Ok(Err::<(), _>(io::Error::from_raw_os_error(code)).expect("cannot write")));
+            assert_eq!(panicked.unwrap_err().kind(), kind);
+        }
+        let other = guarded::<()>(|| panic!("something else: StorageFull"));
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::Other);
+    }
+
+    #[test]
+    fn amounts_have_the_decimals_of_the_currency() {
+        assert_eq!(amount_format("INR"), "[$INR] #,##0.00");
     }
 }

@@ -48,7 +48,8 @@ struct Export {
     removed_at: Option<DateTime<Utc>>,
 }
 
-const EXPORT: &str = "SELECT user_id, everyone, format, file_name, row_count, expires_at, removed_at FROM exports
+const EXPORT: &str =
+    "SELECT user_id, everyone, format, file_name, row_count, expires_at, removed_at FROM exports
     WHERE id = $1 AND ready_at IS NOT NULL AND expires_at IS NOT NULL";
 
 impl Job for SendExportReady {
@@ -65,11 +66,8 @@ impl Job for SendExportReady {
         }
         let stored_name = format!("{}.{}", self.export_id, export.format.as_str());
         // Mails are copied and forwarded, so what other people parked is only behind the link.
-        let attachment = if export.everyone {
-            None
-        } else {
-            small_file(&config.upload_folder.join(&stored_name)).await
-        };
+        let attachment =
+            if export.everyone { None } else { small_file(&config.upload_folder.join(&stored_name)).await };
         let file_name = export.file_name.unwrap_or(stored_name);
         let letter = Letter {
             key: format!("export-ready:{}", self.export_id),
