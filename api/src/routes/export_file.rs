@@ -35,11 +35,11 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     params(("id" = Uuid, Path, description = "Export id")), responses(
     (status = 200, description = "The file", content(
         (String = "text/csv", example = json!("reservation id,lot,address\n7,Main Street,\"1, Main Street\"\n")),
-        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ), headers(("Content-Disposition"), ("Accept-Ranges"))),
     (status = 206, description = "A part of the file", content(
         (String = "text/csv", example = json!("reservation id,lot")),
-        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ), headers(("Content-Disposition"), ("Content-Range"), ("Accept-Ranges"))),
     (status = 404, description = "You have no such export"),
     (status = 409, description = "The file is not ready"),
