@@ -76,7 +76,12 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
             worker.memory()?.peak_bytes.saturating_sub(idle) as f64 / f64::from(1 << 20),
         );
         report.add(label(&format!("{name}, requested to ready")), seconds, "s", format!("{rate:.0} rows/s"));
-        report.check(label(&format!("{name} / the database's tool")), seconds / limit, "x", Goal::AtMost(most));
+        report.check(
+            label(&format!("{name} / the database's tool")),
+            seconds / limit,
+            "x",
+            Goal::AtMost(most),
+        );
         let memory = label(&format!("{name}: worker's peak memory above idle"));
         report.check(memory, above_idle, "MiB", Goal::AtMost(most_memory));
     }
