@@ -6,7 +6,7 @@ use shared::{
     jobs::{Job, Kind},
     operations::cleanup::CleanUp,
     parking::{
-        exports::{cleanup::CleanUpExports, job::ExportCsv},
+        exports::{cleanup::CleanUpExports, job::WriteExport},
         notifications::{
             PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
             SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged, SendWelcome, Summarise,
@@ -21,7 +21,7 @@ pub struct Registry(Arc<Vec<Kind>>);
 impl Default for Registry {
     fn default() -> Self {
         Self(Arc::new(vec![
-            Kind::of::<ExportCsv>(),
+            Kind::of::<WriteExport>(),
             Kind::of::<CleanUpExports>(),
             Kind::of::<SendConfirmation>(),
             Kind::of::<SendReceipt>(),

@@ -15,6 +15,7 @@ pub mod paging;
 pub mod params;
 pub mod policy;
 pub mod problem;
+pub mod ranges;
 pub mod rate_limit;
 pub mod request_id;
 pub mod server;

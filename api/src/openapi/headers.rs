@@ -11,7 +11,7 @@ use utoipa::openapi::{
 use super::parameters::has_parameter;
 
 /// Name, description and example.
-const TEXTS: [(&str, &str, &str); 11] = [
+const TEXTS: [(&str, &str, &str); 12] = [
     (
         "X-Request-Id",
         "The id of the request: the one that was sent, or a new one",
@@ -46,6 +46,7 @@ const TEXTS: [(&str, &str, &str); 11] = [
     ),
     ("WWW-Authenticate", "`Bearer`", "Bearer"),
     ("Content-Disposition", "The name of the file", "attachment; filename=\"parking.csv\""),
+    ("Accept-Ranges", "`bytes`", "bytes"),
     ("Content-Range", "The range of bytes in the body, and the size of the file", "bytes 0-99/2048"),
 ];
 

@@ -1,13 +1,7 @@
-//! CSV exports of reservations: request, status, download, history, cancel.
+//! Exports of reservations as CSV or XLSX: request, status, history, cancel.
 
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, response::Response};
 use chrono::{DateTime, Utc};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use shared::{
     Error, Result,
@@ -18,9 +12,8 @@ use shared::{
     },
     jobs::JobState,
     parking::exports::{self, Export, Stage},
+    platform::entities::export::Format,
 };
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -44,7 +37,6 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(request_export))
         .routes(routes!(export_status))
-        .routes(routes!(download_export))
         .routes(routes!(export_history))
         .routes(routes!(all_exports))
         .routes(routes!(clean_up_exports))
@@ -69,6 +61,12 @@ pub(crate) struct RequestExport {
     /// `own`, the default, or `all` for everybody's reservations (administrators only).
     #[schema(pattern = "^(own|all)$")]
     scope: Option<String>,
+    /// `csv`, the default, for programs, or `xlsx` for people.
+    #[schema(pattern = "^(csv|xlsx)$")]
+    format: Option<String>,
+    /// Begin a CSV file with a byte order mark, by which some spreadsheets recognise UTF-8.
+    #[serde(default)]
+    bom: bool,
 }
 
 impl RequestExport {
@@ -84,12 +82,21 @@ impl RequestExport {
             Some("all") => true,
             Some(_) => return Err(Error::invalid("/scope", "must be own or all")),
         };
+        let format = match self.format.as_deref() {
+            None => Format::default(),
+            Some(name) => Format::ALL
+                .into_iter()
+                .find(|format| format.as_str() == name)
+                .ok_or_else(|| Error::invalid("/format", "must be csv or xlsx"))?,
+        };
         Ok(exports::Request {
             from: instant("/from", self.from)?,
             until: instant("/to", self.to)?,
             lot_id: self.lot_id,
             anonymise: self.anonymise,
             everyone,
+            format,
+            bom: self.bom,
         })
     }
 }
@@ -104,6 +111,9 @@ pub(crate) struct ExportView {
     status: &'static str,
     current: i64,
     total: i64,
+    /// `csv` or `xlsx`.
+    #[schema(example = "csv")]
+    format: &'static str,
     file_name: Option<String>,
     rows: Option<i64>,
     bytes: Option<i64>,
@@ -134,6 +144,7 @@ impl ExportView {
             },
             current: export.progress_current.max(export.row_count.unwrap_or(0)),
             total: export.progress_total.max(export.row_count.unwrap_or(0)),
+            format: export.format.as_str(),
             file_name: export.file_name,
             rows: export.row_count,
             bytes: export.byte_count,
@@ -168,7 +179,10 @@ pub(crate) struct Exports<T> {
     exports: Vec<T>,
 }
 
-/// Request a CSV file of reservations. An email is sent when it is ready.
+/// Request a file of reservations. An email is sent when it is ready.
+///
+/// CSV follows RFC 4180, in UTF-8 and with times in UTC. XLSX has dates in the time zone of the installation, amounts as
+/// numbers, and ids and plates as text; after 1,048,575 reservations it continues on a further sheet.
 #[utoipa::path(post, path = "/export/csv/request", tag = "exports", request_body = Option<RequestExport>, params(IdempotencyKey), responses(
     (status = 202, description = "The task is accepted; `Location` says where to poll it", body = Accepted, headers(("Location"), ("Retry-After"))),
     (status = 400, description = "A field is invalid"),
@@ -208,49 +222,6 @@ pub(crate) async fn export_status(
 ) -> Answer<Json<OneExport>> {
     let export = exports::find(&app, &user, id).await?;
     Ok(Json(OneExport { msg: "export", export: ExportView::new(export, app.clock.now()) }))
-}
-
-/// Download the file of a finished export; `Range` is supported.
-#[utoipa::path(get, path = "/export/download/{id}", tag = "exports",
-    params(("id" = Uuid, Path, description = "Export id")), responses(
-    (status = 200, description = "The file", body = String, content_type = "text/csv", headers(("Content-Disposition")), example = json!("reservation_id,lot,parking_time\n7,Main Street,2026-11-21T09:00:00Z\n")),
-    (status = 206, description = "A part of the file", body = String, content_type = "text/csv", headers(("Content-Disposition"), ("Content-Range")), example = json!("reservation_id,lot")),
-    (status = 404, description = "You have no such export"),
-    (status = 409, description = "The file is not ready"),
-    (status = 410, description = "The file has expired"),
-    (status = 416, description = "The file has no such range"),
-))]
-pub(crate) async fn download_export(
-    State(app): State<App>,
-    CurrentUser(user): CurrentUser,
-    Path(id): Path<Uuid>,
-    request: Request,
-) -> Answer<Response> {
-    let (path, name) = exports::download(&app, &user, id).await?;
-    let mut response = match ServeFile::new(path).oneshot(request).await {
-        Ok(response) => response.into_response(),
-        Err(never) => match never {},
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    if let Ok(disposition) = HeaderValue::from_str(&attachment(&name)) {
-        headers.insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    if response.status().is_success() {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
-    }
-    Ok(response)
-}
-
-/// `Content-Disposition` for any name: an ASCII form, and the exact one in UTF-8 (RFC 6266, RFC 8187).
-fn attachment(name: &str) -> String {
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
-    let exact = utf8_percent_encode(name, ENCODED);
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 
 /// List your exports.
@@ -314,17 +285,4 @@ pub(crate) async fn cancel_export(
     exports::cancel(&app, &user, id).await?;
     let export = exports::find(&app, &user, id).await?;
     Ok(Json(OneExport { msg: "export cancelled", export: ExportView::new(export, app.clock.now()) }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::attachment;
-
-    #[test]
-    fn any_file_name_is_safe_in_the_header() {
-        assert_eq!(
-            attachment("a \"b\"\r\n東.csv"),
-            "attachment; filename=\"a _b____.csv\"; filename*=UTF-8''a%20%22b%22%0D%0A%E6%9D%B1.csv"
-        );
-    }
 }

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod admin;
 pub mod availability;
 pub mod bookings;
+pub mod export_file;
 pub mod exports;
 pub mod health;
 pub mod lots;
@@ -40,7 +41,7 @@ use crate::{openapi, state::ApiState};
         (name = "lots", description = "Parking lots"),
         (name = "spots", description = "Parking spots, for administrators"),
         (name = "bookings", description = "Reserving, occupying, releasing and paying"),
-        (name = "exports", description = "Reservations as CSV files, created in the background"),
+        (name = "exports", description = "Reservations as CSV or XLSX files, created in the background"),
         (name = "tasks", description = "Background tasks"),
         (name = "jobs", description = "Schedules, queues and jobs, for administrators"),
         (name = "reports", description = "Figures for administrators and drivers"),
@@ -65,6 +66,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(unsubscribe::routes())
         .merge(privacy::routes())
         .merge(exports::routes())
+        .merge(export_file::routes())
         .merge(reports::routes())
         .merge(tasks::routes())
         .merge(task_events::routes())

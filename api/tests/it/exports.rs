@@ -13,7 +13,7 @@ use crate::support::{change, noon, number, plain, pointers, reserve, spots};
 
 const HEADER: &str = "reservation id,lot,address,spot,start,end,duration in hours,cost,currency,status,payment method,transaction id,vehicle";
 
-async fn request(t: &TestApp, who: &Driver, options: Value) -> String {
+pub(crate) async fn request(t: &TestApp, who: &Driver, options: Value) -> String {
     let answer = t.post("/export/csv/request", Some(who), options).await.expect(202);
     answer.body["task_id"].as_str().expect("an id").to_owned()
 }
@@ -23,7 +23,7 @@ async fn state(t: &TestApp, who: &Driver, id: &str) -> String {
     answer.body["state"].as_str().expect("a state").to_owned()
 }
 
-async fn finished(t: &TestApp, who: &Driver, id: &str) {
+pub(crate) async fn finished(t: &TestApp, who: &Driver, id: &str) {
     t.eventually("the export is written", || async { state(t, who, id).await == "SUCCESS" }).await;
 }
 
@@ -38,14 +38,21 @@ pub(crate) async fn exported(t: &TestApp, who: &Driver, options: Value) -> Strin
     download(t, who, &id).await.expect(200).text
 }
 
-async fn register(t: &TestApp, name: &str, vehicle: &str) -> Driver {
+pub(crate) async fn register(t: &TestApp, name: &str, vehicle: &str) -> Driver {
     let email = format!("{}@example.com", name.to_lowercase());
     let body = json!({ "username": name, "email": email, "password": PASSWORD, "vehicle_number": vehicle });
     t.post("/auth/register", None, body).await.expect(201);
     t.log_in(&email).await
 }
 
-async fn stay(t: &TestApp, clock: &Clock, who: &Driver, lot: i64, minutes: i64, transaction: &str) -> i64 {
+pub(crate) async fn stay(
+    t: &TestApp,
+    clock: &Clock,
+    who: &Driver,
+    lot: i64,
+    minutes: i64,
+    transaction: &str,
+) -> i64 {
     let id = t.book(who, lot).await;
     clock.advance(TimeDelta::minutes(minutes));
     let body = json!({ "reservation_id": id, "transaction_id": transaction, "payment_method": "card" });
@@ -129,7 +136,7 @@ async fn export_has_one_row_per_reservation_of_the_caller(t: TestApp) {
     assert_eq!(
         status,
         json!({ "export": {
-            "job_id": id, "task_id": id, "status": "completed", "current": 3, "total": 3, "file_name": name, "rows": 3,
+            "job_id": id, "task_id": id, "status": "completed", "current": 3, "total": 3, "format": "csv", "file_name": name, "rows": 3,
             "bytes": answer.text.len(), "sha256": sha256, "download_url": format!("/api/export/download/{id}"),
             "created_at": "2026-11-20T13:30:00Z", "completed_at": "2026-11-20T13:30:00Z", "expires_at": "2026-11-21T13:30:00Z",
         }})
@@ -167,7 +174,7 @@ async fn formula_cells_are_neutralized_and_others_kept(t: TestApp) {
     assert_eq!(records[0][2], "a \"b\"\\c\td\n\u{1F697} 東京, 'x'");
     assert_eq!(records[0][12], "'+1234");
     let transactions: Vec<_> = records.iter().map(|record| record[11].as_str()).collect();
-    assert_eq!(transactions, ["'@SUM(A1)", "'-1+1", "'\t=1"]);
+    assert_eq!(transactions, ["'@SUM(A1)", "'-1+1", "'\t'=1"]);
 }
 
 #[testkit::both_databases]
@@ -292,6 +299,9 @@ async fn downloads_support_ranges(t: TestApp) {
         ("bytes=10-", 10, size - 1),
         ("bytes=-5", size - 5, size - 1),
         ("bytes=0-999999", 0, size - 1),
+        ("bytes=-999999", 0, size - 1),
+        ("BYTES=0-9", 0, 9),
+        ("bytes=00-09", 0, 9),
     ] {
         let answer = part(range).await.expect(206);
         assert_eq!(answer.text, whole.text[from..=to], "{range}");
@@ -299,7 +309,7 @@ async fn downloads_support_ranges(t: TestApp) {
         assert_eq!(answer.headers["content-disposition"], whole.headers["content-disposition"]);
         assert_eq!(answer.headers["content-type"], "text/csv; charset=utf-8");
     }
-    for range in [format!("bytes={size}-"), "bytes=999999-1000000".into()] {
+    for range in [format!("bytes={size}-"), "bytes=999999-1000000".into(), "bytes=-0".into()] {
         let answer = part(&range).await;
         answer.problem(416, "range_not_satisfiable");
         assert_eq!(answer.headers["content-range"], format!("bytes */{size}"));
@@ -310,6 +320,50 @@ async fn downloads_support_ranges(t: TestApp) {
         assert_eq!(head.headers[header], whole.headers[header], "{header}");
     }
     t.send(t.request(Method::HEAD, &path, None)).await.expect(401);
+}
+
+/// Case 18.
+#[testkit::both_databases]
+async fn ranges_that_cannot_be_served_are_ignored(t: TestApp) {
+    let _worker = t.work();
+    let asha = t.driver("Asha").await;
+    let id = request(&t, &asha, json!({})).await;
+    finished(&t, &asha, &id).await;
+    let path = format!("/export/download/{id}");
+    let whole = download(&t, &asha, &id).await.expect(200);
+    let get = async |headers: &[(&str, &str)]| {
+        let request = t.request(Method::GET, &path, Some(&asha));
+        t.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+    };
+    for range in
+        ["bytes=0-3,10-12", "items=0-1", "bytes=9-3", "bytes=a-b", "bytes=", "0-3", "bytes=999999-,-0"]
+    {
+        let answer = get(&[("range", range)]).await.expect(200);
+        assert_eq!(
+            (answer.text.as_str(), answer.headers.get("content-range")),
+            (whole.text.as_str(), None),
+            "{range}"
+        );
+    }
+    let (tag, date) =
+        (whole.headers["etag"].to_str().unwrap(), whole.headers["last-modified"].to_str().unwrap());
+    for (validator, status) in [
+        (tag, 206),
+        (date, 206),
+        ("\"x\"", 200),
+        (&format!("W/{tag}"), 200),
+        ("Fri, 20 Nov 2026 13:07:00 GMT", 200),
+        ("nonsense", 200),
+    ] {
+        let answer = get(&[("range", "bytes=0-3"), ("if-range", validator)]).await.expect(status);
+        assert_eq!(answer.text == whole.text, status == 200, "{validator}");
+        get(&[("if-range", validator)]).await.expect(200);
+    }
+    get(&[("range", "bytes=999999-"), ("if-range", "\"x\"")]).await.expect(200);
+    get(&[("range", "bytes=0-3"), ("if-none-match", tag)]).await.expect(304);
+    let head =
+        t.send(t.request(Method::HEAD, &path, Some(&asha)).header("range", "bytes=0-3")).await.expect(200);
+    assert_eq!(head.headers["content-length"], whole.text.len().to_string());
 }
 
 #[testkit::both_databases]

@@ -54,5 +54,6 @@ mod upkeep;
 mod user_deletion;
 mod users;
 mod windows;
+mod workbooks;
 mod wrap;
 mod wrong_input;

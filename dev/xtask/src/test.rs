@@ -8,6 +8,9 @@ use crate::{
     python,
 };
 
+/// The release with which tests open workbooks.
+const OPENPYXL: &str = "openpyxl==3.1.5";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Test only these crates.
@@ -39,8 +42,14 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
             "no test matches `{what}`; their names are like `bookings::overbooking_fails::postgres`"
         );
     }
+    let mut tests = command(&args.arguments);
+    tests.env("PARKADE_BINARIES", cargo::binaries("debug")?);
+    if python::is_available() {
+        // Reads workbooks independently of the library that wrote them.
+        tests.env("PARKADE_PYTHON", python::programs("openpyxl", &[OPENPYXL])?.join("python"));
+    }
     println!("==> cargo test");
-    cargo::succeed(command(&args.arguments).env("PARKADE_BINARIES", cargo::binaries("debug")?))?;
+    cargo::succeed(&mut tests)?;
     if args.packages.is_empty() && args.arguments.is_empty() {
         if python::is_available() {
             conformance::run(&conformance::Args::default()).await?;

@@ -2,11 +2,12 @@
 
 use std::{path::Path, process::Command};
 
+use serde_json::json;
 use tempfile::TempDir;
 use testkit::{Driver, TestApp};
 use uuid::Uuid;
 
-use crate::support::{driver_with, file_of, files_of, reaches, request_export};
+use crate::support::{driver_with, file_of, files_of, reaches, request_export, request_export_with};
 
 /// A small tmpfs, which only root can mount.
 struct Disk(TempDir);
@@ -58,7 +59,15 @@ async fn export_on_a_full_disk_fails_cleanly() {
         let id = request_export(&t, &small).await;
         reaches(&t, id, "succeeded").await;
         assert!(file_of(&t, id).is_file());
+        // Some 5,000 rows, which are larger than the disk before they are compressed.
+        let workbook = json!({ "format": "xlsx", "to": "2023-11-18T09:33:20Z" });
+        let id = request_export_with(&t, &large, workbook.clone()).await;
+        assert_export_failed(&t, &large, id).await;
+        let id = request_export_with(&t, &small, workbook.clone()).await;
+        reaches(&t, id, "succeeded").await;
         disk.grow();
+        let id = request_export_with(&t, &large, workbook).await;
+        reaches(&t, id, "succeeded").await;
         let id = request_export(&t, &large).await;
         reaches(&t, id, "succeeded").await;
         assert!(file_of(&t, id).metadata().unwrap().len() > 1 << 20);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use devstack::{Behaviour, MailSink};
+use devstack::{Behaviour, Mail, MailSink};
 use serde_json::json;
 use shared::{
     jobs::{NewJob, queue},
@@ -12,8 +12,8 @@ use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
-    delivery, driver_with, execute, insert, mail_settings, make_retry_due, reaches, request_export, row,
-    send_to, settings, within,
+    delivery, driver_with, execute, insert, mail_settings, make_retry_due, reaches, request_export,
+    request_export_with, row, send_to, settings, within,
 };
 
 /// Enqueues a mail and announces only that one, so earlier mails stay queued.
@@ -112,6 +112,33 @@ async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
     let file = &ready.attachments()[0];
     assert_eq!(file.content_type, "text/csv");
     assert_eq!(file.bytes, std::fs::read(crate::support::file_of(&t, export)).unwrap());
+    worker.stop().await;
+}
+
+#[testkit::both_databases]
+async fn exports_about_others_are_linked_not_attached(mut t: TestApp) {
+    let sink = sink_for(&mut t).await;
+    let admin = t.admin().await;
+    let worker = t.work();
+    for (options, content_type) in [
+        (json!({}), Some("text/csv")),
+        (
+            json!({ "format": "xlsx" }),
+            Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ),
+        (json!({ "scope": "all" }), None),
+        (json!({ "scope": "all", "format": "xlsx" }), None),
+        (json!({ "scope": "all", "anonymise": true }), None),
+    ] {
+        let id = request_export_with(&t, &admin, options.clone()).await;
+        let link = format!("/api/export/download/{id}");
+        let is_about = |mail: &Mail| mail.text().is_some_and(|text| text.contains(&link));
+        let mails = sink.wait_for(|mails| mails.iter().any(is_about), Duration::from_secs(20)).await.unwrap();
+        let mail = mails.iter().find(|mail| is_about(mail)).unwrap();
+        let types: Vec<_> = mail.attachments().iter().map(|file| file.content_type.clone()).collect();
+        assert_eq!(types.first().map(String::as_str), content_type, "{options}");
+        assert_eq!(mail.text().unwrap().contains("attached"), content_type.is_some(), "{options}");
+    }
     worker.stop().await;
 }
 

@@ -4,18 +4,20 @@ use std::time::{Duration, Instant};
 
 use devstack::MailSink;
 use sea_orm::EntityTrait;
+use serde_json::{Value, json};
 use shared::{
     Error,
     jobs::{Context, Job, JobState, Progress, queue, status},
-    parking::{exports::job::ExportCsv, notifications},
+    parking::{exports::job::WriteExport, notifications},
     platform::entities::export,
 };
-use testkit::{Engine, Processes, TestApp};
+use testkit::{Driver, Engine, Processes, TestApp};
 use uuid::Uuid;
 
 use crate::support::{
     Act, MAIL, MAINTENANCE, Probe, assert_no_duplicate_mails, driver_with, enqueue, file_of, files_of,
-    insert, mail_settings, number, people, reaches, registry, request_export, row, settings, sha256, within,
+    insert, mail_settings, number, people, reaches, registry, request_export, request_export_with, row,
+    settings, sha256, within,
 };
 
 /// Enough rows to keep a worker busy for about a second.
@@ -34,23 +36,30 @@ async fn export_of(t: &TestApp, id: Uuid) -> export::Model {
     export::Entity::find_by_id(id).one(t.app.db.read()).await.unwrap().unwrap()
 }
 
+/// Cancels an export while it writes rows, and asserts that nothing is left of it.
+async fn cancel_while_it_runs(t: &TestApp, driver: &Driver, options: Value) {
+    let id = request_export_with(t, driver, options).await;
+    wait_until_underway(t, id).await;
+    assert_eq!(files_of(t, id).len(), 1, "the partial file exists");
+    let asked = Instant::now();
+    t.post(&format!("/export/csv/cancel/{id}"), Some(driver), json!({})).await.expect(200);
+    let row = reaches(t, id, "cancelled").await;
+    eprintln!("cancelled after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    within(Duration::from_secs(2), "the files are deleted", || async { files_of(t, id).is_empty() }).await;
+    assert_eq!((row.attempt, row.result), (1, None));
+    t.get(&format!("/export/download/{id}"), Some(driver)).await.problem(409, "export_cancelled");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Cancelled);
+}
+
 #[testkit::both_databases(together)]
 async fn cancelled_running_export_leaves_no_file(t: TestApp) {
     let driver = driver_with(&t, STAYS).await;
     let worker = t.work();
-    let id = request_export(&t, &driver).await;
-    wait_until_underway(&t, id).await;
-    assert_eq!(files_of(&t, id).len(), 1, "the partial file exists");
-    let asked = Instant::now();
-    t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), serde_json::json!({})).await.expect(200);
-    let row = reaches(&t, id, "cancelled").await;
-    eprintln!("cancelled after {:?}", asked.elapsed());
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    within(Duration::from_secs(2), "the files are deleted", || async { files_of(&t, id).is_empty() }).await;
-    assert_eq!((row.attempt, row.result), (1, None));
-    t.get(&format!("/export/download/{id}"), Some(&driver)).await.problem(409, "export_cancelled");
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(status::find(&t.app, id).await.unwrap().unwrap().state, JobState::Cancelled);
+    cancel_while_it_runs(&t, &driver, json!({})).await;
+    cancel_while_it_runs(&t, &driver, json!({ "format": "xlsx" })).await;
+    assert_eq!(std::fs::read_dir(&t.app.config.upload_folder).unwrap().count(), 0, "no other file is left");
     assert!(
         t.mails().iter().all(|mail| !mail.subject.contains("export")),
         "no mail about the cancelled export"
@@ -62,7 +71,7 @@ async fn cancelled_running_export_leaves_no_file(t: TestApp) {
 async fn export_cancelled_while_queued_never_starts(t: TestApp) {
     let driver = driver_with(&t, 10).await;
     let (id, kept) = (request_export(&t, &driver).await, request_export(&t, &driver).await);
-    t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), serde_json::json!({})).await.expect(200);
+    t.post(&format!("/export/csv/cancel/{id}"), Some(&driver), json!({})).await.expect(200);
     let worker = t.work();
     reaches(&t, kept, "succeeded").await;
     let row = row(&t, id).await;
@@ -182,7 +191,7 @@ async fn late_export_run_records_nothing(t: TestApp) {
         attempt: 1,
         progress: Progress::default(),
     };
-    let refused = ExportCsv {}.run(&late).await;
+    let refused = WriteExport {}.run(&late).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert_eq!(export_of(&t, id).await, before);
     assert_eq!(std::fs::metadata(file_of(&t, id)).unwrap().modified().unwrap(), made);

@@ -10,7 +10,7 @@ use std::{
 use devstack::MailSink;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
     Error, Result,
@@ -21,7 +21,7 @@ use shared::{
     },
     platform::{
         db::{at, sql},
-        entities::email_delivery,
+        entities::{email_delivery, export::Format},
         mailer::Mailer,
     },
 };
@@ -205,13 +205,18 @@ pub(crate) async fn people(t: &TestApp, count: i64) -> Vec<i64> {
 
 /// Requests an export over HTTP.
 pub(crate) async fn request_export(t: &TestApp, driver: &Driver) -> Uuid {
-    let answer = t.post("/export/csv/request", Some(driver), json!({})).await.expect(202);
+    request_export_with(t, driver, json!({})).await
+}
+
+/// Requests an export with options.
+pub(crate) async fn request_export_with(t: &TestApp, driver: &Driver, options: Value) -> Uuid {
+    let answer = t.post("/export/csv/request", Some(driver), options).await.expect(202);
     answer.body["task_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The path of the finished file of an export.
+/// The path of the finished CSV file of an export.
 pub(crate) fn file_of(t: &TestApp, id: Uuid) -> PathBuf {
-    shared::parking::exports::file::path(&t.app.config.upload_folder, id)
+    shared::parking::exports::file::path(&t.app.config.upload_folder, id, Format::Csv)
 }
 
 /// The names of the files of an export, finished or partial.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use shared::{
     jobs::{JobState, ledger::row as job, policy::POISON},
     parking::exports::file,
-    platform::entities::email_delivery,
+    platform::entities::{email_delivery, export::Format},
 };
 use uuid::Uuid;
 
@@ -86,7 +86,7 @@ impl Evidence<'_> {
         let (mut wrong, mut failed, mut sums) = (vec![], vec![], BTreeSet::new());
         let (mut complete, mut repeated) = (0, 0);
         for row in self.rows.values().filter(|row| row.kind == "export-csv") {
-            let content = std::fs::read(file::path(folder, row.id)).ok();
+            let content = std::fs::read(file::path(folder, row.id, Format::Csv)).ok();
             let sum = content.map(|bytes| {
                 Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
             });

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     export::{Stage, find},
-    job::ExportCsv,
+    job::WriteExport,
 };
 use crate::{
     app::App,
@@ -34,7 +34,7 @@ pub async fn cancel(app: &App, who: &Identity, id: Uuid) -> Result<()> {
 
 /// Cancels the unfinished exports of a user and expires the files of the others, in the caller's transaction.
 pub async fn withdraw_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Result<()> {
-    ledger::cancel_all(tx, now, user_id, ExportCsv::NAME).await?;
+    ledger::cancel_all(tx, now, user_id, WriteExport::NAME).await?;
     let text = "UPDATE exports SET expires_at = $2 WHERE user_id = $1 AND expires_at > $2";
     tx.execute_raw(sql(tx, text, [user_id.into(), at(now)])).await?;
     Ok(())

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     file::{self, Name},
-    job::ExportCsv,
+    job::WriteExport,
 };
 use crate::{
     app::App,
@@ -73,11 +73,11 @@ pub async fn free_space(app: &App) -> Result<Freed> {
 /// Marks expired exports as removed, then removes their files; after a crash in between, the file is an orphan.
 async fn remove_expired(app: &App, freed: &mut Freed) -> Result<()> {
     let (db, now) = (app.db.write(), at(app.clock.now()));
-    let text =
-        "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id";
+    let text = "UPDATE exports SET removed_at = $1 WHERE expires_at <= $1 AND removed_at IS NULL RETURNING id, format";
     let rows = db.query_all_raw(sql(db, text, [now])).await?;
     for row in &rows {
-        freed.remove(&file::path(&app.config.upload_folder, row.try_get("", "id")?))?;
+        let (id, format) = (row.try_get("", "id")?, row.try_get("", "format")?);
+        freed.remove(&file::path(&app.config.upload_folder, id, format))?;
     }
     freed.expired = rows.len();
     Ok(())
@@ -92,7 +92,7 @@ async fn remove_orphans(app: &App, freed: &mut Freed) -> Result<()> {
             let is_needed = match (name, states.get(&name.id())) {
                 (Name::Unfinished { .. }, state) => state == Some(&JobState::Running),
                 // The job moves the file to its final name just before it succeeds.
-                (Name::Finished { id }, Some(JobState::Running | JobState::Succeeded)) => {
+                (Name::Finished { id, .. }, Some(JobState::Running | JobState::Succeeded)) => {
                     !removed.contains(id)
                 }
                 (Name::Finished { .. }, _) => false,
@@ -109,7 +109,7 @@ async fn job_states(app: &App, files: &[Name]) -> Result<HashMap<Uuid, JobState>
     let rows = job::Entity::find()
         .select_only()
         .columns([job::Column::Id, job::Column::State])
-        .filter(job::Column::Kind.eq(ExportCsv::NAME))
+        .filter(job::Column::Kind.eq(WriteExport::NAME))
         .filter(job::Column::Id.is_in(files.iter().map(Name::id)))
         .into_tuple()
         .all(app.db.read())

@@ -14,6 +14,7 @@ use crate::{
         error::{Error, Result},
         identity::Identity,
     },
+    platform::entities::export::Format,
 };
 
 /// The path at which the API serves the file of an export.
@@ -22,15 +23,30 @@ pub fn download_url(id: Uuid) -> String {
     format!("/api/export/download/{id}")
 }
 
-/// The file of a finished export, and the name to suggest for it.
+/// The file of a finished export.
+#[derive(Debug)]
+pub struct Download {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The name to suggest for it.
+    pub name: String,
+    /// Its format.
+    pub format: Format,
+}
+
+/// The file of a finished export.
 ///
 /// # Errors
 /// [`Error::NotFound`] as for [`find`]; [`Error::Conflict`] while there is no file; [`Error::Gone`] once it has expired.
-pub async fn download(app: &App, who: &Identity, id: Uuid) -> Result<(PathBuf, String)> {
+pub async fn download(app: &App, who: &Identity, id: Uuid) -> Result<Download> {
     let export = find(app, who, id).await?;
-    let path = file::path(&app.config.upload_folder, id);
+    let format = export.format;
+    let path = file::path(&app.config.upload_folder, id, format);
     match export.stage(app.clock.now()) {
-        Stage::Ready if path.is_file() => Ok((path, export.file_name.unwrap_or_else(|| format!("{id}.csv")))),
+        Stage::Ready if path.is_file() => {
+            let name = export.file_name.unwrap_or_else(|| format!("{id}.{}", format.as_str()));
+            Ok(Download { path, name, format })
+        }
         Stage::Ready | Stage::Expired => {
             Err(Error::Gone("the file has expired; request a new export".into()))
         }

@@ -12,7 +12,7 @@ use crate::{
         page::{Page, Paged},
     },
     jobs::JobState,
-    platform::db::sql,
+    platform::{db::sql, entities::export::Format},
 };
 
 /// How far an export has come.
@@ -39,6 +39,8 @@ pub struct Export {
     pub user_id: i64,
     /// Whether it covers the reservations of all users.
     pub everyone: bool,
+    /// The format of the file.
+    pub format: Format,
     /// The name suggested to the browser.
     pub file_name: Option<String>,
     /// Records without the header, once written.
@@ -82,7 +84,7 @@ impl Export {
 }
 
 const SELECT: &str = "
-    SELECT e.id, e.user_id, e.everyone, e.file_name, e.row_count, e.byte_count, e.sha256, e.created_at, e.ready_at, e.expires_at,
+    SELECT e.id, e.user_id, e.everyone, e.format, e.file_name, e.row_count, e.byte_count, e.sha256, e.created_at, e.ready_at, e.expires_at,
         e.removed_at, j.state, j.progress_current, j.progress_total
     FROM exports e JOIN jobs j ON j.id = e.id";
 

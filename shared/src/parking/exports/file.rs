@@ -7,21 +7,26 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::platform::entities::export::Format;
 
 /// The path of the finished file of an export.
 #[must_use]
-pub fn path(folder: &Path, id: Uuid) -> PathBuf {
-    folder.join(Name::Finished { id }.to_string())
+pub fn path(folder: &Path, id: Uuid, format: Format) -> PathBuf {
+    folder.join(Name::Finished { id, format }.to_string())
 }
 
 /// The name of an export file. Files with any other name are not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
-    /// `ID.csv`
+    /// `ID.csv` or `ID.xlsx`
     Finished {
         /// The export.
         id: Uuid,
+        /// Its format.
+        format: Format,
     },
     /// `ID.RUN.part`
     Unfinished {
@@ -37,7 +42,7 @@ impl Name {
     #[must_use]
     pub const fn id(&self) -> Uuid {
         match self {
-            Self::Finished { id } | Self::Unfinished { id, .. } => *id,
+            Self::Finished { id, .. } | Self::Unfinished { id, .. } => *id,
         }
     }
 
@@ -62,12 +67,13 @@ impl Name {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let name = match text.strip_suffix(".csv") {
-            Some(id) => Self::Finished { id: id.parse().ok()? },
-            None => {
-                let (id, run) = text.strip_suffix(".part")?.split_once('.')?;
-                Self::Unfinished { id: id.parse().ok()?, run: run.parse().ok()? }
-            }
+        let (stem, extension) = text.rsplit_once('.')?;
+        let name = if extension == "part" {
+            let (id, run) = stem.split_once('.')?;
+            Self::Unfinished { id: id.parse().ok()?, run: run.parse().ok()? }
+        } else {
+            let format = Format::ALL.into_iter().find(|format| format.as_str() == extension)?;
+            Self::Finished { id: stem.parse().ok()?, format }
         };
         // UUIDs can be written in several ways, and we use only one of them.
         (name.to_string() == text).then_some(name)
@@ -77,7 +83,7 @@ impl Name {
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Finished { id } => write!(f, "{id}.csv"),
+            Self::Finished { id, format } => write!(f, "{id}.{}", format.as_str()),
             Self::Unfinished { id, run } => write!(f, "{id}.{run}.part"),
         }
     }
@@ -91,6 +97,7 @@ pub struct PartFile {
     file: File,
     hash: Sha256,
     bytes: u64,
+    stop: CancellationToken,
     is_finished: bool,
 }
 
@@ -104,15 +111,17 @@ pub struct Facts {
 }
 
 impl PartFile {
-    /// Creates the file of export `id`. `run` keeps two workers apart that both believe to hold the job.
+    /// Creates the file of export `id` under a name for this run, because two workers may believe to hold the job. After
+    /// `stop`, nothing more can be written.
     ///
     /// # Errors
     /// If the folder or the file cannot be created.
-    pub fn create(folder: &Path, id: Uuid, run: Uuid) -> io::Result<Self> {
+    pub fn create(folder: &Path, id: Uuid, format: Format, stop: CancellationToken) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let part = folder.join(Name::Unfinished { id, run }.to_string());
+        let part = folder.join(Name::Unfinished { id, run: Uuid::new_v4() }.to_string());
         let file = File::create(&part)?;
-        Ok(Self { part, target: path(folder, id), file, hash: Sha256::new(), bytes: 0, is_finished: false })
+        let (target, hash) = (path(folder, id, format), Sha256::new());
+        Ok(Self { part, target, file, hash, bytes: 0, stop, is_finished: false })
     }
 
     /// Flushes the file to disk.
@@ -140,6 +149,9 @@ impl PartFile {
 
 impl Write for PartFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other("the export was stopped"));
+        }
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;

@@ -1,27 +1,27 @@
-//! The job that writes an export: rows from the database, as CSV into a file, and a mail once it is ready.
+//! The job that writes an export: rows from the database into a file, and a mail once it is ready.
 
 use std::{io, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use csv::WriterBuilder;
 use futures::TryStreamExt;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::mpsc;
-use uuid::Uuid;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    csv::{self as cells, Format},
     download::download_url,
     file::{Facts, PartFile},
+    record::Layout,
+    write::{Output, Writer, Written},
 };
 use crate::{
     base::error::{Error, Result},
-    jobs::{Context, Done, Job, Progress, Queue},
+    jobs::{Context, Done, Job, Queue},
     parking::{
-        bookings::history::{self, Encoding, Filter},
+        bookings::history::{self, Filter},
         notifications,
     },
     platform::{
@@ -32,7 +32,7 @@ use crate::{
 
 /// Writes the export that has the same id as the job.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ExportCsv {}
+pub struct WriteExport {}
 
 /// Approximate size in bytes of the batches that travel from the reading task to the writing thread.
 const BATCH: usize = 64 * 1024;
@@ -40,7 +40,8 @@ const BATCH: usize = 64 * 1024;
 /// Batches that may be in flight between the two.
 const BATCHES: usize = 4;
 
-impl Job for ExportCsv {
+impl Job for WriteExport {
+    // From the time when there was one format; jobs and clients know it.
     const NAME: &'static str = "export-csv";
     const QUEUE: Queue = Queue::Exports;
     const TIMEOUT: Duration = Duration::from_hours(1);
@@ -69,13 +70,6 @@ impl Job for ExportCsv {
     }
 }
 
-/// A complete file under its temporary name.
-struct Written {
-    file: PartFile,
-    facts: Facts,
-    rows: i64,
-}
-
 /// Reads the rows in this task and writes them in a thread that may block.
 async fn write_file(context: &Context, export: &export::Model) -> Result<Written> {
     let app = &context.app;
@@ -90,13 +84,20 @@ async fn write_file(context: &Context, export: &export::Model) -> Result<Written
     } else {
         None
     };
-    let format = Format { currency: app.config.currency.clone(), with_user: export.everyone, anonymise };
+    let layout = Layout { currency: app.config.currency.clone(), with_user: export.everyone, anonymise };
     context.progress.set(0, history::count(&app.db, &filter).await?);
-    let file =
-        PartFile::create(&app.config.upload_folder, context.id, Uuid::new_v4()).map_err(write_error)?;
+    let stop = CancellationToken::new();
+    let file = PartFile::create(&app.config.upload_folder, context.id, export.format, stop.clone());
+    let file = file.map_err(write_error)?;
+    // Stops the thread if this run is dropped; it may be busy for seconds after the last row.
+    let _stop_when_dropped = stop.drop_guard();
     let (batches, received) = mpsc::channel(BATCHES);
-    let (encoding, progress) = (history::encoding(app.db.engine()), context.progress.clone());
-    let writing = tokio::task::spawn_blocking(move || write(file, &format, encoding, received, &progress));
+    let writer = Writer {
+        output: Output::create(app, export, layout, file).map_err(write_error)?,
+        encoding: history::encoding(app.db.engine()),
+        progress: context.progress.clone(),
+    };
+    let writing = tokio::task::spawn_blocking(move || writer.write(received).map_err(write_error));
     read(context, &filter, batches).await?;
     writing.await.context("the writing thread")?
 }
@@ -117,35 +118,6 @@ async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>
     }
     let _ = batches.send(batch).await;
     Ok(())
-}
-
-fn write(
-    file: PartFile,
-    format: &Format,
-    encoding: Encoding,
-    mut batches: mpsc::Receiver<Vec<u8>>,
-    progress: &Progress,
-) -> Result<Written> {
-    let mut out = WriterBuilder::new().buffer_capacity(BATCH).from_writer(file);
-    let mut rows = 0_i64;
-    cells::write_header(&mut out, format).map_err(csv_error)?;
-    while let Some(batch) = batches.blocking_recv() {
-        for line in batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            cells::write_line(&mut out, format, encoding, line).map_err(csv_error)?;
-            rows += 1;
-        }
-        progress.set(rows, progress.get().1.max(rows));
-    }
-    let file = out.into_inner().map_err(|error| write_error(error.error().kind().into()))?;
-    let facts = file.sync().map_err(write_error)?;
-    Ok(Written { file, facts, rows })
-}
-
-fn csv_error(error: csv::Error) -> Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => write_error(error),
-        other => anyhow::anyhow!("writing CSV: {other:?}").into(),
-    }
 }
 
 fn write_error(error: io::Error) -> Error {

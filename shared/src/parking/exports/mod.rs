@@ -1,4 +1,4 @@
-//! CSV exports of reservations: requested by a user, written by a job, and kept for download until they expire.
+//! Exports of reservations as CSV or XLSX: requested by a user, written by a job, and kept for download until they expire.
 
 mod cancel;
 pub mod cleanup;
@@ -6,11 +6,16 @@ pub mod csv;
 mod download;
 mod export;
 pub mod file;
+mod formula;
 pub mod job;
+pub mod line;
+pub mod record;
 mod request;
+mod write;
+mod xlsx;
 
 pub use cancel::{cancel, withdraw_all};
 pub use cleanup::{Freed, clean_up, free_space};
-pub use download::{download, download_url};
+pub use download::{Download, download, download_url};
 pub use export::{Export, Stage, find, history};
 pub use request::{Request, request};

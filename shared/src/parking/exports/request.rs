@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 use uuid::Uuid;
 
-use super::job::ExportCsv;
+use super::job::WriteExport;
 use crate::{
     app::App,
     base::{
@@ -13,7 +13,10 @@ use crate::{
     },
     jobs::{Change, NewJob},
     parking::activity,
-    platform::{entities::export, idempotency::Idempotency},
+    platform::{
+        entities::export::{self, Format},
+        idempotency::Idempotency,
+    },
 };
 
 /// Which reservations to export, and how.
@@ -29,13 +32,17 @@ pub struct Request {
     pub anonymise: bool,
     /// The reservations of all users; for administrators.
     pub everyone: bool,
+    /// The format of the file.
+    pub format: Format,
+    /// Begin a CSV file with a byte order mark, by which spreadsheets recognise UTF-8.
+    pub bom: bool,
 }
 
 /// Requests an export and returns its id.
 ///
 /// # Errors
 /// [`Error::Forbidden`] if `everyone` is set and the caller is not an administrator; [`Error::Invalid`] unless `from` is
-/// before `until`.
+/// before `until`, and if `bom` is set for another format than CSV.
 pub async fn request(
     app: &App,
     who: &Identity,
@@ -48,8 +55,11 @@ pub async fn request(
     if request.from.zip(request.until).is_some_and(|(from, until)| from >= until) {
         return Err(Error::invalid("/to", "must be later than from"));
     }
+    if request.bom && request.format != Format::Csv {
+        return Err(Error::invalid("/bom", "only a CSV file can have a byte order mark"));
+    }
     let now = app.clock.now();
-    let job = NewJob::of(&ExportCsv {})?.owner(who.user_id);
+    let job = NewJob::of(&WriteExport {})?.owner(who.user_id);
     let local = now.with_timezone(&app.config.zone).format("%Y%m%d_%H%M%S");
     let mut change = Change::begin(app).await?;
     let id = change.enqueue(&job).await?;
@@ -61,7 +71,9 @@ pub async fn request(
         until_at: Set(request.until),
         lot_id: Set(request.lot_id),
         anonymise: Set(request.anonymise),
-        file_name: Set(Some(format!("parking_history_{local}.csv"))),
+        format: Set(request.format),
+        bom: Set(request.bom),
+        file_name: Set(Some(format!("parking_history_{local}.{}", request.format.as_str()))),
         created_at: Set(now),
         ..Default::default()
     }

@@ -1,4 +1,4 @@
-//! The mail about a finished export, with the file attached if it is small.
+//! The mail about a finished export, with the file attached if it is small and only about the user.
 
 use std::{path::Path, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::error::{Error, Result},
     jobs::{Context, Done, Job, NewJob, Queue},
-    platform::{db::sql, mailer::Attachment},
+    platform::{db::sql, entities::export::Format, mailer::Attachment},
 };
 
 /// Larger files are not attached.
@@ -40,13 +40,16 @@ pub fn export_ready(export_id: Uuid, user_id: i64) -> Result<NewJob> {
 #[derive(FromQueryResult)]
 struct Export {
     user_id: i64,
+    everyone: bool,
+    format: Format,
     file_name: Option<String>,
     row_count: Option<i64>,
     expires_at: DateTime<Utc>,
     removed_at: Option<DateTime<Utc>>,
 }
 
-const EXPORT: &str = "SELECT user_id, file_name, row_count, expires_at, removed_at FROM exports
+const EXPORT: &str =
+    "SELECT user_id, everyone, format, file_name, row_count, expires_at, removed_at FROM exports
     WHERE id = $1 AND ready_at IS NOT NULL AND expires_at IS NOT NULL";
 
 impl Job for SendExportReady {
@@ -61,8 +64,11 @@ impl Job for SendExportReady {
         if export.removed_at.is_some() || export.expires_at <= context.app.clock.now() {
             return Ok(Done::with(json!({ "skipped": "the export has expired" })));
         }
-        let file_name = export.file_name.unwrap_or_else(|| format!("{}.csv", self.export_id));
-        let attachment = small_file(&config.upload_folder.join(format!("{}.csv", self.export_id))).await;
+        let stored_name = format!("{}.{}", self.export_id, export.format.as_str());
+        // Mails are copied and forwarded, so what other people parked is only behind the link.
+        let attachment =
+            if export.everyone { None } else { small_file(&config.upload_folder.join(&stored_name)).await };
+        let file_name = export.file_name.unwrap_or(stored_name);
         let letter = Letter {
             key: format!("export-ready:{}", self.export_id),
             kind: "export_ready",
@@ -76,7 +82,7 @@ impl Job for SendExportReady {
             },
             attachment: attachment.map(|bytes| Attachment {
                 file_name,
-                content_type: "text/csv; charset=utf-8",
+                content_type: export.format.content_type(),
                 bytes,
             }),
             ..Letter::default()

@@ -1,8 +1,42 @@
-//! A CSV export. Table `exports`.
+//! An export of reservations. Table `exports`.
 
 use sea_orm::entity::prelude::*;
 
-/// A CSV export.
+/// The format of an export's file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum Format {
+    #[default]
+    #[sea_orm(string_value = "csv")]
+    Csv,
+    #[sea_orm(string_value = "xlsx")]
+    Xlsx,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Csv, Self::Xlsx];
+
+    /// The name in requests, which is also the extension of file names.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Xlsx => "xlsx",
+        }
+    }
+
+    /// The media type of the file.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        }
+    }
+}
+
+/// An export of reservations.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "exports")]
 pub struct Model {
@@ -14,6 +48,8 @@ pub struct Model {
     pub until_at: Option<DateTimeUtc>,
     pub lot_id: Option<i64>,
     pub anonymise: bool,
+    pub format: Format,
+    pub bom: bool,
     pub file_name: Option<String>,
     pub row_count: Option<i64>,
     pub byte_count: Option<i64>,
