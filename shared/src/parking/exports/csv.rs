@@ -7,13 +7,13 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Deserializer, de::Visitor};
 use sha2::Sha256;
 
-use crate::parking::bookings::history::Encoding;
+use crate::{base::currency::Currency, parking::bookings::history::Encoding};
 
 /// What the records contain.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// The currency code, which has a column of its own.
-    pub currency: String,
+    /// The currency of the amounts, whose code has a column of its own.
+    pub currency: Currency,
     /// Adds a last column with the user's name, for exports that cover all users.
     pub with_user: bool,
     /// Replaces users by hashes keyed with this secret, and leaves out plates and transaction ids.
@@ -78,8 +78,8 @@ pub fn write_line<W: Write>(
     out.write_field(start.as_ref().map(Timestamp::rfc3339).unwrap_or_default())?;
     out.write_field(end.as_ref().map(Timestamp::rfc3339).unwrap_or_default())?;
     out.write_field(duration(start.as_ref(), end.as_ref()))?;
-    out.write_field(major_units(&cost))?;
-    out.write_field(&format.currency)?;
+    out.write_field(major_units(&cost, format.currency.decimals() as usize))?;
+    out.write_field(format.currency.code())?;
     out.write_field(status)?;
     out.write_field(safe(method))?;
     out.write_field(identity(transaction))?;
@@ -224,11 +224,12 @@ fn duration(start: Option<&Timestamp>, end: Option<&Timestamp>) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// Converts minor units to major units: `2550` to `25.50`.
-fn major_units(minor: &[u8]) -> Vec<u8> {
-    let padded = [&b"00"[..(3 - minor.len().clamp(1, 3))], minor].concat();
-    let (major, cents) = padded.split_at(padded.len() - 2);
-    [major, b".", cents].concat()
+/// Converts minor units to major units, without reading them as numbers: `2550` to `25.50`.
+fn major_units(minor: &[u8], decimals: usize) -> Vec<u8> {
+    let zeros = vec![b'0'; (decimals + 1).saturating_sub(minor.len())];
+    let padded = [&zeros, minor].concat();
+    let (major, fraction) = padded.split_at(padded.len() - decimals);
+    if decimals == 0 { padded } else { [major, b".", fraction].concat() }
 }
 
 #[cfg(test)]
@@ -243,7 +244,7 @@ mod tests {
     }
 
     fn format() -> Format {
-        Format { currency: "INR".into(), with_user: false, anonymise: None }
+        Format { currency: Currency::INR, with_user: false, anonymise: None }
     }
 
     const POSTGRES: &str = "7\tMain St\t1, Main St\t12\t2026-11-20 10:00:00.5+00\t2026-11-20 12:30:00+00\t7500\tcompleted\tUPI\tTXN1\tMH12AB1234\t3\tAsha";
@@ -303,8 +304,18 @@ mod tests {
 
     #[test]
     fn minor_units_become_major_units() {
-        for (minor, major) in [("0", "0.00"), ("5", "0.05"), ("50", "0.50"), ("2550", "25.50")] {
-            assert_eq!(String::from_utf8(major_units(minor.as_bytes())).unwrap(), major);
+        for (minor, decimals, major) in [
+            ("0", 2, "0.00"),
+            ("5", 2, "0.05"),
+            ("50", 2, "0.50"),
+            ("2550", 2, "25.50"),
+            ("0", 0, "0"),
+            ("2550", 0, "2550"),
+            ("5", 3, "0.005"),
+            ("2550", 3, "2.550"),
+            ("12345", 4, "1.2345"),
+        ] {
+            assert_eq!(String::from_utf8(major_units(minor.as_bytes(), decimals)).unwrap(), major);
         }
     }
 }

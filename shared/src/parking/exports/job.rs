@@ -90,7 +90,7 @@ async fn write_file(context: &Context, export: &export::Model) -> Result<Written
     } else {
         None
     };
-    let format = Format { currency: app.config.currency.clone(), with_user: export.everyone, anonymise };
+    let format = Format { currency: app.config.currency, with_user: export.everyone, anonymise };
     context.progress.set(0, history::count(&app.db, &filter).await?);
     let file =
         PartFile::create(&app.config.upload_folder, context.id, Uuid::new_v4()).map_err(write_error)?;
