@@ -11,8 +11,7 @@ pub(crate) const MIGRATION: Migration = Migration {
         Both(
             "CREATE TABLE installation (
         id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
-        currency TEXT NOT NULL,
-        created_at {time} NOT NULL
+        currency TEXT NOT NULL
     )",
         ),
         Both(

@@ -92,7 +92,7 @@ impl App {
     /// [`Error::Permanent`] if the amounts are in another currency than `CURRENCY`.
     pub async fn migrate(&self) -> Result<()> {
         self.db.migrate().await?;
-        installation::settle_currency(&self.db, self.config.currency, self.clock.now()).await
+        installation::settle_currency(&self.db, self.config.currency).await
     }
 
     /// As [`App::start`], but waits up to a minute for the database: servers start in any order.

@@ -154,7 +154,7 @@ async fn every_wrong_field_of_a_registration_is_named(t: TestApp) {
         ("username", json!(7)),
         ("email", json!(null)),
         ("password", json!(["x"])),
-        ("vehicle_number", json!(7)),
+        ("vehicle_number", json!(7.5)),
         ("phone_number", json!({})),
     ] {
         let mut body = form("Asha", "asha@example.com");

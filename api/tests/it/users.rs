@@ -276,7 +276,7 @@ async fn every_wrong_field_is_named(t: TestApp) {
         ("role", json!("")),
         ("role", json!("Admin")),
         ("role", json!(true)),
-        ("vehicle_number", json!(7)),
+        ("vehicle_number", json!(7.5)),
         ("phone_number", json!(["1"])),
         ("phone_number", json!("x".repeat(21))),
     ] {

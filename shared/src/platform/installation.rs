@@ -1,9 +1,8 @@
 //! What an installation settles at its first start: the currency of its amounts.
 
-use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::db::{Db, Engine, Transaction, at, sql};
+use super::db::{Db, Engine, Transaction, sql};
 use crate::base::{
     currency::Currency,
     error::{Error, Result},
@@ -67,7 +66,7 @@ pub async fn rounded(db: &impl ConnectionTrait, limit: u8) -> Result<(Vec<Rounde
 ///
 /// # Errors
 /// [`Error::Permanent`] if the amounts are in another currency.
-pub async fn settle_currency(db: &Db, currency: Currency, now: DateTime<Utc>) -> Result<()> {
+pub async fn settle_currency(db: &Db, currency: Currency) -> Result<()> {
     if let Some(stored) = stored_currency(db.read()).await? {
         return accept(&stored, currency);
     }
@@ -81,8 +80,8 @@ pub async fn settle_currency(db: &Db, currency: Currency, now: DateTime<Utc>) ->
         return accept(&stored, currency);
     }
     convert(&tx, currency).await?;
-    let text = "INSERT INTO installation (id, currency, created_at) VALUES (1, $1, $2)";
-    tx.execute_raw(sql(&tx, text, [currency.code().into(), at(now)])).await?;
+    let text = "INSERT INTO installation (id, currency) VALUES (1, $1)";
+    tx.execute_raw(sql(&tx, text, [currency.code().into()])).await?;
     let (first, count) = rounded(&tx, 10).await?;
     tx.commit().await?;
     if count > 0 {
