@@ -24,6 +24,7 @@ mod m16_mailings;
 mod m17_alerts_and_channels;
 mod m18_windows;
 mod m19_payments_and_audit;
+mod m21_currency;
 mod m22_export_formats;
 mod migration;
 mod report;
@@ -32,7 +33,7 @@ use self::migration::Migration;
 pub use self::report::{REPORTS, Report};
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 20] = [
+const MIGRATIONS: [Migration; 21] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -52,6 +53,7 @@ const MIGRATIONS: [Migration; 20] = [
     m17_alerts_and_channels::MIGRATION,
     m18_windows::MIGRATION,
     m19_payments_and_audit::MIGRATION,
+    m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
 ];
 

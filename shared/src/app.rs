@@ -19,7 +19,7 @@ use crate::{
         config::{Config, GOOGLE_CHAT_HOST},
         counters::Counters,
         db::Db,
-        http,
+        http, installation,
         mailer::Mailer,
         rate_limit::RateLimiter,
         redis::Redis,
@@ -79,11 +79,20 @@ impl App {
     /// Connects to everything and migrates the schema. Redis may be away.
     ///
     /// # Errors
-    /// When the database cannot be reached or migrated, or a template is malformed.
+    /// When the database cannot be reached or migrated, its amounts are in another currency, or a template is malformed.
     pub async fn start(config: Config) -> Result<Self> {
         let app = Self::connect(config).await?;
-        app.db.migrate().await?;
+        app.migrate().await?;
         Ok(app)
+    }
+
+    /// Brings the schema up to date, and settles the currency of the amounts.
+    ///
+    /// # Errors
+    /// [`Error::Permanent`] if the amounts are in another currency than `CURRENCY`.
+    pub async fn migrate(&self) -> Result<()> {
+        self.db.migrate().await?;
+        installation::settle_currency(&self.db, self.config.currency).await
     }
 
     /// As [`App::start`], but waits up to a minute for the database: servers start in any order.
@@ -108,6 +117,7 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
+        config.currency.install().map_err(Error::Permanent)?;
         let db = Db::connect(config.database_url.expose_secret(), config.database_connections).await?;
         let (clock, redis) = (Clock::System, Redis::new(&config).await?);
         let counters = Counters::new(redis.clone(), clock.clone(), config.zone, config.counters_enabled);

@@ -270,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -290,6 +290,7 @@ const NAMES: [&str; 20] = [
     "m17_alerts_and_channels",
     "m18_windows",
     "m19_payments_and_audit",
+    "m21_currency",
     "m22_export_formats",
 ];
 

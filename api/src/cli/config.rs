@@ -1,7 +1,11 @@
 //! `parkade-api config`.
 
+use anyhow::bail;
 use clap::Subcommand;
-use shared::platform::{config::Config, settings};
+use shared::{
+    operations::doctor,
+    platform::{config::Config, settings},
+};
 
 use super::output::print;
 
@@ -13,9 +17,13 @@ pub(super) enum Command {
     Docs,
 }
 
-/// Loading the settings has already checked all but the secret, which not every command needs.
-pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+/// Loading the settings has already checked all but the secret, which not every command needs, and the currency, which the
+/// database knows.
+pub(super) async fn check(config: &Config) -> anyhow::Result<()> {
     config.jwt_secret()?;
+    if let Some(conflict) = doctor::currency_conflict(config).await {
+        bail!(conflict);
+    }
     print("All settings are valid")
 }
 

@@ -25,7 +25,7 @@ impl Migrate {
         let is_production = config.environment == Environment::Production;
         let app = App::connect(config).await?;
         match self {
-            Self::Up => app.db.migrate().await?,
+            Self::Up => app.migrate().await?,
             Self::Down if is_production => {
                 bail!("APP_ENV is production: reverting the migrations would delete all data")
             }

@@ -83,7 +83,7 @@ impl Cli {
             Command::Serve => serve::run(config).await,
             Command::Migrate(migrate) => migrate.run(config).await,
             Command::Admin(admin) => admin.run(config).await,
-            Command::Config(config::Command::Check) => config::check(&config),
+            Command::Config(config::Command::Check) => config::check(&config).await,
             Command::Integrity => integrity::run(config).await,
             Command::Cache(cache) => cache.run(config).await,
             Command::Reset(reset) => reset.run(config).await,

@@ -9,7 +9,7 @@ use axum::{
 };
 use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 
-use crate::http::{policy::Access, problem::Problem};
+use crate::http::{params::UserPath, policy::Access, problem::Problem};
 
 const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN");
 
@@ -96,6 +96,12 @@ impl<S: Sync> FromRequestParts<S> for Admin {
 }
 
 impl CurrentUser {
+    /// The id of the user in a path, if the caller may act for them.
+    pub(crate) fn acting_for(&self, user: UserPath) -> Result<i64> {
+        let UserPath::Id(id) = user else { return Ok(self.0.user_id) };
+        self.must_be(id).map(|()| id)
+    }
+
     /// Lets the user with this id pass, and administrators.
     pub(crate) fn must_be(&self, user_id: i64) -> Result<()> {
         if self.0.is_admin || self.0.user_id == user_id {

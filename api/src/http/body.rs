@@ -9,7 +9,8 @@ use axum::{
 };
 use futures::StreamExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use shared::Error;
+use serde_json::{Map, Value};
+use shared::{Error, base::error::FieldError};
 
 use crate::http::problem::Problem;
 
@@ -107,16 +108,45 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(error.path());
-        let inner = error.into_inner();
-        if inner.is_data() {
-            invalid(pointer, &inner.to_string()).into()
+        if error.inner().is_data() {
+            Error::Invalid(faults::<T>(body, fault(&error))).into()
         } else {
-            malformed(format!("the body is not valid JSON: {inner}"))
+            malformed(format!("the body is not valid JSON: {}", error.inner()))
         }
     })?;
     reader.end().map_err(|_| malformed("the body has text after its JSON value"))?;
     Ok(value)
+}
+
+/// Values of each type that JSON has, for members that are at fault.
+const STAND_INS: [&str; 6] = [r#""0""#, "0", "true", "null", "[]", "{}"];
+
+/// Every member at fault. Serde stops at the first, so that one gets a value that fits, and the body is read again.
+fn faults<T: DeserializeOwned>(body: &[u8], first: FieldError) -> Vec<FieldError> {
+    let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(body) else { return vec![first] };
+    let read = |members: &Map<String, Value>| {
+        serde_path_to_error::deserialize::<_, T>(Value::Object(members.clone()))
+            .map_err(|error| fault(&error))
+    };
+    let mut found: Vec<FieldError> = Vec::new();
+    while let Err(fault) = read(&members) {
+        let is_known = found.iter().any(|known| known.pointer == fault.pointer);
+        let Some(name) = member(&fault).filter(|_| !is_known).map(ToOwned::to_owned) else { break };
+        found.push(fault);
+        let fits = |stand_in: &&str| {
+            members.insert(name.clone(), serde_json::from_str(stand_in).unwrap_or_default());
+            read(&members).err().is_none_or(|next| member(&next) != Some(&name))
+        };
+        if !STAND_INS.iter().any(fits) {
+            break;
+        }
+    }
+    if found.is_empty() { vec![first] } else { found }
+}
+
+/// The member of the body that is at fault.
+fn member(fault: &FieldError) -> Option<&str> {
+    fault.pointer.split('/').nth(1)
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {
@@ -134,17 +164,44 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     })
 }
 
-/// Serde's message about a field, in words for people who fill in forms.
-fn invalid(pointer: String, message: &str) -> Error {
-    let message = message.split(" at line ").next().unwrap_or(message);
+/// Serde's message about a member, in words for people who fill in forms.
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
+    let (pointer, message) = (pointer(error.path()), error.inner().to_string());
+    let message = message.split(" at line ").next().unwrap_or(&message);
     if let Some(field) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-        return Error::invalid(format!("{pointer}/{field}"), "is missing");
+        return FieldError { pointer: format!("{pointer}/{field}"), message: "is missing".into() };
     }
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) if !pointer.is_empty() => Error::invalid(pointer, format!("must be {expected}")),
-        _ => Error::invalid(pointer, message),
-    }
+    let message = match message.rsplit_once(", expected ") {
+        Some((found, expected)) if !pointer.is_empty() => {
+            let found = found.strip_prefix("invalid type: ").map_or("", |found| {
+                KINDS.iter().find(|(kind, _)| found.starts_with(kind)).map_or("", |(_, words)| words)
+            });
+            let expected = match expected {
+                "a string" => "text",
+                "a boolean" => "true or false",
+                other => other,
+            };
+            if found.is_empty() {
+                format!("must be {expected}")
+            } else {
+                format!("must be {expected}, not {found}")
+            }
+        }
+        _ => message.to_owned(),
+    };
+    FieldError { pointer, message }
 }
+
+/// Serde's names of types, and what people call them.
+const KINDS: [(&str, &str); 7] = [
+    ("null", "null"),
+    ("boolean", "true or false"),
+    ("integer", "a number"),
+    ("floating point", "a number"),
+    ("string", "text"),
+    ("sequence", "a list"),
+    ("map", "an object"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -157,6 +214,28 @@ mod tests {
     struct Form {
         name: String,
         flag: Option<bool>,
+        #[serde(default, deserialize_with = "crate::http::fields::integer")]
+        count: i64,
+        list: Vec<String>,
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let found = |body: &str| match parse::<Form>(body.as_bytes()) {
+            Err(problem) => problem.errors().iter().map(ToString::to_string).collect(),
+            Ok(_) => Vec::new(),
+        };
+        assert_eq!(found("{}"), ["name is missing", "list is missing"]);
+        assert_eq!(
+            found(r#"{"flag":1,"count":"1","list":[1]}"#),
+            [
+                "count must be a whole number, not text",
+                "flag must be true or false, not a number",
+                "list/0 must be text, not a number",
+                "name is missing"
+            ]
+        );
+        assert_eq!(found(r#"{"name":{},"list":[]}"#), ["name must be text, not an object"]);
     }
 
     #[test]
@@ -164,8 +243,12 @@ mod tests {
         let detail = |body: &str| format!("{:?}", parse::<Form>(body.as_bytes()).unwrap_err());
         for (body, expected) in [
             (r#"{"flag":true}"#, "name is missing"),
-            (r#"{"name":7}"#, "name must be a string"),
-            (r#"{"name":"a","flag":"yes"}"#, "flag must be a boolean"),
+            (r#"{"name":7}"#, "name must be text, not a number"),
+            (r#"{"name":null}"#, "name must be text, not null"),
+            (r#"{"name":"a","flag":"yes","list":[]}"#, "flag must be true or false, not text"),
+            (r#"{"name":"a","count":"1"}"#, "count must be a whole number, not text"),
+            (r#"{"name":"a","count":1.5}"#, "count must be a whole number"),
+            (r#"{"name":"a","name":"b"}"#, "duplicate field `name`"),
             (r#"["a",true]"#, "the body must be a JSON object"),
             (r#"{"name":"a"} 7"#, "the body has text after its JSON value"),
             (r#"{"name""#, "the body is not valid JSON"),

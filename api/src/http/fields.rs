@@ -63,26 +63,89 @@ impl Visitor<'_> for Integer {
     }
 }
 
-/// A number, or text that holds one.
-pub(crate) fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+/// Text, or a whole number that is meant as text, such as a postal code.
+pub(crate) fn text_or_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(Text)
+}
+
+/// [`text_or_integer`] or null; with `#[serde(default)]` it may be missing, too.
+pub(crate) fn optional_text_or_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Number(f64),
-        Text(String),
+    struct Present(#[serde(deserialize_with = "text_or_integer")] String);
+    Ok(Option::<Present>::deserialize(deserializer)?.map(|present| present.0))
+}
+
+/// [`text_or_integer`] that with `#[serde(default)]` may be missing, but not null.
+pub(crate) fn present_text_or_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    text_or_integer(deserializer).map(Some)
+}
+
+/// [`optional_text_or_integer`] that distinguishes a missing value from null.
+pub(crate) fn nullable_text_or_integer<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<String>>, D::Error> {
+    optional_text_or_integer(deserializer).map(Some)
+}
+
+struct Text;
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("text")
     }
-    let wrong = || de::Error::custom("must be a number");
-    match Either::deserialize(deserializer).map_err(|_| wrong())? {
-        Either::Number(number) => Ok(number),
-        Either::Text(text) => text.trim().parse().map_err(|_| wrong()),
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 
-/// [`number_or_text`] that with `#[serde(default)]` may be missing, but not null.
-pub(crate) fn present_number_or_text<'de, D: Deserializer<'de>>(
+/// A decimal number, as a number or as text, in plain digits.
+pub(crate) fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(Decimal)
+}
+
+/// [`decimal`] that with `#[serde(default)]` may be missing, but not null.
+pub(crate) fn present_decimal<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<f64>, D::Error> {
-    number_or_text(deserializer).map(Some)
+) -> Result<Option<String>, D::Error> {
+    decimal(deserializer).map(Some)
+}
+
+struct Decimal;
+
+impl Visitor<'_> for Decimal {
+    type Value = String;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.trim().to_owned())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    /// The shortest digits that mean this number are those that the client sent. Adding zero drops the sign of `-0.0`.
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<String, E> {
+        Ok((number + 0.0).to_string())
+    }
 }
 
 /// [`integer_or_text`] that with `#[serde(default)]` may be missing, but not null.

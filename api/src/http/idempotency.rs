@@ -109,6 +109,11 @@ pub(crate) fn reply(status: StatusCode, body: &impl Serialize) -> Result<StoredA
     Ok(StoredAnswer { status: status.as_u16().into(), headers: None, body })
 }
 
+/// The answer to a request that created the resource at `path`.
+pub(crate) fn located(path: String, body: &impl Serialize) -> Result<StoredAnswer> {
+    Ok(StoredAnswer { headers: Some(path), ..reply(StatusCode::CREATED, body)? })
+}
+
 fn replayed(stored: StoredAnswer) -> Response {
     let mut response = response(stored);
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

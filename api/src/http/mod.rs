@@ -11,6 +11,7 @@ pub mod fields;
 pub mod headers;
 pub mod idempotency;
 pub mod metrics;
+pub(crate) mod page;
 pub mod paging;
 pub mod params;
 pub mod policy;

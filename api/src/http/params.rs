@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::http::problem::Problem;
 
@@ -15,6 +15,24 @@ pub struct Path<T>(pub T);
 /// Parameters of the query.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
+
+/// The user in a path: an id, or `me` for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum UserPath {
+    /// The caller.
+    Me,
+    /// Anybody.
+    Id(i64),
+}
+
+impl TryFrom<String> for UserPath {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "me" { Ok(Self::Me) } else { text.parse().map(Self::Id) }
+    }
+}
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;

@@ -48,9 +48,11 @@ pub struct ProblemBody {
     /// Seconds to wait before the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// The same as `detail`, for the old client.
+    /// The same as `detail`, for older clients.
+    #[schema(deprecated)]
     pub msg: String,
-    /// The same as `detail`, for the old client.
+    /// The same as `detail`, for older clients.
+    #[schema(deprecated)]
     pub message: String,
 }
 
@@ -67,6 +69,12 @@ impl Problem {
     /// A problem that the API itself finds.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    /// The invalid fields.
+    #[cfg(test)]
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
     }
 
     /// The process is at capacity.
@@ -113,6 +121,7 @@ impl From<Error> for Problem {
             Error::Invalid(errors) => {
                 Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid", detail) }
             }
+            Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
             Error::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail),

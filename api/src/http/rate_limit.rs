@@ -24,19 +24,29 @@ pub(crate) async fn limited(
     handling: impl Future<Output = Response>,
 ) -> Response {
     let mut decision = app.limits.take(action, caller).await;
-    let mut response = if decision.allowed {
-        handling.await
-    } else {
-        app.counters.increment("rate_limit_violations");
-        counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
-        Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
-    };
+    let mut response = if decision.allowed { handling.await } else { rejected(app, action, &decision) };
+    if decision.allowed && action == Action::Register && response.status() == StatusCode::BAD_REQUEST {
+        // Who corrects a form may try again; the invalid attempts count among all calls.
+        app.limits.give_back(action, caller).await;
+        decision = app.limits.take(Action::Default, caller).await;
+        if !decision.allowed {
+            response = rejected(app, Action::Default, &decision);
+        }
+        add_headers(response.headers_mut(), Action::Default, &decision);
+        return response;
+    }
     // A handler may have applied another limit, such as that of logins to an account.
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         decision.remaining = 0;
     }
     add_headers(response.headers_mut(), action, &decision);
     response
+}
+
+fn rejected(app: &App, action: Action, decision: &Decision) -> Response {
+    app.counters.increment("rate_limit_violations");
+    counter!(names::RATE_LIMITED, "action" => action.name()).increment(1);
+    Problem::from(Error::RateLimited { retry_after: decision.retry_after }).into_response()
 }
 
 /// The headers of the IETF draft (`RateLimit-Policy`, `RateLimit`), and the older ones that most clients read.

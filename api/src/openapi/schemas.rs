@@ -1,5 +1,6 @@
 //! Schemas of values that have no type of their own.
 
+use shared::base::currency::Currency;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 
 /// Text that is not blank and has no NUL.
@@ -30,6 +31,34 @@ fn timed(kind: SchemaType) -> Object {
             r"^(19(7[1-9]|[89][0-9])|20[0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
             r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?)?$"
         )))
+        .build()
+}
+
+/// The price of an hour, with the decimal places of the currency.
+pub(crate) fn price() -> Object {
+    let (step, pattern) = match Currency::installed().decimals() {
+        0 => (1.0, "^[0-9]{1,9}$".to_owned()),
+        decimals => {
+            (1.0 / 10_f64.powi(decimals.cast_signed()), format!(r"^[0-9]{{1,9}}(\.[0-9]{{1,{decimals}}})?$"))
+        }
+    };
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
+        .description(Some("Per started hour, as a decimal in the main currency unit (25.50)"))
+        .minimum(Some(0))
+        .maximum(Some(10_000_000_000_i64))
+        .multiple_of(Some(step))
+        .pattern(Some(pattern))
+        .build()
+}
+
+/// The number of spots of a lot.
+pub(crate) fn slots() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Integer, Type::String]))
+        .minimum(Some(1))
+        .maximum(Some(10_000))
+        .pattern(Some("^(10000|[1-9][0-9]{0,3})$"))
         .build()
 }
 

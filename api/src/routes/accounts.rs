@@ -3,7 +3,8 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::AppendHeaders,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    http::{answers::Message, auth::CurrentUser, body, params::Path, problem::Answer},
+    http::{
+        answers::Message, auth::CurrentUser, body, fields::optional_text_or_integer, params::Path,
+        problem::Answer,
+    },
     state::ApiState,
 };
 
@@ -43,9 +47,11 @@ pub(crate) struct Register {
     #[schema(min_length = 8, max_length = 256)]
     password: String,
     /// The licence plate: unique; blank counts as none.
+    #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
     /// Unique; blank counts as none.
+    #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
@@ -131,14 +137,14 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// Register a driver and log in.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Register, responses(
-    (status = 201, description = "Registered and logged in", body = TokenAndUser),
+    (status = 201, description = "Registered and logged in", body = TokenAndUser, headers(("Location"))),
     (status = 409, description = "Username, email, vehicle number or phone number is already in use"),
 ))]
 pub(crate) async fn register(
     State(app): State<App>,
     headers: HeaderMap,
     body::Json(body): body::Json<Register>,
-) -> Answer<(StatusCode, Json<TokenAndUser>)> {
+) -> Answer<(StatusCode, AppendHeaders<[(HeaderName, String); 1]>, Json<TokenAndUser>)> {
     let registration = Registration {
         username: body.username,
         email: body.email,
@@ -147,13 +153,14 @@ pub(crate) async fn register(
         phone_number: body.phone_number,
     };
     let logged_in = accounts::register(&app, registration, user_agent(&headers)).await?;
-    Ok((StatusCode::CREATED, TokenAndUser::new("welcome to Parkade", logged_in)))
+    let location = AppendHeaders([(header::LOCATION, format!("/api/users/{}", logged_in.user.id))]);
+    Ok((StatusCode::CREATED, location, TokenAndUser::new("welcome to Parkade", logged_in)))
 }
 
 /// Log in with email and password.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LogIn, responses(
     (status = 200, description = "Logged in", body = TokenAndUser),
-    (status = 401, description = "Email or password is wrong"),
+    (status = 401, description = "Email or password is wrong (`invalid_credentials`)"),
 ))]
 pub(crate) async fn log_in(
     State(app): State<App>,

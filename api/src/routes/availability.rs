@@ -78,6 +78,8 @@ pub(super) async fn expiring(app: &App, moment: Moment, entry: Entry) -> shared:
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FreeSpot {
     id: i64,
+    /// The number within the lot, for people.
+    spot_number: i64,
     lot_id: i64,
     #[schema(example = "available")]
     status: &'static str,
@@ -122,7 +124,12 @@ pub(crate) async fn list_free_spots(
 async fn load_free_spots(app: &App, id: i64, page: &Page, when: When) -> shared::Result<Entry> {
     let (lot, spots) = lots::free_spots(app, id, page, when).await?;
     let next = spots.next(|spot| spot.number);
-    let view = |spot: lots::FreeSpot| FreeSpot { id: spot.id, lot_id: lot.id, status: "available" };
+    let view = |spot: lots::FreeSpot| FreeSpot {
+        id: spot.id,
+        spot_number: spot.number,
+        lot_id: lot.id,
+        status: "available",
+    };
     let available_spots: Vec<_> = spots.items.into_iter().map(view).collect();
     let body = FreeSpots {
         msg: "available spots",

@@ -25,8 +25,8 @@ use crate::{
         auth::CurrentUser,
         body, cached,
         etag::IfNoneMatch,
-        fields::integer,
-        idempotency::{IdempotencyKey, Once, reply},
+        fields::{integer, optional_text_or_integer},
+        idempotency::{IdempotencyKey, Once, located, reply},
         paging::{PageQuery, Paging},
         params::{Path, Query},
         problem::{Answer, Problem},
@@ -63,6 +63,7 @@ pub(crate) struct OccupySpot {
 pub(crate) struct ReleaseSpot {
     #[serde(deserialize_with = "integer")]
     reservation_id: i64,
+    #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 50, pattern = "^[^\\x00]*$")]
     transaction_id: Option<String>,
     /// `qr`, `upi`, `card`, `cash` or another name.
@@ -81,7 +82,7 @@ pub(crate) struct UserReservations {
 
 /// Book a spot: start a parking session now on a free spot of the lot.
 #[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", request_body = BookSpot, params(IdempotencyKey), responses(
-    (status = 201, description = "The parking session has started", body = OneReservation),
+    (status = 201, description = "The parking session has started", body = OneReservation, headers(("Location"))),
     (status = 404, description = "No such lot"),
     (status = 409, description = "The lot is full, or you are already parked"),
 ))]
@@ -92,7 +93,8 @@ pub(crate) async fn book_spot(
 ) -> Answer<Response> {
     let now = app.clock.now();
     let booked = move |reservation: &Reservation| {
-        reply(StatusCode::CREATED, &OneReservation::new("spot booked", reservation, now))
+        let body = OneReservation::new("spot booked", reservation, now);
+        located(format!("/api/reservations/{}", reservation.id), &body)
     };
     let book = |body::Json(body): body::Json<BookSpot>, keep| {
         bookings::book_spot(&app, user.user_id, body.lot_id, keep)
@@ -160,7 +162,7 @@ pub(crate) struct StateFilter {
 ///
 /// Without `state`, the list has the stays that run or have ended, but no reservations whose driver has not arrived.
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings",
-    params(("id" = i64, Path, description = "User id"), StateFilter, PageQuery, IfNoneMatch), responses(
+    params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$"), StateFilter, PageQuery, IfNoneMatch), responses(
     (status = 200, description = "By id", body = UserReservations),
     (status = 403, description = "The reservations of another user"),
     (status = 404, description = "No such user"),
@@ -168,15 +170,15 @@ pub(crate) struct StateFilter {
 pub(crate) async fn list_reservations_of_user(
     State(app): State<App>,
     caller: CurrentUser,
-    Path(id): Path<String>,
+    Path(user): Path<String>,
     Query(StateFilter { state }): Query<StateFilter>,
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
     let shown = state.map_or(Ok(Shown::default()), |state| state.parse::<Shown>());
     let shown = shown.map_err(|why| Error::invalid("state", why))?;
-    let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
-    caller.must_be(id)?;
+    let user = user.try_into().map_err(|_| Error::invalid("id", "must be a whole number, or me"))?;
+    let id = caller.acting_for(user)?;
     let recipe = Recipe {
         key: format!("user_reservations:{id}:{}", shown.as_str()),
         groups: vec![Group::Catalog, Group::User(id)],

@@ -17,10 +17,7 @@ use shared::{
     },
     platform::{cache::Entry, idempotency::StoredAnswer},
 };
-use utoipa::{
-    ToSchema,
-    openapi::schema::{Object, ObjectBuilder, SchemaType, Type},
-};
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -29,13 +26,16 @@ use crate::{
         auth::Admin,
         body, cached,
         etag::{IfMatch, IfNoneMatch, if_match},
-        fields::{integer_or_text, number_or_text, present, present_integer_or_text, present_number_or_text},
+        fields::{
+            decimal, integer_or_text, present_decimal, present_integer_or_text, present_text_or_integer,
+            text_or_integer,
+        },
         idempotency::{IdempotencyKey, Once, reply},
         paging::{PageQuery, Paging},
         params::{Path, Query},
         problem::Answer,
     },
-    openapi::schemas::text,
+    openapi::schemas::{price, slots, text},
     routes::availability::{WindowQuery, expiring, recipe},
     state::ApiState,
 };
@@ -46,16 +46,19 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(read_lot, update_lot, delete_lot))
 }
 
-/// A new lot. Numbers may also be sent as text.
+/// A new lot. Numbers may also be sent as text, and texts of digits as whole numbers.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateLot {
+    #[serde(deserialize_with = "text_or_integer")]
     #[schema(schema_with = text::<100>)]
     location_name: String,
-    #[serde(deserialize_with = "number_or_text")]
+    #[serde(deserialize_with = "decimal")]
     #[schema(schema_with = price)]
-    price: f64,
+    price: String,
+    #[serde(deserialize_with = "text_or_integer")]
     #[schema(schema_with = text::<200>)]
     address: String,
+    #[serde(deserialize_with = "text_or_integer")]
     #[schema(schema_with = text::<10>)]
     pincode: String,
     #[serde(deserialize_with = "integer_or_text")]
@@ -63,19 +66,20 @@ pub(crate) struct CreateLot {
     number_of_slots: i64,
 }
 
-/// Changes to a lot; missing fields stay as they are. Numbers may also be sent as text.
+/// Changes to a lot; missing fields stay as they are. Numbers may also be sent as text, and texts of digits as
+/// whole numbers.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateLot {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text_or_integer")]
     #[schema(schema_with = text::<100>)]
     location_name: Option<String>,
-    #[serde(default, deserialize_with = "present_number_or_text")]
+    #[serde(default, deserialize_with = "present_decimal")]
     #[schema(schema_with = price)]
-    price: Option<f64>,
-    #[serde(default, deserialize_with = "present")]
+    price: Option<String>,
+    #[serde(default, deserialize_with = "present_text_or_integer")]
     #[schema(schema_with = text::<200>)]
     address: Option<String>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text_or_integer")]
     #[schema(schema_with = text::<10>)]
     pincode: Option<String>,
     #[serde(default, deserialize_with = "present_integer_or_text")]
@@ -83,28 +87,8 @@ pub(crate) struct UpdateLot {
     number_of_slots: Option<i64>,
 }
 
-fn price() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Number, Type::String]))
-        .description(Some("Per started hour, as a decimal in the main currency unit (25.50)"))
-        .minimum(Some(0))
-        .maximum(Some(10_000_000_000_i64))
-        .multiple_of(Some(0.01))
-        .pattern(Some(r"^[0-9]{1,9}(\.[0-9]{1,2})?$"))
-        .build()
-}
-
-fn slots() -> Object {
-    ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Integer, Type::String]))
-        .minimum(Some(1))
-        .maximum(Some(10_000))
-        .pattern(Some("^(10000|[1-9][0-9]{0,3})$"))
-        .build()
-}
-
-fn to_price(amount: f64) -> Result<Money, Error> {
-    Money::from_major(amount).map_err(|why| Error::invalid("/price", why))
+fn to_price(amount: &str) -> Result<Money, Error> {
+    Money::read(amount).map_err(|why| Error::invalid("/price", why))
 }
 
 /// A lot.
@@ -150,12 +134,17 @@ pub(crate) struct OneLot {
     lot: LotView,
 }
 
-/// One lot with its ETag.
-type Tagged = (AppendHeaders<[(HeaderName, String); 1]>, Json<OneLot>);
-
-fn tagged(msg: &'static str, lot: Lot) -> Tagged {
-    (AppendHeaders([(header::ETAG, lots::etag(&lot))]), Json(OneLot { msg, lot: lot.into() }))
+/// A lot after a change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UpdatedLot {
+    msg: &'static str,
+    lot: LotView,
+    /// Spots that leave service later, when their last reservation ends.
+    retiring_slots: i64,
 }
+
+/// A changed lot with its ETag.
+type Tagged = (AppendHeaders<[(HeaderName, String); 1]>, Json<UpdatedLot>);
 
 /// List the parking lots.
 #[utoipa::path(get, path = "/parking-lots", tag = "lots", params(WindowQuery, PageQuery, IfNoneMatch), responses(
@@ -237,7 +226,7 @@ pub(crate) async fn create_lot(
     let create = async |body::Json(body): body::Json<CreateLot>, keep| {
         let new = NewLot {
             location_name: body.location_name,
-            price: to_price(body.price)?,
+            price: to_price(&body.price)?,
             address: body.address,
             pincode: body.pincode,
             number_of_slots: body.number_of_slots,
@@ -256,7 +245,7 @@ pub(crate) async fn create_lot(
         ("id" = i64, Path, description = "Lot id"),
         IfMatch,
     ), responses(
-    (status = 200, description = "The changed lot", body = OneLot, headers(("ETag"))),
+    (status = 200, description = "The changed lot", body = UpdatedLot, headers(("ETag"))),
     (status = 404, description = "No such lot"),
     (status = 412, description = "The lot has changed since it was read; read it again"),
 ))]
@@ -269,13 +258,15 @@ pub(crate) async fn update_lot(
 ) -> Answer<Tagged> {
     let change = LotChange {
         location_name: body.location_name,
-        price: body.price.map(to_price).transpose()?,
+        price: body.price.as_deref().map(to_price).transpose()?,
         address: body.address,
         pincode: body.pincode,
         number_of_slots: body.number_of_slots,
     };
-    let lot = lots::update(&app, &(&admin).into(), id, change, if_match(&headers).as_deref()).await?;
-    Ok(tagged("parking lot updated", lot))
+    let lots::ChangedLot { lot, retiring_slots } =
+        lots::update(&app, &(&admin).into(), id, change, if_match(&headers).as_deref()).await?;
+    let etag = AppendHeaders([(header::ETAG, lots::etag(&lot))]);
+    Ok((etag, Json(UpdatedLot { msg: "parking lot updated", lot: lot.into(), retiring_slots })))
 }
 
 /// Delete a lot. Its reservations keep its name.

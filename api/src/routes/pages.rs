@@ -2,14 +2,15 @@
 
 use axum::{
     Json, Router,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::routes::health::Alive;
+use crate::{http::page, routes::health::Alive};
 
 /// The viewer is the only page with scripts: its own.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -24,6 +25,15 @@ pub(crate) fn routes(document: OpenApi) -> Router {
     viewer.route_layer(policy).route("/", get(greet))
 }
 
-async fn greet() -> Json<Alive> {
-    Json(Alive { msg: "Parkade is running; the API is under /api, its documentation at /docs", status: "ok" })
+/// Mails link here unless `WEB_URL` is set, so people get a page.
+async fn greet(headers: HeaderMap) -> Response {
+    if page::is_wanted(&headers) {
+        return page::page(
+            "Parkade",
+            "<p>This is the server of a parking service. To park, use the app or the website of its operator.</p>\
+             <p><a href=\"/api/privacy\">How your data is used</a> · <a href=\"/docs\">For developers</a></p>",
+        );
+    }
+    let msg = "Parkade is running; the API is under /api, its documentation at /docs";
+    Json(Alive { msg, status: "ok" }).into_response()
 }

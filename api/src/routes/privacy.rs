@@ -1,12 +1,17 @@
 //! The privacy notice.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use shared::app::App;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::state::ApiState;
+use crate::{http::page, state::ApiState};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(privacy_notice))
@@ -32,9 +37,9 @@ pub(crate) struct Topic {
 
 /// Read what personal data is stored and for how long, and how to get or erase it.
 #[utoipa::path(get, path = "/privacy", tag = "accounts", responses(
-    (status = 200, description = "The privacy notice of this installation", body = PrivacyNotice),
+    (status = 200, description = "The privacy notice of this installation; browsers get it as a page", body = PrivacyNotice),
 ))]
-pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice> {
+pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -> Response {
     let config = &app.config;
     let (hours, days) = (config.export_lifetime.as_secs() / 3600, config.schedules.retention.num_days());
     let notice = [
@@ -76,5 +81,13 @@ pub(crate) async fn privacy_notice(State(app): State<App>) -> Json<PrivacyNotice
         ),
     ];
     let notice = notice.into_iter().map(|(topic, text)| Topic { topic, text }).collect();
-    Json(PrivacyNotice { msg: "how your data is used", notice })
+    let notice = PrivacyNotice { msg: "how your data is used", notice };
+    if page::is_wanted(&headers) { notice.page() } else { Json(notice).into_response() }
+}
+
+impl PrivacyNotice {
+    fn page(&self) -> Response {
+        let topic = |topic: &Topic| format!("<h2>{}</h2><p>{}</p>", topic.topic, topic.text);
+        page::page("How your data is used", &self.notice.iter().map(topic).collect::<String>())
+    }
 }

@@ -1,6 +1,6 @@
 //! Reservations of a spot for a time window: create, read, list, cancel.
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{Json, extract::State, response::Response};
 use serde::{Deserialize, Serialize};
 use shared::{
     Error, Result,
@@ -20,7 +20,7 @@ use crate::{
         auth::{Admin, CurrentUser},
         body,
         fields::{optional_integer, optional_integer_or_text},
-        idempotency::{IdempotencyKey, Once, reply},
+        idempotency::{IdempotencyKey, Once, located},
         paging::{Linked, PageQuery, Paging},
         params::{Path, Query},
         problem::Answer,
@@ -99,7 +99,7 @@ pub(crate) struct AllReservations {
 ///
 /// A driver may have only some reservations at a time and only some days ahead; a refusal names the limit and says when it ends.
 #[utoipa::path(post, path = "/reservations", tag = "bookings", request_body = Reserve, params(IdempotencyKey), responses(
-    (status = 201, description = "The spot is reserved", body = OneReservation),
+    (status = 201, description = "The spot is reserved", body = OneReservation, headers(("Location"))),
     (status = 403, description = "Only administrators may reserve for others"),
     (status = 404, description = "No such lot, spot or user"),
     (status = 409, description = "No such spot is free during this window, or a limit for drivers is reached"),
@@ -111,7 +111,8 @@ pub(crate) async fn reserve(
 ) -> Answer<Response> {
     let now = app.clock.now();
     let reserved = move |reservation: &Reservation| {
-        reply(StatusCode::CREATED, &OneReservation::new("spot reserved", reservation, now))
+        let body = OneReservation::new("spot reserved", reservation, now);
+        located(format!("/api/reservations/{}", reservation.id), &body)
     };
     let reserve = async |body::Json(body): body::Json<Reserve>, keep| {
         bookings::reserve(&app, &user, body.checked(&app)?, keep).await

@@ -59,6 +59,8 @@ fn status() -> Object {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpotView {
     id: i64,
+    /// The number within the lot, for people.
+    spot_number: i64,
     lot_id: i64,
     /// The user who is parked there or has the next reservation.
     user_id: Option<i64>,
@@ -74,6 +76,7 @@ impl From<Spot> for SpotView {
     fn from(spot: Spot) -> Self {
         Self {
             id: spot.id,
+            spot_number: spot.number,
             lot_id: spot.lot_id,
             user_id: spot.holder.map(|holder| holder.user_id),
             status: spot.status.as_str(),

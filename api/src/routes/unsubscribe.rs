@@ -1,17 +1,13 @@
 //! The unsubscribe links of emails: a page with a button, and one-click unsubscribing (RFC 8058).
 
-use axum::{
-    extract::State,
-    http::{HeaderName, header},
-    response::{Html, IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use shared::{Error, Result, app::App, parking::notifications::Subscription};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{params::Query, problem::Answer},
+    http::{page::page, params::Query, problem::Answer},
     state::ApiState,
 };
 
@@ -58,7 +54,8 @@ pub(crate) async fn confirm_unsubscribe(
             ("No more monthly reports?", "We will no longer send a summary of your parking each month.")
         }
     };
-    Ok(page(title, text, r#"<form method="post"><button>Yes, unsubscribe</button></form>"#))
+    let form = r#"<form method="post"><button>Yes, unsubscribe</button></form>"#;
+    Ok(page(title, &format!("<p>{text}</p>{form}")))
 }
 
 /// Unsubscribe from a kind of emails, from the page or with one click in an email program. Repeating it changes nothing.
@@ -73,31 +70,6 @@ pub(crate) async fn unsubscribe(
     link.subscription()?.end(&app, link.user_id, &link.signature).await?;
     Ok(page(
         "You are unsubscribed",
-        "You will still get emails about your bookings, receipts and exports.",
-        "",
+        "<p>You will still get emails about your bookings, receipts and exports.</p>",
     ))
-}
-
-/// A page that loads nothing and sends no referrer.
-fn page(title: &str, text: &str, form: &str) -> Response {
-    const STYLE: &str = "body{margin:0;padding:24px 12px;background:#edf1f5;font:16px/1.55 sans-serif;color:#24384c}\
-        main{max-width:440px;margin:0 auto;padding:28px 26px;border-radius:12px;background:#fff}\
-        h1{margin:0 0 12px;font-size:22px;color:#14283d}p{margin:0 0 18px}\
-        button{padding:11px 22px;border:0;border-radius:8px;background:#1257a8;color:#fff;font:600 16px sans-serif}";
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"robots\" content=\"noindex\">\
-         <title>{title} · Parkade</title><style>{STYLE}</style></head>\
-         <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>\n"
-    );
-    let headers = [
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-        ),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("x-content-type-options"), "nosniff"),
-    ];
-    (headers, Html(html)).into_response()
 }

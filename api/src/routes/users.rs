@@ -1,11 +1,6 @@
 //! Users: administrators manage them all, everybody else only themselves.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
@@ -26,10 +21,10 @@ use crate::{
         auth::{Admin, CurrentUser},
         body, cached,
         etag::IfNoneMatch,
-        fields::present,
-        idempotency::{IdempotencyKey, Once, reply},
+        fields::{nullable_text_or_integer, optional_text_or_integer, present},
+        idempotency::{IdempotencyKey, Once, located},
         paging::{PageQuery, Paging},
-        params::{Path, Query},
+        params::{Path, Query, UserPath},
         problem::Answer,
     },
     routes::accounts::UserView,
@@ -59,9 +54,11 @@ pub(crate) struct CreateUser {
     #[schema(pattern = "^(user|admin)$")]
     role: Option<String>,
     /// The licence plate: unique; blank counts as none.
+    #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
     /// Unique; blank counts as none.
+    #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
@@ -86,11 +83,11 @@ pub(crate) struct UpdateUser {
     #[schema(value_type = String, required = false, pattern = "^(user|admin)$")]
     role: Option<String>,
     /// The licence plate; null or blank removes it.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable_text_or_integer")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<Option<String>>,
     /// Null or blank removes it.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable_text_or_integer")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
 }
@@ -164,7 +161,7 @@ async fn load_users(app: App, wanted: Filter, page: Page) -> shared::Result<Entr
 
 /// Create a user.
 #[utoipa::path(post, path = "/users", tag = "users", request_body = CreateUser, params(IdempotencyKey), responses(
-    (status = 201, description = "The user is created", body = OneUser),
+    (status = 201, description = "The user is created", body = OneUser, headers(("Location"))),
     (status = 409, description = "Username, email, vehicle number or phone number is already in use"),
 ))]
 pub(crate) async fn create_user(
@@ -172,8 +169,10 @@ pub(crate) async fn create_user(
     Admin(admin): Admin,
     once: Once<body::Json<CreateUser>>,
 ) -> Answer<Response> {
-    let created =
-        |user: &User| reply(StatusCode::CREATED, &OneUser { msg: "user created", user: user.clone().into() });
+    let created = |user: &User| {
+        let body = OneUser { msg: "user created", user: user.clone().into() };
+        located(format!("/api/users/{}", user.id), &body)
+    };
     let by = Actor::from(&admin);
     let create = async |body::Json(body): body::Json<CreateUser>, keep| {
         let registration = Registration {
@@ -190,7 +189,7 @@ pub(crate) async fn create_user(
 
 /// Read a user. Users see themselves, administrators everybody.
 #[utoipa::path(get, path = "/users/{id}", tag = "users",
-    params(("id" = i64, Path, description = "User id"), IfNoneMatch), responses(
+    params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$"), IfNoneMatch), responses(
     (status = 200, description = "The user", body = OneUser),
     (status = 403, description = "Another user"),
     (status = 404, description = "No such user"),
@@ -198,10 +197,10 @@ pub(crate) async fn create_user(
 pub(crate) async fn read_user(
     State(app): State<App>,
     caller: CurrentUser,
-    Path(id): Path<i64>,
+    Path(user): Path<UserPath>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    caller.must_be(id)?;
+    let id = caller.acting_for(user)?;
     let recipe =
         Recipe { key: format!("user:{id}"), groups: vec![Group::User(id)], ttl: app.config.cache.users };
     cached::answer(&app, &headers, recipe, move |app| async move {
@@ -212,7 +211,7 @@ pub(crate) async fn read_user(
 
 /// Change a user. Users change themselves, administrators everybody.
 #[utoipa::path(put, path = "/users/{id}", tag = "users",
-    params(("id" = i64, Path, description = "User id")), request_body = UpdateUser, responses(
+    params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), request_body = UpdateUser, responses(
     (status = 200, description = "The changed user", body = OneUser),
     (status = 403, description = "Another user"),
     (status = 404, description = "No such user"),
@@ -221,11 +220,11 @@ pub(crate) async fn read_user(
 pub(crate) async fn update_user(
     State(app): State<App>,
     caller: CurrentUser,
-    Path(id): Path<String>,
+    Path(user): Path<String>,
     body::Json(body): body::Json<UpdateUser>,
 ) -> Answer<Json<OneUser>> {
-    let id = id.parse().map_err(|_| Error::invalid("id", "must be a whole number"))?;
-    caller.must_be(id)?;
+    let user = user.try_into().map_err(|_| Error::invalid("id", "must be a whole number, or me"))?;
+    let id = caller.acting_for(user)?;
     let changes = Changes {
         username: body.username,
         email: body.email,

@@ -258,7 +258,7 @@ async fn hostile_filters_are_rejected(t: TestApp) {
     }
     for text in HOSTILE {
         let login = json!({ "email": text, "password": text });
-        t.post("/auth/login", None, login).await.problem(401, "unauthenticated");
+        t.post("/auth/login", None, login).await.problem(401, "invalid_credentials");
         let form = json!({ "username": "Meera", "email": text, "password": "Correct-horse-1" });
         assert_eq!(pointers(&t.post("/auth/register", None, form).await), ["/email"], "{text}");
     }

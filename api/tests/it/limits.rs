@@ -132,7 +132,7 @@ async fn without_redis_login_budget_is_halved() {
     redis.kill().await.unwrap();
     let login = json!({ "email": "nobody@example.com", "password": "wrong password" });
     for _ in 0..3 {
-        t.post("/auth/login", None, login.clone()).await.problem(401, "unauthenticated");
+        t.post("/auth/login", None, login.clone()).await.problem(401, "invalid_credentials");
     }
     t.post("/auth/login", None, login).await.problem(429, "rate_limited");
     for _ in 0..5 {

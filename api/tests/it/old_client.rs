@@ -87,7 +87,7 @@ async fn old_client_driver_finds_every_field(t: TestApp) {
     // It shows `message` if present, and otherwise its own texts for 401 and 409.
     let wrong =
         t.post("/auth/login", None, json!({ "email": "asha@example.com", "password": "wrong" })).await;
-    wrong.problem(401, "unauthenticated");
+    wrong.problem(401, "invalid_credentials");
 
     let lot = t.lot(3).await;
     reads_each(&t.get("/parking-lots", Some(&asha)).await.expect(200).body["lots"], &LOT);

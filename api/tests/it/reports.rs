@@ -135,7 +135,7 @@ async fn report_insights_match_its_figures(t: TestApp) {
             "You usually arrive between 3 PM and 6 PM: 1 of 1 bookings.",
             "A typical stay takes one to two hours: 1 of 1 sessions.",
             "Your favourite parking lot is Main Street, with 1 of 1 bookings.",
-            "You have spent 51.00 more in November so far than in all of October.",
+            "You have spent ₹51.00 more in November so far than in all of October.",
         ])
     );
 }

@@ -119,7 +119,7 @@ async fn deletion_erases_personal_data(t: TestApp) {
     ] {
         t.post("/auth/login", None, json!({ "email": email, "password": password }))
             .await
-            .problem(401, "unauthenticated");
+            .problem(401, "invalid_credentials");
     }
     // Name, address and numbers are free again.
     let again = t.post("/auth/register", None, form).await.expect(201);

@@ -276,7 +276,7 @@ async fn every_wrong_field_is_named(t: TestApp) {
         ("role", json!("")),
         ("role", json!("Admin")),
         ("role", json!(true)),
-        ("vehicle_number", json!(7)),
+        ("vehicle_number", json!(7.5)),
         ("phone_number", json!(["1"])),
         ("phone_number", json!("x".repeat(21))),
     ] {
@@ -397,7 +397,7 @@ async fn new_password_ends_every_session_same_one_none(t: TestApp) {
     assert!(is_logged_in(&t, &admin).await, "only the sessions of this user end");
     t.post("/auth/login", None, json!({ "email": asha.email, "password": PASSWORD }))
         .await
-        .problem(401, "unauthenticated");
+        .problem(401, "invalid_credentials");
     t.post("/auth/login", None, json!({ "email": asha.email, "password": "Another-horse-1" }))
         .await
         .expect(200);
@@ -509,7 +509,7 @@ async fn changed_email_is_the_login_in_any_case(t: TestApp) {
     }
     t.post("/auth/login", None, json!({ "email": asha.email, "password": PASSWORD }))
         .await
-        .problem(401, "unauthenticated");
+        .problem(401, "invalid_credentials");
     t.driver("Other").await;
     t.post("/auth/register", None, form("Third", &asha.email)).await.expect(201);
 }

@@ -1,14 +1,17 @@
 //! Cells of an export: whatever a name contains, the columns stay the same and no cell is a formula.
 
 use serde_json::json;
-use shared::parking::{
-    bookings::history::Encoding,
-    exports::{csv::CsvFile, line::Line, record::Layout},
+use shared::{
+    base::currency::Currency,
+    parking::{
+        bookings::history::Encoding,
+        exports::{csv::CsvFile, line::Line, record::Layout},
+    },
 };
 
 /// The input as a name from either database, and as a whole line of either encoding.
 pub fn run(data: &[u8]) {
-    let layout = Layout { currency: "INR".into(), with_user: true, anonymise: None };
+    let layout = Layout { currency: Currency::INR, with_user: true, anonymise: None };
     if let Ok(name) = std::str::from_utf8(data)
         && !name.contains('\0')
     {

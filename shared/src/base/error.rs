@@ -24,6 +24,9 @@ pub enum Error {
     /// The input is not valid.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
+    /// Mail address or password is wrong.
+    #[error("the mail address or the password is wrong")]
+    WrongCredentials,
     /// The caller is not logged in, or not any more.
     #[error("{0}")]
     Unauthenticated(&'static str),
@@ -96,6 +99,7 @@ impl Error {
             Self::Conflict { code, message } => Self::Conflict { code, message: message.clone() },
             Self::Gone(text) => Self::Gone(text.clone()),
             Self::Invalid(fields) => Self::Invalid(fields.clone()),
+            Self::WrongCredentials => Self::WrongCredentials,
             Self::Unauthenticated(text) => Self::Unauthenticated(text),
             Self::Forbidden(text) => Self::Forbidden(text),
             Self::Changed => Self::Changed,

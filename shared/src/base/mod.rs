@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod coalesce;
+pub mod currency;
 pub mod error;
 pub mod identity;
 pub mod money;

@@ -23,8 +23,8 @@ use crate::{
 pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
-/// on earlier ticks.
-const STATEMENTS: [&str; 14] = [
+/// on earlier ticks, and so does the currency of running processes.
+const STATEMENTS: [&str; 15] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM alerts",
@@ -34,6 +34,7 @@ const STATEMENTS: [&str; 14] = [
     "DELETE FROM cron_ticks",
     "DELETE FROM paused_queues",
     "UPDATE schedules SET paused_at = NULL, paused_by = NULL WHERE paused_at IS NOT NULL",
+    "DELETE FROM rounded_amounts",
     "DELETE FROM reservations",
     "DELETE FROM spots",
     "DELETE FROM lots",

@@ -3,7 +3,9 @@
 use migration::{Migrator, MigratorTrait};
 
 /// Every table of the product.
-pub const TABLES: [&str; 15] = [
+pub const TABLES: [&str; 17] = [
+    "installation",
+    "rounded_amounts",
     "users",
     "sessions",
     "lots",

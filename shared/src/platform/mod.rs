@@ -8,6 +8,7 @@ pub mod disk;
 pub mod entities;
 pub mod http;
 pub mod idempotency;
+pub mod installation;
 pub mod mailer;
 pub mod metrics;
 pub mod queue;

@@ -39,6 +39,11 @@ impl Budget {
         self.window / self.calls
     }
 
+    /// Half of it, because every process counts for itself.
+    fn without_redis(self) -> Self {
+        Self { calls: self.calls.div_ceil(2), ..self }
+    }
+
     /// How many of `calls` are allowed when `used` of the window is used.
     fn fitting(self, used: Duration, calls: u32) -> u32 {
         let free = self.window.saturating_sub(used).as_micros() / self.interval().as_micros().max(1);
@@ -105,6 +110,20 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Moves the end of the used window back by the part that one call uses.
+static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local free, left = tonumber(redis.call('GET', KEYS[1])), redis.call('PTTL', KEYS[1])
+         if free and left > 0 then
+            redis.call('SET', KEYS[1], string.format('%.0f', free - tonumber(ARGV[1])), 'PX', left)
+         end",
+    )
+});
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl RateLimiter {
     /// A limiter with these budgets, in the order of [`Action::ALL`].
     #[must_use]
@@ -138,6 +157,21 @@ impl RateLimiter {
         decided.await.unwrap_or(unlimited)
     }
 
+    /// Gives a call back that did not count, such as a form with a typo.
+    pub async fn give_back(&self, action: Action, caller: &str) {
+        let budget = self.budgets[action as usize];
+        let key = self.shared.redis.keys().rate_limit(action.name(), caller);
+        let mut give = GIVE_BACK.key(&key);
+        give.arg(micros(budget.interval()));
+        let given: RedisResult<()> =
+            self.shared.redis.query(async |mut redis| give.invoke_async(&mut redis).await).await;
+        if given.is_err()
+            && let Some(free) = self.shared.in_process.lock().get_mut(&key)
+        {
+            *free = free.checked_sub(budget.without_redis().interval()).unwrap_or(*free);
+        }
+    }
+
     /// As [`RateLimiter::take`], for limits beside the one of the request.
     ///
     /// # Errors
@@ -165,7 +199,6 @@ impl Shared {
     }
 
     async fn used_in_redis(&self, key: &str, budget: Budget, calls: u32) -> RedisResult<Duration> {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut take = TAKE.key(key);
         take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls);
         let used: u64 = self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
@@ -177,7 +210,7 @@ impl Shared {
         if matches!(action, Action::UserReads | Action::Default) {
             return budget.decide(Duration::ZERO, 1).repeat(calls as usize);
         }
-        let budget = Budget { calls: budget.calls.div_ceil(2), ..budget };
+        let budget = budget.without_redis();
         let mut callers = self.in_process.lock();
         let now = Instant::now();
         if callers.len() >= MAX_CALLERS_IN_PROCESS {

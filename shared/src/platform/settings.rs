@@ -112,6 +112,10 @@ pub const SETTINGS: &[Setting] = &[
         "Seconds after SIGTERM during which the API reports that it is not ready but still accepts requests",
     ),
     text("PUBLIC_URL", "http://127.0.0.1:5000", "URL at which users reach the API; used for links in mails"),
+    unset(
+        "WEB_URL",
+        "URL of the web client, to which mails send people who want to book; by default the start page of PUBLIC_URL",
+    ),
     text(
         "CORS_ORIGINS",
         "http://localhost:5173,http://127.0.0.1:5173",
@@ -127,7 +131,11 @@ pub const SETTINGS: &[Setting] = &[
         "Asia/Kolkata",
         "IANA time zone for times without an offset, for calendar days and for schedules",
     ),
-    text("CURRENCY", "INR", "Currency code of three letters (ISO 4217); amounts have two decimal places"),
+    text(
+        "CURRENCY",
+        "INR",
+        "Currency code (ISO 4217), which says how many decimal places amounts have; fixed by the first start",
+    ),
     number("SESSION_HOURS", "12", (1, 8760), "Hours that a login lasts"),
     number(
         "MAX_UNPAID_STAYS",

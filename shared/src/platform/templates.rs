@@ -134,8 +134,8 @@ mod tests {
     fn a_receipt_omits_missing_payment_data() {
         let values = context! {
             name => "Ann", lot => "Centre", address => "Main Street 1", payment_method => None::<String>,
-            transaction_id => None::<String>, public_url => "http://localhost", unsubscribe_url => (), reservation_id => 7, spot => 12,
-            currency => "INR", rate => "25.50", arrived => "now", left => "then", hours => 1, total => "25.50",
+            transaction_id => None::<String>, web_url => "http://localhost", unsubscribe_url => (), reservation_id => 7, spot => 12,
+            rate => "₹25.50", arrived => "now", left => "then", hours => 1, total => "₹25.50",
         };
         let mail = Templates::new().unwrap().render("receipt", values).unwrap();
         assert!(!mail.text.contains("Paid by") && !mail.html.contains("Transaction"));

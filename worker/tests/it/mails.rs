@@ -57,14 +57,14 @@ async fn an_unpaid_stay_is_billed_and_its_payment_receipted(mut t: TestApp) {
     sink.wait_for(|mails| mails.len() == 2, Duration::from_secs(20)).await.unwrap();
     t.release(&driver, booking).await.expect(200);
     let mails = sink.wait_for(|mails| mails.len() == 3, Duration::from_secs(20)).await.unwrap();
-    assert_eq!(mails[2].header("Subject").as_deref(), Some("Bill: INR 25.50 for parking at Main Street"));
+    assert_eq!(mails[2].header("Subject").as_deref(), Some("Bill: ₹25.50 for parking at Main Street"));
     assert!(mails[2].text().unwrap().contains("It is not paid yet."));
     let cash = json!({ "payment_method": "cash" });
     for _ in 0..2 {
         t.post(&format!("/reservations/{booking}/payment"), Some(&driver), cash.clone()).await.expect(200);
     }
     let mails = sink.wait_for(|mails| mails.len() == 4, Duration::from_secs(20)).await.unwrap();
-    assert_eq!(mails[3].header("Subject").as_deref(), Some("Receipt: INR 25.50 for parking at Main Street"));
+    assert_eq!(mails[3].header("Subject").as_deref(), Some("Receipt: ₹25.50 for parking at Main Street"));
     let text = mails[3].text().unwrap();
     assert!(text.contains("Paid by      Cash") && !text.contains("not paid"), "{text}");
 }
@@ -90,7 +90,7 @@ async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
             .unwrap_or_else(|| panic!("{what}"))
     };
     let (welcome, confirmation) = (of("Welcome to Parkade, Ann Bö & Co"), of("is booked"));
-    let (receipt, ready) = (of("Receipt: INR 25.50 for parking at Main Street"), of("Your export is ready"));
+    let (receipt, ready) = (of("Receipt: ₹25.50 for parking at Main Street"), of("Your export is ready"));
     for mail in &mails {
         assert_eq!(mail.to, std::slice::from_ref(&driver.email));
         assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
@@ -100,8 +100,8 @@ async fn every_mail_has_text_and_html_bodies(mut t: TestApp) {
     }
     for (mail, facts) in [
         (welcome, vec!["Parkade"]),
-        (confirmation, vec!["Main Street", "INR 25.50 an hour"]),
-        (receipt, vec!["1 hour at INR 25.50 an hour", "INR 25.50", "Main Street"]),
+        (confirmation, vec!["Main Street", "₹25.50 an hour"]),
+        (receipt, vec!["1 hour at ₹25.50 an hour", "₹25.50", "Main Street"]),
     ] {
         let text = mail.text().unwrap();
         facts.iter().for_each(|fact| assert!(text.contains(fact), "{fact} in {text}"));

@@ -123,16 +123,16 @@ async fn monthly_report_has_charts_and_a_printable_page() {
         let id = enqueue(&t, &SendMonthlyReport { user_id: user, month: october() }).await;
         reaches(&t, id, "succeeded").await;
         let mail = sink.messages().pop().unwrap();
-        assert_eq!(mail.header("Subject").as_deref(), Some("Your parking in October 2026: 5 bookings, INR 30.70"));
+        assert_eq!(mail.header("Subject").as_deref(), Some("Your parking in October 2026: 5 bookings, ₹30.70"));
         let (text, html) = (mail.text().unwrap().replace("\r\n", "\n"), mail.html().unwrap());
         for part in [
             "Bookings        5 (September 2026: 3)\n", "Hours parked    28.0 (September 2026: 3.0)\n", "Hours per stay  7.0 (September 2026: 1.5)\n",
-            "Spent, INR      30.70 (September 2026: 3.50)\n", "Per stay, INR   7.68 (September 2026: 1.75)\n", "Park: 4 bookings, 26.0 hours, INR 26.70\n",
-            "Quay: 1 booking, 2.0 hours, INR 4.00\n", "Spent by day, October 2026: most on 26 October, INR 25.00.\n",
+            "Spent           ₹30.70 (September 2026: ₹3.50)\n", "Spent per stay  ₹7.68 (September 2026: ₹1.75)\n", "Park: 4 bookings, 26.0 hours, ₹26.70\n",
+            "Quay: 1 booking, 2.0 hours, ₹4.00\n", "Spent by day, October 2026: most on 26 October, ₹25.00.\n",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert!(html.contains("INR 27.20 more than in September 2026"), "{html}");
+        assert!(html.contains("₹27.20 more than in September 2026"), "{html}");
         assert!(mail.header("List-Unsubscribe").unwrap().contains("mails=reports"));
 
         // Both bodies, the images next to the HTML, and the file attached.
@@ -143,7 +143,7 @@ async fn monthly_report_has_charts_and_a_printable_page() {
         let attachments = mail.attachments();
         let kinds: Vec<_> = attachments.iter().map(|one| (one.content_type.as_str(), one.name.as_deref())).collect();
         assert_eq!(kinds, [("image/png", None), ("image/png", None), ("text/html", Some("parking-report-2026-10.html"))]);
-        for (name, alt) in [("days", "most on 26 October, INR 25.00"), ("months", "Sep INR 3.50, Oct INR 30.70")] {
+        for (name, alt) in [("days", "most on 26 October, ₹25.00"), ("months", "Sep ₹3.50, Oct ₹30.70")] {
             assert!(raw.contains(&format!("Content-ID: <{name}@parkade>")), "{raw}");
             assert!(html.contains(&format!("src=\"cid:{name}@parkade\"")) && html.contains(alt), "{html}");
         }

@@ -219,8 +219,8 @@ async fn reminder_names_most_used_then_emptiest_lots(t: TestApp) {
         "for 20 days",
         "Bookings      10\n",
         "Hours parked  10.5\n",
-        "Spent         INR 255.00\n",
-        "4 free, INR 25.50 an hour",
+        "Spent         ₹255.00\n",
+        "4 free, ₹25.50 an hour",
         "9 free",
     ] {
         assert!(mail.text.contains(part), "{part} in {}", mail.text);

@@ -30,12 +30,17 @@ async fn names(db: &Db) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
 }
 
-/// Whether the database has no rows besides the schedules, which workers insert when they start.
+/// Written by every process that starts.
+const WITHOUT_DATA: [&str; 2] = ["installation", "schedules"];
+
+/// Whether the database has no rows besides those that a start inserts.
 pub(super) async fn are_empty(url: &str) -> Result<bool> {
     let db = Db::connect(url, 1).await?;
     let names = names(&db).await?;
     let mut are_empty = true;
-    for name in names.iter().filter(|name| *name != "schedules" && TABLES.contains(&name.as_str())) {
+    let with_data =
+        |name: &&String| TABLES.contains(&name.as_str()) && !WITHOUT_DATA.contains(&name.as_str());
+    for name in names.iter().filter(with_data) {
         let first = sql(db.read(), &format!("SELECT 1 FROM {name} LIMIT 1"), []);
         are_empty &= db.read().query_one_raw(first).await?.is_none();
     }

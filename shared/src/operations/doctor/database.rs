@@ -19,6 +19,7 @@ use crate::{
     platform::{
         config::{Config, Environment},
         db::{Db, Engine, sql},
+        installation,
     },
 };
 
@@ -62,6 +63,7 @@ async fn examine(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdic
     }
     if applied == known {
         examine_reports(db, found).await?;
+        examine_currency(config, db, found).await?;
         examine_jobs(clock, db, found).await?;
     }
     Ok(())
@@ -98,6 +100,26 @@ async fn examine_reports(db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+async fn examine_currency(config: &Config, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {
+    let stored = installation::stored_currency(db.read()).await?;
+    found.push(rules::currency(stored.as_deref(), config.currency));
+    let (first, count) = installation::rounded(db.read(), 10).await?;
+    found.extend(rules::rounded(&first, count));
+    Ok(())
+}
+
+/// Why no process can start with `CURRENCY` on this database; `None` if the database cannot be asked.
+pub async fn currency_conflict(config: &Config) -> Option<String> {
+    let url = config.database_url.expose_secret();
+    if backup::is_missing(url) {
+        return None;
+    }
+    let db = Db::connect(url, 1).await.ok()?;
+    let stored = installation::stored_currency(db.read()).await;
+    db.close().await;
+    installation::conflict(&stored.ok()??, config.currency)
 }
 
 async fn examine_jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Result<()> {

@@ -9,6 +9,7 @@ mod rules;
 mod verdict;
 
 pub use self::{
+    database::currency_conflict,
     examine::{Finding, examine},
     verdict::{Level, Verdict},
 };

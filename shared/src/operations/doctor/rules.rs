@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::verdict::{Verdict, ok, problem, warning};
-use crate::base::plural::plural;
+use crate::{
+    base::{currency::Currency, plural::plural},
+    platform::installation::{self, Rounded},
+};
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,31 @@ pub(super) fn schema(applied: &[String], known: &[String]) -> Verdict {
             "run parkade-api migrate up; serve and run also do it when they start",
         ),
     }
+}
+
+/// Compares the currency of the amounts with the setting.
+pub(super) fn currency(stored: Option<&str>, configured: Currency) -> Verdict {
+    match stored.map(|stored| (stored, installation::conflict(stored, configured))) {
+        None => ok(format!("the first start will fix the currency: {configured}")),
+        Some((stored, None)) => ok(format!("amounts are in {stored}")),
+        Some((stored, Some(why))) => problem(
+            why,
+            format!(
+                "amounts are never converted; for another currency than {stored}, set DATABASE_URL to an empty database"
+            ),
+        ),
+    }
+}
+
+/// Lists amounts that an upgrade rounded.
+pub(super) fn rounded(first: &[Rounded], count: i64) -> Option<Verdict> {
+    let all: Vec<_> = first.iter().map(ToString::to_string).collect();
+    (count > 0).then(|| {
+        warning(
+            format!("the upgrade rounded {} that the currency cannot express: {}", plural(count, "amount"), all.join("; ")),
+            "check the prices of these lots, and change them with PUT /api/parking-lots/{id}; past bills stay as they are",
+        )
+    })
 }
 
 /// Settings of a PostgreSQL server.

@@ -36,7 +36,7 @@ pub struct LoggedIn {
 /// Logs in.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`], the same for an unknown address and a wrong password.
+/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password.
 pub async fn log_in(
     app: &App,
     email: &str,
@@ -71,7 +71,7 @@ pub async fn log_in(
 
 fn rejected() -> Error {
     metrics::record_event(metrics::LOGIN_REFUSED);
-    Error::Unauthenticated("the mail address or the password is wrong")
+    Error::WrongCredentials
 }
 
 /// Ends the caller's session.

@@ -50,7 +50,7 @@ impl<W: Write> CsvFile<W> {
                 Cell::Hours(hundredths) => {
                     self.out.write_field(format!("{}.{:02}", hundredths / 100, hundredths % 100))
                 }
-                Cell::Amount(amount) => self.out.write_field(amount.to_string()),
+                Cell::Amount(amount) => self.out.write_field(self.layout.currency.digits(amount.minor())),
                 Cell::Empty => self.out.write_field(""),
             }
             .map_err(io_error)?;
@@ -77,7 +77,7 @@ fn io_error(error: csv::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parking::bookings::history::Encoding;
+    use crate::{base::currency::Currency, parking::bookings::history::Encoding};
 
     fn written(layout: &Layout, line: &str) -> String {
         let encoding = if line.starts_with('[') { Encoding::Json } else { Encoding::Copy };
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn layout() -> Layout {
-        Layout { currency: "INR".into(), with_user: false, anonymise: None }
+        Layout { currency: Currency::INR, with_user: false, anonymise: None }
     }
 
     const POSTGRES: &str = "7\tMain St\t1, Main St\t12\t2026-11-20 10:00:00.5+00\t2026-11-20 12:30:00+00\t7500\tcompleted\tUPI\tTXN1\tMH12AB1234\t3\tAsha";

@@ -84,7 +84,7 @@ async fn write_file(context: &Context, export: &export::Model) -> Result<Written
     } else {
         None
     };
-    let layout = Layout { currency: app.config.currency.clone(), with_user: export.everyone, anonymise };
+    let layout = Layout { currency: app.config.currency, with_user: export.everyone, anonymise };
     context.progress.set(0, history::count(&app.db, &filter).await?);
     let stop = CancellationToken::new();
     let file = PartFile::create(&app.config.upload_folder, context.id, export.format, stop.clone());

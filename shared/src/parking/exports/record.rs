@@ -6,13 +6,13 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::line::{Line, Timestamp};
-use crate::base::money::Money;
+use crate::base::{currency::Currency, money::Money};
 
 /// What the records contain.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// The currency code, which has a column of its own.
-    pub currency: String,
+    /// The currency of the amounts, whose code has a column of its own.
+    pub currency: Currency,
     /// Adds a last column with the user's name, for exports that cover all users.
     pub with_user: bool,
     /// Replaces users by hashes keyed with this secret, and leaves out plates and transaction ids.
@@ -82,7 +82,7 @@ impl Layout {
             end.map_or(Cell::Empty, Cell::Time),
             start.zip(end).map_or(Cell::Empty, |(start, end)| Cell::Hours(hours(start, end))),
             Cell::Amount(line.cost),
-            text(self.currency.as_bytes()),
+            text(self.currency.code().as_bytes()),
             text(&line.status),
             text(&line.method),
             text(identity(&line.transaction)),

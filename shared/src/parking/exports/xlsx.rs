@@ -18,7 +18,7 @@ use super::{
     line::Line,
     record::{Cell, Kind, Layout},
 };
-use crate::base::money::Money;
+use crate::base::currency::Currency;
 
 /// Rows that a sheet can hold, with the header.
 const MAX_ROWS: u32 = 1_048_576;
@@ -89,7 +89,7 @@ impl XlsxFile {
                     sheet.write_datetime(self.row, column, instant.with_timezone(&self.zone).naive_local())?
                 }
                 Cell::Hours(hundredths) => sheet.write_number(self.row, column, float(hundredths) / 100.0)?,
-                Cell::Amount(amount) => sheet.write_number(self.row, column, amount.major())?,
+                Cell::Amount(amount) => sheet.write_number(self.row, column, self.layout.currency.major(amount.minor()))?,
                 Cell::Empty => sheet,
             };
         }
@@ -106,7 +106,7 @@ impl XlsxFile {
         sheet.set_freeze_panes(1, 0)?;
         let bold = Format::new().set_bold();
         for (column, (name, kind)) in (0..).zip(columns) {
-            describe(sheet, column, *kind, &self.layout.currency)?;
+            describe(sheet, column, *kind, self.layout.currency)?;
             sheet.write_string_with_format(0, column, *name, &bold)?;
         }
         self.row = 1;
@@ -115,7 +115,7 @@ impl XlsxFile {
 }
 
 /// Sets width and number format of a column.
-fn describe(sheet: &mut Worksheet, column: u16, kind: Kind, currency: &str) -> Result<(), XlsxError> {
+fn describe(sheet: &mut Worksheet, column: u16, kind: Kind, currency: Currency) -> Result<(), XlsxError> {
     let (width, format) = match kind {
         Kind::Text => (20, Format::new().set_num_format("@")),
         Kind::Number => (8, Format::new().set_num_format("0")),
@@ -133,11 +133,10 @@ fn describe(sheet: &mut Worksheet, column: u16, kind: Kind, currency: &str) -> R
 }
 
 /// An amount with grouping, after the code of its currency.
-fn amount_format(currency: &str) -> String {
-    let one = Money::from_minor(0).to_string();
-    let decimals = one.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+fn amount_format(currency: Currency) -> String {
+    let (code, decimals) = (currency.code(), currency.decimals() as usize);
     let point = if decimals == 0 { "" } else { "." };
-    format!("[${currency}] #,##0{point}{}", "0".repeat(decimals))
+    format!("[${code}] #,##0{point}{}", "0".repeat(decimals))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ids of spots and hours are far below 2^53")]
@@ -183,7 +182,7 @@ mod tests {
     };
 
     fn book(folder: &Path, zone: Tz) -> XlsxFile {
-        let layout = Layout { currency: "INR".into(), with_user: false, anonymise: None };
+        let layout = Layout { currency: Currency::INR, with_user: false, anonymise: None };
         let created_at = "2026-11-20T12:00:00Z".parse().unwrap();
         XlsxFile::create(folder, layout, zone, created_at).unwrap()
     }
@@ -282,6 +281,8 @@ mod tests {
 
     #[test]
     fn amounts_have_the_decimals_of_the_currency() {
-        assert_eq!(amount_format("INR"), "[$INR] #,##0.00");
+        assert_eq!(amount_format(Currency::INR), "[$INR] #,##0.00");
+        assert_eq!(amount_format("JPY".parse().unwrap()), "[$JPY] #,##0");
+        assert_eq!(amount_format("KWD".parse().unwrap()), "[$KWD] #,##0.000");
     }
 }

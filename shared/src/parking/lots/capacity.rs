@@ -77,6 +77,13 @@ async fn shrink(tx: &Transaction, lot_id: i64, fewer: i64, now: DateTime<Utc>) -
     Ok(())
 }
 
+/// The number of spots that leave service when their last reservation ends.
+pub(super) async fn count_retiring(tx: &Transaction, lot_id: i64) -> Result<i64> {
+    let text = "SELECT COUNT(*) AS n FROM spots WHERE lot_id = $1 AND retired_at IS NULL AND retiring";
+    let row = tx.query_one_raw(sql(tx, text, [lot_id.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or_default())
+}
+
 /// Records when retiring spots were vacated. They already count as out of service, so the delay does not matter.
 /// Returns how many there were.
 pub async fn finish_retirements(app: &App) -> Result<u64> {

@@ -17,5 +17,5 @@ pub use self::{
     create::{NewLot, create},
     etag::{etag, matches},
     lot::{FreeSpot, Lot, When, emptiest, find, free_spots, list},
-    update::{LotChange, update},
+    update::{ChangedLot, LotChange, update},
 };

@@ -63,6 +63,8 @@ pub struct Holder {
 pub struct Spot {
     /// Identifies the spot among those of all lots.
     pub id: i64,
+    /// The number in the lot, from 1.
+    pub number: i64,
     /// The lot.
     pub lot_id: i64,
     /// Whether it is in use.
@@ -74,6 +76,7 @@ pub struct Spot {
 #[derive(FromQueryResult)]
 struct Row {
     id: i64,
+    number: i64,
     lot_id: i64,
     reservation_id: Option<i64>,
     user_id: Option<i64>,
@@ -94,7 +97,7 @@ impl From<Row> for Spot {
             Some("active") => Status::Occupied,
             Some(_) => Status::Reserved,
         };
-        Self { id: row.id, lot_id: row.lot_id, status, holder }
+        Self { id: row.id, number: row.number, lot_id: row.lot_id, status, holder }
     }
 }
 
@@ -102,7 +105,7 @@ impl From<Row> for Spot {
 /// long as it has a reservation.
 fn select() -> String {
     format!(
-        "SELECT s.id, s.lot_id, r.id AS reservation_id, r.user_id, r.state,
+        "SELECT s.id, s.number, s.lot_id, r.id AS reservation_id, r.user_id, r.state,
             COALESCE(r.arrived_at, r.starts_at) AS begins_at
          FROM spots s JOIN lots l ON l.id = s.lot_id
          LEFT JOIN reservations r ON r.id = (

@@ -33,6 +33,15 @@ pub struct LotChange {
     pub number_of_slots: Option<i64>,
 }
 
+/// A lot after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedLot {
+    /// The lot; `number_of_slots` does not count the retiring spots.
+    pub lot: Lot,
+    /// Spots that leave service when their last reservation ends.
+    pub retiring_slots: i64,
+}
+
 /// Changes a lot. More spots: retired ones return to service before new ones are added. Fewer spots: free ones leave
 /// service now, and the others when their last reservation ends.
 ///
@@ -46,7 +55,7 @@ pub async fn update(
     id: i64,
     mut new: LotChange,
     if_match: Option<&str>,
-) -> Result<Lot> {
+) -> Result<ChangedLot> {
     let texts = [&mut new.location_name, &mut new.address, &mut new.pincode];
     validate(texts.map(Option::as_mut), new.number_of_slots)?;
     retry_on_conflict(async || {
@@ -75,9 +84,11 @@ pub async fn update(
         let lot = find_in(change.tx(), id, Moment::of(app)).await?;
         let details = differences(&before, &lot);
         audit::record(change.tx(), now, by, Action::LotChanged, Object::Lot(id), &details).await?;
+        let retiring_slots = capacity::count_retiring(change.tx(), id).await?;
+        let changed = ChangedLot { lot, retiring_slots };
         change.invalidates([Group::Catalog]);
         change.commit().await?;
-        Ok(lot)
+        Ok(changed)
     })
     .await
 }

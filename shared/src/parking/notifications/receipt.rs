@@ -96,7 +96,6 @@ impl Job for SendReceipt {
                 arrived => local_time(arrived, config.zone),
                 left => local_time(stay.left_at, config.zone),
                 hours => billing::charged_hours(arrived, stay.left_at),
-                currency => &config.currency,
                 rate => Money::from_minor(stay.hourly_rate_minor).to_string(),
                 total => Money::from_minor(stay.cost_minor).to_string(),
                 is_unpaid,

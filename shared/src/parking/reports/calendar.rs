@@ -1,9 +1,9 @@
 //! Calendar days and months of a time zone as spans of instants, and their labels. Pure.
 
-use chrono::{
-    DateTime, Datelike, Days, LocalResult, Months, NaiveDate, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
-};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+
+use crate::base::time::start_of_day;
 
 /// Months in a report.
 pub(super) const MONTHS: u32 = 12;
@@ -60,21 +60,8 @@ pub fn days(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
 
 /// The periods from each date to the next.
 fn periods(dates: impl Iterator<Item = NaiveDate>, zone: Tz) -> Vec<Period> {
-    let begins: Vec<_> = dates.map(|date| (date, begin_of(date, zone))).collect();
+    let begins: Vec<_> = dates.map(|date| (date, start_of_day(date, zone))).collect();
     begins.windows(2).map(|two| Period { date: two[0].0, begins: two[0].1, ends: two[1].1 }).collect()
-}
-
-/// The first instant of a local day. Where a clock change skips midnight, the day begins with the change.
-fn begin_of(date: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let midnight = date.and_time(NaiveTime::MIN);
-    match zone.from_local_datetime(&midnight) {
-        LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant.with_timezone(&Utc),
-        LocalResult::None => {
-            let around = midnight.and_utc();
-            let changes = offsets(around - TimeDelta::days(1), around + TimeDelta::days(1), zone);
-            changes.last().map_or(around, |change| change.from)
-        }
-    }
 }
 
 /// An offset from UTC, and since when it has applied.

@@ -32,7 +32,7 @@ const LINES: i64 = 4;
 pub struct Column {
     /// Shown below it; may be empty.
     pub label: String,
-    /// Its height in hundredths (minor units of an amount).
+    /// Its height in hundredths.
     pub hundredths: i64,
     /// Drawn in the strong colour.
     pub strong: bool,

@@ -117,7 +117,7 @@ mod tests {
                 "You usually arrive between 10 PM and 1 AM: 5 of 10 bookings.",
                 "A typical stay takes more than eight hours: 5 of 9 sessions.",
                 "Your favourite parking lot is Main Street, with 7 of 10 bookings.",
-                "You have spent 15.50 more in November so far than in all of October.",
+                "You have spent ₹15.50 more in November so far than in all of October.",
             ]
         );
     }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn months_are_compared_by_amount() {
         let last = |last, this| insights(&report(last, this)).pop().unwrap();
-        assert_eq!(last(550, 50), "You have spent 5.00 less in November so far than in all of October.");
+        assert_eq!(last(550, 50), "You have spent ₹5.00 less in November so far than in all of October.");
         assert_eq!(last(550, 550), "You have spent as much in November so far as in all of October.");
         assert!(last(0, 0).starts_with("Your favourite"), "nothing to compare");
     }

@@ -22,6 +22,7 @@ use super::{
     schedules::Schedules,
     sources::{Problems, Sources},
 };
+use crate::base::currency::Currency;
 
 /// All settings of a process.
 #[derive(Debug, Clone)]
@@ -36,12 +37,14 @@ pub struct Config {
     pub drain: Duration,
     /// `PUBLIC_URL`, without a trailing slash.
     pub public_url: String,
+    /// `WEB_URL`, or `PUBLIC_URL`, without a trailing slash.
+    pub web_url: String,
     /// `CORS_ORIGINS`.
     pub cors_origins: Vec<String>,
     /// `APP_TIMEZONE`.
     pub zone: Tz,
     /// `CURRENCY`.
-    pub currency: String,
+    pub currency: Currency,
     /// `LOG_FORMAT` and `LOG_LEVEL`.
     pub log: Log,
     /// `DATABASE_URL`.
@@ -167,9 +170,14 @@ impl Config {
             max_requests: from.number("MAX_REQUESTS", 0..=100_000)?,
             drain: from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs)?,
             public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
+            web_url: from
+                .parse("WEB_URL", parse::web_url)
+                .or_else(|| from.text("PUBLIC_URL"))?
+                .trim_end_matches('/')
+                .to_owned(),
             cors_origins: from.parse("CORS_ORIGINS", parse::origins)?,
             zone: from.parse("APP_TIMEZONE", parse::zone)?,
-            currency: from.parse("CURRENCY", parse::currency)?,
+            currency: from.parse("CURRENCY", str::parse)?,
             log: Log {
                 json: from.parse("LOG_FORMAT", parse::log_format)?,
                 level: from.parse("LOG_LEVEL", parse::log_level)?,

@@ -22,11 +22,6 @@ pub(super) fn zone(text: &str) -> Result<Tz, &'static str> {
     text.parse().map_err(|_| "must be a time zone of the IANA database such as Asia/Kolkata")
 }
 
-pub(super) fn currency(text: &str) -> Result<String, &'static str> {
-    let is_code = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
-    is_code.then(|| text.to_owned()).ok_or("must be a currency code of three capital letters such as INR")
-}
-
 /// `true` for JSON.
 pub(super) fn log_format(text: &str) -> Result<bool, &'static str> {
     match text {
@@ -102,6 +97,13 @@ pub(super) fn api_url(text: &str) -> Result<String, &'static str> {
     } else {
         Err("must be https:// and a host, without a path; http:// is allowed only for this machine")
     }
+}
+
+/// An address that people open.
+pub(super) fn web_url(text: &str) -> Result<String, &'static str> {
+    let is_page =
+        url::Url::parse(text).is_ok_and(|url| ["https", "http"].contains(&url.scheme()) && url.has_host());
+    is_page.then(|| text.to_owned()).ok_or("must be an address such as https://parking.example.com")
 }
 
 pub(super) fn collector_url(url: &str) -> Result<String, &'static str> {

@@ -165,8 +165,9 @@ impl Db {
         Ok(Some(format!("{total} {}, such as: {}", report.what, lines.join("; "))))
     }
 
-    /// Begins a transaction on SQLite although another process may hold the file for longer than usual.
-    async fn begin_after_others(&self) -> Result<Transaction> {
+    /// Begins a transaction for a migration, although another process may hold the file of SQLite for longer than usual.
+    pub(crate) async fn begin_after_others(&self) -> Result<Transaction> {
+        let Engine::Sqlite = self.engine else { return self.begin().await };
         let file = self.write.without_watchdog();
         for _ in 1..MIGRATION_ATTEMPTS {
             match file.begin(sqlite::write_transaction()).await {

@@ -58,7 +58,6 @@ impl Job for SendConfirmation {
                 end => booking.ends_at.map(|end| local_time(end, config.zone)),
                 given_up => booking.ends_at.map(|end| local_time(end.min(given_up), config.zone)),
                 quote => Money::from_minor(booking.cost_minor).to_string(),
-                currency => &config.currency,
                 rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
             },
             ..Letter::default()

@@ -104,7 +104,10 @@ pub fn compose(
     name: &str,
 ) -> Result<(Rendered, Option<String>)> {
     let unsubscribe_url = letter.unsubscribe.map(|what| what.link(config, letter.user_id)).transpose()?;
-    let shown = context! { name, public_url => &config.public_url, unsubscribe_url => &unsubscribe_url, ..letter.values.clone() };
+    let shown = context! {
+        name, public_url => &config.public_url, web_url => &config.web_url,
+        unsubscribe_url => &unsubscribe_url, ..letter.values.clone()
+    };
     Ok((templates.render(letter.kind, shown)?, unsubscribe_url))
 }
 

@@ -58,22 +58,14 @@ impl Job for SendMonthlyReport {
         };
         let report = monthly::report(app, self.user_id, self.month).await?;
         // Drawing the charts takes milliseconds of CPU time.
-        let (templates, currency, user_id) =
-            (app.templates.clone(), app.config.currency.clone(), self.user_id);
-        let written =
-            tokio::task::spawn_blocking(move || write(&templates, user_id, &name, &report, &currency));
+        let (templates, user_id) = (app.templates.clone(), self.user_id);
+        let written = tokio::task::spawn_blocking(move || write(&templates, user_id, &name, &report));
         deliver(context, written.await.map_err(|error| anyhow!("writing a report: {error}"))??).await
     }
 }
 
 /// The letter with its charts and attachment. Without stays and bookings in the month, it has neither.
-pub fn write(
-    templates: &Templates,
-    user_id: i64,
-    name: &str,
-    report: &Report,
-    currency: &str,
-) -> Result<Letter> {
+pub fn write(templates: &Templates, user_id: i64, name: &str, report: &Report) -> Result<Letter> {
     let month = report.month.date.format("%Y-%m");
     let letter = Letter {
         key: format!("monthly-report:{user_id}:{month}"),
@@ -83,13 +75,13 @@ pub fn write(
         ..Letter::default()
     };
     if report.lots.is_empty() {
-        return Ok(Letter { values: values(report, currency), ..letter });
+        return Ok(Letter { values: values(report), ..letter });
     }
-    let charts = charts(report, currency)?;
+    let charts = charts(report)?;
     let shown = |source: fn(&Chart) -> Value| {
         let chart =
             |chart: &Chart| context! { title => &chart.title, alt => &chart.alt, source => source(chart) };
-        context! { name, charts => charts.iter().map(chart).collect::<Vec<_>>(), ..values(report, currency) }
+        context! { name, charts => charts.iter().map(chart).collect::<Vec<_>>(), ..values(report) }
     };
     let page = templates.page("monthly_report", shown(Chart::data))?;
     let attachment = Attachment {
@@ -124,13 +116,11 @@ impl Chart {
 
 /// A chart of the days of the month, and one of the twelve months that end with it. They show the amounts spent or, in a
 /// month without payments, the bookings.
-fn charts(report: &Report, currency: &str) -> Result<[Chart; 2]> {
+fn charts(report: &Report) -> Result<[Chart; 2]> {
     let is_spent = report.this.spent.minor() > 0;
     let what = if is_spent { "Spent" } else { "Bookings" };
-    let height = |one: &MonthFigures| if is_spent { one.spent.minor() } else { 100 * one.bookings };
-    let amount = |one: &MonthFigures| {
-        if is_spent { format!("{currency} {}", one.spent) } else { one.bookings.to_string() }
-    };
+    let height = |one: &MonthFigures| if is_spent { one.spent.hundredths() } else { 100 * one.bookings };
+    let amount = |one: &MonthFigures| if is_spent { one.spent.to_string() } else { one.bookings.to_string() };
     let column = |one: &MonthFigures, label: Option<String>, strong| Column {
         label: label.unwrap_or_default(),
         hundredths: height(one),
@@ -154,7 +144,7 @@ fn charts(report: &Report, currency: &str) -> Result<[Chart; 2]> {
 }
 
 /// The values of the templates, without the charts.
-fn values(report: &Report, currency: &str) -> Value {
+fn values(report: &Report) -> Value {
     let Report { month, this, before, .. } = report;
     let lots = report.lots.iter().take(LOTS).map(|lot| {
         let spent = Money::from_minor(lot.spent).to_string();
@@ -165,8 +155,8 @@ fn values(report: &Report, currency: &str) -> Value {
         figure("Bookings", &|month| month.bookings.to_string()),
         figure("Hours parked", &|month| hours(month.micros)),
         figure("Hours per stay", &|month| hours(month.micros_per_stay())),
-        figure(&format!("Spent, {currency}"), &|month| month.spent.to_string()),
-        figure(&format!("Per stay, {currency}"), &|month| month.cost_per_stay().to_string()),
+        figure("Spent", &|month| month.spent.to_string()),
+        figure("Spent per stay", &|month| month.cost_per_stay().to_string()),
     ];
     let previous = report.months.iter().rev().nth(1).map(|month| month.month.month_and_year());
     let difference = this.spent.minor() - before.spent.minor();
@@ -179,7 +169,6 @@ fn values(report: &Report, currency: &str) -> Value {
         spent => this.spent.to_string(),
         more => difference.signum(),
         difference => Money::from_minor(difference.abs()).to_string(),
-        currency,
         figures,
         lots => lots.collect::<Vec<_>>(),
         other_lots => report.lots.len().saturating_sub(LOTS),

@@ -72,7 +72,6 @@ pub fn values(figures: &Figures, config: &Config) -> Value {
         bookings => figures.bookings,
         hours => hours(figures.micros),
         spent => figures.spent.to_string(),
-        currency => &config.currency,
         lots => figures.lots.iter().map(lot).collect::<Vec<_>>(),
     }
 }

@@ -129,13 +129,13 @@ async fn every_kind_of_mail_has_its_subject_and_facts() {
         subjects,
         [
             "Your spot 12 at Centre is booked",
-            "Receipt: INR 76.50 for parking at Centre",
+            "Receipt: ₹76.50 for parking at Centre",
             "Your export is ready: ann.csv",
             "Welcome to Parkade, Ann",
         ]
     );
-    assert!(sent[0].text.contains("From     20 Nov 2026, 18:37 IST\n  Rate     INR 25.50 an hour"));
-    assert!(sent[1].text.contains("Charged      3 hours at INR 25.50 an hour\n  Total        INR 76.50"));
+    assert!(sent[0].text.contains("From     20 Nov 2026, 18:37 IST\n  Rate     ₹25.50 an hour"));
+    assert!(sent[1].text.contains("Charged      3 hours at ₹25.50 an hour\n  Total        ₹76.50"));
     assert!(sent[1].text.contains("Paid by      UPI\n  Transaction  TXN1\n"));
     assert!(sent[2].text.contains(&format!("http://127.0.0.1:5000/api/export/download/{export}")));
     assert!(sent[2].text.contains("attached") && sent[2].text.contains("Expires  21 Nov 2026, 18:37 IST"));
@@ -161,9 +161,9 @@ async fn reservation_confirmation_shows_its_window() {
     let sent = world.outbox.lock().sent.clone();
     let window = "From     21 Nov 2026, 00:00 IST\n  Until    21 Nov 2026, 01:30 IST\n  Rate";
     assert!(sent[0].text.contains(window), "{}", sent[0].text);
-    assert!(sent[0].text.contains("an hour\n  Quote    INR 38.25\n  Booking  3\n"), "{}", sent[0].text);
+    assert!(sent[0].text.contains("an hour\n  Quote    ₹38.25\n  Booking  3\n"), "{}", sent[0].text);
     assert!(sent[0].text.contains("kept for you until 21 Nov 2026, 00:30 IST."), "{}", sent[0].text);
-    for part in ["21 Nov 2026, 01:30 IST", "INR 38.25", "until 21 Nov 2026, 00:30 IST"] {
+    for part in ["21 Nov 2026, 01:30 IST", "₹38.25", "until 21 Nov 2026, 00:30 IST"] {
         assert!(sent[0].html.contains(part), "{part}");
     }
     for text in [&sent[1].text, &sent[1].html] {

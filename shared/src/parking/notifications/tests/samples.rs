@@ -45,15 +45,15 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let letter = |kind, values| Letter { kind, user_id: 17, values, ..Letter::default() };
     let lot = context! { lot => text("Church Street Parking"), address => text("12 Church Street, 560001"), spot => 12 };
     let booking = context! {
-        start => "20 Nov 2026, 18:37 IST", currency => "INR", rate => "40.00", reservation_id => 4711, ..lot.clone()
+        start => "20 Nov 2026, 18:37 IST", rate => "₹40.00", reservation_id => 4711, ..lot.clone()
     };
     let walk_in = context! { end => (), given_up => (), quote => (), ..booking.clone() };
     let window = context! {
-        end => "20 Nov 2026, 21:37 IST", given_up => "20 Nov 2026, 19:07 IST", quote => "120.00", ..booking
+        end => "20 Nov 2026, 21:37 IST", given_up => "20 Nov 2026, 19:07 IST", quote => "₹120.00", ..booking
     };
     let receipt = context! {
-        arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3, currency => "INR",
-        rate => "40.00", total => "120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
+        arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3,
+        rate => "₹40.00", total => "₹120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
         reservation_id => 4711, is_unpaid => false, is_waived => false, ..lot
     };
     let bill = context! { is_unpaid => true, payment_method => (), transaction_id => (), ..receipt.clone() };
@@ -75,7 +75,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     };
     let templates = Templates::new().unwrap();
     let monthly =
-        |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report, "INR").unwrap();
+        |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report).unwrap();
     vec![
         ("welcome", letter("welcome", context! {})),
         ("confirmation", letter("confirmation", walk_in)),
@@ -216,17 +216,17 @@ fn every_mail_has_a_sample_with_the_expected_text() {
         parts.iter().for_each(|part| assert!(text.contains(part), "{part} in {name}: {subject}\n{text}"));
         html
     };
-    says("receipt", &["Charged      3 hours at INR 40.00 an hour\n  Total        INR 120.00\n  Paid by"]);
+    says("receipt", &["Charged      3 hours at ₹40.00 an hour\n  Total        ₹120.00\n  Paid by"]);
     let html = says(
         "receipt-unpaid",
-        &["This is your bill. It is not paid yet.", "Total        INR 120.00\n  Booking"],
+        &["This is your bill. It is not paid yet.", "Total        ₹120.00\n  Booking"],
     );
     assert!(html.contains("Your bill") && !html.contains("receipt"), "{html}");
     let html = says(
         "reminder",
         &[
             "for 9 days",
-            "MG Road Metro\n    1 Mahatma Gandhi Road, 560001\n    3 free, INR 55.00 an hour",
+            "MG Road Metro\n    1 Mahatma Gandhi Road, 560001\n    3 free, ₹55.00 an hour",
             "Hours parked  97.5",
         ],
     );
@@ -238,15 +238,12 @@ fn every_mail_has_a_sample_with_the_expected_text() {
         "monthly_report",
         &[
             "Bookings        14 (September 2026: 11)",
-            "Per stay, INR   125.71 (September 2026: 123.64)",
-            "Church Street Parking: 8 bookings, 21.5 hours, INR 880.00",
-            "most on 22 October, INR 400.00",
+            "Spent per stay  ₹125.71 (September 2026: ₹123.64)",
+            "Church Street Parking: 8 bookings, 21.5 hours, ₹880.00",
+            "most on 22 October, ₹400.00",
         ],
     );
-    assert!(
-        html.contains("INR 400.00 more than in September 2026") && html.contains("mails=reports"),
-        "{html}"
-    );
+    assert!(html.contains("₹400.00 more than in September 2026") && html.contains("mails=reports"), "{html}");
     assert!(says("monthly_report-quiet", &["did not park with us in October 2026"]).find("<img").is_none());
     assert!(!of("welcome").html.contains("Unsubscribe"), "essential mails have no unsubscribe link");
 }
@@ -316,8 +313,28 @@ fn report_page_is_printable_and_loads_nothing() {
     assert_eq!(file.file_name, "parking-report-2026-10.html");
     let page = String::from_utf8(file.bytes).unwrap();
     assert!(
-        page.contains("@page { size: A4;") && page.contains("for Asha Rao") && page.contains("INR 1760.00")
+        page.contains("@page { size: A4;") && page.contains("for Asha Rao") && page.contains("₹1,760.00")
     );
     assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 2, "{page}");
     assert!(!page.contains("://") && !page.contains("cid:"), "{page}");
+}
+
+#[test]
+fn mails_link_to_the_web_client() {
+    let config = |settings: &[(&str, &str)]| {
+        let secret = ("JWT_SECRET_KEY", "a secret that is long enough: 32 bytes");
+        let public = ("PUBLIC_URL", "https://api.park.example/");
+        Config::load(Sources::of(settings.iter().copied().chain([secret, public]))).unwrap()
+    };
+    let templates = Templates::new().unwrap();
+    for (web, link) in [
+        ("https://park.example/app/", "at https://park.example/app\n"),
+        ("", "at https://api.park.example\n"),
+    ] {
+        let letter = Letter { kind: "welcome", values: context! {}, ..Letter::default() };
+        let (mail, _) = compose(&templates, &config(&[("WEB_URL", web)]), &letter, "Ann").unwrap();
+        assert!(mail.text.contains(link), "{}", mail.text);
+        assert!(mail.text.contains("https://api.park.example/api/privacy"), "{}", mail.text);
+    }
+    assert!(Config::load(Sources::of([("WEB_URL", "park.example")])).is_err());
 }
