@@ -245,7 +245,9 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     let reservation =
         p.write("POST /reservations", asha, window.clone()).await.changed(&stay).id("reservation");
     let longer = json!({ "leaving_time": clock.now() + TimeDelta::hours(3) });
-    p.write(&format!("PATCH /reservations/{reservation}"), asha, longer).await.changed(&mine);
+    p.write(&format!("PATCH /reservations/{reservation}"), asha, longer)
+        .await
+        .changed(&["reservations", "history"]);
     p.write(&format!("DELETE /reservations/{reservation}"), asha, json!({})).await.changed(&stay);
     let reservation = p.write("POST /reservations", asha, window).await.changed(&stay).id("reservation");
     p.write("POST /booking/occupy-spot", asha, json!({ "reservation_id": reservation })).await.changed(&mine);

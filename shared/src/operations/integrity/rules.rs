@@ -91,7 +91,7 @@ pub(super) const RULES: [(&str, &str); 14] = [
     (
         "every mail about a reservation refers to one that exists",
         "SELECT j.kind || ' ' || j.unique_key AS offender FROM jobs j
-         LEFT JOIN reservations r ON CAST(r.id AS TEXT) = j.unique_key
+         LEFT JOIN reservations r ON CAST(r.id AS TEXT) = REPLACE(j.unique_key, ':paid', '')
          WHERE j.kind IN ('send-confirmation', 'send-receipt') AND r.id IS NULL",
     ),
     (

@@ -115,7 +115,7 @@ pub(super) async fn settle(
     }
     let bill = paid(stored, app.clock.now(), who, payment);
     store(change.tx(), who, &bill).await?;
-    change.enqueue(&notifications::receipt(bill.id, bill.user_id)?).await?;
+    change.enqueue(&notifications::receipt_of_payment(bill.id, bill.user_id)?).await?;
     change.invalidates([Group::Occupancy, Group::User(bill.user_id)]);
     Ok(bill)
 }

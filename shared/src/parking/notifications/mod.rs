@@ -26,7 +26,7 @@ pub use export_ready::{SendExportReady, export_ready};
 pub use monthly_reports::{SendMonthlyReport, SendMonthlyReports};
 pub use notice::{Notice, PostToChat, SendNotice, notify_administrators};
 pub use notice_mail::test_mail;
-pub use receipt::{SendReceipt, receipt};
+pub use receipt::{SendReceipt, receipt, receipt_of_payment};
 pub use reminders::{SendReminder, SendReminders};
 pub use subscription::Subscription;
 pub use welcome::{SendWelcome, welcome};

@@ -36,6 +36,15 @@ pub fn receipt(reservation_id: i64, user_id: i64) -> Result<NewJob> {
     Ok(NewJob::of(&SendReceipt { reservation_id })?.owner(user_id).unique(reservation_id.to_string()))
 }
 
+/// The job that sends the receipt for a later payment. It has a key of its own: the job that mails the bill may be
+/// running.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn receipt_of_payment(reservation_id: i64, user_id: i64) -> Result<NewJob> {
+    Ok(receipt(reservation_id, user_id)?.unique(format!("{reservation_id}:paid")))
+}
+
 #[derive(FromQueryResult)]
 struct Stay {
     user_id: i64,
