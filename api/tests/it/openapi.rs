@@ -58,7 +58,7 @@ fn every_operation_has_summary_and_responses() {
     }
 }
 
-const PUBLIC: [&str; 12] = [
+const PUBLIC: [&str; 13] = [
     "post /api/auth/login",
     "post /api/auth/register",
     "get /api/health",
@@ -68,6 +68,7 @@ const PUBLIC: [&str; 12] = [
     "get /api/parking-lots",
     "get /api/parking-lots/{id}",
     "get /api/parking-lots/{id}/available-spots",
+    "get /api/parking-lots/{id}/availability",
     "get /api/privacy",
     "get /api/unsubscribe",
     "post /api/unsubscribe",

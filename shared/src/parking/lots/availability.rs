@@ -68,7 +68,7 @@ pub(crate) fn free_spots() -> String {
 /// The number of spots of lot `l` that are free now, less the displaced windows. Negative if these are more.
 pub(crate) fn free_now() -> String {
     format!(
-        "(l.number_of_slots
+        "((SELECT COUNT(*) FROM spots s WHERE s.lot_id = l.id AND {IN_SERVICE})
           - (SELECT COUNT(DISTINCT r.spot_id) FROM reservations r JOIN spots s ON s.id = r.spot_id
              WHERE r.lot_id = l.id AND {HOLDS} AND {IN_SERVICE})
           - (SELECT COUNT(*) FROM {DISPLACED} AND w.lot_id = l.id))"
