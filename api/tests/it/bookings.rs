@@ -200,7 +200,7 @@ async fn invalid_payment_leaves_the_session_active(t: TestApp) {
     for (field, value) in [
         ("transaction_id", json!("x".repeat(51))),
         ("transaction_id", json!("a\u{0}b")),
-        ("transaction_id", json!(7)),
+        ("transaction_id", json!(true)),
         ("payment_method", json!("x".repeat(21))),
         ("payment_method", json!("\u{0}")),
         ("payment_method", json!({})),
