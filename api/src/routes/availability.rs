@@ -17,7 +17,10 @@ use shared::{
     },
     platform::cache::{Entry, Group, Recipe},
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::path::{Parameter, ParameterBuilder, ParameterIn},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -37,15 +40,26 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 }
 
 /// A window for which free spots are counted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct WindowQuery {
-    /// Its start. Give both ends, or none for spots that are free now.
-    #[param(schema_with = instant)]
     from: Option<String>,
-    /// Its end.
-    #[param(schema_with = instant)]
     to: Option<String>,
+}
+
+impl IntoParams for WindowQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name: &str, description: &str| {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.description(Some(description)).schema(Some(instant())).build()
+        };
+        vec![
+            parameter(
+                "from",
+                "The start of a window. Give both ends, or neither for spots that are free now",
+            ),
+            parameter("to", "The end of the window"),
+        ]
+    }
 }
 
 impl WindowQuery {

@@ -89,7 +89,9 @@ impl XlsxFile {
                     sheet.write_datetime(self.row, column, instant.with_timezone(&self.zone).naive_local())?
                 }
                 Cell::Hours(hundredths) => sheet.write_number(self.row, column, float(hundredths) / 100.0)?,
-                Cell::Amount(amount) => sheet.write_number(self.row, column, self.layout.currency.major(amount.minor()))?,
+                Cell::Amount(amount) => {
+                    sheet.write_number(self.row, column, self.layout.currency.major(amount.minor()))?
+                }
                 Cell::Empty => sheet,
             };
         }
