@@ -32,7 +32,7 @@ async fn spots_show_current_and_next_driver(t: TestApp) {
     let after = |hours: i64| noon() + TimeDelta::hours(hours);
     // The later window is inserted first; windows that are over or cancelled do not count.
     for (from, until, state) in
-        [(5, 6, "reserved"), (2, 3, "reserved"), (1, 2, "cancelled"), (-3, -2, "expired")]
+        [(5, 6, "reserved"), (1, 2, "reserved"), (0, 1, "cancelled"), (-3, -2, "expired")]
     {
         let id = reserve(&t, ravi.id, ids[1], after(from), after(until)).await.unwrap();
         change(&t, "UPDATE reservations SET state = $2 WHERE id = $1", [id.into(), state.into()])
@@ -47,9 +47,9 @@ async fn spots_show_current_and_next_driver(t: TestApp) {
     .await
     .unwrap();
     let expected = json!([
-        { "id": ids[0], "lot_id": lot, "user_id": asha.id, "status": "occupied", "booking_time": "2026-11-20T12:00:00Z" },
-        { "id": ids[1], "lot_id": lot, "user_id": ravi.id, "status": "reserved", "booking_time": "2026-11-20T14:00:00Z" },
-        { "id": ids[2], "lot_id": lot, "user_id": null, "status": "available", "booking_time": null },
+        { "id": ids[0], "spot_number": 1, "lot_id": lot, "user_id": asha.id, "status": "occupied", "booking_time": "2026-11-20T12:00:00Z" },
+        { "id": ids[1], "spot_number": 2, "lot_id": lot, "user_id": ravi.id, "status": "reserved", "booking_time": "2026-11-20T13:00:00Z" },
+        { "id": ids[2], "spot_number": 3, "lot_id": lot, "user_id": null, "status": "available", "booking_time": null },
     ]);
     assert_eq!(plain(&t.get("/parking-spots", Some(&admin)).await.expect(200)), json!({ "spots": expected }));
     for spot in expected.as_array().unwrap() {
@@ -115,7 +115,7 @@ async fn attendant_starts_and_ends_a_session_for_a_driver(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(3).await);
     let spot = spots(&t, lot).await[1];
     let answer = put(&t, &admin, spot, json!({ "status": "occupied", "user_id": asha.id })).await.expect(200);
-    let expected = json!({ "id": spot, "lot_id": lot, "user_id": asha.id, "status": "occupied", "booking_time": "2026-11-20T12:00:00Z" });
+    let expected = json!({ "id": spot, "spot_number": 2, "lot_id": lot, "user_id": asha.id, "status": "occupied", "booking_time": "2026-11-20T12:00:00Z" });
     assert_eq!(plain(&answer), json!({ "spot": expected }));
     assert_eq!(read(&t, &admin, spot).await, expected);
     assert_eq!(available(&t, lot).await, 2);
@@ -134,7 +134,7 @@ async fn attendant_starts_and_ends_a_session_for_a_driver(t: TestApp) {
     clock.advance(TimeDelta::minutes(61));
     for _ in 0..2 {
         let answer = put(&t, &admin, spot, json!({ "status": "available" })).await.expect(200);
-        let expected = json!({ "id": spot, "lot_id": lot, "user_id": null, "status": "available", "booking_time": null });
+        let expected = json!({ "id": spot, "spot_number": 2, "lot_id": lot, "user_id": null, "status": "available", "booking_time": null });
         assert_eq!(plain(&answer), json!({ "spot": expected }));
     }
     let bill = mine().await;

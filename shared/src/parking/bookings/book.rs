@@ -26,7 +26,10 @@ pub async fn book_spot(
     match book(app, user_id, lot_id, &idempotency).await {
         Err(full @ Error::Conflict { code: "lot_full", .. }) => {
             let expired = expiry::expire(app, Scope::Lot(lot_id)).await?;
-            if expired > 0 { book(app, user_id, lot_id, &idempotency).await } else { Err(full) }
+            // Or other bookings had only just locked the free spots. Once more, but not again and again: in a rush, the
+            // winners would wait behind everybody else.
+            let retries = expired > 0 || count_free_now(app.db.read(), lot_id, Moment::of(app)).await? > 0;
+            if retries { book(app, user_id, lot_id, &idempotency).await } else { Err(full) }
         }
         done => done,
     }
@@ -60,12 +63,7 @@ async fn try_to_book(
         if driver::is_parked(change.tx(), user_id).await? {
             return Err(driver::already_parked());
         }
-        let moment = Moment::of(app);
-        return match lots::explain_no_spot(change.tx(), lot_id).await {
-            // Other bookings have just locked the free spots.
-            Error::Conflict { .. } if count_free_now(change.tx(), lot_id, moment).await? > 0 => Ok(None),
-            error => Err(error),
-        };
+        return Err(lots::explain_no_spot(change.tx(), lot_id).await);
     };
     // Read again after the lock: the spot's previous session may have ended while this waited for it.
     match start(app, &mut change, Moment::of(app), user_id, chosen).await? {

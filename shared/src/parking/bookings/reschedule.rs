@@ -50,9 +50,10 @@ pub struct NewWindow {
 pub async fn reschedule(app: &App, who: &Identity, id: i64, new: NewWindow) -> Result<Reservation> {
     let attempt = || insist(|| try_to_reschedule(app, who, id, new));
     match attempt().await {
-        Err(full @ Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
+        Err(Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
             let lot_id = list::find(app, who, id).await?.lot_id;
-            if expiry::expire(app, Scope::Lot(lot_id)).await? > 0 { attempt().await } else { Err(full) }
+            expiry::expire(app, Scope::Lot(lot_id)).await?;
+            attempt().await
         }
         done => done,
     }

@@ -9,7 +9,7 @@ use super::{
     fair_use,
     place::{LOT_FULL, Place, Placed, SPOT_TAKEN, lot_of, place},
     reservation::{self, NO_OVERLAP},
-    start::{MAX_ATTEMPTS, record_booking},
+    start::record_booking,
     unpaid,
 };
 use crate::{
@@ -64,13 +64,17 @@ pub async fn reserve(
     }
     let attempt = || insist(|| try_to_reserve(app, who, user_id, &new, &idempotency));
     match attempt().await {
-        Err(full @ Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
+        Err(Error::Conflict { code: SPOT_TAKEN | LOT_FULL, .. }) => {
             let lot_id = lot_of(app.db.read(), new.place).await?;
-            if expiry::expire(app, Scope::Lot(lot_id)).await? > 0 { attempt().await } else { Err(full) }
+            expiry::expire(app, Scope::Lot(lot_id)).await?;
+            attempt().await
         }
         done => done,
     }
 }
+
+/// How often a transaction that looks at a whole lot is tried.
+const MAX_ATTEMPTS: usize = 4;
 
 /// Runs a transaction again while other bookings take the chosen spots first.
 pub(super) async fn insist<T, F: Future<Output = Result<Option<T>>>>(run: impl Fn() -> F) -> Result<T> {

@@ -54,7 +54,7 @@ impl Writer {
 
 /// A file in one of the formats.
 pub(super) enum Output {
-    Csv(CsvFile<PartFile>),
+    Csv(Box<CsvFile<PartFile>>),
     Xlsx(Box<XlsxFile>, PartFile),
 }
 
@@ -68,7 +68,7 @@ impl Output {
     ) -> io::Result<Self> {
         let config = &app.config;
         Ok(match export.format {
-            Format::Csv => Self::Csv(CsvFile::create(file, layout, export.bom)?),
+            Format::Csv => Self::Csv(Box::new(CsvFile::create(file, layout, export.bom)?)),
             Format::Xlsx => {
                 let book = XlsxFile::create(&config.upload_folder, layout, config.zone, export.created_at)?;
                 Self::Xlsx(Box::new(book), file)
