@@ -1,6 +1,6 @@
 //! The first start with a currency converts the amounts of earlier releases, once and exactly.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
+#![expect(clippy::unwrap_used, reason = "this is test code")]
 
 use std::collections::BTreeSet;
 
