@@ -42,7 +42,7 @@ pub async fn history(app: &App, user: i64, lot: i64) -> Result<()> {
          INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, left_at,
             hourly_rate_minor, cost_minor, transaction_id, payment_method, created_at)
          SELECT {user}, {lot}, (SELECT MIN(id) FROM spots WHERE lot_id = {lot}), 'completed', {arrived}, {arrived},
-            {left}, 2550, 2550, 'TXN-' || n, 'UPI', {left} FROM c"
+            {left}, 2550, 2550, 'TXN-{user}-' || n, 'UPI', {left} FROM c"
     );
     app.db.write().execute_unprepared(&text).await?;
     Ok(())
