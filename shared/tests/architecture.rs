@@ -1,6 +1,6 @@
 //! Every file, function and page that the documents name exists.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
+#![expect(clippy::unwrap_used, reason = "this is test code")]
 
 use std::{
     collections::BTreeSet,

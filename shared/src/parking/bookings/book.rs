@@ -26,8 +26,8 @@ pub async fn book_spot(
     match book(app, user_id, lot_id, &idempotency).await {
         Err(full @ Error::Conflict { code: "lot_full", .. }) => {
             let expired = expiry::expire(app, Scope::Lot(lot_id)).await?;
-            // Or other bookings had only just locked the free spots. Once more, but not again and again: in a rush, the
-            // winners would wait behind everybody else.
+            // Or another booking has expired them meanwhile, or had only just locked the free spots. Once more, but not
+            // again and again: in a rush, the winners would wait behind everybody else.
             let retries = expired > 0 || count_free_now(app.db.read(), lot_id, Moment::of(app)).await? > 0;
             if retries { book(app, user_id, lot_id, &idempotency).await } else { Err(full) }
         }

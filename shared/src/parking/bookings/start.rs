@@ -11,7 +11,7 @@ use crate::{
         activity,
         lots::{
             self, Moment,
-            availability::{DISPLACED, HOLDS, free_spots},
+            availability::{DISPLACED, HOLDS, count_free_now, free_spots},
         },
         notifications,
     },
@@ -57,6 +57,10 @@ pub(super) async fn choose_spot(
     );
     if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved, "s.number", 1).await?.pop() {
         return Ok(Some((spot, Displaced::None)));
+    }
+    // Most bookings that come this far find the lot full.
+    if count_free_now(tx, lot_id, moment).await? <= 0 {
+        return Ok(None);
     }
     if count_displaced(tx, lot_id, moment).await? > 0 {
         return Ok(choose_beside_displaced(tx, lot_id, moment).await?.map(|spot| (spot, Displaced::Covered)));

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::error::Result,
     parking::rules::window::{SHORTEST_REST, Window},
     platform::{
         config::Parking,
@@ -75,12 +75,12 @@ pub(crate) fn free_now() -> String {
     )
 }
 
-/// The number of spots of a lot that are free now, less its displaced windows.
+/// The number of spots of a lot that are free now, less its displaced windows. 0 for an unknown lot.
 pub(crate) async fn count_free_now(db: &impl ConnectionTrait, lot_id: i64, moment: Moment) -> Result<i64> {
     let text = format!("SELECT {} AS free FROM lots l WHERE l.id = $3", free_now());
     let values = moment.values().into_iter().chain([lot_id.into()]);
-    let row = db.query_one_raw(sql(db, &text, values)).await?.ok_or(Error::NotFound("parking lot"))?;
-    Ok(row.try_get("", "free")?)
+    let row = db.query_one_raw(sql(db, &text, values)).await?;
+    Ok(row.map(|row| row.try_get("", "free")).transpose()?.unwrap_or(0))
 }
 
 /// A spot `s` that could be reserved from `$3` to `$4`. A running session counts until it is expected to end: a walk-in
