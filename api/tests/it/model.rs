@@ -334,16 +334,15 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
     }
 }
 
-/// Runs random steps through the router, from a fixed seed, or of more cases with `MODEL_CASES`. A failing sequence is
-/// shrunk to the shortest one.
+/// Runs random steps through the router, from a fixed seed. A failing sequence is shrunk to the shortest one.
 async fn any_sequence(engine: Engine, seed: u8) {
     let t = TestApp::start_with(engine, &[("SESSION_HOURS", "8000")]).await;
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (handle, count) = (Handle::current(), std::sync::atomic::AtomicUsize::new(0));
-    let cases = std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     block_in_place(|| {
-        let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        let config =
+            Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let steps = prop::collection::vec(step(), STEPS);
         TestRunner::new_with_rng(config, rng).run(&steps, |steps| {

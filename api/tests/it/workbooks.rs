@@ -109,7 +109,6 @@ async fn workbook_has_dates_numbers_and_text(t: TestApp) {
 }
 
 /// The Python of `cargo xtask test`, with the package openpyxl.
-#[expect(clippy::disallowed_methods, reason = "where a tool of the tests is, not a setting")]
 fn python() -> Option<PathBuf> {
     let python = std::env::var_os("PARKADE_PYTHON").map(PathBuf::from);
     if python.is_none() {

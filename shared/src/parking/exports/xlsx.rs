@@ -273,8 +273,11 @@ mod tests {
         for (code, kind) in [(28, io::ErrorKind::StorageFull), (122, io::ErrorKind::QuotaExceeded)] {
             let failed = guarded::<()>(|| Err(XlsxError::IoError(io::Error::from_raw_os_error(code))));
             assert_eq!(failed.unwrap_err().kind(), kind);
-            let panicked =
-                guarded(|| Ok(Err::<(), _>(io::Error::from_raw_os_error(code)).expect("cannot write")));
+            let write = || -> io::Result<()> { Err(io::Error::from_raw_os_error(code)) };
+            let panicked = guarded(|| {
+                write().expect("cannot write");
+                Ok(())
+            });
             assert_eq!(panicked.unwrap_err().kind(), kind);
         }
         let other = guarded::<()>(|| panic!("something else: StorageFull"));

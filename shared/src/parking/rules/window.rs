@@ -66,7 +66,7 @@ mod tests {
     fn pointers(window: Window) -> Vec<String> {
         let now = DateTime::UNIX_EPOCH;
         let problems = window.problems(now, TimeDelta::hours(720), ["/parking_time", "/leaving_time"]);
-        problems.into_iter().map(|problem| problem.pointer.into()).collect()
+        problems.into_iter().map(|problem| problem.pointer).collect()
     }
 
     #[test]
