@@ -214,7 +214,8 @@ async fn racing_walk_ins_leave_spots_for_punctual_drivers(t: TestApp) {
         let id = reserve(&t, driver.id, *spot, from, to).await.unwrap();
         arrivals.push((driver.clone(), json!({ "reservation_id": id })));
     }
-    let (windows, walk_ins) = others.split_at(60);
+    // As many as can wait for the lot, one after the other, within the time limit of a request.
+    let (windows, walk_ins) = others[..72].split_at(12);
     let soon = json!({
         "lot_id": lot, "parking_time": now + TimeDelta::minutes(10), "leaving_time": now + TimeDelta::minutes(70),
     });
