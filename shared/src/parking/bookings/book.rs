@@ -1,5 +1,7 @@
 //! Booking a spot without a reservation: the session starts at once.
 
+use sea_orm::ConnectionTrait;
+
 use super::{
     Reservation, driver,
     expiry::{self, Scope},
@@ -10,7 +12,10 @@ use crate::{
     base::error::{Error, Result},
     jobs::Change,
     parking::lots::{self, Moment, availability::count_free_now},
-    platform::{db::retry_on_conflict, idempotency::Idempotency},
+    platform::{
+        db::{Engine, retry_on_conflict},
+        idempotency::Idempotency,
+    },
 };
 
 /// Starts a session on the free spot of the lot whose next window begins latest.
@@ -58,16 +63,27 @@ async fn try_to_book(
     lot_id: i64,
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Option<Reservation>> {
+    // On SQLite every transaction waits for all others, so a full lot is found by reading.
+    let db = app.db.read();
+    if app.db.engine() == Engine::Sqlite && count_free_now(db, lot_id, Moment::of(app)).await? <= 0 {
+        return Err(no_spot(db, user_id, lot_id).await);
+    }
     let mut change = Change::begin(app).await?;
     let Some(chosen) = choose_spot(change.tx(), lot_id, Moment::of(app)).await? else {
-        if driver::is_parked(change.tx(), user_id).await? {
-            return Err(driver::already_parked());
-        }
-        return Err(lots::explain_no_spot(change.tx(), lot_id).await);
+        drop(change);
+        return Err(no_spot(db, user_id, lot_id).await);
     };
     // Read again after the lock: the spot's previous session may have ended while this waited for it.
     match start(app, &mut change, Moment::of(app), user_id, chosen).await? {
         Some(reservation) => change.commit_with_answer(idempotency, reservation).await.map(Some),
         None => Ok(None),
+    }
+}
+
+async fn no_spot(db: &impl ConnectionTrait, user_id: i64, lot_id: i64) -> Error {
+    match driver::is_parked(db, user_id).await {
+        Ok(true) => driver::already_parked(),
+        Ok(false) => lots::explain_no_spot(db, lot_id).await,
+        Err(error) => error,
     }
 }
