@@ -82,7 +82,7 @@ impl App {
     /// When the database cannot be reached or migrated, or a template is malformed.
     pub async fn start(config: Config) -> Result<Self> {
         let app = Self::connect(config).await?;
-        app.db.migrate().await?;
+        app.db.migrate(app.config.for_migrations()).await?;
         Ok(app)
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Subcommand;
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTraitSelf};
 use shared::{
     app::App,
     platform::config::{Config, Environment},
@@ -23,15 +23,15 @@ pub(super) enum Migrate {
 impl Migrate {
     pub(super) async fn run(self, config: Config) -> anyhow::Result<()> {
         let is_production = config.environment == Environment::Production;
-        let app = App::connect(config).await?;
+        let (app, settings) = (App::connect(config.clone()).await?, config.for_migrations());
         match self {
-            Self::Up => app.db.migrate().await?,
+            Self::Up => app.db.migrate(settings).await?,
             Self::Down if is_production => {
                 bail!("APP_ENV is production: reverting the migrations would delete all data")
             }
-            Self::Down => Migrator::down(&app.db.write().pool(), None).await?,
+            Self::Down => Migrator(settings).down(&app.db.write().pool(), None).await?,
             Self::Status => {
-                for migration in Migrator::get_migration_with_status(&app.db.write().pool()).await? {
+                for migration in Migrator(settings).get_migration_with_status(&app.db.write().pool()).await? {
                     print(&format!("{:<32}{}", migration.name(), migration.status()))?;
                 }
             }

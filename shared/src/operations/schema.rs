@@ -1,10 +1,9 @@
 //! The tables and migrations of this release.
 
-use migration::{Migrator, MigratorTrait};
-
 /// Every table of the product.
-pub const TABLES: [&str; 15] = [
+pub const TABLES: [&str; 16] = [
     "users",
+    "vehicles",
     "sessions",
     "lots",
     "spots",
@@ -29,5 +28,5 @@ pub(super) const APPLIED_MIGRATIONS: &str = "SELECT version FROM seaql_migration
 
 /// The names of this release's migrations, in order.
 pub(super) fn known_migrations() -> Vec<String> {
-    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    migration::names().into_iter().map(ToOwned::to_owned).collect()
 }

@@ -41,12 +41,21 @@ impl Session {
         let tables = &archive.manifest.tables;
         // A newer release may have tables that the backup does not.
         let newer = TABLES.into_iter().filter(|name| !tables.contains_key(*name));
-        let dropped: Vec<_> =
-            tables.keys().map(String::as_str).chain(newer).map(|name| format!("\"{name}\"")).collect();
+        let names: Vec<_> = tables.keys().map(String::as_str).chain(newer).collect();
+        let quoted = |quote: char| {
+            names.iter().map(|name| format!("{quote}{name}{quote}")).collect::<Vec<_>>().join(", ")
+        };
+        // The functions of triggers would outlive their tables.
         self.send(&format!(
             "\\o /dev/null\nSET TIME ZONE 'UTC'; SET lock_timeout = '10s'; BEGIN;
+             DO $$ DECLARE f regprocedure; BEGIN
+                 FOR f IN SELECT DISTINCT tgfoid::regprocedure FROM pg_trigger WHERE NOT tgisinternal
+                     AND tgrelid IN (SELECT to_regclass(name) FROM unnest(ARRAY[{}]) AS name)
+                 LOOP EXECUTE 'DROP FUNCTION ' || f || ' CASCADE'; END LOOP;
+             END $$;
              DROP TABLE IF EXISTS {} CASCADE;\n",
-            dropped.join(", ")
+            quoted('\''),
+            quoted('"')
         ))?;
         unpack(pg_restore, archive.body()?, &mut self.input)?;
         self.send("RESET search_path;\n\\o\n")?;
