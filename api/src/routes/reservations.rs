@@ -71,10 +71,10 @@ impl Reserve {
         let end = read("/leaving_time", &self.leaving_time);
         let place = match (self.lot_id, self.spot_id) {
             (Some(lot), None) => Ok(Place::Lot(lot)),
-            (None, Some(spot)) => Ok(Place::Spot(spot)),
+            (_, Some(spot)) => Ok(Place::Spot(spot)),
             _ => Err(FieldError {
                 pointer: "/spot_id".into(),
-                message: "give either spot_id or lot_id".into(),
+                message: "is required unless lot_id is given".into(),
             }),
         };
         match (place, begin, end) {
