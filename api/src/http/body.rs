@@ -141,7 +141,11 @@ fn faults<T: DeserializeOwned>(body: &[u8], first: FieldError) -> Vec<FieldError
             break;
         }
     }
-    if found.is_empty() { vec![first] } else { found }
+    // A member that is there twice is lost when the body is read again.
+    if !found.iter().any(|known| known.pointer == first.pointer) {
+        found.insert(0, first);
+    }
+    found
 }
 
 /// The member of the body that is at fault.

@@ -83,9 +83,37 @@ pub(super) fn recipe(app: &App, key: String) -> Recipe {
     Recipe { key, groups: vec![Group::Catalog, Group::Occupancy], ttl: app.config.cache.parking }
 }
 
-/// An answer about free spots ends when the next window becomes due, or ends.
-pub(super) async fn expiring(app: &App, moment: Moment, entry: Entry) -> shared::Result<Entry> {
-    Ok(cached::until(lots::next_boundary(app, moment).await?, entry))
+/// A list of what is free: now, from the cache, or in a window.
+pub(super) async fn list_when<F>(
+    app: &App,
+    headers: &HeaderMap,
+    paging: &Paging,
+    window: Option<Window>,
+    key: String,
+    load: impl Fn(App, Page, When) -> F + Clone + Send + Sync + 'static,
+) -> Answer<Response>
+where
+    F: Future<Output = shared::Result<Entry>> + Send + 'static,
+{
+    if let Some(window) = window {
+        let entry = load(app.clone(), paging.page.clone(), When::Window(Moment::of(app), window)).await?;
+        return Ok(cached::list_response(headers, paging, entry));
+    }
+    cached::list(app, headers, paging, recipe(app, key), move |app, page| {
+        let load = load.clone();
+        load_now(app, move |app, when| load(app, page, when))
+    })
+    .await
+}
+
+/// What is free now. The answer ends when the next window becomes due, or ends.
+pub(super) async fn load_now<F>(app: App, load: impl FnOnce(App, When) -> F) -> shared::Result<Entry>
+where
+    F: Future<Output = shared::Result<Entry>>,
+{
+    let moment = Moment::of(&app);
+    let entry = load(app.clone(), When::Now(moment)).await?;
+    Ok(cached::until(lots::next_boundary(&app, moment).await?, entry))
 }
 
 /// A free spot.
@@ -122,21 +150,13 @@ pub(crate) async fn list_free_spots(
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
-    if let Some(window) = window.read(&app)? {
-        let entry = load_free_spots(&app, id, &paging.page, When::Window(Moment::of(&app), window)).await?;
-        return Ok(cached::list_response(&headers, &paging, entry));
-    }
-    let recipe = recipe(&app, format!("available_spots:{id}"));
-    cached::list(&app, &headers, &paging, recipe, move |app, page| async move {
-        let moment = Moment::of(&app);
-        let entry = load_free_spots(&app, id, &page, When::Now(moment)).await?;
-        expiring(&app, moment, entry).await
-    })
-    .await
+    let window = window.read(&app)?;
+    let load = move |app, page, when| load_free_spots(app, id, page, when);
+    list_when(&app, &headers, &paging, window, format!("available_spots:{id}"), load).await
 }
 
-async fn load_free_spots(app: &App, id: i64, page: &Page, when: When) -> shared::Result<Entry> {
-    let (lot, spots) = lots::free_spots(app, id, page, when).await?;
+async fn load_free_spots(app: App, id: i64, page: Page, when: When) -> shared::Result<Entry> {
+    let (lot, spots) = lots::free_spots(&app, id, &page, when).await?;
     let next = spots.next(|spot| spot.number);
     let view = |spot: lots::FreeSpot| FreeSpot {
         id: spot.id,

@@ -13,7 +13,7 @@ use shared::{
     base::{money::Money, page::Page},
     parking::{
         bookings,
-        lots::{self, Lot, LotChange, Moment, NewLot, When},
+        lots::{self, Lot, LotChange, NewLot, When},
     },
     platform::{cache::Entry, idempotency::StoredAnswer},
 };
@@ -36,7 +36,7 @@ use crate::{
         problem::Answer,
     },
     openapi::schemas::{price, slots, text},
-    routes::availability::{WindowQuery, expiring, recipe},
+    routes::availability::{WindowQuery, list_when, load_now, recipe},
     state::ApiState,
 };
 
@@ -156,24 +156,15 @@ pub(crate) async fn list_lots(
     headers: HeaderMap,
     paging: Paging,
 ) -> Answer<Response> {
-    if let Some(window) = window.read(&app)? {
-        let entry = load_lots(&app, &paging.page, When::Window(Moment::of(&app), window)).await?;
-        return Ok(cached::list_response(&headers, &paging, entry));
-    }
-    cached::list(&app, &headers, &paging, recipe(&app, WHOLE_LIST.into()), load_lots_now).await
+    let window = window.read(&app)?;
+    list_when(&app, &headers, &paging, window, WHOLE_LIST.into(), load_lots).await
 }
 
 /// The cache key of the list that every client loads first.
 const WHOLE_LIST: &str = "parking_lots:all";
 
-async fn load_lots_now(app: App, page: Page) -> shared::Result<Entry> {
-    let moment = Moment::of(&app);
-    let entry = load_lots(&app, &page, When::Now(moment)).await?;
-    expiring(&app, moment, entry).await
-}
-
-async fn load_lots(app: &App, page: &Page, when: When) -> shared::Result<Entry> {
-    let list = lots::list(app, page, when).await?;
+async fn load_lots(app: App, page: Page, when: When) -> shared::Result<Entry> {
+    let list = lots::list(&app, &page, when).await?;
     let next = list.next(|lot| lot.id);
     let lots = list.items.into_iter().map(LotView::from).collect();
     cached::list_entry(next, &Lots { msg: "parking lots", lots })
@@ -182,7 +173,7 @@ async fn load_lots(app: &App, page: &Page, when: When) -> shared::Result<Entry> 
 /// Loads the list of lots into the cache before the first request. A failure is left to that request.
 pub async fn warm(app: App) {
     let loader = app.clone();
-    let load = move || load_lots_now(loader.clone(), Page::default());
+    let load = move || load_now(loader.clone(), |app, when| load_lots(app, Page::default(), when));
     if let Err(error) = app.cache.get(recipe(&app, WHOLE_LIST.into()), load).await {
         tracing::debug!(error = error.chain(), "the list of lots is not cached yet");
     }
@@ -199,14 +190,13 @@ pub(crate) async fn read_lot(
     Path(id): Path<i64>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    cached::answer(&app, &headers, recipe(&app, format!("parking_lot:{id}")), move |app| async move {
-        let moment = Moment::of(&app);
-        let lot = lots::find(&app, id, When::Now(moment)).await?;
+    let load = move |app: App, when| async move {
+        let lot = lots::find(&app, id, when).await?;
         let etag = lots::etag(&lot);
-        let entry = Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? };
-        expiring(&app, moment, entry).await
-    })
-    .await
+        Ok(Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? })
+    };
+    let recipe = recipe(&app, format!("parking_lot:{id}"));
+    cached::answer(&app, &headers, recipe, move |app| load_now(app, load)).await
 }
 
 /// Create a lot with all its spots.

@@ -75,6 +75,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The application and the model.
 struct Both<'a> {
+    /// Tells apart the transactions of the cases, which share a database.
+    number: usize,
     t: &'a TestApp,
     clock: &'a Clock,
     users: Vec<Driver>,
@@ -241,7 +243,7 @@ impl Both<'_> {
 
     async fn release(&mut self, user: usize, pick: Pick, paid: Option<u8>) {
         let (user, nth) = self.park.pick(user, pick);
-        let transaction = paid.map(|paid| format!("TXN{paid}"));
+        let transaction = paid.map(|paid| format!("TXN{}-{paid}", self.number));
         let body = json!({ "reservation_id": self.id(nth), "transaction_id": transaction });
         let answer = self.post(user, "/booking/release-spot", body).await;
         match self.park.release(user, nth, transaction.as_deref()) {
@@ -313,7 +315,7 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
         lots.push(lot);
         park.lots.push(spots(t, lot).await);
     }
-    let mut both = Both { t, clock, users, lots, park };
+    let mut both = Both { number, t, clock, users, lots, park };
     for step in steps {
         let before: Vec<_> = (0..LOTS.len()).map(|lot| both.park.free_now(lot)).collect();
         both.run(step).await;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -47,6 +47,12 @@ impl Done {
     #[must_use]
     pub fn with(result: Value) -> Self {
         Self { result, then: Vec::new() }
+    }
+
+    /// A success of a job that no longer has anything to do.
+    #[must_use]
+    pub fn skipped(why: impl Into<String>) -> Self {
+        Self::with(json!({ "skipped": why.into() }))
     }
 
     /// Adds a job that follows.

@@ -29,7 +29,7 @@ impl Job for PostToChat {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let Some(url) = context.app.config.notifications.chat.clone() else {
-            return Ok(Done::with(json!({ "skipped": "GOOGLE_CHAT_WEBHOOK_URL is not set" })));
+            return Ok(Done::skipped("GOOGLE_CHAT_WEBHOOK_URL is not set"));
         };
         let delivery = Delivery {
             key: format!("chat:{}", self.notice.key),

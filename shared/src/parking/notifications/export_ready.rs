@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use minijinja::context;
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -62,7 +61,7 @@ impl Job for SendExportReady {
         let export = Export::find_by_statement(sql(db, EXPORT, [self.export_id.into()])).one(db).await?;
         let export = export.ok_or(Error::NotFound("finished export"))?;
         if export.removed_at.is_some() || export.expires_at <= context.app.clock.now() {
-            return Ok(Done::with(json!({ "skipped": "the export has expired" })));
+            return Ok(Done::skipped("the export has expired"));
         }
         let stored_name = format!("{}.{}", self.export_id, export.format.as_str());
         // Mails are copied and forwarded, so what other people parked is only behind the link.

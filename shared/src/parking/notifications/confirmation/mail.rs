@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{booking::Booking, limit};
 use crate::{
@@ -33,16 +32,14 @@ impl Job for SendConfirmation {
         let (db, config) = (context.app.db.read(), &context.app.config);
         let booking = match Booking::find(db, self.reservation_id).await? {
             Ok(booking) => booking,
-            Err(why) => return Ok(Done::with(json!({ "skipped": why }))),
+            Err(why) => return Ok(Done::skipped(why)),
         };
         let key = format!("confirmation:{}", self.reservation_id);
         let limit = config.parking.fair_use.confirmations;
         if limit::is_reached(context, booking.user_id, "confirmation", &key, limit, TimeDelta::hours(1))
             .await?
         {
-            return Ok(Done::with(
-                json!({ "skipped": "the driver has had enough confirmations in this hour" }),
-            ));
+            return Ok(Done::skipped("the driver has had enough confirmations in this hour"));
         }
         let given_up = booking.starts_at + config.parking.no_show_after;
         let letter = Letter {

@@ -7,7 +7,6 @@ use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{booking::Booking, limit};
 use crate::{
@@ -45,7 +44,7 @@ impl Job for SendSms {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let (db, config) = (context.app.db.read(), &context.app.config);
-        let skipped = |why: &str| Ok(Done::with(json!({ "skipped": why })));
+        let skipped = |why: &str| Ok(Done::skipped(why));
         let Some(twilio) = config.notifications.sms.clone() else {
             return skipped("TWILIO_ACCOUNT_SID is not set");
         };

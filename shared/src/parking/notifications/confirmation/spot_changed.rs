@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use minijinja::context;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::booking::Booking;
 use crate::{
@@ -43,8 +42,8 @@ impl Job for SendSpotChanged {
         let (db, config) = (context.app.db.read(), &context.app.config);
         let booking = match Booking::find(db, self.reservation_id).await? {
             Ok(booking) if booking.spot_id == self.spot_id => booking,
-            Ok(_) => return Ok(Done::with(json!({ "skipped": "the booking has been moved again" }))),
-            Err(why) => return Ok(Done::with(json!({ "skipped": why }))),
+            Ok(_) => return Ok(Done::skipped("the booking has been moved again")),
+            Err(why) => return Ok(Done::skipped(why)),
         };
         let letter = Letter {
             // A reservation may return to a spot, so the job is part of the key.

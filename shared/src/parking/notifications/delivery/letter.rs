@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use minijinja::{Value, context};
 use sea_orm::FromQueryResult;
-use serde_json::json;
 
 use super::{
     message::{Channel, Delivery, IfUnknown},
@@ -52,7 +51,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let app = &context.app;
     let Some(recipient) = Recipient::find(app, letter.user_id).await? else {
-        return Ok(Done::with(json!({ "skipped": "the user was deleted" })));
+        return Ok(Done::skipped("the user was deleted"));
     };
     let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
     wait_for_rate_limit(app).await?;

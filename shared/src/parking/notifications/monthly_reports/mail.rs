@@ -7,7 +7,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::NaiveDate;
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
     base::{
@@ -54,7 +53,7 @@ impl Job for SendMonthlyReport {
     async fn run(&self, context: &Context) -> Result<Done> {
         let app = &context.app;
         let Some(name) = Audience::everyone().find(app, Subscription::Reports, self.user_id).await? else {
-            return Ok(Done::with(json!({ "skipped": "the user unsubscribed or was deleted" })));
+            return Ok(Done::skipped("the user unsubscribed or was deleted"));
         };
         let report = monthly::report(app, self.user_id, self.month).await?;
         // Drawing the charts takes milliseconds of CPU time.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{NaiveDate, TimeDelta};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{audience::audience, figures::Figures};
 use crate::{
@@ -38,14 +37,13 @@ impl Job for SendReminder {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let (app, now) = (&context.app, context.app.clock.now());
-        let skipped = |why: &str| Ok(Done::with(json!({ "skipped": why })));
         // The next day has a reminder of its own.
         if now.with_timezone(&app.config.zone).date_naive() != self.day {
-            return skipped("the day of the reminder is over");
+            return Ok(Done::skipped("the day of the reminder is over"));
         }
         let audience = audience(&app.config.schedules, now);
         if audience.find(app, Subscription::Reminders, self.user_id).await?.is_none() {
-            return skipped("the user came back, unsubscribed or was deleted");
+            return Ok(Done::skipped("the user came back, unsubscribed or was deleted"));
         }
         let letter = Letter {
             key: format!("reminder:{}:{}", self.user_id, self.day),
