@@ -2,9 +2,10 @@
 //!
 //! A shipped migration is never changed. A change to the schema is a new file, and adds before anything is removed.
 
-pub use sea_orm_migration::MigratorTrait;
+pub use sea_orm_migration::MigratorTraitSelf;
 use sea_orm_migration::prelude::*;
 
+mod identities;
 mod m01_users;
 mod m02_sessions;
 mod m03_lots;
@@ -24,16 +25,21 @@ mod m16_mailings;
 mod m17_alerts_and_channels;
 mod m18_windows;
 mod m19_payments_and_audit;
+mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
 mod migration;
 mod report;
 
-use self::migration::Migration;
-pub use self::report::{REPORTS, Report};
+use self::migration::{Configured, Migration};
+pub use self::{
+    identities::{WithoutKey, without_key},
+    migration::Settings,
+    report::{REPORTS, Report},
+};
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 21] = [
+const MIGRATIONS: [Migration; 22] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -53,16 +59,26 @@ const MIGRATIONS: [Migration; 21] = [
     m17_alerts_and_channels::MIGRATION,
     m18_windows::MIGRATION,
     m19_payments_and_audit::MIGRATION,
+    m20_vehicles_and_identities::MIGRATION,
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.
-#[derive(Debug)]
-pub struct Migrator;
+#[derive(Debug, Clone)]
+pub struct Migrator(pub Settings);
 
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        MIGRATIONS.into_iter().map(|migration| -> Box<dyn MigrationTrait> { Box::new(migration) }).collect()
+impl MigratorTraitSelf for Migrator {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        let configured = |migration| -> Box<dyn MigrationTrait> {
+            Box::new(Configured { migration, settings: self.0.clone() })
+        };
+        MIGRATIONS.into_iter().map(configured).collect()
     }
+}
+
+/// The names of all migrations, in the order in which they are applied.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    MIGRATIONS.iter().map(|migration| migration.name).collect()
 }

@@ -1,6 +1,9 @@
 //! A migration as data: its statements, written once for both engines wherever possible.
 
+use std::pin::Pin;
+
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use spelling::Country;
 
 /// Column types in braces, and what they mean in SQLite and in PostgreSQL.
 ///
@@ -12,6 +15,14 @@ const TYPES: [(&str, &str, &str); 3] = [
     ("{time}", "TEXT", "TIMESTAMPTZ"),
 ];
 
+/// Settings on which the conversion of existing data depends.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `PHONE_COUNTRY`: of phone numbers without a country code.
+    pub phone_country: Country,
+}
+
+#[derive(Clone, Copy)]
 pub(crate) struct Migration {
     /// Recorded in the database, so it must not change.
     pub(crate) name: &'static str,
@@ -25,23 +36,40 @@ pub(crate) enum Statement {
     Both(&'static str),
     Sqlite(&'static str),
     Postgres(&'static str),
+    /// What SQL cannot express.
+    Code(Code),
 }
 
-impl MigrationName for Migration {
+/// Converts data. On PostgreSQL it runs in the transaction of its migration.
+pub(crate) type Code = for<'a> fn(&'a SchemaManagerConnection<'a>, &'a Settings) -> Conversion<'a>;
+
+pub(crate) type Conversion<'a> = Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + 'a>>;
+
+/// A migration with the settings of this installation.
+pub(crate) struct Configured {
+    pub(crate) migration: Migration,
+    pub(crate) settings: Settings,
+}
+
+impl MigrationName for Configured {
     fn name(&self) -> &str {
-        self.name
+        self.migration.name
     }
 }
 
 #[async_trait::async_trait]
-impl MigrationTrait for Migration {
+impl MigrationTrait for Configured {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let is_sqlite = manager.get_database_backend() == DbBackend::Sqlite;
-        for statement in self.up {
+        for statement in self.migration.up {
             let text = match statement {
                 Statement::Both(text) => text,
                 Statement::Sqlite(text) if is_sqlite => text,
                 Statement::Postgres(text) if !is_sqlite => text,
+                Statement::Code(convert) => {
+                    convert(manager.get_connection(), &self.settings).await?;
+                    continue;
+                }
                 _ => continue,
             };
             let text = TYPES.iter().fold((*text).to_owned(), |text, (name, sqlite, postgres)| {
@@ -57,7 +85,7 @@ impl MigrationTrait for Migration {
             DbBackend::Sqlite => "--postgres",
             _ => "--sqlite",
         };
-        for statement in self.down.iter().filter(|statement| !statement.starts_with(other)) {
+        for statement in self.migration.down.iter().filter(|statement| !statement.starts_with(other)) {
             manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())

@@ -91,7 +91,7 @@ impl App {
     /// # Errors
     /// [`Error::Permanent`] if the amounts are in another currency than `CURRENCY`.
     pub async fn migrate(&self) -> Result<()> {
-        self.db.migrate().await?;
+        self.db.migrate(self.config.for_migrations()).await?;
         installation::settle_currency(&self.db, self.config.currency).await
     }
 

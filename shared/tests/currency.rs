@@ -22,7 +22,7 @@ async fn earlier(engine: Engine, name: &str, prices: &[i64]) -> (tempfile::TempD
         Engine::Postgres => testkit::postgres().await.create_database(name).await.unwrap(),
     };
     let db = Db::connect(&url, 1).await.unwrap();
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     let now = "2026-11-20 12:00:00+00:00";
     for price in prices {
         let lot = format!(

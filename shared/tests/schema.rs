@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "this is test code")]
 
 use chrono::{DateTime, TimeDelta, Utc};
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTraitSelf};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, JsonValue, Value};
 use shared::platform::db::{Db, Engine as Kind, at, sql};
 use testkit::{Engine, TestApp, change};
@@ -270,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -290,6 +290,7 @@ const NAMES: [&str; 21] = [
     "m17_alerts_and_channels",
     "m18_windows",
     "m19_payments_and_audit",
+    "m20_vehicles_and_identities",
     "m21_currency",
     "m22_export_formats",
 ];
@@ -304,7 +305,10 @@ async fn applied(db: &Db) -> Vec<String> {
 async fn before(url: &str, name: &str) -> Db {
     let db = Db::connect(url, 2).await.unwrap();
     let earlier = NAMES.iter().position(|one| *one == name).unwrap();
-    Migrator::up(&db.write().pool(), Some(u32::try_from(earlier).unwrap())).await.unwrap();
+    Migrator(testkit::for_migrations())
+        .up(&db.write().pool(), Some(u32::try_from(earlier).unwrap()))
+        .await
+        .unwrap();
     db
 }
 
@@ -351,7 +355,7 @@ async fn insert_old_stays(db: &Db) {
 async fn payments_are_migrated(url: &str) {
     let db = before(url, "m19_payments_and_audit").await;
     insert_old_stays(&db).await;
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     let text = "SELECT id, payment_state, paid_at, left_at, transaction_key, transaction_id FROM reservations ORDER BY id";
     let rows = db.read().query_all_raw(sql(db.read(), text, [])).await.unwrap();
     let mut found = Vec::new();
@@ -409,8 +413,8 @@ async fn old_payments_are_migrated_and_duplicates_reported() {
 }
 
 async fn down_and_up_restores_the_schema(url: &str) {
-    let db = Db::connect(url, 2).await.unwrap();
-    db.migrate().await.unwrap();
+    let (db, migrator) = (Db::connect(url, 2).await.unwrap(), Migrator(testkit::for_migrations()));
+    db.migrate(testkit::for_migrations()).await.unwrap();
     let first = describe(&db).await;
     let all = first.join("\n");
     for table in shared::operations::TABLES {
@@ -418,7 +422,7 @@ async fn down_and_up_restores_the_schema(url: &str) {
     }
     assert!(all.contains("reservations_no_overlap"));
 
-    Migrator::down(&db.write().pool(), None).await.unwrap();
+    migrator.down(&db.write().pool(), None).await.unwrap();
     let left: Vec<_> = describe(&db)
         .await
         .into_iter()
@@ -430,22 +434,22 @@ async fn down_and_up_restores_the_schema(url: &str) {
         })
         .collect();
     assert!(left.is_empty(), "tables left behind: {left:#?}");
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     assert_eq!(describe(&db).await, first);
 
     // Also one by one: each migration undoes exactly what it did.
-    let count = u32::try_from(Migrator::migrations().len()).unwrap();
+    let count = u32::try_from(migration::names().len()).unwrap();
     let mut schemas = vec![first];
     for _ in 0..count {
-        Migrator::down(&db.write().pool(), Some(1)).await.unwrap();
+        migrator.down(&db.write().pool(), Some(1)).await.unwrap();
         schemas.push(describe(&db).await);
     }
     schemas.pop();
     while let Some(expected) = schemas.pop() {
-        Migrator::up(&db.write().pool(), Some(1)).await.unwrap();
+        migrator.up(&db.write().pool(), Some(1)).await.unwrap();
         assert_eq!(describe(&db).await, expected);
     }
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     assert_eq!(applied(&db).await, NAMES);
     db.close().await;
 }
@@ -476,7 +480,7 @@ async fn concurrent_migrations_run_once() {
                 let url = url.clone();
                 tokio::spawn(async move {
                     let db = Db::connect(&url, 2).await?;
-                    db.migrate().await?;
+                    db.migrate(testkit::for_migrations()).await?;
                     db.close().await;
                     Ok::<_, shared::Error>(())
                 })

@@ -38,21 +38,25 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// A new driver.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Register {
-    /// Unique, ignoring case.
+    /// The name of a person, with the characters of names: letters, digits, spaces and `. , ' - _ & ( ) "`. Unique, ignoring
+    /// case and encoding (RFC 8266).
     #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: String,
-    /// Used to log in; unique, ignoring case.
+    /// Used to log in; unique, ignoring case. A domain with other letters than ASCII is stored as DNS knows it
+    /// (`xn--bcher-kva.example`).
     #[schema(max_length = 120, format = "email")]
     email: String,
+    /// Must be hard to guess.
     #[schema(min_length = 8, max_length = 256)]
     password: String,
-    /// The licence plate: unique; blank counts as none.
+    /// The licence plate of the first vehicle, unique in every spelling; blank counts as none.
     #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
-    /// Unique; blank counts as none.
+    /// Stored in E.164 (`+919876543210`) and unique in every spelling; a number without a country code is one of the
+    /// installation's country. Blank counts as none.
     #[serde(default, deserialize_with = "optional_text_or_integer")]
-    #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
+    #[schema(max_length = 40, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
 

@@ -20,6 +20,7 @@ pub mod task_events;
 pub mod tasks;
 pub mod unsubscribe;
 pub mod users;
+pub mod vehicles;
 
 use axum::Router;
 use utoipa::OpenApi;
@@ -56,6 +57,7 @@ fn resources() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(accounts::routes())
         .merge(users::routes())
+        .merge(vehicles::routes())
         .merge(lots::routes())
         .merge(availability::routes())
         .merge(spots::routes())

@@ -45,7 +45,7 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
     let notice = [
         (
             "What is kept",
-            "Your name and email address, a hash of your password, your licence plate and phone number if you entered \
+            "Your name and email address, a hash of your password, your licence plates and phone number if you entered \
              them; your bookings and payments; when you logged in, booked, left or exported, and which emails you were \
              sent."
                 .to_owned(),
@@ -69,13 +69,13 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
         ),
         (
             "How to get your data",
-            "GET /api/users/{id}, /api/user/activity and /api/user-reports; your bookings as a CSV file by \
+            "GET /api/users/{id}, /api/users/{id}/vehicles, /api/user/activity and /api/user-reports; your bookings as a CSV file by \
              POST /api/export/csv/request."
                 .to_owned(),
         ),
         (
             "How to have it erased",
-            "Ask an administrator to delete your account. Your name, email address, licence plate, phone number and \
+            "Ask an administrator to delete your account. Your name, email address, licence plates, phone number and \
              sessions are erased at once. Bookings and bills stay for the accounts, under an anonymous name."
                 .to_owned(),
         ),

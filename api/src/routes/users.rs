@@ -42,39 +42,45 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// A new user.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct CreateUser {
-    /// Unique, ignoring case.
+    /// The name of a person, with the characters of names: letters, digits, spaces and `. , ' - _ & ( ) "`. Unique, ignoring
+    /// case and encoding (RFC 8266).
     #[schema(min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: String,
-    /// Used to log in; unique, ignoring case.
+    /// Used to log in; unique, ignoring case. A domain with other letters than ASCII is stored as DNS knows it
+    /// (`xn--bcher-kva.example`).
     #[schema(max_length = 120, format = "email")]
     email: String,
+    /// Must be hard to guess.
     #[schema(min_length = 8, max_length = 256)]
     password: String,
     /// By default `user`, a driver.
     #[schema(pattern = "^(user|admin)$")]
     role: Option<String>,
-    /// The licence plate: unique; blank counts as none.
+    /// The licence plate of the first vehicle, unique in every spelling; blank counts as none.
     #[serde(default, deserialize_with = "optional_text_or_integer")]
     #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<String>,
-    /// Unique; blank counts as none.
+    /// Stored in E.164 (`+919876543210`) and unique in every spelling; a number without a country code is one of the
+    /// installation's country. Blank counts as none.
     #[serde(default, deserialize_with = "optional_text_or_integer")]
-    #[schema(max_length = 20, pattern = r"^[^\x00]*$")]
+    #[schema(max_length = 40, pattern = r"^[^\x00]*$")]
     phone_number: Option<String>,
 }
 
 /// Changes to a user; missing fields stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct UpdateUser {
-    /// Unique, ignoring case.
+    /// The name of a person, with the characters of names: letters, digits, spaces and `. , ' - _ & ( ) "`. Unique, ignoring
+    /// case and encoding (RFC 8266).
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 80, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     username: Option<String>,
-    /// Used to log in; unique, ignoring case.
+    /// Used to log in; unique, ignoring case. A domain with other letters than ASCII is stored as DNS knows it
+    /// (`xn--bcher-kva.example`).
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 120, format = "email")]
     email: Option<String>,
-    /// A new password ends all sessions of the user.
+    /// Must be hard to guess. A new password ends all sessions of the user.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256)]
     password: Option<String>,
@@ -82,13 +88,13 @@ pub(crate) struct UpdateUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, pattern = "^(user|admin)$")]
     role: Option<String>,
-    /// The licence plate; null or blank removes it.
+    /// The licence plate of the first vehicle; null or blank removes that vehicle.
     #[serde(default, deserialize_with = "nullable_text_or_integer")]
     #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
     vehicle_number: Option<Option<String>>,
-    /// Null or blank removes it.
+    /// As at registration. Null or blank removes it.
     #[serde(default, deserialize_with = "nullable_text_or_integer")]
-    #[schema(value_type = Option<String>, max_length = 20, pattern = r"^[^\x00]*$")]
+    #[schema(value_type = Option<String>, max_length = 40, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
 }
 

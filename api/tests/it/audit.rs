@@ -21,7 +21,9 @@ async fn roles_prices_lots_and_deletions_are_recorded(t: TestApp) {
     t.put(&format!("/parking-lots/{lot}"), Some(&admin), change).await.expect(200);
     t.delete(&format!("/parking-lots/{lot}"), Some(&admin)).await.expect(200);
     t.put(&format!("/users/{}", asha.id), Some(&admin), json!({ "role": "admin" })).await.expect(200);
-    t.put(&format!("/users/{}", asha.id), Some(&admin), json!({ "phone_number": "5" })).await.expect(200);
+    t.put(&format!("/users/{}", asha.id), Some(&admin), json!({ "phone_number": "98765 43210" }))
+        .await
+        .expect(200);
     t.put(&format!("/users/{}", asha.id), Some(&admin), json!({ "role": "user" })).await.expect(200);
     let form =
         json!({ "username": "Boss", "email": "boss@example.com", "password": PASSWORD, "role": "admin" });

@@ -165,7 +165,10 @@ const ROWS: &[Row] = &[
         admin(201),
     ),
     ("GET /users/{id}", "/users/{owner}", "", owner(200, 403)),
-    ("PUT /users/{id}", "/users/{owner}", r#"{"phone_number":"{n}"}"#, owner(200, 403)),
+    ("PUT /users/{id}", "/users/{owner}", r#"{"vehicle_number":"{n}"}"#, owner(200, 403)),
+    ("GET /users/{id}/vehicles", "/users/{owner}/vehicles", "", owner(200, 403)),
+    ("POST /users/{id}/vehicles", "/users/{owner}/vehicles", r#"{"plate":"V {n}"}"#, owner(201, 403)),
+    ("DELETE /users/{id}/vehicles/{vehicle_id}", "/users/{owner}/vehicles/{vehicle}", "", owner(200, 403)),
     ("DELETE /users/{id}", "/users/{owner}", "", admin(200)),
     ("GET /users/{id}/reservations", "/users/{owner}/reservations", "", owner(200, 403)),
 ];
@@ -237,6 +240,7 @@ impl Scene<'_> {
             "{file}",
             "{link}",
             "{dead}",
+            "{vehicle}",
         ] {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
@@ -266,6 +270,12 @@ impl Scene<'_> {
                 let spot = spots(t, t.lot(1).await).await[0];
                 let window = json!({ "spot_id": spot, "parking_time": noon(), "leaving_time": noon() + seconds(3600) });
                 t.post("/reservations", owner, window).await.expect(201).body["reservation"]["id"].to_string()
+            }
+            "{vehicle}" => {
+                let (path, plate) =
+                    (format!("/users/{}/vehicles", self.owner.id), format!("V {}", self.number));
+                let added = t.post(&path, owner, json!({ "plate": plate })).await.expect(201);
+                added.body["vehicle"]["id"].to_string()
             }
             "{session}" => text(&t.get("/auth/sessions", owner).await.expect(200).body["sessions"][0]["id"]),
             _ => {

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTraitSelf};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -219,15 +219,15 @@ async fn backup_of_an_older_schema_is_migrated(t: TestApp) {
     // A database that lacks the latest migration.
     let place = second_database(&t).await;
     let old = Db::connect(&place, 2).await.unwrap();
-    let before = u32::try_from(Migrator::migrations().len() - 1).unwrap();
-    Migrator::up(&old.write().pool(), Some(before)).await.unwrap();
+    let before = u32::try_from(migration::names().len() - 1).unwrap();
+    Migrator(testkit::for_migrations()).up(&old.write().pool(), Some(before)).await.unwrap();
     old.close().await;
     let file = t.folder().join("old.backup");
     succeeds(&operate(&t, &["backup", file.to_str().unwrap()], Some(&place), None).await);
     // Restored over a current database, with tables that the old one does not have.
     let now = second_database(&t).await.replace("elsewhere/parkade.db", "elsewhere/now.db");
     let new = Db::connect(&now, 2).await.unwrap();
-    new.migrate().await.unwrap();
+    new.migrate(testkit::for_migrations()).await.unwrap();
     new.close().await;
     succeeds(&operate(&t, &["restore", file.to_str().unwrap()], Some(&now), None).await);
     let status = succeeds(&operate(&t, &["migrate", "status"], Some(&now), None).await);

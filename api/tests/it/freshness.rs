@@ -99,7 +99,10 @@ impl Processes {
         let (method, path) = what.split_once(' ').unwrap();
         let is_id = |part: &&str| part.parse::<i64>().is_ok();
         let template: Vec<_> = path.split('/').map(|part| if is_id(&part) { "{id}" } else { part }).collect();
-        self.made.lock().unwrap().insert(format!("{method} {}", template.join("/")));
+        self.made.lock().unwrap().insert(format!(
+            "{method} {}",
+            template.join("/").replace("vehicles/{id}", "vehicles/{vehicle_id}")
+        ));
         let request = self.writer.request(method.parse::<Method>().unwrap(), path, who).json(&body);
         let answer = self.writer.send(request).await;
         assert!(answer.status.is_success(), "{what}: {}", answer.text);
@@ -173,6 +176,8 @@ const WRITES: &[&str] = &[
     "POST /users",
     "PUT /users/{id}",
     "DELETE /users/{id}",
+    "POST /users/{id}/vehicles",
+    "DELETE /users/{id}/vehicles/{vehicle_id}",
 ];
 
 #[test]
@@ -204,6 +209,13 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     let form = json!({ "username": "Meera", "email": "meera@example.com", "password": testkit::PASSWORD });
     p.write("POST /users", admin, form).await.changed(&["users", "report"]);
     let me = format!("/users/{}", p.asha.id);
+    let of_asha = ["users", "by email", "by name", "user"];
+    let vehicle = p
+        .write(&format!("POST {me}/vehicles"), asha, json!({ "plate": "MH 0" }))
+        .await
+        .changed(&of_asha)
+        .id("vehicle");
+    p.write(&format!("DELETE {me}/vehicles/{vehicle}"), asha, json!({})).await.changed(&of_asha);
     p.write(&format!("PUT {me}"), asha, json!({ "username": "Asha R.", "vehicle_number": "MH 1" }))
         .await
         .changed(&["users", "by email", "by name", "user", "reservations"]);

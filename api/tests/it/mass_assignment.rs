@@ -18,7 +18,7 @@ fn forbidden_members() -> Map<String, Value> {
         "parking_cost": 0, "cost_minor": 0, "hourly_rate": 0, "hourly_rate_minor": 0, "price_minor": 0,
         "available_slots": 9_999, "status": "completed", "state": "completed", "version": 99, "retiring": true,
         "deleted_at": "2020-01-01T00:00:00Z", "archived_at": "2020-01-01T00:00:00Z", "created_at": "2020-01-01T00:00:00Z",
-        "email_key": "x", "username_key": "x", "password_hash": "x", "reminders_off": true, "sid": "x", "everyone": true,
+        "email_key": "x", "username_key": "x", "mail_key": "x", "plate_key": "x", "position": -1, "password_hash": "x", "reminders_off": true, "sid": "x", "everyone": true,
         "starts_at": "2020-01-01T00:00:00Z", "started_at": "2020-01-01T00:00:00Z", "ended_at": "2020-01-01T00:00:00Z",
         "expires_at": "2099-01-01T00:00:00Z", "bytes": 1, "path": "/etc/passwd", "file_name": "../x", "user": { "role": "admin" },
         "__proto__": { "role": "admin" }, "constructor": { "prototype": { "is_admin": true } },
@@ -125,9 +125,9 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let form = |name: &str| json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });
     s.step("POST /auth/register", 0, None, form("Meera")).await;
     s.step("POST /auth/login", 0, None, json!({ "email": "meera@example.com", "password": PASSWORD })).await;
-    s.step("PUT /users/{id}", me, asha, json!({ "phone_number": "1" })).await;
+    s.step("PUT /users/{id}", me, asha, json!({ "phone_number": "9876500001" })).await;
     s.step("PUT /users/{id}", me, asha, json!({})).await;
-    s.step("PUT /users/{id}", ravi.id, asha, json!({ "phone_number": "2" })).await;
+    s.step("PUT /users/{id}", ravi.id, asha, json!({ "phone_number": "9876500002" })).await;
 
     let booked = s.step("POST /booking/book-spot", 0, asha, json!({ "lot_id": lot })).await;
     s.clock.advance(TimeDelta::minutes(61));
@@ -166,6 +166,7 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
         let left = reserved["reservation"]["id"].as_i64().unwrap();
         s.step("POST /reservations/{id}/waive", left, who, json!({ "reason": "broken barrier" })).await;
         s.step("PUT /users/{id}", ravi.id, who, json!({ "vehicle_number": "MH 1" })).await;
+        s.step("POST /users/{id}/vehicles", ravi.id, who, json!({ "plate": "MH 2" })).await;
         s.step("POST /admin/jobs/requeue", 0, who, json!({ "kind": "send-receipt" })).await;
         s.step("POST /admin/jobs/purge", 0, who, json!({})).await;
     }

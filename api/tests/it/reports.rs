@@ -172,7 +172,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
         ],
     )
     .await;
-    change(&t, "UPDATE users SET vehicle_number = 'MH01AB1234' WHERE id = $1", [asha.id.into()])
+    change(&t, "UPDATE reservations SET plate = 'MH01AB1234' WHERE user_id = $1", [asha.id.into()])
         .await
         .unwrap();
     let whole = t.get("/user-booking-history", Some(&asha)).await.expect(200);

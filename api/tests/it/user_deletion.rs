@@ -251,14 +251,14 @@ async fn concurrent_deletions_delete_once(t: TestApp) {
     t.is_sound().await;
 }
 
-/// Bookings, releases, logins and changes of twenty users through two processes, while the users are deleted.
+/// Bookings, releases, logins and changes of twelve users through two processes, while the users are deleted.
 #[testkit::both_databases]
 async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
     let processes = Processes::of(&t, &[]);
     let ((_one, one), (_two, two)) = tokio::join!(processes.api(), processes.api());
     let clients = [Client::of(&one), Client::of(&two)];
     let (admin, lot) = (t.admin().await, t.lot(40).await);
-    let drivers = many_drivers(&t, "driver", 20).await;
+    let drivers = many_drivers(&t, "driver", 12).await;
     let mut running = Vec::new();
     for driver in &drivers[..5] {
         running.push(t.book(driver, lot).await);
@@ -295,7 +295,7 @@ async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
     let deletions = calls.iter().filter(|(method, ..)| *method == Method::DELETE).count();
     let answers = at_once(calls.into_iter().enumerate().map(|(i, (method, path, token, body))| {
         let client = clients[i % 2].clone();
-        async move { (method.clone(), client.call(method, &path, &token, body).await) }
+        async move { (method.clone(), client.call_until_served(method, &path, &token, body).await) }
     }))
     .await;
     for (method, (status, body)) in &answers {
@@ -303,7 +303,7 @@ async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
     }
     let deleted =
         answers.iter().filter(|(method, (status, _))| *method == Method::DELETE && *status == 200).count();
-    assert_eq!((deletions, deleted), (20, 20));
+    assert_eq!((deletions, deleted), (12, 12));
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations WHERE state <> 'completed'").await, 0);
     let made =
         answers.iter().filter(|(method, (status, _))| *method == Method::POST && *status == 201).count();
@@ -312,7 +312,7 @@ async fn racing_booking_and_deletion_leave_no_session(t: TestApp) {
         i64::try_from(made + 5).unwrap()
     );
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.ended_at IS NULL AND u.role = 'user'").await, 0);
-    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE username LIKE 'deleted-%'").await, 20);
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users WHERE username LIKE 'deleted-%'").await, 12);
     t.is_sound().await;
 }
 

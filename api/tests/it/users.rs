@@ -186,15 +186,20 @@ async fn taken_values_conflict_on_create_and_update(t: TestApp) {
         body[field] = json!(value);
         t.post("/users", Some(&admin), body).await.problem(409, code);
         for who in [&ravi, &admin] {
-            put(&t, who, ravi.id, json!({ "phone_number": "1", "vehicle_number": "2", field: value }))
-                .await
-                .problem(409, code);
+            put(
+                &t,
+                who,
+                ravi.id,
+                json!({ "phone_number": "9876500001", "vehicle_number": "2", field: value }),
+            )
+            .await
+            .problem(409, code);
         }
     }
     assert_eq!(content(&t).await, before);
     // Wildcards have no special meaning.
     for email in ["%@example.com", "ash_@example.com", "____@example.com"] {
-        put(&t, &ravi, ravi.id, json!({ "email": email, "username": email })).await.expect(200);
+        put(&t, &ravi, ravi.id, json!({ "email": email })).await.expect(200);
     }
     // A user's own values do not count as taken.
     put(&t, &ravi, ravi.id, json!({ "username": "RAVI", "email": "Ravi@example.com" })).await.expect(200);
@@ -225,12 +230,12 @@ async fn update_changes_only_named_fields(t: TestApp) {
     assert_eq!(plain(&put(&t, &asha, asha.id, json!({})).await.expect(200))["user"], user);
     for (field, sent, kept) in [
         ("vehicle_number", json!(" MH12AB1234 "), json!("MH12AB1234")),
-        ("phone_number", json!("9876543210"), json!("9876543210")),
+        ("phone_number", json!("98765 43210"), json!("+919876543210")),
         ("username", json!("  Asha R. "), json!("Asha R.")),
         ("email", json!(" Asha.R@Example.com"), json!("asha.r@example.com")),
         ("vehicle_number", json!(null), json!(null)),
         ("phone_number", json!("  "), json!(null)),
-        ("phone_number", json!("123"), json!("123")),
+        ("phone_number", json!("022 2345-6789"), json!("+912223456789")),
         ("vehicle_number", json!(""), json!(null)),
     ] {
         user[field] = kept;
@@ -340,31 +345,33 @@ async fn users_cannot_grant_themselves_rights(t: TestApp) {
 #[testkit::both_databases]
 async fn hostile_user_texts_round_trip(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    let mut accepted = 0;
     for (i, hostile) in HOSTILE.into_iter().enumerate() {
-        let texts = json!({ "username": hostile, "vehicle_number": hostile, "phone_number": hostile });
-        let changed = put(&t, &asha, asha.id, texts.clone()).await.expect(200);
-        let read = t.get(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);
-        put(&t, &asha, asha.id, json!({ "username": "Asha", "vehicle_number": null, "phone_number": null }))
-            .await
-            .expect(200);
-        let mut body = texts;
-        body["email"] = json!(format!("h{i}@example.com"));
-        body["password"] = json!(format!("{hostile:-<8}"));
-        let created = t.post("/users", Some(&admin), body).await.expect(201);
-        for answer in [&changed, &read, &created] {
-            for field in ["username", "vehicle_number", "phone_number"] {
-                assert_eq!(answer.body["user"][field], hostile, "{field}");
+        for field in ["username", "vehicle_number", "phone_number"] {
+            let changed = put(&t, &asha, asha.id, json!({ field: hostile })).await;
+            if changed.status != 200 {
+                assert_eq!(pointers(&changed), [format!("/{field}")], "{hostile}");
+                continue;
             }
+            accepted += 1;
+            let read = t.get(&format!("/users/{}", asha.id), Some(&admin)).await.expect(200);
+            assert_eq!(read.body["user"], changed.body["user"], "{hostile}");
+            let shown = read.body["user"][field].as_str().unwrap();
+            assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown:?}");
         }
-        let login = json!({ "email": format!("h{i}@example.com"), "password": format!("{hostile:-<8}") });
-        t.post("/auth/login", None, login).await.expect(200);
+        let password = format!("tarmac lemon {hostile} violin");
+        let email = format!("h{i}@example.com");
+        let body = json!({ "username": format!("h{i}"), "email": email, "password": password });
+        let created = t.post("/users", Some(&admin), body).await;
+        if hostile.contains(char::is_control) {
+            assert_eq!(pointers(&created), ["/password"], "{hostile}");
+        } else {
+            created.expect(201);
+            let login = json!({ "email": email, "password": password });
+            t.post("/auth/login", None, login).await.expect(200);
+        }
     }
-    let list = t.get("/users", Some(&admin)).await.expect(200);
-    let names: Vec<_> = list.body["users"].as_array().unwrap()[2..]
-        .iter()
-        .map(|user| user["username"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, HOSTILE);
+    assert!(accepted > 40, "{accepted} of {}", 3 * HOSTILE.len());
     for email in [
         "o'hara@example.com",
         "a+b=c@example.com",

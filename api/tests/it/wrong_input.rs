@@ -126,7 +126,12 @@ impl World {
             _ => "0190a0a0-0000-7000-8000-000000000000".to_owned(),
         };
         let name = if operation.path.contains("/queues/") { "mail" } else { "file-cleanup" };
-        operation.path.replace("{id}", &id).replace("{task}", "export-csv").replace("{name}", name)
+        operation
+            .path
+            .replace("{id}", &id)
+            .replace("{vehicle_id}", "1")
+            .replace("{task}", "export-csv")
+            .replace("{name}", name)
     }
 
     async fn send(
@@ -372,7 +377,7 @@ async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
     let before = content(&world.t).await;
     for operation in operations() {
         let Some((start, _)) = operation.path.split_once('{') else { continue };
-        let end = operation.path.rsplit_once('}').unwrap().1;
+        let end = operation.path.split_once('}').unwrap().1.replace("{vehicle_id}", "1");
         for wrong in [
             "abc",
             "0",
@@ -392,8 +397,9 @@ async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
             }
             let query = if end == "/availability" { "?from=2026-11-21&to=2026-11-22" } else { "" };
             let path = format!("{start}{wrong}{end}{query}");
-            let body = match end {
+            let body = match end.as_str() {
                 "/payment" => json!({ "payment_method": "cash" }),
+                "/vehicles" => json!({ "plate": "MH 1" }),
                 "/waive" => json!({ "reason": "broken barrier" }),
                 _ => json!({}),
             };

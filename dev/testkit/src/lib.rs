@@ -26,7 +26,7 @@ use std::{
 };
 
 pub use client::{Answer, Driver};
-pub use constants::{JWT_SECRET, PASSWORD};
+pub use constants::{JWT_SECRET, PASSWORD, for_migrations};
 pub use events::{Event, Events};
 use futures::FutureExt;
 pub use processes::{Processes, binary};

@@ -40,7 +40,7 @@ pub(crate) async fn fresh_database() -> String {
         .get_or_init(|| async {
             let url = server.create_database("template_parkade").await.expect("a database");
             let db = Db::connect(&url, 2).await.expect("the database responds");
-            db.migrate().await.expect("the template can be migrated");
+            db.migrate(crate::for_migrations()).await.expect("the template can be migrated");
             db.close().await;
         })
         .await;

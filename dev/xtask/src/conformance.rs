@@ -210,7 +210,7 @@ impl Deployment {
     async fn fill(&self) -> Result<()> {
         let (admin, _) = self.log_in(FIRST_ADMIN).await?;
         for (role, email) in [("admin", ADMIN), ("user", DRIVER)] {
-            let user = json!({ "username": email, "email": email, "password": PASSWORD, "role": role });
+            let user = json!({ "username": email.split('@').next(), "email": email, "password": PASSWORD, "role": role });
             self.post("/users", Some(&admin), &user).await?;
         }
         for name in ["Main Street", "Harbour"] {

@@ -1,6 +1,6 @@
 //! The database for operators: engine, schema and size of each table.
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTraitSelf};
 use sea_orm::ConnectionTrait;
 
 use super::schema::TABLES;
@@ -37,12 +37,12 @@ pub async fn read(app: &App) -> Result<DatabaseInfo> {
     for table in TABLES {
         tables.push((table, counts.as_ref().map(|row| row.try_get("", table)).transpose()?.unwrap_or(0)));
     }
-    let applied = Migrator::get_applied_migrations(db).await?;
+    let applied = Migrator(app.config.for_migrations()).get_applied_migrations(db).await?;
     Ok(DatabaseInfo {
         engine: app.db.engine(),
         version: app.db.version().await?,
         schema: applied.last().map(|migration| migration.name().to_owned()),
-        pending: Migrator::migrations().len() - applied.len(),
+        pending: migration::names().len() - applied.len(),
         tables,
     })
 }

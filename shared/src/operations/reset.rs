@@ -24,7 +24,7 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so does the currency of running processes.
-const STATEMENTS: [&str; 15] = [
+const STATEMENTS: [&str; 16] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM alerts",
@@ -39,6 +39,7 @@ const STATEMENTS: [&str; 15] = [
     "DELETE FROM spots",
     "DELETE FROM lots",
     "DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
+    "DELETE FROM vehicles WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM users WHERE role <> 'admin' OR deleted_at IS NOT NULL",
 ];
 

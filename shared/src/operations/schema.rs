@@ -1,12 +1,11 @@
 //! The tables and migrations of this release.
 
-use migration::{Migrator, MigratorTrait};
-
 /// Every table of the product.
-pub const TABLES: [&str; 17] = [
+pub const TABLES: [&str; 18] = [
     "installation",
     "rounded_amounts",
     "users",
+    "vehicles",
     "sessions",
     "lots",
     "spots",
@@ -31,5 +30,5 @@ pub(super) const APPLIED_MIGRATIONS: &str = "SELECT version FROM seaql_migration
 
 /// The names of this release's migrations, in order.
 pub(super) fn known_migrations() -> Vec<String> {
-    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+    migration::names().into_iter().map(ToOwned::to_owned).collect()
 }

@@ -147,7 +147,12 @@ pub const SETTINGS: &[Setting] = &[
         "ADMIN_EMAIL",
         "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",
     ),
-    unset("ADMIN_PASSWORD", "Password of the first administrator"),
+    unset("ADMIN_PASSWORD", "Password of the first administrator; must be hard to guess"),
+    text(
+        "PHONE_COUNTRY",
+        "IN",
+        "Country of phone numbers that are entered without a country code: two capital letters (ISO 3166)",
+    ),
     number("RESERVATION_MAX_HOURS", "720", (1, 8760), "Maximum length of a reservation in hours"),
     number(
         "RESERVATION_NO_SHOW_MINUTES",

@@ -178,7 +178,8 @@ async fn database(testbed: &Testbed, report: &mut Report) -> Result<()> {
 }
 
 async fn register(client: &mut Client) -> Result<(u16, Value)> {
-    let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
-    let form = json!({ "username": email, "email": email, "password": "Correct-horse-1" });
+    let name = &uuid::Uuid::new_v4().simple().to_string()[..8];
+    let email = format!("{name}@example.com");
+    let form = json!({ "username": name, "email": email, "password": "Correct-horse-1" });
     client.post("/api/auth/register", &form, None).await.context("an answer")
 }

@@ -201,8 +201,9 @@ const PASSWORD: &str = "Correct-horse-1";
 
 impl Sessions {
     async fn register(address: &str) -> Result<Self> {
-        let email = format!("{}@example.com", uuid::Uuid::new_v4().simple());
-        let form = json!({ "username": email, "email": email, "password": PASSWORD });
+        let name = &uuid::Uuid::new_v4().simple().to_string()[..8];
+        let email = format!("{name}@example.com");
+        let form = json!({ "username": name, "email": email, "password": PASSWORD });
         let (status, response) = post(&mut Client::new(address, String::new()), "register", &form).await?;
         ensure!(status == 201, "registering: status {status} {response}");
         let early = log_in(address, &email).await?;

@@ -4,11 +4,12 @@ use anyhow::Result;
 
 const TOOLS: [&str; 7] = ["bench", "chaos", "devstack", "fuzz", "testkit", "testkit-macros", "xtask"];
 
-const SHIPPED: [(&str, &[&str]); 4] = [
+const SHIPPED: [(&str, &[&str]); 5] = [
     ("api", &["worker"]),
     ("worker", &["api"]),
     ("shared", &["api", "worker"]),
     ("migration", &["api", "worker", "shared"]),
+    ("spelling", &["api", "worker", "shared", "migration"]),
 ];
 
 /// `tree` lists a package's dependencies, one on each line.

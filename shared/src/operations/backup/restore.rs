@@ -46,8 +46,8 @@ pub async fn restore(config: &Config, file: &Path, phrase: Option<&str>) -> Resu
         );
     }
     match manifest.engine {
-        Engine::Sqlite => sqlite::restore(archive, url).await?,
-        Engine::Postgres => postgres::restore(archive, url).await?,
+        Engine::Sqlite => sqlite::restore(archive, config).await?,
+        Engine::Postgres => postgres::restore(archive, config).await?,
     }
     Ok(manifest)
 }

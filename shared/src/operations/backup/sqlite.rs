@@ -14,6 +14,7 @@ use sea_orm::sqlx::{
     self, AssertSqlSafe, Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode},
 };
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{
@@ -22,7 +23,10 @@ use super::{
     files::folder_of,
     tables,
 };
-use crate::{operations::schema::APPLIED_MIGRATIONS, platform::db::Db};
+use crate::{
+    operations::schema::APPLIED_MIGRATIONS,
+    platform::{config::Config, db::Db},
+};
 
 /// Whether the URL names a SQLite file that does not exist. Connecting would create it.
 pub(in crate::operations) fn is_missing(url: &str) -> bool {
@@ -54,8 +58,8 @@ pub(super) async fn create(db: &Db, mut manifest: Manifest, file: &Path) -> Resu
     Ok(manifest)
 }
 
-pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
-    let target = file(url)?.context("not a SQLite URL")?;
+pub(super) async fn restore(archive: Archive, config: &Config) -> Result<()> {
+    let target = file(config.database_url.expose_secret())?.context("not a SQLite URL")?;
     let folder = folder_of(&target);
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let scratch = temporary_folder(folder)?;
@@ -64,7 +68,7 @@ pub(super) async fn restore(archive: Archive, url: &str) -> Result<()> {
     let db = Db::open(&staged).await?;
     let (_, found) = content(&db).await?;
     archive.manifest.verify(&found)?;
-    db.migrate().await?;
+    db.migrate(config.for_migrations()).await?;
     // Closing moves the write-ahead log into the file.
     db.close().await;
     File::open(&staged)?.sync_all()?;

@@ -57,14 +57,17 @@ const SPOTS: Table = Table { name: "spots", columns: "id, lot_id, number" };
 
 const USERS: Table = Table {
     name: "users",
-    columns: "id, username, username_key, email, email_key, password_hash, role, vehicle_number, phone_number, \
-              created_at",
+    columns: "id, username, username_key, name_key, email, email_key, mail_key, password_hash, role, vehicle_number, \
+              phone_number, phone_key, created_at",
 };
+
+const VEHICLES: Table =
+    Table { name: "vehicles", columns: "id, user_id, plate, plate_key, position, created_at" };
 
 const RESERVATIONS: Table = Table {
     name: "reservations",
     columns: "id, user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at, hourly_rate_minor, \
-              cost_minor, transaction_id, payment_method, created_at, payment_state, paid_at, transaction_key",
+              cost_minor, transaction_id, payment_method, created_at, payment_state, paid_at, transaction_key, plate",
 };
 
 /// Loads the plan in one transaction. Every account gets `password_hash`. `progress` is called with the number of rows
@@ -90,7 +93,11 @@ pub async fn load(
     let spots = transaction.insert(&SPOTS, plan.spots().map(spot), &mut count).await?;
     let people = plan.users().map(|row| user(row, users_before, password_hash));
     let users = transaction.insert(&USERS, people, &mut count).await?;
-    let bookings = plan.reservations().map(|row| reservation(row, users_before));
+    let vehicles_before = transaction.number("SELECT COALESCE(MAX(id), 0) FROM vehicles").await?;
+    let vehicles = plan.users().filter_map(|row| vehicle(row, users_before, vehicles_before));
+    transaction.insert(&VEHICLES, vehicles, |_| ()).await?;
+    let plates: Vec<Option<String>> = plan.users().map(|user| user.vehicle_number).collect();
+    let bookings = plan.reservations().map(|row| reservation(row, users_before, &plates));
     let reservations = transaction.insert(&RESERVATIONS, bookings, &mut count).await?;
     finish(&mut transaction).await?;
     transaction.commit().await?;
@@ -110,7 +117,7 @@ async fn check_empty(transaction: &mut BulkInsert) -> Result<i64> {
 
 /// Updates the id sequences and the statistics of the query planner.
 async fn finish(transaction: &mut BulkInsert) -> Result<()> {
-    for table in [LOTS, SPOTS, USERS, RESERVATIONS] {
+    for table in [LOTS, SPOTS, USERS, VEHICLES, RESERVATIONS] {
         transaction.advance_ids(&table).await?;
         transaction.execute(&format!("ANALYZE {}", table.name)).await?;
     }
@@ -135,22 +142,38 @@ fn spot(row: Spot) -> [Value; 3] {
     [row.id.into(), row.lot_id.into(), row.number.into()]
 }
 
-fn user(row: User, users_before: i64, password_hash: &str) -> [Value; 10] {
+fn user(row: User, users_before: i64, password_hash: &str) -> [Value; 13] {
     [
         (row.id + users_before).into(),
         row.username.as_str().into(),
         row.username.to_lowercase().into(),
+        spelling::name_key(&row.username).into(),
         row.email.as_str().into(),
-        row.email.to_lowercase().into(),
+        row.email.as_str().into(),
+        row.email.as_str().into(),
         password_hash.into(),
         row.role.into(),
         row.vehicle_number.into(),
-        row.phone_number.into(),
+        row.phone_number.as_deref().into(),
+        row.phone_number.as_deref().into(),
         at(row.created_at),
     ]
 }
 
-fn reservation(row: Reservation, users_before: i64) -> [Value; 17] {
+fn vehicle(row: User, users_before: i64, vehicles_before: i64) -> Option<[Value; 6]> {
+    let plate = row.vehicle_number?;
+    Some([
+        (row.id + vehicles_before).into(),
+        (row.id + users_before).into(),
+        plate.as_str().into(),
+        spelling::plate_key(&plate).into(),
+        1_i64.into(),
+        at(row.created_at),
+    ])
+}
+
+fn reservation(row: Reservation, users_before: i64, plates: &[Option<String>]) -> [Value; 18] {
+    let plate = usize::try_from(row.user_id - 1).ok().and_then(|user| plates.get(user)?.clone());
     let state = (row.state == State::Completed).then_some(PaymentState::Paid);
     [
         row.id.into(),
@@ -170,5 +193,6 @@ fn reservation(row: Reservation, users_before: i64) -> [Value; 17] {
         state.map(PaymentState::as_str).map(str::to_owned).into(),
         at(row.left_at),
         row.transaction_id.into(),
+        plate.into(),
     ]
 }

@@ -96,16 +96,16 @@ const LAST: [&str; 24] = [
     "Chawla",
 ];
 
-/// Names of people that break careless code.
+/// Names that break careless code, such as a formula for spreadsheets.
 const AWKWARD_PEOPLE: [&str; 8] = [
     "Rita \"Bunny\" O'Neill, Jr.",
-    "=HYPERLINK(\"x\")",
-    "Anna\nMaria",
+    "-Anna, Maria",
+    "Tom & Ann (Annie)",
     "आरव शर्मा",
     "王小明",
     "محمد علي",
     "Zoë Ångström-Łukasiewicz",
-    "+Plus, Minus-",
+    "D’Souza_Jean‐Luc",
 ];
 
 /// A random entry.

@@ -216,7 +216,7 @@ fn the_heavy_history_has_the_requested_length() {
 
 async fn sqlite(folder: &tempfile::TempDir) -> Db {
     let db = Db::connect(&format!("sqlite://{}/demo.db?mode=rwc", folder.path().display()), 2).await.unwrap();
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     db
 }
 
@@ -273,7 +273,7 @@ async fn a_million_rows_load_in_half_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite://{}/demo.db?mode=rwc", folder.path().display());
     let db = Db::connect(&std::env::var("DATABASE_URL").unwrap_or(sqlite), 2).await.unwrap();
-    db.migrate().await.unwrap();
+    db.migrate(testkit::for_migrations()).await.unwrap();
     let year = plan(8, 300, Span::Year, Kolkata);
     let loaded = load(&db, &year, "hash", |_| ()).await.unwrap();
     println!("{loaded:?}");

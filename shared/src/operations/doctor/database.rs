@@ -64,6 +64,7 @@ async fn examine(config: &Config, clock: &Clock, db: &Db, found: &mut Vec<Verdic
     if applied == known {
         examine_reports(db, found).await?;
         examine_currency(config, db, found).await?;
+        found.extend(rules::without_key(&migration::without_key(db.read()).await?));
         examine_jobs(clock, db, found).await?;
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use migration::WithoutKey;
+
 use super::verdict::{Verdict, ok, problem, warning};
 use crate::{
     base::{currency::Currency, plural::plural},
@@ -51,6 +53,29 @@ pub(super) fn rounded(first: &[Rounded], count: i64) -> Option<Verdict> {
             "check the prices of these lots, and change them with PUT /api/parking-lots/{id}; past bills stay as they are",
         )
     })
+}
+
+/// Judges values of accounts that no other account is kept from having.
+pub(super) fn without_key(found: &[WithoutKey]) -> Vec<Verdict> {
+    let verdict = |found: &WithoutKey| {
+        let users: Vec<_> = found.users.iter().map(ToString::to_string).collect();
+        let more = if found.count > users.len() as i64 { " and others" } else { "" };
+        warning(
+            format!(
+                "the {} of {} is not kept unique: user {}{more}",
+                found.what,
+                plural(found.count, "account"),
+                users.join(", ")
+            ),
+            "an older account has the same in another spelling, or it is not valid: correct it with PUT /api/users/{id}, \
+             or delete one of the accounts",
+        )
+    };
+    if found.is_empty() {
+        vec![ok("user names, mail addresses, phone numbers and plates are unique in every spelling")]
+    } else {
+        found.iter().map(verdict).collect()
+    }
 }
 
 /// Settings of a PostgreSQL server.

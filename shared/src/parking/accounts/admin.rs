@@ -33,7 +33,8 @@ async fn insert_admin(app: &App, by: &Actor, username: &str, email: &str, passwo
         password: password.into(),
         ..Registration::default()
     };
-    let account = Account::checked(registration, Some(Role::Admin.as_str()))?;
+    let account =
+        Account::checked(registration, Some(Role::Admin.as_str()), app.config.phone_country).await?;
     let hash = password::hash(account.password.clone()).await?;
     let mut change = Change::begin(app).await?;
     let now = app.clock.now();
@@ -53,18 +54,36 @@ pub async fn ensure_admin(app: &App, admin: &Admin) -> Result<()> {
     if by_email(app, &admin.email).await?.is_some() {
         return Ok(());
     }
-    let name = admin.email.split('@').next().unwrap_or("admin");
+    let name = name_of(&admin.email);
     let password = admin.password.expose_secret();
-    let created = match insert_admin(app, &Actor::SETTINGS, name, &admin.email, password).await {
+    let by = Actor::SETTINGS;
+    let created = match insert_admin(app, &by, &name, &admin.email, password).await {
         Err(Error::Conflict { code: "username_taken", .. }) => {
-            let name = format!("{name}-{}", &Uuid::new_v4().simple().to_string()[..8]);
-            insert_admin(app, &Actor::SETTINGS, &name, &admin.email, password).await
+            let letters = Uuid::new_v4().simple().to_string().replace(|c: char| c.is_ascii_digit(), "x");
+            insert_admin(app, &by, &format!("{name}-{}", &letters[..8]), &admin.email, password).await
         }
         created => created,
     };
     match created {
         // Another process, which started at the same time, has created it.
         Err(Error::Conflict { .. }) if by_email(app, &admin.email).await?.is_some() => Ok(()),
-        created => created.map(|user| tracing::info!(user.id, "administrator created")),
+        created => created.map(|user| tracing::info!(user.id, "administrator created")).map_err(in_settings),
     }
+}
+
+/// Names the settings that are wrong.
+fn in_settings(error: Error) -> Error {
+    let Error::Invalid(mut fields) = error else { return error };
+    for field in &mut fields {
+        field.pointer = field.pointer.replace("/password", "ADMIN_PASSWORD").replace("/email", "ADMIN_EMAIL");
+    }
+    Error::Invalid(fields)
+}
+
+/// A user name made of the part before the @.
+fn name_of(email: &str) -> String {
+    let part = email.split('@').next().unwrap_or_default();
+    let is_kept = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words: String = part.chars().take(60).map(|c| if is_kept(c) { c } else { ' ' }).collect();
+    spelling::name(&words).unwrap_or_else(|_| "admin".to_owned())
 }

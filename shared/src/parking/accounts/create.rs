@@ -29,7 +29,7 @@ pub async fn create(
     role: Option<String>,
     idempotency: Idempotency<User>,
 ) -> Result<User> {
-    let account = Account::checked(registration, role.as_deref())?;
+    let account = Account::checked(registration, role.as_deref(), app.config.phone_country).await?;
     let hash = password::hash(account.password.clone()).await?;
     let mut change = Change::begin(app).await?;
     let now = app.clock.now();

@@ -63,6 +63,9 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "UPDATE sessions SET user_agent = NULL WHERE user_id = $1",
         "UPDATE email_deliveries SET error = NULL WHERE user_id = $1 AND error IS NOT NULL",
         "UPDATE jobs SET error = NULL WHERE owner_id = $1 AND error IS NOT NULL",
+        "DELETE FROM idempotency_keys WHERE user_id = $1",
+        "DELETE FROM vehicles WHERE user_id = $1",
+        "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {
         tx.execute_raw(sql(tx, text, [id.into()])).await?;
     }
@@ -71,7 +74,7 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     tx.execute_raw(sql(
         tx,
         "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = 'deleted',
-            vehicle_number = NULL, phone_number = NULL, deleted_at = $6
+            name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, deleted_at = $6
          WHERE id = $1",
         [
             id.into(),

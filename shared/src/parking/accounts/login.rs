@@ -3,9 +3,9 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    account::normalized,
-    find::{by_email, digest},
-    password, session,
+    find::{digest, mail_key, with_mail},
+    password::{self, Match},
+    session,
     user::User,
 };
 use crate::{
@@ -43,10 +43,45 @@ pub async fn log_in(
     password: String,
     user_agent: Option<String>,
 ) -> Result<LoggedIn> {
-    app.limits.check(Action::Login, &format!("account:{}", digest(&normalized(email)))).await?;
-    let user = by_email(app, email).await?;
-    let is_right = password::verify(password, user.as_ref().map(|user| user.password_hash.clone())).await?;
-    let user = user.filter(|_| is_right).ok_or_else(rejected)?;
+    app.limits.check(Action::Login, &format!("account:{}", digest(&mail_key(email)))).await?;
+    // Twice, because another login may replace the hash meanwhile.
+    for _ in 0..2 {
+        let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
+        let hash = match found {
+            Match::AsTyped => password::hash(password.clone()).await?,
+            _ => user.password_hash.clone(),
+        };
+        if let Some(token) = open_session(app, &user, hash, user_agent.clone()).await? {
+            app.counters.mark_active(user.id);
+            return Ok(LoggedIn { user, token });
+        }
+    }
+    Err(rejected())
+}
+
+/// The user with this address and password.
+async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(User, Match)>> {
+    let users = with_mail(app, email).await?;
+    if users.is_empty() {
+        // An unknown address takes as long as a wrong password.
+        password::verify(password.to_owned(), None).await?;
+    }
+    for user in users {
+        let found = password::verify(password.to_owned(), Some(user.password_hash.clone())).await?;
+        if found != Match::No {
+            return Ok(Some((user, found)));
+        }
+    }
+    Ok(None)
+}
+
+/// Opens a session and stores the hash. `None` if the password has changed meanwhile, or the user was deleted.
+async fn open_session(
+    app: &App,
+    user: &User,
+    hash: String,
+    user_agent: Option<String>,
+) -> Result<Option<String>> {
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;
     // This comes first: it waits for a transaction that changes the password or deletes the user, and ends all sessions.
@@ -54,19 +89,19 @@ pub async fn log_in(
         .tx()
         .execute_raw(sql(
             change.tx(),
-            "UPDATE users SET last_login_at = $2 WHERE id = $1 AND password_hash = $3 AND deleted_at IS NULL",
-            [user.id.into(), at(now), user.password_hash.clone().into()],
+            "UPDATE users SET last_login_at = $2, password_hash = $4
+             WHERE id = $1 AND password_hash = $3 AND deleted_at IS NULL",
+            [user.id.into(), at(now), user.password_hash.clone().into(), hash.into()],
         ))
         .await?;
     if updated.rows_affected() == 0 {
-        return Err(rejected());
+        return Ok(None);
     }
     let token = session::open(app, change.tx(), user.id, user_agent).await?;
     activity::record(change.tx(), now, user.id, activity::Kind::Login, None).await?;
     change.counts(Event::Login);
     change.commit().await?;
-    app.counters.mark_active(user.id);
-    Ok(LoggedIn { user, token })
+    Ok(Some(token))
 }
 
 fn rejected() -> Error {

@@ -1,16 +1,20 @@
-//! User accounts: registration, login, sessions, changes and deletion.
+//! User accounts: registration, login, sessions, vehicles, changes and deletion.
 
 mod account;
 mod admin;
+mod conflict;
 mod create;
 mod delete;
 mod find;
 mod login;
 pub mod password;
+mod plates;
 mod register;
 pub mod session;
+mod strength;
 mod update;
 mod user;
+mod vehicles;
 
 pub use self::{
     account::{Registration, Role},
@@ -22,4 +26,5 @@ pub use self::{
     register::register,
     update::{Changes, update},
     user::User,
+    vehicles::{Vehicle, add_vehicle, list_vehicles, remove_vehicle},
 };

@@ -69,7 +69,28 @@ fn threads() -> usize {
     available_parallelism().map_or(2, usize::from)
 }
 
-/// The hash to store, with a random salt.
+/// How a password compares with a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// It is another one.
+    No,
+    /// It is the same, in whatever encoding it was typed.
+    Yes,
+    /// It is the same as it was typed, hashed before passwords were normalized. Its hash should be replaced.
+    AsTyped,
+}
+
+/// Runs work of some milliseconds.
+///
+/// # Errors
+/// [`Error::Overloaded`] if too much is waiting.
+pub(super) async fn on_hashing_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    HASHERS.run(work).await
+}
+
+/// The hash to store, of the normalized password with a random salt.
 ///
 /// # Errors
 /// [`Error::Overloaded`] if too many are waiting.
@@ -77,21 +98,30 @@ pub async fn hash(password: String) -> Result<String> {
     let work = move || {
         let salt: [u8; 16] = rand::random();
         let hash: argon2::PasswordHash = Argon2::default()
-            .hash_password_with_salt(password.as_bytes(), &salt)
+            .hash_password_with_salt(spelling::password(&password).as_bytes(), &salt)
             .map_err(|error| anyhow!("hashing a password: {error}"))?;
         Ok(hash.to_string())
     };
     HASHERS.run(work).await
 }
 
-/// Whether the password matches the hash; without a hash, `false` after the usual time.
+/// Whether the password matches the hash; without a hash, [`Match::No`] after the usual time.
 ///
 /// # Errors
 /// [`Error::Overloaded`] if too many are waiting.
-pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
+pub async fn verify(password: String, hash: Option<String>) -> Result<Match> {
     let work = move || {
         let expected = hash.as_deref().unwrap_or(DUMMY_HASH);
-        Ok(Argon2::default().verify_password(password.as_bytes(), expected).is_ok() && hash.is_some())
+        let is_right = |text: &str| Argon2::default().verify_password(text.as_bytes(), expected).is_ok();
+        let normalized = spelling::password(&password);
+        let found = if is_right(&normalized) {
+            Match::Yes
+        } else if normalized != password && is_right(&password) {
+            Match::AsTyped
+        } else {
+            Match::No
+        };
+        Ok(hash.as_ref().map_or(Match::No, |_| found))
     };
     HASHERS.run(work).await
 }
@@ -104,10 +134,27 @@ mod tests {
     async fn a_password_matches_its_own_hash_only() {
         let stored = hash("correct horse".into()).await.unwrap();
         assert!(stored.starts_with("$argon2id$"));
-        assert!(verify("correct horse".into(), Some(stored.clone())).await.unwrap());
-        assert!(!verify("wrong horse".into(), Some(stored.clone())).await.unwrap());
-        assert!(!verify("correct horse".into(), None).await.unwrap());
+        let compare = async |password: &str, hash| verify(password.into(), hash).await.unwrap();
+        assert_eq!(compare("correct horse", Some(stored.clone())).await, Match::Yes);
+        assert_eq!(compare("wrong horse", Some(stored.clone())).await, Match::No);
+        assert_eq!(compare("correct horse", None).await, Match::No);
         assert_ne!(hash("correct horse".into()).await.unwrap(), stored, "each has its own salt");
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_in_every_encoding() {
+        const COMPOSED: &str = "Pässwörter1";
+        const DECOMPOSED: &str = "Pa\u{308}sswo\u{308}rter1";
+        for (set, typed) in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), ("two words", "two\u{a0}words")]
+        {
+            let stored = hash(set.into()).await.unwrap();
+            assert_eq!(verify(typed.into(), Some(stored)).await.unwrap(), Match::Yes, "{set}");
+        }
+        // As earlier releases hashed it.
+        let raw =
+            Argon2::default().hash_password_with_salt(DECOMPOSED.as_bytes(), b"sixteen bytes ok").unwrap();
+        assert_eq!(verify(DECOMPOSED.into(), Some(raw.to_string())).await.unwrap(), Match::AsTyped);
+        assert_eq!(verify(COMPOSED.into(), Some(raw.to_string())).await.unwrap(), Match::No);
     }
 
     #[tokio::test]

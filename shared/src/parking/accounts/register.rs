@@ -19,7 +19,7 @@ use crate::{
 /// [`Error::Invalid`](crate::Error::Invalid) with every invalid field; [`Error::Conflict`](crate::Error::Conflict) if
 /// the name, mail address, vehicle or phone number is taken.
 pub async fn register(app: &App, registration: Registration, user_agent: Option<String>) -> Result<LoggedIn> {
-    let account = Account::checked(registration, None)?;
+    let account = Account::checked(registration, None, app.config.phone_country).await?;
     let hash = password::hash(account.password.clone()).await?;
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;

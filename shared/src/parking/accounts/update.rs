@@ -6,9 +6,11 @@ use sea_orm::{
 use serde_json::json;
 
 use super::{
-    account::{Role, Validator, normalized},
-    find::by_id,
-    password, session,
+    account::{Role, Validator, present},
+    conflict::conflict,
+    find::{by_id, lowered},
+    password::{self, Match},
+    plates, session,
     user::{self, User},
 };
 use crate::{
@@ -40,10 +42,25 @@ pub struct Changes {
     pub password: Option<String>,
     /// `user` or `admin`; ignored unless an administrator makes the change.
     pub role: Option<String>,
-    /// The vehicle; none or a blank one removes it.
+    /// The plate of the first vehicle; none or a blank one removes that vehicle.
     pub vehicle_number: Option<Option<String>>,
     /// The phone number; none or a blank one removes it.
     pub phone_number: Option<Option<String>>,
+}
+
+impl Changes {
+    /// What differs from the user. A form sends every field back, and those that nobody touched may be older than the rules
+    /// of today.
+    fn differing_from(self, user: &User) -> Self {
+        let is_new = |text: &Option<String>, old: &Option<String>| present(text.as_deref()) != old.as_deref();
+        Self {
+            username: self.username.filter(|text| text.trim() != user.username),
+            email: self.email.filter(|text| text.trim() != user.email),
+            vehicle_number: self.vehicle_number.filter(|text| is_new(text, &user.vehicle_number)),
+            phone_number: self.phone_number.filter(|text| is_new(text, &user.phone_number)),
+            ..self
+        }
+    }
 }
 
 /// Changes a user. A new password or role ends all their sessions.
@@ -53,9 +70,10 @@ pub struct Changes {
 /// administrator would remain.
 pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Result<User> {
     let role = changes.role.filter(|_| who.is_admin);
-    let changes = ValidChanges::of(Changes { role, ..changes })?;
+    let user = by_id(app, id).await?;
+    let changes = ValidChanges::of(app, &user, Changes { role, ..changes }.differing_from(&user)).await?;
     let hash = match &changes.password {
-        Some(password) => new_hash(app, id, password.clone()).await?,
+        Some(password) => Some(password::hash(password.clone()).await?),
         None => None,
     };
     retry_on_conflict(async || {
@@ -73,8 +91,13 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
                 "this is the last administrator; appoint another one first",
             ));
         }
-        let row = entities::user::ActiveModel::from(changes.apply(before.clone(), hash.as_deref()));
-        let user = row.reset_all().update(change.tx()).await.map_err(user::conflict)?;
+        let mut after = changes.apply(before.clone(), hash.as_deref());
+        if let Some(plate) = &changes.vehicle_number {
+            plates::replace_first(change.tx(), now, id, plate.as_deref()).await?;
+            after.vehicle_number = plates::first(change.tx(), id).await?;
+        }
+        let row = entities::user::ActiveModel::from(after);
+        let user = row.reset_all().update(change.tx()).await.map_err(conflict)?;
         if user.role != before.role || user.password_hash != before.password_hash {
             session::end_all(&mut change, now, id).await?;
         }
@@ -102,45 +125,60 @@ struct ValidChanges {
 }
 
 impl ValidChanges {
-    fn of(changes: Changes) -> Result<Self> {
-        let mut validator = Validator::default();
-        let valid = Self {
+    async fn of(app: &App, user: &User, changes: Changes) -> Result<Self> {
+        let mut validator = Validator::new(app.config.phone_country);
+        let mut valid = Self {
             username: changes.username.map(|text| validator.username(&text)),
             email: changes.email.map(|text| validator.email(&text)),
-            password: changes.password.map(|text| validator.password(text)),
+            password: changes.password.map(|text| validator.password(&text)),
             role: changes.role.map(|text| validator.role(&text)),
             vehicle_number: changes.vehicle_number.map(|text| validator.vehicle_number(text.as_deref())),
             phone_number: changes.phone_number.map(|text| validator.phone_number(text.as_deref())),
         };
+        if let Some(password) = valid.password.take_if(|password| !password.is_empty()) {
+            valid.password = valid.new_password(&mut validator, user, password).await?;
+        }
         validator.finish(valid)
+    }
+
+    /// The password, unless it is the user's current one. That may be weaker than the rules of today.
+    async fn new_password(
+        &self,
+        validator: &mut Validator,
+        user: &User,
+        password: String,
+    ) -> Result<Option<String>> {
+        if password::verify(password.clone(), Some(user.password_hash.clone())).await? != Match::No {
+            return Ok(None);
+        }
+        let (name, email) = (self.username.as_ref(), self.email.as_ref());
+        let about = [name.unwrap_or(&user.username), email.unwrap_or(&user.email)];
+        let about = about.into_iter().chain(user.vehicle_number.as_ref()).chain(user.phone_number.as_ref());
+        validator.strength(&password, &about.map(String::as_str).collect::<Vec<_>>()).await?;
+        Ok(Some(password))
     }
 
     fn apply(&self, mut user: User, hash: Option<&str>) -> User {
         if let Some(username) = &self.username {
-            user.username_key = normalized(username);
+            user.name_key = spelling::name_key(username);
+            user.username_key = user.name_key.clone().unwrap_or_else(|| lowered(username));
             user.username.clone_from(username);
         }
         if let Some(email) = &self.email {
+            user.mail_key = Some(email.clone());
             user.email_key.clone_from(email);
             user.email.clone_from(email);
+        }
+        if let Some(phone) = &self.phone_number {
+            user.phone_key.clone_from(phone);
+            user.phone_number.clone_from(phone);
         }
         User {
             password_hash: hash.map_or(user.password_hash, ToOwned::to_owned),
             role: self.role.map_or(user.role, |role| role.as_str().into()),
-            vehicle_number: self.vehicle_number.clone().unwrap_or(user.vehicle_number),
-            phone_number: self.phone_number.clone().unwrap_or(user.phone_number),
             ..user
         }
     }
-}
-
-/// The hash of a password, or `None` if it is the user's current one.
-async fn new_hash(app: &App, id: i64, password: String) -> Result<Option<String>> {
-    let user = by_id(app, id).await?;
-    if password::verify(password.clone(), Some(user.password_hash)).await? {
-        return Ok(None);
-    }
-    password::hash(password).await.map(Some)
 }
 
 /// Locks all administrators, so that of two who demote each other at the same time the second finds itself the last.

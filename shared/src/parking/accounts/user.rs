@@ -1,19 +1,16 @@
-//! The row of a user: inserting and locking it, and which unique column rejected it.
+//! The row of a user: inserting and locking it.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    QuerySelect, sea_query::LockType,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::LockType,
 };
 
-use super::account::{Account, normalized};
+use super::{account::Account, conflict::conflict, find::lowered, plates};
 pub use crate::platform::entities::user::Model as User;
 use crate::{
     base::error::{Error, Result},
-    platform::{
-        db::{Transaction, violates},
-        entities::user,
-    },
+    platform::{db::Transaction, entities::user},
 };
 
 pub(super) async fn insert(
@@ -23,14 +20,18 @@ pub(super) async fn insert(
     password_hash: String,
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<User> {
+    let name_key = spelling::name_key(&account.username);
     let row = user::ActiveModel {
-        username_key: Set(normalized(&account.username)),
+        username_key: Set(name_key.clone().unwrap_or_else(|| lowered(&account.username))),
+        name_key: Set(name_key),
         username: Set(account.username),
-        email_key: Set(normalized(&account.email)),
+        email_key: Set(account.email.clone()),
+        mail_key: Set(Some(account.email.clone())),
         email: Set(account.email),
         password_hash: Set(password_hash),
         role: Set(account.role.as_str().into()),
-        vehicle_number: Set(account.vehicle_number),
+        vehicle_number: Set(account.vehicle_number.clone()),
+        phone_key: Set(account.phone_number.clone()),
         phone_number: Set(account.phone_number),
         reminders_off: Set(false),
         reports_off: Set(false),
@@ -39,7 +40,11 @@ pub(super) async fn insert(
         deleted_at: Set(None),
         ..Default::default()
     };
-    row.insert(db).await.map_err(conflict)
+    let user = row.insert(db).await.map_err(conflict)?;
+    if let Some(plate) = &account.vehicle_number {
+        plates::insert(db, now, user.id, plate).await?;
+    }
+    Ok(user)
 }
 
 /// Locks a user against other changes, bookings and logins. Rows that refer to the user can still be written: a
@@ -51,18 +56,4 @@ pub(super) async fn lock(tx: &Transaction, id: i64) -> Result<User> {
         .one(tx)
         .await?
         .ok_or(Error::NotFound("user"))
-}
-
-/// Names the unique column that rejected a row.
-pub(super) fn conflict(error: DbErr) -> Error {
-    const COLUMNS: [(&str, &str, &str); 4] = [
-        ("email_key", "email_taken", "this mail address already has an account"),
-        ("username_key", "username_taken", "this user name is taken"),
-        ("vehicle_number", "vehicle_taken", "this vehicle belongs to another account"),
-        ("phone_number", "phone_taken", "this phone number belongs to another account"),
-    ];
-    COLUMNS
-        .into_iter()
-        .find(|(column, ..)| violates(&error, &format!("users_{column}_key"), &format!("users.{column}")))
-        .map_or_else(|| error.into(), |(_, code, message)| Error::conflict(code, message))
 }

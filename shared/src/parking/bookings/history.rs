@@ -37,7 +37,7 @@ const COLUMNS: [&str; 13] = [
     "r.state",
     "r.payment_method",
     "r.transaction_id",
-    "u.vehicle_number",
+    "r.plate",
     "r.user_id",
     "u.username",
 ];

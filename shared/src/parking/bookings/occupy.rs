@@ -7,7 +7,7 @@ use super::{
     Reservation, driver,
     expiry::{self, Scope},
     list,
-    reseat::{exchange, is_claimed, is_occupied, other_spot, unclaimed_spot},
+    reseat::{emptiest_spot, exchange, is_claimed, is_occupied, unclaimed_spot},
     reservation::{self, NO_OVERLAP, lock, next_state},
     reserve::insist,
 };
@@ -143,7 +143,7 @@ async fn punctual_spot(tx: &Transaction, moment: Moment, reservation: &Reservati
     if let Some(spot) = unclaimed_spot(tx, reservation.lot_id, stay, reservation.id).await? {
         return Ok(Some(spot));
     }
-    let Some(spot) = other_spot(tx, reservation.lot_id).await? else { return Ok(None) };
+    let Some(spot) = emptiest_spot(tx, reservation.lot_id).await? else { return Ok(None) };
     exchange(tx, moment.now, own, spot.id).await?;
     Ok(Some(spot.id))
 }

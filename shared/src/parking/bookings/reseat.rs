@@ -70,11 +70,11 @@ async fn reseat(app: &App, lot_id: i64) -> Result<usize> {
     let mut stuck = BTreeSet::new();
     // Each exchange displaces only windows that begin later, so this ends.
     while let Some(first) = next_displaced(tx, lot_id, moment, &stuck).await? {
-        if let Some(spot) = free_spot_for(tx, lot_id, first.window(), first.id).await? {
+        if let Some(spot) = unclaimed_spot(tx, lot_id, first.window(), first.id).await? {
             move_to(tx, &first, spot).await?;
             continue;
         }
-        match other_spot(tx, lot_id).await? {
+        match emptiest_spot(tx, lot_id).await? {
             Some(other) if other.next_at.is_none_or(|next| next > first.starts_at) => {
                 exchange(tx, moment.now, first.spot_id, other.id).await?;
             }
@@ -123,8 +123,13 @@ async fn next_displaced(
 const NO_CAR: &str =
     "NOT EXISTS (SELECT 1 FROM reservations a WHERE a.spot_id = s.id AND a.state = 'active')";
 
-/// A spot without a car on which the window overlaps no other, with the shortest pause after it.
-async fn free_spot_for(tx: &Transaction, lot_id: i64, window: Window, except: i64) -> Result<Option<i64>> {
+/// A spot without a car that no window but `except` needs meanwhile, with the shortest pause after it.
+pub(super) async fn unclaimed_spot(
+    tx: &Transaction,
+    lot_id: i64,
+    window: Window,
+    except: i64,
+) -> Result<Option<i64>> {
     let lock = row_lock(tx, "FOR UPDATE OF s");
     let text = format!(
         "SELECT s.id FROM spots s WHERE s.lot_id = $1 AND {IN_SERVICE} AND {NO_CAR}
@@ -139,25 +144,15 @@ async fn free_spot_for(tx: &Transaction, lot_id: i64, window: Window, except: i6
     Ok(row.map(|row| row.try_get("", "id")).transpose()?)
 }
 
-/// A spot without a car that no other window needs during the stay of a driver who is arriving.
-pub(super) async fn unclaimed_spot(
-    tx: &Transaction,
-    lot_id: i64,
-    stay: Window,
-    reservation_id: i64,
-) -> Result<Option<i64>> {
-    free_spot_for(tx, lot_id, stay, reservation_id).await
-}
-
 /// A spot without a car, and when its next window begins.
 #[derive(Debug, FromQueryResult)]
-pub(super) struct OtherSpot {
+pub(super) struct EmptySpot {
     pub(super) id: i64,
     pub(super) next_at: Option<DateTime<Utc>>,
 }
 
 /// The spot without a car whose next window begins latest.
-pub(super) async fn other_spot(tx: &Transaction, lot_id: i64) -> Result<Option<OtherSpot>> {
+pub(super) async fn emptiest_spot(tx: &Transaction, lot_id: i64) -> Result<Option<EmptySpot>> {
     let lock = row_lock(tx, "FOR UPDATE OF s");
     let text = format!(
         "SELECT s.id, (SELECT MIN(r.starts_at) FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved') AS next_at
@@ -166,7 +161,7 @@ pub(super) async fn other_spot(tx: &Transaction, lot_id: i64) -> Result<Option<O
             '9999-01-01') DESC, s.number
          LIMIT 1 {lock}"
     );
-    Ok(OtherSpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
+    Ok(EmptySpot::find_by_statement(sql(tx, &text, [lot_id.into()])).one(tx).await?)
 }
 
 pub(super) async fn is_occupied(db: &impl ConnectionTrait, spot_id: i64) -> Result<bool> {

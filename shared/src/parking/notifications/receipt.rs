@@ -61,11 +61,13 @@ struct Stay {
     address: String,
     pincode: String,
     number: i64,
+    plate: Option<String>,
 }
 
 const STAY: &str =
     "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor,
-        r.transaction_id, r.payment_method, r.payment_state, r.paid_at, l.location_name, l.address, l.pincode, s.number
+        r.transaction_id, r.payment_method, r.payment_state, r.paid_at, l.location_name, l.address, l.pincode, s.number,
+        r.plate
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
     WHERE r.id = $1 AND r.state = 'completed'";
 
@@ -102,6 +104,7 @@ impl Job for SendReceipt {
                 lot => stay.location_name,
                 address => format!("{}, {}", stay.address, stay.pincode),
                 spot => stay.number,
+                vehicle => stay.plate,
                 arrived => local_time(arrived, config.zone),
                 left => local_time(stay.left_at, config.zone),
                 hours => billing::charged_hours(arrived, stay.left_at),

@@ -9,6 +9,7 @@ use std::{
 
 use chrono_tz::Tz;
 use secrecy::{ExposeSecret, SecretString};
+use spelling::Country;
 
 use super::{
     cache::Cache,
@@ -77,6 +78,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// How spots are shared.
     pub parking: Parking,
+    /// `PHONE_COUNTRY`.
+    pub phone_country: Country,
     /// `ALLOW_RESET`.
     pub allow_reset: bool,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`.
@@ -197,6 +200,7 @@ impl Config {
             rate_limits: Budget::read_all(from)?,
             trusted_proxies: from.parse("TRUSTED_PROXIES", parse::addresses).unwrap_or_default(),
             parking: Parking::read(from)?,
+            phone_country: from.parse("PHONE_COUNTRY", str::parse)?,
             allow_reset: from.parse("ALLOW_RESET", parse::boolean)?,
             admin: Admin::read(from),
             mail: Mail::read(from)?,
@@ -215,6 +219,12 @@ impl Config {
         let file = self.database_url.expose_secret().strip_prefix("sqlite:")?;
         let path = file.trim_start_matches("//").split('?').next()?;
         Path::new(path).parent().map(Path::to_path_buf)
+    }
+
+    /// What migrations of existing data depend on.
+    #[must_use]
+    pub const fn for_migrations(&self) -> migration::Settings {
+        migration::Settings { phone_country: self.phone_country }
     }
 
     /// The key that signs tokens.

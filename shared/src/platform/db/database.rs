@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use migration::{Migrator, MigratorTrait, REPORTS, Report};
+use migration::{Migrator, MigratorTraitSelf, REPORTS, Report};
 use sea_orm::{
     ConnectionTrait, IsolationLevel, TransactionOptions,
     sqlx::{self, sqlite::SqliteConnectOptions},
@@ -39,8 +39,8 @@ pub struct Db {
 }
 
 /// The names of the migrations that have not been applied.
-async fn pending(db: &impl ConnectionTrait) -> Result<Vec<String>> {
-    let pending = Migrator::get_pending_migrations(db).await?;
+async fn pending(migrator: &Migrator, db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let pending = migrator.get_pending_migrations(db).await?;
     Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
 }
 
@@ -120,13 +120,14 @@ impl Db {
     ///
     /// # Errors
     /// The first migration that fails. PostgreSQL keeps those before it, SQLite none of them.
-    pub async fn migrate(&self) -> Result<()> {
+    pub async fn migrate(&self, settings: migration::Settings) -> Result<()> {
+        let migrator = Migrator(settings);
         let applied = match self.engine {
             Engine::Sqlite => {
                 // The write lock is the queue: the next process finds nothing left to do.
                 let tx = self.begin_after_others().await?;
-                let pending = pending(tx.inner()).await?;
-                Migrator::up(tx.inner(), None).await?;
+                let pending = pending(&migrator, tx.inner()).await?;
+                migrator.up(tx.inner(), None).await?;
                 tx.commit().await?;
                 pending
             }
@@ -138,8 +139,8 @@ impl Db {
                     .await
                     .context("database")?;
                 let pool = self.write.pool();
-                let pending = pending(&pool).await;
-                let done = Migrator::up(&pool, None).await;
+                let pending = pending(&migrator, &pool).await;
+                let done = migrator.up(&pool, None).await;
                 sqlx::Connection::close(lock).await.context("database")?;
                 done?;
                 pending?

@@ -10,7 +10,7 @@ async fn a_long_writer_of_a_sqlite_file_is_waited_for() {
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("parkade.db").display());
     let (db, other) = (Db::connect(&url, 1).await.unwrap(), Db::connect(&url, 1).await.unwrap());
     let tx = db.begin().await.unwrap();
-    let migrating = tokio::spawn(async move { other.migrate().await });
+    let migrating = tokio::spawn(async move { other.migrate(testkit::for_migrations()).await });
     let watchdog = db.write().watchdog.clone().unwrap();
     let down = async {
         while !watchdog.is_down() {

@@ -21,6 +21,8 @@ pub struct Model {
     pub transaction_id: Option<String>,
     pub payment_method: Option<String>,
     pub created_at: DateTimeUtc,
+    /// Of the vehicle it was made for.
+    pub plate: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,7 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A person who logs in.
+/// A person who logs in. What the keys are is in `migration/src/m20_vehicles_and_identities.rs`; `username_key` and
+/// `email_key` are those of releases before 0.3, with which accounts without the newer ones still log in.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
@@ -10,12 +11,15 @@ pub struct Model {
     pub id: i64,
     pub username: String,
     pub username_key: String,
+    pub name_key: Option<String>,
     pub email: String,
     pub email_key: String,
+    pub mail_key: Option<String>,
     pub password_hash: String,
     pub role: String,
     pub vehicle_number: Option<String>,
     pub phone_number: Option<String>,
+    pub phone_key: Option<String>,
     pub reminders_off: bool,
     pub reports_off: bool,
     pub last_login_at: Option<DateTimeUtc>,

@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sea_orm::sqlx::{self, Connection, PgConnection};
+use secrecy::ExposeSecret;
 
 use super::{programs::Program, psql::Session};
-use crate::{operations::backup::archive::Archive, platform::db::Db};
+use crate::{
+    operations::backup::archive::Archive,
+    platform::{config::Config, db::Db},
+};
 
-pub(in crate::operations::backup) async fn restore(archive: Archive, url: &str) -> Result<()> {
+pub(in crate::operations::backup) async fn restore(archive: Archive, config: &Config) -> Result<()> {
+    let url = config.database_url.expose_secret();
     let (pg_restore, psql) = (Program::find("pg_restore", url)?, Program::find("psql", url)?);
     ensure!(is_unused(url).await?, "the database is in use; stop the API and all workers first");
     tokio::task::spawn_blocking(move || replace(&archive, &pg_restore, &psql)).await??;
     let db = Db::connect(url, 1).await?;
-    db.migrate().await.context("the data was restored, but migrating its schema failed")?;
+    let migrated = db.migrate(config.for_migrations()).await;
+    migrated.context("the data was restored, but migrating its schema failed")?;
     db.close().await;
     Ok(())
 }

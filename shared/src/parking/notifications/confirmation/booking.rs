@@ -22,11 +22,12 @@ pub(super) struct Booking {
     pub(super) pincode: String,
     /// Number of the spot within the lot.
     pub(super) number: i64,
+    pub(super) plate: Option<String>,
 }
 
 const SELECT: &str =
     "SELECT r.user_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
-        l.location_name, l.address, l.pincode, s.number
+        l.location_name, l.address, l.pincode, s.number, r.plate
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
     WHERE r.id = $1";
 

@@ -51,6 +51,7 @@ impl Job for SendConfirmation {
                 lot => booking.location_name,
                 address => format!("{}, {}", booking.address, booking.pincode),
                 spot => booking.number,
+                vehicle => booking.plate,
                 start => local_time(booking.starts_at, config.zone),
                 end => booking.ends_at.map(|end| local_time(end, config.zone)),
                 given_up => booking.ends_at.map(|end| local_time(end.min(given_up), config.zone)),

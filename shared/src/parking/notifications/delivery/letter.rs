@@ -53,7 +53,9 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let Some(recipient) = Recipient::find(app, letter.user_id).await? else {
         return Ok(Done::skipped("the user was deleted"));
     };
-    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, &recipient.username)?;
+    let name = greeted(&recipient.username);
+    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, name)?;
+    let to_name = name.to_owned();
     wait_for_rate_limit(app).await?;
     let delivery = Delivery {
         key: letter.key,
@@ -64,7 +66,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     };
     let send = |message_id| {
         let mail = Mail {
-            to_name: recipient.username,
+            to_name,
             to_address: recipient.email,
             message_id,
             date: app.clock.now(),
@@ -93,6 +95,11 @@ async fn wait_for_rate_limit(app: &App) -> Result<()> {
         }
         tokio::time::sleep(decision.retry_after.max(Duration::from_millis(5))).await;
     }
+}
+
+/// How mails address a user. A name from before names were restricted may be a message to whoever has the address.
+fn greeted(username: &str) -> &str {
+    if spelling::name(username).is_ok() { username } else { "driver" }
 }
 
 /// Renders the letter. Also returns its unsubscribe link.

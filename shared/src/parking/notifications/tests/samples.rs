@@ -45,7 +45,8 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let letter = |kind, values| Letter { kind, user_id: 17, values, ..Letter::default() };
     let lot = context! { lot => text("Church Street Parking"), address => text("12 Church Street, 560001"), spot => 12 };
     let booking = context! {
-        start => "20 Nov 2026, 18:37 IST", rate => "₹40.00", reservation_id => 4711, ..lot.clone()
+        start => "20 Nov 2026, 18:37 IST", rate => "₹40.00", reservation_id => 4711, vehicle => text("MH 12 AB 1234"),
+        ..lot.clone()
     };
     let walk_in = context! { end => (), given_up => (), quote => (), ..booking.clone() };
     let window = context! {
@@ -54,7 +55,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let receipt = context! {
         arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3,
         rate => "₹40.00", total => "₹120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
-        reservation_id => 4711, is_unpaid => false, is_waived => false, ..lot
+        reservation_id => 4711, vehicle => text("MH 12 AB 1234"), is_unpaid => false, is_waived => false, ..lot
     };
     let bill = context! { is_unpaid => true, payment_method => (), transaction_id => (), ..receipt.clone() };
     let export = context! {
@@ -219,7 +220,10 @@ fn every_mail_has_a_sample_with_the_expected_text() {
     says("receipt", &["Charged      3 hours at ₹40.00 an hour\n  Total        ₹120.00\n  Paid by"]);
     let html = says(
         "receipt-unpaid",
-        &["This is your bill. It is not paid yet.", "Total        ₹120.00\n  Booking"],
+        &[
+            "This is your bill. It is not paid yet.",
+            "Total        ₹120.00\n  Vehicle      MH 12 AB 1234\n  Booking",
+        ],
     );
     assert!(html.contains("Your bill") && !html.contains("receipt"), "{html}");
     let html = says(
