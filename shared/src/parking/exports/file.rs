@@ -98,6 +98,7 @@ pub struct PartFile {
     hash: Sha256,
     bytes: u64,
     stop: CancellationToken,
+    has_failed: bool,
     is_finished: bool,
 }
 
@@ -121,14 +122,17 @@ impl PartFile {
         let part = folder.join(Name::Unfinished { id, run: Uuid::new_v4() }.to_string());
         let file = File::create(&part)?;
         let (target, hash) = (path(folder, id, format), Sha256::new());
-        Ok(Self { part, target, file, hash, bytes: 0, stop, is_finished: false })
+        Ok(Self { part, target, file, hash, bytes: 0, stop, has_failed: false, is_finished: false })
     }
 
     /// Flushes the file to disk.
     ///
     /// # Errors
-    /// If the file cannot be flushed, for example because the disk is full.
+    /// If the file cannot be flushed, for example because the disk is full, or is not complete.
     pub fn sync(&self) -> io::Result<Facts> {
+        if self.has_failed {
+            return Err(io::Error::other("the file is not complete"));
+        }
         self.file.sync_all()?;
         Ok(Facts { bytes: self.bytes, sha256: hex::encode(self.hash.clone().finalize()) })
     }
@@ -147,8 +151,8 @@ impl PartFile {
     }
 }
 
-impl Write for PartFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl PartFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.stop.is_cancelled() {
             return Err(io::Error::other("the export was stopped"));
         }
@@ -156,6 +160,18 @@ impl Write for PartFile {
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
+    }
+}
+
+impl Write for PartFile {
+    /// After an error nothing is written, without another error: the writer of archives goes on, and prints what fails then.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.has_failed {
+            return Ok(bytes.len());
+        }
+        let written = self.append(bytes);
+        self.has_failed = written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
