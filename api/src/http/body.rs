@@ -45,23 +45,23 @@ pub(crate) async fn read(request: &mut Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A body that is slightly too large is still read to its end, because a client that is cut off while it sends does not get to
-/// see the answer.
+/// The rest of a body that is too large is left to [`unread`](super::unread).
 async fn collect(body: Body) -> Result<Bytes, Problem> {
-    let mut pieces = body.into_data_stream();
-    let (mut body, mut received) = (Vec::new(), 0);
-    while received <= 16 * MAX_BODY
-        && let Some(piece) = pieces.next().await
-    {
+    let too_large = || Problem::from(StatusCode::PAYLOAD_TOO_LARGE);
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    let (mut pieces, mut body) = (body.into_data_stream(), Vec::new());
+    while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| {
             Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read")
         })?;
-        received += piece.len();
-        if received <= MAX_BODY {
-            body.extend_from_slice(&piece);
+        if body.len() + piece.len() > MAX_BODY {
+            return Err(too_large());
         }
+        body.extend_from_slice(&piece);
     }
-    if received <= MAX_BODY { Ok(body.into()) } else { Err(StatusCode::PAYLOAD_TOO_LARGE.into()) }
+    Ok(body.into())
 }
 
 /// The body of a request that has been read; empty if there is none.

@@ -49,6 +49,8 @@ pub struct Policy {
     pub writes: bool,
     /// A counter in Redis beside the one of the endpoint.
     pub counter: Option<&'static str>,
+    /// Whether there is a handler; otherwise the response is 404 or 405, except for pages.
+    pub is_route: bool,
 }
 
 /// The routes of the OpenAPI document.
@@ -143,7 +145,7 @@ const fn get(path: &'static str, access: Access) -> Policy {
 
 const fn post(path: &'static str, access: Access) -> Policy {
     let (rate_limit, gate) = (Some(Action::Default), Gate::Requests);
-    Policy { method: "POST", path, access, rate_limit, gate, writes: true, counter: None }
+    Policy { method: "POST", path, access, rate_limit, gate, writes: true, counter: None, is_route: true }
 }
 
 const fn put(path: &'static str, access: Access) -> Policy {
@@ -181,7 +183,7 @@ impl Policy {
 
     /// The rules for a path or a method that no route has. `path` is for labels.
     fn of_no_route(method: &Method, path: &'static str) -> Self {
-        Self { writes: !method.is_safe(), ..get(path, Public).by(method_name(method)) }
+        Self { writes: !method.is_safe(), is_route: false, ..get(path, Public).by(method_name(method)) }
     }
 
     /// Whether the path leads to a route, perhaps with another method.

@@ -1,24 +1,35 @@
 //! The server: how many connections it accepts, how slow clients may be, and how it shuts down.
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tower::ServiceExt;
+
+use crate::http::{
+    linger::{Lingering, Received},
+    problem::{self, Problem},
+    request_id, unread,
+};
 
 /// The head of a request must arrive within this time, and the next request on an idle connection. Proxies close idle
 /// connections after a minute by default; they should do it first, as we might close one just as a request arrives.
@@ -34,8 +45,14 @@ const BUFFER: usize = 64 * 1024;
 /// Connections at once, if the operating system allows that many open files.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// Open files for everything else: the database, Redis, exports.
-const OTHER_FILES: usize = 256;
+/// Connections above that which are answered with 503 before they are closed. More are closed at once.
+const EXTRA_CONNECTIONS: usize = 64;
+
+/// The head of a request on an extra connection must arrive within this time.
+const EXTRA_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Open files for everything else: the database, Redis, exports, extra connections.
+const OTHER_FILES: usize = 256 + EXTRA_CONNECTIONS;
 
 /// The wait after a failed `accept`, for instance because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,9 +77,8 @@ async fn serve(
     connections: usize,
     head_timeout: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(connections));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(BUFFER);
+    let usual = Entrance::new(connections, router, head_timeout);
+    let extra = Entrance::new(EXTRA_CONNECTIONS, Router::new().fallback(refuse), EXTRA_HEAD_TIMEOUT);
     let (open, mut stop, mut logged_at) = (GracefulShutdown::new(), pin!(stop), None::<Instant>);
     loop {
         let accepted = tokio::select! {
@@ -78,16 +94,47 @@ async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
-            if logged_at.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
-                tracing::warn!("too many open connections; new ones are closed");
-                logged_at = Some(Instant::now());
-            }
+        if let Some(slot) = usual.slot() {
+            usual.serve(stream, peer, slot, open.watcher());
             continue;
-        };
+        }
+        if logged_at.is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
+            tracing::warn!("too many open connections; new ones are refused");
+            logged_at = Some(Instant::now());
+        }
+        if let Some(slot) = extra.slot() {
+            extra.serve(stream, peer, slot, open.watcher());
+        }
+    }
+    drop(listener);
+    open.shutdown().await;
+}
+
+/// How a number of connections is served.
+struct Entrance {
+    slots: Arc<Semaphore>,
+    router: Router,
+    http: http1::Builder,
+}
+
+impl Entrance {
+    fn new(connections: usize, router: Router, head_timeout: Duration) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(BUFFER);
+        Self { slots: Arc::new(Semaphore::new(connections)), router, http }
+    }
+
+    fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.slots.clone().try_acquire_owned().ok()
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit, watcher: Watcher) {
         tune(&stream);
-        let connection = http.serve_connection(TokioIo::new(stream), service_fn(responder(&router, peer)));
-        let connection = open.watch(connection);
+        let received = Received::default();
+        let socket = TokioIo::new(Lingering::new(stream, received.clone()));
+        let router = self.router.clone();
+        let service = service_fn(move |request| run(router.clone(), peer, received.clone(), request));
+        let connection = watcher.watch(self.http.serve_connection(socket, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");
@@ -95,21 +142,29 @@ async fn serve(
             drop(slot);
         });
     }
-    drop(listener);
-    open.shutdown().await;
 }
 
-/// Answers the requests of one client.
-fn responder(
-    router: &Router,
+async fn run(
+    router: Router,
     peer: SocketAddr,
-) -> impl Fn(Request<Incoming>) -> tower::util::Oneshot<Router, Request<Body>> + use<> {
-    let router = router.clone();
-    move |request| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+    received: Received,
+    mut request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let (response, is_read) = unread::run(router, request).await?;
+    if is_read {
+        received.mark_used();
     }
+    Ok(response)
+}
+
+/// The response on a connection above the limit.
+async fn refuse(request: Request) -> Response {
+    let (mut response, id) = (Problem::at_capacity().into_response(), request_id::of(request.headers()));
+    problem::complete(&mut response, request.uri().path(), &id);
+    request_id::add(&mut response, &id);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn tune(stream: &TcpStream) {
@@ -186,13 +241,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_over_the_limit_are_closed() {
+    async fn connections_over_the_limit_get_503_and_are_closed() {
         let (address, _stop) = served(2, HEAD_TIMEOUT).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(call(&mut first).await && call(&mut second).await);
         let mut third = TcpStream::connect(address).await.unwrap();
-        assert!(!call(&mut third).await);
+        let mut refused = String::new();
+        third.write_all(REQUEST).await.unwrap();
+        third.read_to_string(&mut refused).await.unwrap();
+        let has = |line| refused.to_ascii_lowercase().lines().any(|found| found == line);
+        assert!(has("http/1.1 503 service unavailable") && has("retry-after: 1"), "{refused}");
+        assert!(has("connection: close") && refused.contains("overloaded"), "{refused}");
         drop(first);
         let next = async { while !call(&mut TcpStream::connect(address).await.unwrap()).await {} };
         tokio::time::timeout(Duration::from_secs(5), next).await.expect("there is room again");

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{ConnectInfo, OriginalUri, Request, State},
     http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::{self, Next},
@@ -16,12 +17,12 @@ use tower::ServiceBuilder;
 use tracing::Instrument;
 
 use crate::http::{
-    admission::Gates,
+    admission::{Gates, Place},
     auth, body, headers,
     metrics::Measured,
     policy::{self, Policy},
     problem::{self, Problem},
-    rate_limit, request_id,
+    rate_limit, request_id, unread,
 };
 
 /// The longest path and query.
@@ -104,23 +105,33 @@ async fn run_until_deadline(stack: Arc<Stack>, policy: Policy, request: Request,
     }
 }
 
-/// Reads the body before it takes a place behind the gate, so that slow senders block no other request. A streamed response gives its
-/// place back when it begins.
+/// Reads the body before it takes a place behind the gate, so that slow senders block no other request. A client that waits for 100
+/// before it sends the body is checked first. A streamed response gives its place back when it begins.
 async fn run_admitted(stack: Arc<Stack>, policy: Policy, mut request: Request, next: Next) -> Response {
     if request.uri().path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
         return StatusCode::URI_TOO_LONG.into_response();
     }
-    if let Err(problem) = body::read(&mut request).await {
+    if policy.is_route
+        && !unread::waits_for_continue(request.headers())
+        && let Err(problem) = body::read(&mut request).await
+    {
         return problem.into_response();
     }
     match stack.gates.enter(policy.gate) {
-        Ok(_place) => run_within_limits(&stack.app, policy, request, next).await,
+        Ok(place) => run_within_limits(&stack, place, policy, request, next).await,
         Err(problem) => problem.into_response(),
     }
 }
 
 /// Counts the call, identifies the caller, and runs the handler if the rate limit and the policy let the caller through.
-async fn run_within_limits(app: &App, policy: Policy, mut request: Request, next: Next) -> Response {
+async fn run_within_limits(
+    stack: &Stack,
+    place: Option<Place<'_>>,
+    policy: Policy,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let app = &stack.app;
     if policy.is_known() {
         let method = policy::method_name(request.method());
         app.counters.increment(format!("endpoint_calls:{method} {}", policy.path));
@@ -142,12 +153,35 @@ async fn run_within_limits(app: &App, policy: Policy, mut request: Request, next
                 if let Some(identity) = identity {
                     request.extensions_mut().insert(identity);
                 }
-                next.run(request).await
+                handle(stack, place, policy, request, next).await
             }
             Err(error) => Problem::from(error).into_response(),
         }
     };
     rate_limit::limited(app, action, &key, handling).await
+}
+
+/// Runs the handler. If the body has not been read, it is read without holding the place.
+async fn handle<'a>(
+    stack: &'a Stack,
+    mut place: Option<Place<'a>>,
+    policy: Policy,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if policy.is_route && !request.body().is_end_stream() {
+        drop(place);
+        if let Err(problem) = body::read(&mut request).await {
+            return problem.into_response();
+        }
+        place = match stack.gates.enter(policy.gate) {
+            Ok(place) => place,
+            Err(problem) => return problem.into_response(),
+        };
+    }
+    let response = next.run(request).await;
+    drop(place);
+    response
 }
 
 /// Every route has two addresses, with and without `/api`, and is mounted once. `OriginalUri` is what the client sent.

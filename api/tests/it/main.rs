@@ -19,6 +19,7 @@ mod defects;
 mod deliveries;
 mod doctor;
 mod draining;
+mod early_answers;
 mod events;
 mod export_admin;
 mod exports;
