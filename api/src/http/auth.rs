@@ -1,7 +1,7 @@
 //! Authentication and authorisation of requests. The policy decides; `CurrentUser` and `Admin` repeat in a handler's signature
 //! who may call it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::{
     extract::FromRequestParts,
@@ -9,7 +9,7 @@ use axum::{
 };
 use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 
-use crate::http::{params::UserPath, policy::Access, problem::Problem};
+use crate::http::{client::Address, params::UserPath, policy::Access, problem::Problem};
 
 const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN");
 
@@ -49,7 +49,7 @@ pub(crate) async fn identify(
         },
         (Access::Anonymous, _) | (_, None) => Err(NO_TOKEN),
     };
-    let address = Address::new(app, headers, peer);
+    let address = Address::of(&app.config.trusted_proxies, headers, peer);
     let key = match &identity {
         Ok(identity) => format!("user:{}", identity.user_id),
         Err(_) => format!("address:{address}"),
@@ -108,36 +108,6 @@ impl CurrentUser {
             Ok(())
         } else {
             Err(Error::Forbidden("you may only read and change your own account"))
-        }
-    }
-}
-
-/// Where a request comes from. An IPv6 customer usually has a whole /64.
-struct Address(Option<IpAddr>);
-
-impl Address {
-    fn new(app: &App, headers: &HeaderMap, peer: Option<SocketAddr>) -> Self {
-        let is_trusted = |address: &IpAddr| app.config.trusted_proxies.contains(address);
-        let peer = peer.map(|peer| peer.ip().to_canonical());
-        let Some(peer) = peer.filter(is_trusted) else { return Self(peer) };
-        // Each proxy appends the address it saw, so only what trusted proxies appended is reliable: the client is the
-        // last address that is not one of them.
-        let lines = headers.get_all("x-forwarded-for").iter().rev();
-        let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-        let read = |hop: &str| hop.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
-        Self(Some(hops.map_while(read).find(|hop| !is_trusted(hop)).unwrap_or(peer)))
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                write!(f, "{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-            Some(address) => write!(f, "{address}"),
-            None => f.write_str("unknown"),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod answers;
 pub mod auth;
 pub mod body;
 pub mod cached;
+pub(crate) mod client;
 pub mod drain;
 pub mod etag;
 pub mod fields;

@@ -160,6 +160,34 @@ async fn forwarded_address_counts_only_behind_trusted_proxies() {
     assert_eq!(login(&["203.0.113.4, 198.51.100.8"]).await, 401);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_behind_a_trusted_network_have_own_limits() {
+    let t =
+        app(&[("RATE_LIMIT_LOGIN", "1/3600"), ("TRUSTED_PROXIES", "127.0.0.0/8, ::1/128, 172.16.0.0/12")])
+            .await;
+    let mut call = 0;
+    let mut login = async |header: &str, value: &str| {
+        call += 1;
+        let body = json!({ "email": format!("nobody{call}@example.com"), "password": "wrong password" });
+        let request = t.request(reqwest::Method::POST, "/auth/login", None).json(&body).header(header, value);
+        t.send(request).await.status.as_u16()
+    };
+    for client in 1..=14 {
+        assert_eq!(login("x-forwarded-for", &format!("203.0.113.{client}:50007, 172.20.0.3:80")).await, 401);
+    }
+    assert_eq!(
+        login("x-forwarded-for", "203.0.113.7:50008").await,
+        429,
+        "the port is no part of the address"
+    );
+    assert_eq!(login("x-forwarded-for", "\"[::ffff:203.0.113.7]:50009\", ::ffff:172.20.0.3").await, 429);
+    assert_eq!(login("forwarded", "for=192.0.2.1, For=\"203.0.113.7:1\";proto=https").await, 429);
+    assert_eq!(login("forwarded", "for=\"[2001:db8::7]:4711\", for=172.16.0.1").await, 401);
+    assert_eq!(login("x-forwarded-for", "2001:db8::8").await, 429, "the same /64");
+    assert_eq!(login("x-forwarded-for", "203.0.113.20, unknown").await, 401, "counts as the proxy");
+    assert_eq!(login("x-forwarded-for", "203.0.113.21, unknown").await, 429);
+}
+
 /// A driver, and the same driver with a token of an ended session.
 async fn with_an_ended_session(t: &TestApp) -> (Driver, Driver) {
     let asha = t.driver("Asha").await;

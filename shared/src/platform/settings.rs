@@ -111,7 +111,11 @@ pub const SETTINGS: &[Setting] = &[
         (0, 60),
         "Seconds after SIGTERM during which the API reports that it is not ready but still accepts requests",
     ),
-    text("PUBLIC_URL", "http://127.0.0.1:5000", "URL at which users reach the API; used for links in mails"),
+    text(
+        "PUBLIC_URL",
+        "http://127.0.0.1:5000",
+        "URL at which users reach the API, with http:// or https://; used for links in mails",
+    ),
     unset(
         "WEB_URL",
         "URL of the web client, to which mails send people who want to book; by default the start page of PUBLIC_URL",
@@ -123,7 +127,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     unset(
         "TRUSTED_PROXIES",
-        "IP addresses of reverse proxies whose X-Forwarded-For header is trusted, separated by commas",
+        "IP addresses and networks (172.16.0.0/12) of reverse proxies, separated by commas. X-Forwarded-For says who called them or, if that header is missing, Forwarded does",
     ),
     text("APP_ENV", "development", "development, testing or production"),
     text(

@@ -1,13 +1,14 @@
 //! All settings together, and reading them.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use spelling::Country;
 
@@ -75,7 +76,7 @@ pub struct Config {
     /// `RATE_LIMIT_*` and `MAIL_RATE_LIMIT`, in the order of [`Action::ALL`].
     pub rate_limits: [Budget; Action::ALL.len()],
     /// `TRUSTED_PROXIES`.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// How spots are shared.
     pub parking: Parking,
     /// `PHONE_COUNTRY`.
@@ -172,7 +173,7 @@ impl Config {
             http_addr: from.parse("HTTP_ADDR", parse::socket_address)?,
             max_requests: from.number("MAX_REQUESTS", 0..=100_000)?,
             drain: from.number("DRAIN_SECONDS", 0..=60).map(Duration::from_secs)?,
-            public_url: from.text("PUBLIC_URL")?.trim_end_matches('/').to_owned(),
+            public_url: from.parse("PUBLIC_URL", parse::public_url)?,
             web_url: from
                 .parse("WEB_URL", parse::web_url)
                 .or_else(|| from.text("PUBLIC_URL"))?
@@ -198,7 +199,7 @@ impl Config {
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,
-            trusted_proxies: from.parse("TRUSTED_PROXIES", parse::addresses).unwrap_or_default(),
+            trusted_proxies: from.parse("TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
             parking: Parking::read(from)?,
             phone_country: from.parse("PHONE_COUNTRY", str::parse)?,
             allow_reset: from.parse("ALLOW_RESET", parse::boolean)?,

@@ -27,3 +27,4 @@ pub use self::{
     sources::{Problems, Sources},
 };
 pub use crate::platform::settings::{SETTINGS, Setting};
+pub use ipnet::IpNet;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
@@ -37,8 +38,16 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn database_url(url: &str) -> Result<SecretString, &'static str> {
-    let is_known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-    is_known.then(|| url.into()).ok_or("must begin with sqlite: or postgres://")
+    if url.starts_with("sqlite:") {
+        return Ok(url.into());
+    }
+    let server = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let server = server.ok_or("must begin with sqlite: or postgres://")?;
+    let hosts = server.split(['/', '?']).next().and_then(|authority| authority.rsplit('@').next());
+    if hosts.is_some_and(|hosts| hosts.contains(',')) {
+        return Err("must name one host; several need a proxy or a name that leads to the primary");
+    }
+    Ok(url.into())
 }
 
 pub(super) fn redis_url(url: &str) -> Result<SecretString, &'static str> {
@@ -55,10 +64,22 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "must be an address and a port such as 127.0.0.1:5000")
 }
 
-pub(super) fn addresses(text: &str) -> Result<Vec<IpAddr>, &'static str> {
-    let read = |address: &str| address.trim().parse::<IpAddr>().map(|address| address.to_canonical());
-    let addresses: Result<_, _> = text.split(',').map(read).collect();
-    addresses.map_err(|_| "must be IP addresses, separated by commas")
+/// Networks; an address is a network of one.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',').map(str::trim).map(network).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = match text.split_once('/') {
+        // As the operating system writes them.
+        Some((address, length)) if address.starts_with("::ffff:") && address.contains('.') => {
+            let length = length.parse::<u8>().ok().and_then(|length| length.checked_sub(96));
+            length.and_then(|length| format!("{}/{length}", &address[7..]).parse().ok())
+        }
+        Some(_) => text.parse().ok(),
+        None => text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into()),
+    };
+    network.ok_or_else(|| format!("\"{text}\" is not an IP address or a network such as 172.16.0.0/12"))
 }
 
 pub(super) fn hosts(text: &str) -> Result<Vec<(String, u16)>, &'static str> {
@@ -101,9 +122,19 @@ pub(super) fn api_url(text: &str) -> Result<String, &'static str> {
 
 /// An address that people open.
 pub(super) fn web_url(text: &str) -> Result<String, &'static str> {
-    let is_page =
-        url::Url::parse(text).is_ok_and(|url| ["https", "http"].contains(&url.scheme()) && url.has_host());
-    is_page.then(|| text.to_owned()).ok_or("must be an address such as https://parking.example.com")
+    let has_scheme = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
+    let is_page = has_scheme && url::Url::parse(text).is_ok_and(|url| url.has_host());
+    is_page
+        .then(|| text.to_owned())
+        .ok_or("must begin with https:// or http://, such as https://parking.example.com")
+}
+
+/// An address to which paths are appended.
+pub(super) fn public_url(text: &str) -> Result<String, &'static str> {
+    if text.contains(['?', '#']) {
+        return Err("must not have a ? or #, because paths are appended to it");
+    }
+    web_url(text).map(|url| url.trim_end_matches('/').to_owned())
 }
 
 pub(super) fn collector_url(url: &str) -> Result<String, &'static str> {
@@ -138,6 +169,28 @@ mod tests {
             "http://127.0.0.1:80@example.com",
         ] {
             assert!(api_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_and_networks() {
+        let found =
+            |text: &str| networks(text).map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let text = "127.0.0.1, 172.16.0.0/12,::1/128,fd00::/8 ,::ffff:10.0.0.1,::ffff:192.168.0.0/112";
+        let expected =
+            ["127.0.0.1/32", "172.16.0.0/12", "::1/128", "fd00::/8", "10.0.0.1/32", "192.168.0.0/16"];
+        assert_eq!(found(text).unwrap(), expected);
+        for wrong in [
+            "172.16.0.0/33",
+            "172.16/12",
+            "proxy",
+            "10.0.0.1,",
+            "::1/129",
+            "10.0.0.1:80",
+            "::ffff:10.0.0.0/8",
+            "/8",
+        ] {
+            assert!(networks(wrong).unwrap_err().contains("is not an IP address or a network"), "{wrong}");
         }
     }
 }

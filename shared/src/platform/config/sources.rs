@@ -157,6 +157,7 @@ impl Sources {
         let password = self
             .text("REDIS_PASSWORD")
             .map_or_else(String::new, |password| format!(":{}@", utf8_percent_encode(&password, RESERVED)));
+        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
         let scheme = if self.values.contains_key("REDIS_CA_FILE") { "rediss" } else { "redis" };
         Some(format!("{scheme}://{password}{host}:{port}/{db}").into())
     }

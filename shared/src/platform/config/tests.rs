@@ -69,6 +69,52 @@ fn redis_urls_are_built_from_host_port_and_password() {
     assert_eq!(config.queue_redis_url.expose_secret(), "redis://broker:6379/5");
 }
 
+#[test]
+fn redis_hosts_may_be_ipv6_addresses() {
+    for host in ["::1", "[::1]"] {
+        let url = load(&[("REDIS_HOST", host), ("REDIS_PASSWORD", "a:b")]).unwrap().queue_redis_url;
+        assert_eq!(url.expose_secret(), "redis://:a%3Ab@[::1]:6379/1", "{host}");
+        assert!(redis::Client::open(url.expose_secret()).is_ok(), "{host}");
+    }
+}
+
+#[test]
+fn public_url_needs_a_scheme_and_no_query() {
+    for (text, expected) in [
+        ("https://parking.example.com/", "https://parking.example.com"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+        ("https://example.com/parking/", "https://example.com/parking"),
+    ] {
+        assert_eq!(load(&[("PUBLIC_URL", text)]).unwrap().public_url, expected);
+    }
+    for (wrong, reason) in [
+        ("parking.example.com", "https://"),
+        ("parking.example.com:5000", "https://"),
+        ("//parking.example.com", "https://"),
+        ("https:parking.example.com", "https://"),
+        ("ftp://parking.example.com", "https://"),
+        ("https://", "https://"),
+        ("https://parking.example.com/?x=1", "must not have a ?"),
+    ] {
+        let problems = load(&[("PUBLIC_URL", wrong)]).unwrap_err().to_string();
+        assert!(problems.contains("PUBLIC_URL") && problems.contains(reason), "{wrong}: {problems}");
+    }
+}
+
+#[test]
+fn several_database_hosts_are_refused_with_the_reason() {
+    for url in ["postgres://h1,h2/db?target_session_attrs=read-write", "postgresql://u:p@h1:5432,h2:5432/db"]
+    {
+        let problems = load(&[("DATABASE_URL", url)]).unwrap_err().to_string();
+        assert!(problems.contains("must name one host"), "{problems}");
+    }
+    for url in
+        ["postgres://u,v:p,q@h1/db", "postgres://[::1]/db?target_session_attrs=read-write", "sqlite://a,b.db"]
+    {
+        load(&[("DATABASE_URL", url)]).unwrap();
+    }
+}
+
 /// Defect 51.
 #[test]
 fn mail_tls_is_read_in_any_case() {
