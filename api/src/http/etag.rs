@@ -35,11 +35,22 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Option<String> {
     (!tags.is_empty()).then(|| tags.join(","))
 }
 
+/// The tag without its quotes, and without what proxies that compress make of it: `W/` before it, or a suffix such as `-gzip` or `;br`.
+fn original(tag: &str) -> &str {
+    let tag = tag.strip_prefix("W/").unwrap_or(tag);
+    let Some(tag) = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) else { return "" };
+    let is_coding = |suffix: &str| suffix.len() > 1 && suffix.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match tag.rsplit_once(['-', ';']) {
+        Some((tag, suffix)) if is_coding(suffix) => tag.trim_end_matches('-'),
+        _ => tag,
+    }
+}
+
 /// 304 if the client has this ETag, compared weakly (RFC 9110, 13.1.2), otherwise the answer.
 pub(crate) fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
     let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
-    let is_current = tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == entry.etag);
+    let is_current = tags.any(|tag| tag == "*" || original(tag) == entry.etag.trim_matches('"'));
     let mut response = if is_current {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -52,4 +63,24 @@ pub(crate) fn conditional(headers: &HeaderMap, entry: Entry) -> Response {
         headers.insert(header::ETAG, etag);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::original;
+
+    #[test]
+    fn tags_survive_proxies_that_compress() {
+        for tag in ["7-12-2", "1f2e3d4c5b6a79880123abcd", "5b6a-1"] {
+            for found in ["T", "T-gzip", "T--gzip", "T;gzip", "T-br", "T-zstd"] {
+                let found = format!("\"{}\"", found.replace('T', tag));
+                assert_eq!(original(&found), tag, "{found}");
+                assert_eq!(original(&format!("W/{found}")), tag, "W/{found}");
+            }
+        }
+        for text in ["", "W/", "7-12-2", "w/\"7-12-2\"", "\"7-12-2", "\"7-12-2\"-gzip"] {
+            assert_eq!(original(text), "", "{text}");
+        }
+        assert_eq!(original("\"7-12-2-3\""), "7-12-2-3", "a number is no coding");
+    }
 }

@@ -502,6 +502,9 @@ async fn if_none_match_returns_304(t: TestApp) {
         for known in [
             tag.clone(),
             format!("W/{tag}"),
+            tag.replacen("\"", "W/\"", 1).trim_end_matches('"').to_owned() + "-gzip\"",
+            tag.trim_end_matches('"').to_owned() + ";gzip\"",
+            tag.trim_end_matches('"').to_owned() + "--br\"",
             format!("\"other\", {tag}"),
             format!("\"a\",W/{tag},\"b\""),
             "*".to_owned(),
@@ -521,6 +524,8 @@ async fn if_none_match_returns_304(t: TestApp) {
             &tag.replace('"', ""),
             &format!("{tag}x"),
             &format!("w/{tag}"),
+            &format!("{tag}-gzip"),
+            &tag.replacen('"', "\"x", 1),
         ] {
             assert_eq!(
                 if_none_match(&t, path, who, unknown).await.expect(200).text,

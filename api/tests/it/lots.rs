@@ -319,6 +319,22 @@ async fn stale_form_does_not_overwrite_counts(t: TestApp) {
     assert_eq!(number(&t, "SELECT price_minor AS n FROM lots").await, 4000);
 }
 
+/// Nginx weakens the tags of what it compresses; others append the coding.
+#[testkit::both_databases]
+async fn if_match_works_behind_compressing_proxies(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
+    for (price, form) in (40..).zip(["W/\"T\"", "\"T-gzip\"", "\"T;gzip\"", "\"T--gzip\"", "W/\"T-br\""]) {
+        let read = t.get(&format!("/parking-lots/{lot}"), None).await.expect(200);
+        let tag = form.replace('T', read.headers["etag"].to_str().unwrap().trim_matches('"'));
+        // The number of free spots does not count.
+        let reservation = t.book(&asha, lot).await;
+        put_if(&t, &admin, lot, &tag, json!({ "price": price })).await.expect(200);
+        put_if(&t, &admin, lot, &tag, json!({ "price": 1 })).await.problem(412, "changed");
+        t.release(&asha, reservation).await.expect(200);
+    }
+    assert_eq!(number(&t, "SELECT price_minor AS n FROM lots").await, 4400);
+}
+
 #[testkit::both_databases]
 async fn if_match_guards_lot_changes(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
@@ -333,7 +349,7 @@ async fn if_match_guards_lot_changes(t: TestApp) {
     assert_ne!(tag(lot).await, old);
     put_if(&t, &admin, lot, &old, json!({ "price": 30 })).await.expect(200);
     let before = content(&t).await;
-    for tags in [old.as_str(), &others, "\"\"", "nonsense", "", &format!("W/{}", tag(lot).await)] {
+    for tags in [old.as_str(), &others, "\"\"", "nonsense", ""] {
         put_if(&t, &admin, lot, tags, json!({ "price": 31 })).await.problem(412, "changed");
     }
     assert_eq!(content(&t).await, before);

@@ -11,13 +11,14 @@ pub fn etag(lot: &Lot) -> String {
 /// Whether one of the tags in the value of `If-Match` belongs to this version of the lot.
 ///
 /// The number of free spots is ignored: an update does not overwrite it, and a busy lot could hardly ever be changed
-/// otherwise.
+/// otherwise. So is what proxies that compress make of a tag: `W/` before it, or a suffix such as `-gzip`.
 #[must_use]
 pub fn matches(tags: &str, id: i64, version: i64) -> bool {
-    let lot = format!("{id}-{version}");
+    let lot = format!("{id}-{version}-");
     let is_match = |tag: &str| {
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
         let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        tag.and_then(|tag| tag.rsplit_once('-')).is_some_and(|(of, _)| of == lot)
+        tag.is_some_and(|tag| tag.starts_with(&lot))
     };
     tags.trim() == "*" || tags.split(',').map(str::trim).any(is_match)
 }
@@ -41,7 +42,16 @@ mod tests {
         };
         assert_eq!(etag(&lot), "\"7-12-2\"");
         assert!(matches(&etag(&lot), 7, 12));
-        for tags in ["*", " * ", "\"7-12-0\"", "\"x\", \"7-12-3\"", "W/\"7-12-2\",\"7-12-2\""] {
+        for tags in [
+            "*",
+            " * ",
+            "\"7-12-0\"",
+            "\"x\", \"7-12-3\"",
+            "W/\"7-12-2\"",
+            "\"7-12-2-gzip\"",
+            "\"7-12-2--gzip\"",
+            "\"x\",W/\"7-12-2;br\"",
+        ] {
             assert!(matches(tags, 7, 12), "{tags}");
         }
         for tags in [
@@ -50,7 +60,11 @@ mod tests {
             "\"7-12\"",
             "\"7-1-2\"",
             "\"17-12-2\"",
-            "W/\"7-12-2\"",
+            "W/\"7-11-2\"",
+            "\"7-11-2-gzip\"",
+            "\"7-1-12-gzip\"",
+            "w/\"7-12-2\"",
+            "W/*",
             "\"*\"",
             "\"",
             ",",
