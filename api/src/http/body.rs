@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 use shared::{Error, base::error::FieldError};
 
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, UNSUPPORTED_ENCODING};
 
 /// The largest body that is accepted.
 const MAX_BODY: usize = 64 * 1024;
@@ -37,12 +37,23 @@ pub(crate) async fn read(request: &mut Request) -> Result<(), Problem> {
     if request.body().is_end_stream() {
         return Ok(());
     }
+    check_encoding(request.headers())?;
     let body = std::mem::take(request.body_mut());
     let too_slow =
         |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body took too long to arrive");
     let bytes = tokio::time::timeout(READ_TIMEOUT, collect(body)).await.map_err(too_slow)??;
     request.extensions_mut().insert(WholeBody(bytes));
     Ok(())
+}
+
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut codings =
+        values.flat_map(|value| value.split(',')).map(str::trim).filter(|coding| !coding.is_empty());
+    codings.find(|coding| !coding.eq_ignore_ascii_case("identity")).map_or(Ok(()), |coding| {
+        let detail = format!("the body has the content encoding {coding}; send it without one (identity)");
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, detail))
+    })
 }
 
 /// The rest of a body that is too large is left to [`unread`](super::unread).

@@ -1,5 +1,7 @@
 //! Headers of every response: protection for browsers, and CORS for the origins of the settings.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use shared::platform::config::Config;
 use tower_http::cors::CorsLayer;
@@ -14,6 +16,9 @@ const PROTECTION: [(HeaderName, HeaderValue); 5] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+
+/// How long browsers may remember the answer to a preflight. None remembers it for longer.
+const PREFLIGHT_LIFETIME: Duration = Duration::from_hours(2);
 
 /// Adds protection where the response, such as a page, has not set its own.
 pub(crate) fn protect(headers: &mut HeaderMap, config: &Config) {
@@ -33,13 +38,16 @@ pub(crate) fn cors(config: &Config) -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
+            header::CACHE_CONTROL,
             header::CONTENT_TYPE,
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
             REQUEST_ID,
             TRACEPARENT,
         ])
+        .max_age(PREFLIGHT_LIFETIME)
         .expose_headers([
             header::LOCATION,
             header::RETRY_AFTER,
@@ -62,6 +70,7 @@ pub(crate) fn strip_cors_for_unknown_origins(headers: &mut HeaderMap) {
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         header::ACCESS_CONTROL_ALLOW_METHODS,
         header::ACCESS_CONTROL_ALLOW_HEADERS,
+        header::ACCESS_CONTROL_MAX_AGE,
     ] {
         headers.remove(name);
     }

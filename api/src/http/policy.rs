@@ -207,18 +207,18 @@ static BY_PATH: LazyLock<matchit::Router<Vec<Policy>>> = LazyLock::new(|| {
 pub(crate) fn find(method: &Method, path: &str) -> Policy {
     let inner = without_prefix(path);
     let Ok(found) = BY_PATH.at(inner.unwrap_or(path)) else {
-        let page = if inner.is_none() { page(path) } else { "" };
-        return Policy::of_no_route(method, page);
+        return Policy::of_no_route(method, page(path));
     };
     let wanted = method_name(if *method == Method::HEAD { &Method::GET } else { method });
     let policy = found.value.iter().find(|policy| policy.method == wanted).copied();
     policy.unwrap_or_else(|| Policy::of_no_route(method, found.value[0].path))
 }
 
-/// The label of a page that is not part of the API and therefore at the root only.
+/// The label of a page that is not in the OpenAPI document.
 fn page(path: &str) -> &'static str {
     match path {
         "/" => "/",
+        "/api" | "/api/" => "/api",
         "/openapi.json" => "/openapi.json",
         _ if path == "/docs" || path.starts_with("/docs/") => "/docs",
         _ => "",
@@ -271,9 +271,14 @@ mod tests {
         assert_eq!((head.method, head.access, head.writes), ("GET", Admin, false));
         let wrong_method = find(&Method::PATCH, "/api/users");
         assert_eq!((wrong_method.path, wrong_method.access, wrong_method.writes), ("/users", Public, true));
-        for (path, label) in
-            [("/nowhere", ""), ("/api/docs", ""), ("/api/", ""), ("/docs/", "/docs"), ("/", "/")]
-        {
+        for (path, label) in [
+            ("/nowhere", ""),
+            ("/api/docs", ""),
+            ("/api/", "/api"),
+            ("/api/openapi.json", ""),
+            ("/docs/", "/docs"),
+            ("/", "/"),
+        ] {
             assert_eq!(find(&Method::GET, path).path, label, "{path}");
         }
     }

@@ -21,6 +21,9 @@ pub struct Problem {
     retry_after: Option<u64>,
 }
 
+/// The code for a `Content-Encoding` other than `identity`.
+pub(crate) const UNSUPPORTED_ENCODING: &str = "unsupported_content_encoding";
+
 /// What a handler returns.
 pub type Answer<T> = Result<T, Problem>;
 
@@ -185,6 +188,9 @@ pub(crate) fn complete(response: &mut Response, instance: &str, request_id: &str
     headers.remove(header::CONTENT_LENGTH);
     if let Some(seconds) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if problem.code == UNSUPPORTED_ENCODING {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,4 +1,4 @@
-//! What is at the root only: a greeting, the OpenAPI document and its viewer.
+//! What is not in the OpenAPI document: a greeting, the OpenAPI document and its viewer.
 
 use axum::{
     Json, Router,
@@ -6,11 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Serialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::{http::page, routes::health::Alive};
+use crate::http::page;
 
 /// The viewer is the only page with scripts: its own.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
@@ -22,10 +23,21 @@ pub(crate) fn routes(document: OpenApi) -> Router {
     let policy =
         SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     let viewer = Router::new().merge(SwaggerUi::new("/docs").url("/openapi.json", document));
-    viewer.route_layer(policy).route("/", get(greet))
+    viewer.route_layer(policy).route("/", get(greet)).route("/api", get(greet))
 }
 
-/// Mails link here unless `WEB_URL` is set, so people get a page.
+/// For programs and developers.
+#[derive(Serialize)]
+struct Greeting {
+    msg: &'static str,
+    status: &'static str,
+    name: &'static str,
+    version: &'static str,
+    docs: &'static str,
+    openapi: &'static str,
+}
+
+/// At `/` and `/api`. Mails link here unless `WEB_URL` is set, so people get a page.
 async fn greet(headers: HeaderMap) -> Response {
     if page::is_wanted(&headers) {
         return page::page(
@@ -34,6 +46,13 @@ async fn greet(headers: HeaderMap) -> Response {
              <p><a href=\"/api/privacy\">How your data is used</a> · <a href=\"/docs\">For developers</a></p>",
         );
     }
-    let msg = "Parkade is running; the API is under /api, its documentation at /docs";
-    Json(Alive { msg, status: "ok" }).into_response()
+    Json(Greeting {
+        msg: "Parkade is running; the API is under /api, its documentation at /docs",
+        status: "ok",
+        name: "Parkade",
+        version: env!("CARGO_PKG_VERSION"),
+        docs: "/docs",
+        openapi: "/openapi.json",
+    })
+    .into_response()
 }

@@ -65,6 +65,7 @@ pub(crate) struct TaskView {
     current: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<i64>,
+    /// An object. Of reminders and monthly reports, a text if the path has the name of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,11 +131,21 @@ pub(crate) async fn read_task(
     let id = in_path.or(in_query).ok_or_else(|| Error::invalid("task_id", "is missing"))?;
     let status = find(&app, &user, id).await?;
     let is_final = status.state.is_final();
-    let mut answer = Json(TaskView::new(id, status)).into_response();
+    let mut view = TaskView::new(id, status);
+    if in_path.is_none() {
+        view.result = view.result.map(for_old_clients);
+    }
+    let mut answer = Json(view).into_response();
     if !is_final {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Ok(answer)
+}
+
+/// The result of a mailing as text, as clients of the replaced system expect it at the address with the name of the task.
+fn for_old_clients(result: Value) -> Value {
+    let mails = result["asked"].as_i64();
+    mails.map_or(result, |mails| format!("{mails} mails requested").into())
 }
 
 /// The status of a task that this user may see.

@@ -357,3 +357,26 @@ async fn admins_start_reminders_and_reports_as_tasks(t: TestApp) {
     }
     act(&t, &admin, "/tasks/nothing").await.problem(400, "unknown_task");
 }
+
+#[testkit::both_databases]
+async fn mailing_results_are_text_for_old_clients_only(t: TestApp) {
+    let admin = t.admin().await;
+    let _worker = t.work();
+    for task in ["test-daily-reminder", "test-monthly-report"] {
+        let id = act(&t, &admin, &format!("/tasks/{task}")).await.expect(202).body["task_id"].clone();
+        let id = id.as_str().unwrap();
+        t.eventually("the run is done", async || {
+            t.get(&format!("/tasks/{id}"), Some(&admin)).await.body["state"] == "SUCCESS"
+        })
+        .await;
+        let asked = &t.get(&format!("/tasks/{id}"), Some(&admin)).await.body["result"]["asked"];
+        assert!(asked.is_i64(), "{asked}");
+        // The original ignored the name in the path.
+        for name in [task, "export-csv"] {
+            let old = t.get(&format!("/tasks/{name}?task_id={id}"), Some(&admin)).await.expect(200);
+            assert_eq!(old.body["result"], format!("{asked} mails requested"));
+        }
+        let both = t.get(&format!("/tasks/{id}?task_id={id}"), Some(&admin)).await.expect(200);
+        assert!(both.body["result"].is_object(), "{}", both.text);
+    }
+}

@@ -88,8 +88,14 @@ async fn routes_answer_with_and_without_the_api_prefix() {
     let booked = t.post("//booking/book-spot", Some(&asha), json!({ "lot_id": lot })).await.expect(201);
     let id = booked.body["reservation"]["id"].as_i64().unwrap();
     t.release(&asha, id).await.expect(200);
-    assert!(t.get("//", None).await.expect(200).body["msg"].is_string());
-    for nothing in ["//api", "//api/", "//api/api/parking-lots", "//ui/parking-lots"] {
+    let greeting = t.get("//", None).await.expect(200).body;
+    assert_eq!((&greeting["name"], &greeting["docs"]), (&json!("Parkade"), &json!("/docs")));
+    assert_eq!(greeting["version"], env!("CARGO_PKG_VERSION"));
+    for same in ["//api", "//api/", "//api?x=1"] {
+        assert_eq!(t.get(same, None).await.expect(200).body, greeting, "{same}");
+    }
+    t.post("//api", None, json!({})).await.problem(405, "method_not_allowed");
+    for nothing in ["//apis", "//api//", "//api/docs", "//api/api/parking-lots", "//ui/parking-lots"] {
         t.get(nothing, Some(&asha)).await.problem(404, "not_found");
     }
 }
@@ -153,6 +159,26 @@ async fn only_listed_cors_origins_are_allowed() {
     let refused = t.send(request).await;
     refused.problem(401, "unauthenticated");
     assert_eq!(refused.headers["access-control-allow-origin"], "https://park.example");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preflights_allow_event_streams_and_last_two_hours() {
+    let t = app().await;
+    let preflight = async |origin: &str, headers: &str| {
+        let request = t.request(Method::OPTIONS, "/tasks/x/events", None).header("origin", origin);
+        let request = request.header("access-control-request-method", "GET");
+        t.send(request.header("access-control-request-headers", headers)).await.expect(200)
+    };
+    let answer = preflight("http://localhost:5173", "authorization,cache-control,last-event-id").await;
+    assert_eq!(answer.headers["access-control-max-age"], "7200");
+    let allowed = answer.headers["access-control-allow-headers"].to_str().unwrap().to_lowercase();
+    for name in
+        ["authorization", "cache-control", "content-type", "if-match", "last-event-id", "idempotency-key"]
+    {
+        assert!(allowed.split(',').any(|found| found.trim() == name), "{name}: {allowed}");
+    }
+    let foreign = preflight("https://evil.example", "last-event-id").await;
+    assert_eq!(cors(&foreign.headers), Vec::<&str>::new());
 }
 
 async fn body(response: Response<Body>) -> Value {

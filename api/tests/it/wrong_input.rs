@@ -515,3 +515,34 @@ async fn state_comparison_detects_a_change(t: TestApp) {
         assert_ne!(content(&world.t).await, before, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encoded_bodies_are_rejected_by_the_name_of_the_coding() {
+    let t = TestApp::start(testkit::Engine::Sqlite).await;
+    let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
+    let book = async |codings: &[&str], body: &str| {
+        let request = t.request(Method::POST, "/booking/book-spot", Some(&asha));
+        let request =
+            codings.iter().fold(request, |request, coding| request.header("content-encoding", *coding));
+        t.send(request.header("content-type", "application/json").body(body.to_owned())).await
+    };
+    let body = json!({ "lot_id": lot }).to_string();
+    for (codings, named) in [
+        (&["gzip"][..], "gzip"),
+        (&["br"], "br"),
+        (&["X-GZIP"], "X-GZIP"),
+        (&["identity, zstd"], "zstd"),
+        (&["identity", "deflate"], "deflate"),
+    ] {
+        let answer = book(codings, &body).await;
+        answer.problem(415, "unsupported_content_encoding");
+        assert_eq!(answer.headers["accept-encoding"], "identity");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!(" {named};")) && detail.contains("identity"), "{detail}");
+    }
+    assert_eq!(crate::support::number(&t, "SELECT COUNT(*) AS n FROM reservations").await, 0);
+    let bare = t.request(Method::GET, "/parking-lots", None).header("content-encoding", "gzip");
+    t.send(bare).await.expect(200);
+    book(&["identity", ""], &body).await.expect(201);
+    book(&["Identity"], "{\"lot_id\":999}").await.problem(409, "already_parked");
+}
