@@ -294,6 +294,38 @@ async fn session_expires_unless_refreshed(t: TestApp) {
 }
 
 #[testkit::both_databases]
+async fn refreshing_ends_at_the_longest_lifetime(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t.at(clock.clone()).await;
+    let mut asha = t.driver("Asha").await;
+    for _ in 0..65 {
+        clock.advance(TimeDelta::hours(11));
+        let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
+        asha = with_token(&asha, &refreshed);
+    }
+    clock.advance(TimeDelta::hours(5) - seconds(1));
+    let last = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);
+    let last = with_token(&asha, &last);
+    assert!(is_logged_in(&t, &last).await);
+    clock.advance(seconds(1));
+    assert!(!is_logged_in(&t, &last).await && !is_logged_in(&t, &asha).await, "thirty days are over");
+    t.post("/auth/refresh", Some(&last), json!({})).await.problem(401, "unauthenticated");
+}
+
+#[testkit::both_databases]
+async fn long_logins_of_the_settings_are_not_shortened(t: TestApp) {
+    let clock = Clock::fixed(noon());
+    let t = t
+        .second_process(&[("SESSION_HOURS", "8000"), ("SESSION_MAX_DAYS", "1")])
+        .await
+        .at(clock.clone())
+        .await;
+    let asha = t.driver("Asha").await;
+    clock.advance(TimeDelta::hours(7999));
+    assert!(is_logged_in(&t, &asha).await);
+}
+
+#[testkit::both_databases]
 async fn logout_voids_refreshed_and_previous_tokens(t: TestApp) {
     let asha = t.driver("Asha").await;
     let refreshed = t.post("/auth/refresh", Some(&asha), json!({})).await.expect(200);

@@ -25,6 +25,7 @@ mod export_admin;
 mod exports;
 mod fair_use;
 mod forged;
+mod forged_sessions;
 mod freshness;
 mod hostile;
 mod jobs;

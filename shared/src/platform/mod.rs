@@ -9,6 +9,7 @@ pub mod entities;
 pub mod http;
 pub mod idempotency;
 pub mod installation;
+pub mod mac;
 pub mod mailer;
 pub mod metrics;
 pub mod queue;

@@ -140,7 +140,8 @@ pub const SETTINGS: &[Setting] = &[
         "INR",
         "Currency code (ISO 4217), which says how many decimal places amounts have; fixed by the first start",
     ),
-    number("SESSION_HOURS", "12", (1, 8760), "Hours that a login lasts"),
+    number("SESSION_HOURS", "12", (1, 8760), "Hours that a login lasts unless it is extended"),
+    number("SESSION_MAX_DAYS", "30", (1, 3650), "Days after which a login cannot be extended any more"),
     number(
         "MAX_UNPAID_STAYS",
         "0",

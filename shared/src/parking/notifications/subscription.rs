@@ -9,7 +9,7 @@ use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    platform::{cache::Group, config::Config, db::sql},
+    platform::{cache::Group, config::Config, db::sql, mac},
 };
 
 /// Mails that a user can unsubscribe from.
@@ -68,8 +68,7 @@ impl Subscription {
     }
 
     fn signature(self, config: &Config, user_id: i64) -> Result<Hmac<Sha256>> {
-        let key = mac(config.jwt_secret().map_err(anyhow::Error::new)?, PURPOSE)?;
-        mac(&key.finalize().into_bytes(), format!("{}:{user_id}", self.name()).as_bytes())
+        mac::sign(config, PURPOSE, format!("{}:{user_id}", self.name()).as_bytes())
     }
 
     /// Checks the hexadecimal signature of a user's link.
@@ -99,12 +98,6 @@ impl Subscription {
         tracing::info!(user.id = user_id, subscription = self.name(), "unsubscribed");
         Ok(())
     }
-}
-
-fn mac(key: &[u8], text: &[u8]) -> Result<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| anyhow::Error::new(e).context("a key"))?;
-    mac.update(text);
-    Ok(mac)
 }
 
 #[cfg(test)]

@@ -67,6 +67,8 @@ pub struct Config {
     pub jwt_secret: Option<SecretString>,
     /// `SESSION_HOURS`.
     pub session_lifetime: Duration,
+    /// `SESSION_MAX_DAYS`.
+    pub session_max: Duration,
     /// `MAX_UNPAID_STAYS`; 0 for no limit.
     pub max_unpaid_stays: u32,
     /// `CACHE_*`.
@@ -195,6 +197,9 @@ impl Config {
             redis_prefix: from.text("REDIS_PREFIX")?,
             jwt_secret: from.parse("JWT_SECRET_KEY", parse::jwt_secret),
             session_lifetime: from.number("SESSION_HOURS", 1..=8760).map(Duration::from_hours)?,
+            session_max: from
+                .number("SESSION_MAX_DAYS", 1..=3650)
+                .map(|days: u64| Duration::from_hours(24 * days))?,
             max_unpaid_stays: from.number("MAX_UNPAID_STAYS", 0..=1000)?,
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,

@@ -1,6 +1,7 @@
 //! From a token to the user: the session is looked up in Redis, then in the database.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::Mac;
 use redis::AsyncCommands;
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,19 @@ use crate::{
     platform::{
         counters,
         db::{at, sql},
+        mac,
     },
 };
 
 /// How long Redis is trusted about a session: an ended one is rejected everywhere within a second, even if Redis was
 /// unavailable when it ended.
 const CACHE_TTL: TimeDelta = TimeDelta::seconds(1);
+
+/// Separates the MAC of a session in Redis from everything else signed with the secret.
+const PURPOSE: &[u8] = b"parkade: sessions in Redis, 1";
+
+/// The length of a MAC in hexadecimal digits.
+const MAC_LENGTH: usize = 64;
 
 /// The user that the token belongs to.
 ///
@@ -46,14 +54,36 @@ struct Cached {
     seen_at: DateTime<Utc>,
 }
 
+impl Cached {
+    /// JSON after its MAC: whoever can write to Redis must not become an administrator.
+    fn seal(&self, app: &App) -> Result<String> {
+        let json = serde_json::to_string(self)
+            .map_err(|error| anyhow::Error::new(error).context("serializing a session"))?;
+        let mac = mac::sign(&app.config, PURPOSE, json.as_bytes())?.finalize().into_bytes();
+        Ok(hex::encode(mac) + &json)
+    }
+
+    fn unseal(app: &App, sealed: &str) -> Option<Self> {
+        let (mac, json) = sealed.split_at_checked(MAC_LENGTH)?;
+        let expected = mac::sign(&app.config, PURPOSE, json.as_bytes()).ok()?;
+        expected.verify_slice(&hex::decode(mac).ok()?).ok()?;
+        serde_json::from_str(json).ok()
+    }
+
+    /// Whether this is about the session, and neither too old nor from the future.
+    fn is_good_for(&self, id: Uuid, now: DateTime<Utc>) -> bool {
+        self.identity.session_id == id && (self.seen_at..=self.seen_at + CACHE_TTL).contains(&now)
+    }
+}
+
 async fn find_cached(app: &App, id: Uuid) -> Option<Identity> {
     if !app.config.cache.is_enabled {
         return None;
     }
     let key = app.redis.keys().session(id);
-    let cached: Option<String> = app.redis.query(async |mut redis| redis.get(key).await).await.ok()?;
-    let cached: Cached = serde_json::from_str(&cached?).ok()?;
-    (app.clock.now() - cached.seen_at <= CACHE_TTL).then_some(cached.identity)
+    let sealed: Option<String> = app.redis.query(async |mut redis| redis.get(key).await).await.ok()?;
+    let cached = Cached::unseal(app, &sealed?)?;
+    cached.is_good_for(id, app.clock.now()).then_some(cached.identity)
 }
 
 async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
@@ -75,7 +105,7 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
     };
     app.counters.mark_active(identity.user_id);
     if app.config.cache.is_enabled {
-        store(app, &Cached { identity, seen_at }).await;
+        store(app, &Cached { identity, seen_at }).await?;
     }
     Ok(Some(identity))
 }
@@ -85,14 +115,14 @@ const MARK_ACTIVE: &str = "if tonumber(ARGV[1]) - (tonumber(redis.call('GET', KE
                                redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
                            end";
 
-async fn store(app: &App, cached: &Cached) {
+async fn store(app: &App, cached: &Cached) -> Result<()> {
     let (keys, id) = (app.redis.keys(), cached.identity.session_id);
-    let Ok(json) = serde_json::to_string(cached) else { return };
     let mut pipe = redis::pipe();
-    pipe.set_ex(keys.session(id), json, CACHE_TTL.num_seconds().unsigned_abs()).ignore();
+    pipe.set_ex(keys.session(id), cached.seal(app)?, CACHE_TTL.num_seconds().unsigned_abs()).ignore();
     pipe.cmd("EVAL").arg(MARK_ACTIVE).arg(1).arg(keys.user_session(id)).arg(cached.seen_at.timestamp());
     pipe.arg(counters::ACTIVE_FOR.num_seconds()).ignore();
     if let Err(error) = app.redis.query(async |mut redis| pipe.exec_async(&mut redis).await).await {
         tracing::debug!(%error, "session not cached");
     }
+    Ok(())
 }

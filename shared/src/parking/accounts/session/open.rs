@@ -34,23 +34,29 @@ pub async fn open(
         expires_at: now + app.config.session_lifetime,
         ended_at: None,
     };
-    let token = token::sign(app, user_id, row.id, now)?;
+    let token = token::sign(app, user_id, row.id, now, row.expires_at)?;
     session::ActiveModel::from(row).insert(db).await?;
     Ok(token)
 }
 
-/// Extends the caller's session and returns a new token for it.
+/// Extends the caller's session, at most to its longest lifetime, and returns a new token for it.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] if the session has ended.
 pub async fn refresh(app: &App, who: &Identity) -> Result<String> {
+    const ENDED: Error = Error::Unauthenticated("the session has ended; log in again");
     let (db, now) = (app.db.write(), app.clock.now());
-    let text = "UPDATE sessions SET expires_at = $2 WHERE id = $1 AND ended_at IS NULL";
-    let values = [who.session_id.into(), at(now + app.config.session_lifetime)];
-    if db.execute_raw(sql(db, text, values)).await?.rows_affected() == 0 {
-        return Err(Error::Unauthenticated("the session has ended; log in again"));
+    let text = "SELECT created_at FROM sessions WHERE id = $1";
+    let row = db.query_one_raw(sql(db, text, [who.session_id.into()])).await?.ok_or(ENDED)?;
+    let created_at: DateTime<Utc> = row.try_get("", "created_at")?;
+    let last = created_at + app.config.session_max.max(app.config.session_lifetime);
+    let expires_at = last.min(now + app.config.session_lifetime);
+    let text = "UPDATE sessions SET expires_at = $2 WHERE id = $1 AND ended_at IS NULL AND expires_at > $3";
+    let extended = db.execute_raw(sql(db, text, [who.session_id.into(), at(expires_at), at(now)])).await?;
+    if extended.rows_affected() == 0 {
+        return Err(ENDED);
     }
-    token::sign(app, who.user_id, who.session_id, now)
+    token::sign(app, who.user_id, who.session_id, now, expires_at)
 }
 
 /// Ends one of the user's sessions.

@@ -21,13 +21,20 @@ pub(super) struct Claims {
     aud: String,
 }
 
-pub(super) fn sign(app: &App, user_id: i64, session_id: Uuid, now: DateTime<Utc>) -> Result<String> {
+/// A token that is valid from `now` until `expires_at`.
+pub(super) fn sign(
+    app: &App,
+    user_id: i64,
+    session_id: Uuid,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<String> {
     let claims = Claims {
         sub: user_id.to_string(),
         sid: session_id,
         jti: Uuid::new_v4(),
         iat: now.timestamp(),
-        exp: (now + app.config.session_lifetime).timestamp(),
+        exp: expires_at.timestamp(),
         iss: ISSUER.into(),
         aud: AUDIENCE.into(),
     };
