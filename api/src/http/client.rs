@@ -11,12 +11,11 @@ use shared::platform::config::IpNet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Where a request comes from. An IPv6 customer usually has a whole /64.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) Option<IpAddr>);
 
 impl Address {
-    /// Each proxy appends the address it saw, so only what trusted proxies appended is reliable: the client is the last address that is not
-    /// one of them. An address that cannot be read is as good as its proxy's.
+    /// Each proxy appends the address it saw, so only what trusted proxies appended is reliable: the client is the last address
+    /// that is not one of them. Clients whose address cannot be read share that of the proxy.
     pub(crate) fn of(proxies: &[IpNet], headers: &HeaderMap, peer: Option<SocketAddr>) -> Self {
         let mut hops = hops(headers);
         let mut address = peer.map(|peer| peer.ip().to_canonical());
@@ -29,8 +28,8 @@ impl Address {
     }
 }
 
-/// The addresses that proxies appended, the last first. Most proxies pass on `Forwarded` as it came and append to `X-Forwarded-For` only,
-/// so that counts if there is one.
+/// The addresses that proxies appended, the last first. Most proxies append to `X-Forwarded-For` only and pass on `Forwarded` as
+/// it came, so `Forwarded` counts only without the other.
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let (name, read): (_, fn(&str) -> Option<IpAddr>) = if headers.contains_key(X_FORWARDED_FOR) {
         (X_FORWARDED_FOR, node)
@@ -44,7 +43,8 @@ fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     })
 }
 
-/// The `for` of an element of `Forwarded` (RFC 7239, 4). An element is not read if it is a part of a quoted text with commas.
+/// The `for` of an element of `Forwarded` (RFC 7239, 4). A part of a quoted text with commas is not read, because clients choose
+/// what is in `host`.
 fn forwarded(element: &str) -> Option<IpAddr> {
     if element.contains('\\') || element.matches('"').count() % 2 == 1 {
         return None;
@@ -53,7 +53,7 @@ fn forwarded(element: &str) -> Option<IpAddr> {
     pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for")).and_then(|(_, value)| node(value.trim()))
 }
 
-/// An address in any form that proxies use: with a port, in brackets, in quotes, or with an IPv6 zone. `unknown` and hidden names are none.
+/// An address in any form that proxies use: with a port, in brackets, in quotes, or with an IPv6 zone.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim();
     let address = match text.strip_prefix('[') {

@@ -35,7 +35,7 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Option<String> {
     (!tags.is_empty()).then(|| tags.join(","))
 }
 
-/// The tag without its quotes, and without what proxies that compress make of it: `W/` before it, or a suffix such as `-gzip` or `;br`.
+/// The tag without its quotes, and without what proxies that compress add: `W/` before it, or a suffix such as `-gzip` or `;br`.
 fn original(tag: &str) -> &str {
     let tag = tag.strip_prefix("W/").unwrap_or(tag);
     let Some(tag) = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) else { return "" };

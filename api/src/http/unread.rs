@@ -29,8 +29,8 @@ const MAX_REST: u64 = 1024 * 1024;
 /// The rest of a body must arrive within this time.
 const REST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a request and reads what the handler left of its body. If that is too much, the response closes the connection. Returns
-/// whether the whole body was read.
+/// Runs a request and reads what the handler left of its body. If that is too much, the response closes the connection. The
+/// flag says whether the whole body was read.
 pub(crate) async fn run(router: Router, request: Request<Incoming>) -> Result<(Response, bool), Infallible> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
