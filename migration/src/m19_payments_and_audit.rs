@@ -19,27 +19,28 @@ pub(crate) const MIGRATION: Migration = Migration {
         Both("ALTER TABLE reservations ADD COLUMN waive_reason TEXT"),
         // The transaction, on the one stay that it settles. `transaction_id` stays what was entered.
         Both("ALTER TABLE reservations ADD COLUMN transaction_key TEXT"),
+        // Blanks name nothing.
         // One pass over the table on SQLite. PostgreSQL would look each row up in an unsorted list of the first ones.
         Sqlite("UPDATE reservations SET
-            payment_state = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            payment_state = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN 'paid' ELSE 'unpaid' END,
-            paid_at = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            paid_at = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN left_at END,
             transaction_key = CASE WHEN id IN (
-                SELECT MIN(id) FROM reservations WHERE state = 'completed' AND transaction_id IS NOT NULL
-                GROUP BY LOWER(COALESCE(payment_method, '')), TRIM(transaction_id)) THEN TRIM(transaction_id) END
+                SELECT MIN(id) FROM reservations WHERE state = 'completed' AND TRIM(transaction_id) <> ''
+                GROUP BY LOWER(TRIM(COALESCE(payment_method, ''))), TRIM(transaction_id)) THEN TRIM(transaction_id) END
         WHERE state = 'completed'"),
         Postgres("UPDATE reservations SET
-            payment_state = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            payment_state = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN 'paid' ELSE 'unpaid' END,
-            paid_at = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            paid_at = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN left_at END
         WHERE state = 'completed'"),
         Postgres("UPDATE reservations SET transaction_key = TRIM(transaction_id) WHERE id IN (
-            SELECT MIN(id) FROM reservations WHERE payment_state = 'paid' AND transaction_id IS NOT NULL
-            GROUP BY LOWER(COALESCE(payment_method, '')), TRIM(transaction_id))"),
+            SELECT MIN(id) FROM reservations WHERE payment_state = 'paid' AND TRIM(transaction_id) <> ''
+            GROUP BY LOWER(TRIM(COALESCE(payment_method, ''))), TRIM(transaction_id))"),
         Both("CREATE UNIQUE INDEX reservations_one_stay_a_transaction
-        ON reservations (LOWER(COALESCE(payment_method, '')), transaction_key) WHERE transaction_key IS NOT NULL"),
+        ON reservations (LOWER(TRIM(COALESCE(payment_method, ''))), transaction_key) WHERE transaction_key IS NOT NULL"),
         Both("CREATE INDEX reservations_revenue
         ON reservations (paid_at, lot_id, cost_minor, payment_method, payment_verified_at) WHERE payment_state = 'paid'"),
         Both("CREATE INDEX reservations_unpaid ON reservations (id, lot_id, cost_minor) WHERE payment_state = 'unpaid'"),
@@ -48,21 +49,21 @@ pub(crate) const MIGRATION: Migration = Migration {
         Sqlite("CREATE TRIGGER reservations_payment_on_insert AFTER INSERT ON reservations
         WHEN NEW.state = 'completed' AND NEW.payment_state IS NULL
         BEGIN UPDATE reservations SET
-            payment_state = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            payment_state = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN 'paid' ELSE 'unpaid' END,
-            paid_at = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            paid_at = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN left_at END
         WHERE id = NEW.id; END"),
         Sqlite("CREATE TRIGGER reservations_payment_on_update AFTER UPDATE OF state ON reservations
         WHEN NEW.state = 'completed' AND NEW.payment_state IS NULL
         BEGIN UPDATE reservations SET
-            payment_state = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            payment_state = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN 'paid' ELSE 'unpaid' END,
-            paid_at = CASE WHEN cost_minor = 0 OR payment_method IS NOT NULL OR transaction_id IS NOT NULL
+            paid_at = CASE WHEN cost_minor = 0 OR TRIM(COALESCE(payment_method, '') || COALESCE(transaction_id, '')) <> ''
                 THEN left_at END
         WHERE id = NEW.id; END"),
         Postgres("CREATE FUNCTION reservations_payment() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF NEW.cost_minor = 0 OR NEW.payment_method IS NOT NULL OR NEW.transaction_id IS NOT NULL THEN
+            IF NEW.cost_minor = 0 OR TRIM(COALESCE(NEW.payment_method, '') || COALESCE(NEW.transaction_id, '')) <> '' THEN
                 NEW.payment_state := 'paid'; NEW.paid_at := NEW.left_at;
             ELSE
                 NEW.payment_state := 'unpaid';

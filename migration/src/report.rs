@@ -21,7 +21,7 @@ pub const REPORTS: [Report; 1] = [Report {
     query: "SELECT 'reservation ' || later.id || ' names the transaction of reservation ' || first.id AS line,
             COUNT(*) OVER () AS total
         FROM reservations later JOIN reservations first
-            ON LOWER(COALESCE(first.payment_method, '')) = LOWER(COALESCE(later.payment_method, ''))
+            ON LOWER(TRIM(COALESCE(first.payment_method, ''))) = LOWER(TRIM(COALESCE(later.payment_method, '')))
             AND first.transaction_key = TRIM(later.transaction_id)
         WHERE later.payment_state = 'paid' AND later.transaction_id IS NOT NULL AND later.transaction_key IS NULL
         ORDER BY later.id LIMIT 20",

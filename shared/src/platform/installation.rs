@@ -123,5 +123,9 @@ async fn convert(tx: &Transaction, currency: Currency) -> Result<()> {
         tx.execute_unprepared(&keep).await?;
         tx.execute_unprepared(&round).await?;
     }
+    // Nothing is due for a bill that was rounded to nothing.
+    let settle = "UPDATE reservations SET payment_state = 'paid', paid_at = left_at
+         WHERE payment_state = 'unpaid' AND cost_minor = 0";
+    tx.execute_unprepared(settle).await?;
     Ok(())
 }
