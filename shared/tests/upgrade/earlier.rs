@@ -19,7 +19,7 @@ const PRICES: [i64; 8] = [2_550, 10_000, 1_999, 0, 49, 10_055, 1, 150];
 
 /// The lot for [`oddities`]: after the last one of the demo.
 pub(crate) const ODD_LOT: i64 = LOTS + 1;
-/// Stays that end in the same way as many others are not enough: these share transactions.
+/// How its stays were paid: with transactions and methods that are shared, padded, blank or missing.
 pub(crate) const ODD_PAYMENTS: [Payment; 24] = [
     (Some("TWICE"), Some("UPI")),
     (Some("TWICE"), Some("UPI")),
