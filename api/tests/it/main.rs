@@ -51,6 +51,7 @@ mod reports;
 mod reservation_races;
 mod reservation_shape;
 mod reservations;
+mod sizes;
 mod spellings;
 mod spots;
 mod starting;

@@ -3,6 +3,8 @@
 
 mod park;
 
+use std::{collections::BTreeMap, sync::Mutex, time::Instant};
+
 use chrono::TimeDelta;
 use proptest::{
     prelude::*,
@@ -17,15 +19,15 @@ use testkit::{Answer, Driver, Engine, TestApp};
 use tokio::{runtime::Handle, task::block_in_place};
 
 use self::park::{Park, Pick, RATE, Reservation, State};
-use crate::support::{many_drivers, noon, spots};
+use crate::{
+    sizes::{Size, size},
+    support::{many_drivers, noon, spots},
+};
 
 const USERS: usize = 5;
-/// The number of spots in each lot.
-const LOTS: [i64; 2] = [2, 3];
-/// With [`STEPS`], 720 steps for each seed.
-const CASES: u32 = 12;
+/// The number of spots in each lot, small enough for the model to try all of them.
+const LOTS: [[i64; 2]; 4] = [[2, 3], [1, 3], [1, 2], [1, 1]];
 const SEEDS: [u8; 3] = [1, 2, 3];
-const STEPS: usize = 60;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -40,6 +42,8 @@ enum Step {
     /// With or without a transaction id.
     Release(usize, Pick, Option<u8>),
     Wait(i64),
+    /// Until the next window begins.
+    WaitForWindow,
     /// The worker's search for no-shows.
     Sweep,
     /// The worker's search for windows whose spot is occupied.
@@ -58,7 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
     let start = prop_oneof![8 => Just(0), 8 => 1..20_i64, 8 => 20..400_i64, 1 => -3..0_i64];
     let length = prop_oneof![10 => 1..15_i64, 10 => 15..60_i64, 3 => 60..300_i64, 1 => -3..1_i64];
     prop_oneof![
-        4 => (user.clone(), 0..=LOTS.len()).prop_map(|(user, lot)| Step::Book(user, lot)),
+        4 => (user.clone(), 0..=LOTS[0].len()).prop_map(|(user, lot)| Step::Book(user, lot)),
         6 => (user.clone(), 0..5_usize, any::<bool>(), start.clone(), length.clone())
             .prop_map(|(user, spot, any, start, length)| Step::Reserve(user, spot, any, start, length)),
         2 => (user.clone(), pick(State::Reserved), start, length)
@@ -67,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (user.clone(), pick(State::Reserved)).prop_map(|(user, pick)| Step::Occupy(user, pick)),
         3 => (user.clone(), pick(State::Active), paid).prop_map(|(user, pick, paid)| Step::Release(user, pick, paid)),
         4 => prop_oneof![6 => 1..25_i64, 2 => Just(30), 1 => Just(60), 1 => 60..200_i64].prop_map(Step::Wait),
+        2 => Just(Step::WaitForWindow),
         1 => Just(Step::Sweep),
         2 => Just(Step::Reseat),
         1 => user.prop_map(Step::List),
@@ -82,11 +87,20 @@ struct Both<'a> {
     users: Vec<Driver>,
     lots: Vec<i64>,
     park: Park,
+    refusals: &'a Refusals,
 }
+
+/// How often each code was answered.
+type Refusals = Mutex<BTreeMap<&'static str, usize>>;
 
 impl Both<'_> {
     async fn post(&self, user: usize, path: &str, body: Value) -> Answer {
         self.t.post(path, Some(&self.users[user]), body).await
+    }
+
+    fn refused(&self, answer: &Answer, status: u16, code: &'static str) {
+        answer.problem(status, code);
+        *self.refusals.lock().unwrap().entry(code).or_default() += 1;
     }
 
     fn id(&self, nth: usize) -> i64 {
@@ -113,10 +127,8 @@ impl Both<'_> {
             Step::Cancel(user, pick) => self.cancel(user, pick).await,
             Step::Occupy(user, pick) => self.occupy(user, pick).await,
             Step::Release(user, pick, paid) => self.release(user, pick, paid).await,
-            Step::Wait(minutes) => {
-                self.clock.advance(TimeDelta::minutes(minutes));
-                self.park.now += TimeDelta::minutes(minutes);
-            }
+            Step::Wait(minutes) => self.wait(TimeDelta::minutes(minutes)),
+            Step::WaitForWindow => self.wait(self.park.until_next_window()),
             Step::Sweep => {
                 bookings::expire_no_shows(&self.t.app).await.unwrap();
                 self.park.sweep(|_| true);
@@ -129,11 +141,16 @@ impl Both<'_> {
         }
     }
 
+    fn wait(&mut self, time: TimeDelta) {
+        self.clock.advance(time);
+        self.park.now += time;
+    }
+
     async fn book(&mut self, user: usize, lot: usize) {
         let id = self.lots.get(lot).copied().unwrap_or(999_999_999);
         let answer = self.post(user, "/booking/book-spot", json!({ "lot_id": id })).await;
         match self.park.book(user, lot) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => self.refused(&answer, status, code),
             Ok(spot) => {
                 let booked = &answer.expect(201).body["reservation"];
                 let now = self.park.now;
@@ -161,7 +178,7 @@ impl Both<'_> {
             .zip(&self.park.lots)
             .flat_map(|(lot, spots)| spots.iter().map(move |spot| (lot, *spot)))
             .collect();
-        let (lot, spot) = spots[nth];
+        let (lot, spot) = spots[nth % spots.len()];
         let begin = self.park.now + TimeDelta::minutes(start);
         let end = begin + TimeDelta::minutes(length);
         let mut body = json!({ "parking_time": rfc3339(begin), "leaving_time": rfc3339(end) });
@@ -172,7 +189,11 @@ impl Both<'_> {
         }
         let answer = self.post(user, "/reservations", body).await;
         match self.park.reserve(lot, Some(spot).filter(|_| !any), begin, end) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => {
+                self.refused(&answer, status, code);
+                let fits = any && status == 409 && self.park.fits_somewhere(lot, begin, end);
+                assert!(!fits, "a window was refused although it fits");
+            }
             Ok((spot, cost)) => {
                 let made = &answer.expect(201).body["reservation"];
                 assert_eq!(made["spot_id"], spot);
@@ -206,7 +227,7 @@ impl Both<'_> {
         let path = format!("/reservations/{}", self.id(nth));
         let answer = self.t.patch(&path, Some(&self.users[user]), body).await;
         match self.park.reschedule(user, nth, begin, end) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => self.refused(&answer, status, code),
             Ok(after) => {
                 let changed = &answer.expect(200).body["reservation"];
                 assert_eq!(
@@ -222,7 +243,7 @@ impl Both<'_> {
         let (user, nth) = self.park.pick(user, pick);
         let answer = self.t.delete(&format!("/reservations/{}", self.id(nth)), Some(&self.users[user])).await;
         match self.park.cancel(user, nth) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => self.refused(&answer, status, code),
             Ok(after) => {
                 answer.expect(200);
                 self.park.reservations[nth] = after;
@@ -236,7 +257,7 @@ impl Both<'_> {
         let answer = self.post(user, "/booking/occupy-spot", body).await;
         match self.park.occupy(user, nth) {
             Err((status, code)) => {
-                answer.problem(status, code);
+                self.refused(&answer, status, code);
                 assert!(
                     code != "spot_overstayed" || self.park.may_turn_away(nth),
                     "a punctual driver was refused"
@@ -257,7 +278,7 @@ impl Both<'_> {
         let body = json!({ "reservation_id": self.id(nth), "transaction_id": transaction });
         let answer = self.post(user, "/booking/release-spot", body).await;
         match self.park.release(user, nth, transaction.as_deref()) {
-            Err((status, code)) => answer.problem(status, code),
+            Err((status, code)) => self.refused(&answer, status, code),
             Ok(after) => {
                 let answer = answer.expect(200);
                 let bill = &answer.body["reservation"];
@@ -316,27 +337,32 @@ fn minor(major: &Value) -> i64 {
     minor
 }
 
-async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
+async fn case(
+    (t, clock, refusals): (&TestApp, &Clock, &Refusals),
+    number: usize,
+    slots: [i64; 2],
+    steps: &[Step],
+) {
     let users = many_drivers(t, &format!("case{number}driver"), USERS).await;
     let mut lots = Vec::new();
     let mut park = Park { lots: Vec::new(), reservations: Vec::new(), now: clock.now() };
-    for slots in LOTS {
+    for slots in slots {
         let lot = t.lot(slots).await;
         lots.push(lot);
         park.lots.push(spots(t, lot).await);
     }
-    let mut both = Both { number, t, clock, users, lots, park };
+    let mut both = Both { number, t, clock, users, lots, park, refusals };
     for step in steps {
-        let before: Vec<_> = (0..LOTS.len()).map(|lot| both.park.free_now(lot)).collect();
+        let before: Vec<_> = (0..slots.len()).map(|lot| both.park.free_now(lot)).collect();
         let admits = both.admits(step);
         both.run(step).await;
         both.free_spots().await;
         // Whoever is admitted leaves a free spot for every window whose spot is occupied.
-        let after: Vec<_> = (0..LOTS.len()).map(|lot| both.park.free_now(lot)).collect();
+        let after: Vec<_> = (0..slots.len()).map(|lot| both.park.free_now(lot)).collect();
         if admits {
             assert!(
                 before.iter().zip(&after).all(|(before, after)| *after >= 0 || after >= before),
-                "{step:?}"
+                "{step:?}: {before:?} became {after:?}"
             );
         }
     }
@@ -347,18 +373,26 @@ async fn case(t: &TestApp, clock: &Clock, number: usize, steps: &[Step]) {
 
 /// Runs random steps through the router, from a fixed seed. A failing sequence is shrunk to the shortest one.
 async fn any_sequence(engine: Engine, seed: u8) {
+    let (started, refusals) = (Instant::now(), Refusals::default());
     let t = TestApp::start_with(engine, &[("SESSION_HOURS", "8000")]).await;
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
     let (handle, count) = (Handle::current(), std::sync::atomic::AtomicUsize::new(0));
     block_in_place(|| {
-        let config =
-            Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        let config = Config {
+            cases: size(Size::Schedules),
+            failure_persistence: None,
+            max_shrink_iters: 200,
+            ..Config::default()
+        };
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
-        let steps = prop::collection::vec(step(), STEPS);
-        TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
+        let steps = prop::collection::vec(step(), size(Size::Steps) as usize);
+        let schedules = (prop::sample::select(&LOTS[..]), steps);
+        TestRunner::new_with_rng(config, rng).run(&schedules, |(slots, steps)| {
             let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let run = std::panic::AssertUnwindSafe(|| handle.block_on(case(&t, &clock, number, &steps)));
+            let run = std::panic::AssertUnwindSafe(|| {
+                handle.block_on(case((&t, &clock, &refusals), number, slots, &steps))
+            });
             std::panic::catch_unwind(run).map_err(|panic| {
                 let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "it panicked".into());
                 TestCaseError::fail(text)
@@ -367,6 +401,12 @@ async fn any_sequence(engine: Engine, seed: u8) {
     })
     .unwrap();
     t.is_sound().await;
+    let (schedules, steps) = (size(Size::Schedules), size(Size::Steps));
+    eprintln!(
+        "seed {seed} on {engine:?}: {schedules} schedules of {steps} steps in {:.0?}; refused: {:?}",
+        started.elapsed(),
+        refusals.lock().unwrap()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

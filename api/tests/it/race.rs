@@ -10,9 +10,11 @@ use shared::platform::db::at;
 use testkit::{Driver, Processes, TestApp};
 use tokio::sync::Barrier;
 
-use crate::support::{Client, at_once, change, many_drivers, number, reserve, spots};
+use crate::{
+    sizes::{Size, size},
+    support::{Client, at_once, change, many_drivers, number, reserve, spots},
+};
 
-const DRIVERS: usize = 120;
 const SPOTS: i64 = 20;
 
 pub(crate) async fn two_processes(t: &TestApp) -> ([Process; 2], [Client; 2]) {
@@ -50,11 +52,12 @@ pub(crate) fn tally(answers: &[(StatusCode, Value)]) -> BTreeMap<(u16, String), 
 async fn racing_drivers_get_exactly_the_available_spots(t: TestApp) {
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(SPOTS).await;
-    let drivers = many_drivers(&t, "driver", DRIVERS).await;
+    let count = size(Size::Drivers) as usize;
+    let drivers = many_drivers(&t, "driver", count).await;
 
     let calls = drivers.iter().map(|driver| (driver.clone(), json!({ "lot_id": lot }))).collect();
     let answers = post_at_once(&clients, "/booking/book-spot", calls).await;
-    let expected = BTreeMap::from([((201, String::new()), 20), ((409, "lot_full".to_owned()), 100)]);
+    let expected = BTreeMap::from([((201, String::new()), 20), ((409, "lot_full".to_owned()), count - 20)]);
     assert_eq!(tally(&answers), expected);
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM reservations").await, SPOTS);
     assert_eq!(
@@ -195,12 +198,14 @@ async fn back_to_back_sessions_never_overlap(t: TestApp) {
 #[testkit::both_databases]
 async fn racing_walk_ins_leave_spots_for_punctual_drivers(t: TestApp) {
     const DISPLACED: usize = 6;
+    const PARKED: usize = 12;
     let (_processes, clients) = two_processes(&t).await;
     let lot = t.lot(SPOTS).await;
     let spots = spots(&t, lot).await;
     let now = t.app.clock.now();
-    let drivers = many_drivers(&t, "driver", DRIVERS).await;
-    let (parked, drivers) = drivers.split_at(12);
+    let count = PARKED + DISPLACED + size(Size::DriversInLine) as usize;
+    let drivers = many_drivers(&t, "driver", count).await;
+    let (parked, drivers) = drivers.split_at(PARKED);
     let (punctual, others) = drivers.split_at(DISPLACED);
     let long_ago = now - TimeDelta::hours(5);
     for (driver, spot) in parked.iter().zip(&spots) {
@@ -214,8 +219,7 @@ async fn racing_walk_ins_leave_spots_for_punctual_drivers(t: TestApp) {
         let id = reserve(&t, driver.id, *spot, from, to).await.unwrap();
         arrivals.push((driver.clone(), json!({ "reservation_id": id })));
     }
-    // As many as can wait for the lot, one after the other, within the time limit of a request.
-    let (windows, walk_ins) = others[..72].split_at(12);
+    let (windows, walk_ins) = others.split_at(others.len() / 6);
     let soon = json!({
         "lot_id": lot, "parking_time": now + TimeDelta::minutes(10), "leaving_time": now + TimeDelta::minutes(70),
     });

@@ -109,6 +109,12 @@ impl Park {
         self.reservations.iter().filter(move |one| one.is(State::Reserved, spot))
     }
 
+    pub(crate) fn until_next_window(&self) -> TimeDelta {
+        let waiting = self.reservations.iter().filter(|one| one.state == State::Reserved);
+        let coming = waiting.map(|one| one.begin - self.now).filter(|time| *time > TimeDelta::zero());
+        coming.min().unwrap_or_default()
+    }
+
     fn is_due(&self, window: &Reservation) -> bool {
         window.state == State::Reserved && window.overlaps(self.now, self.now + PROTECTION)
     }
@@ -225,6 +231,11 @@ impl Park {
             (occupied, is_due && !kept, next, std::cmp::Reverse(previous))
         };
         self.lots[lot].iter().copied().filter(|spot| self.fits(*spot, begin, end)).min_by_key(rank)
+    }
+
+    /// Whether any spot of the lot could take the window.
+    pub(crate) fn fits_somewhere(&self, lot: usize, begin: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+        self.lots[lot].iter().any(|spot| self.place(lot, Some(*spot), begin, end).is_ok())
     }
 
     fn fits(&self, spot: i64, begin: DateTime<Utc>, end: DateTime<Utc>) -> bool {
