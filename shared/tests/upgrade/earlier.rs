@@ -49,8 +49,8 @@ pub(crate) const ODD_PAYMENTS: [Payment; 24] = [
 
 /// The migrations of 0.2.0 and no later ones.
 async fn migrate(db: &Db) {
-    use migration::{Migrator, MigratorTrait};
-    Migrator::up(&db.write().pool(), Some(RELEASED)).await.unwrap();
+    use migration::{Migrator, MigratorTraitSelf};
+    Migrator(testkit::for_migrations()).up(&db.write().pool(), Some(RELEASED)).await.unwrap();
 }
 
 /// Fills an empty database.
