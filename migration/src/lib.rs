@@ -28,6 +28,7 @@ mod m19_payments_and_audit;
 mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
+mod m23_account_tokens;
 mod migration;
 mod report;
 
@@ -39,7 +40,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 22] = [
+const MIGRATIONS: [Migration; 23] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -62,6 +63,7 @@ const MIGRATIONS: [Migration; 22] = [
     m20_vehicles_and_identities::MIGRATION,
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
+    m23_account_tokens::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

@@ -270,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -293,6 +293,7 @@ const NAMES: [&str; 22] = [
     "m20_vehicles_and_identities",
     "m21_currency",
     "m22_export_formats",
+    "m23_account_tokens",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {

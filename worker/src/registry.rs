@@ -9,7 +9,8 @@ use shared::{
         exports::{cleanup::CleanUpExports, job::WriteExport},
         notifications::{
             PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
-            SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged, SendWelcome, Summarise,
+            SendPasswordChanged, SendPasswordReset, SendReceipt, SendReminder, SendReminders, SendSms,
+            SendSpotChanged, SendWelcome, Summarise,
         },
     },
 };
@@ -27,6 +28,8 @@ impl Default for Registry {
             Kind::of::<SendReceipt>(),
             Kind::of::<SendExportReady>(),
             Kind::of::<SendWelcome>(),
+            Kind::of::<SendPasswordReset>(),
+            Kind::of::<SendPasswordChanged>(),
             Kind::of::<SendNotice>(),
             Kind::of::<PostToChat>(),
             Kind::of::<SendSms>(),

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub mod drain;
 pub mod etag;
 pub mod fields;
+pub(crate) mod form;
 pub mod headers;
 pub mod idempotency;
 pub(crate) mod linger;

@@ -57,6 +57,9 @@ pub struct Policy {
 pub const ROUTES: &[Policy] = &[
     post("/auth/register", Anonymous).limited_as(Action::Register).gated(Gate::Passwords),
     post("/auth/login", Anonymous).limited_as(Action::Login).gated(Gate::Passwords),
+    post("/auth/forgot-password", Anonymous).limited_as(Action::PasswordReset),
+    get("/auth/reset-password", Public),
+    post("/auth/reset-password", Anonymous).limited_as(Action::Login).gated(Gate::Passwords),
     post("/auth/logout", User),
     post("/auth/refresh", User),
     get("/auth/sessions", User),

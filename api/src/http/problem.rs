@@ -11,6 +11,8 @@ use serde::Serialize;
 use shared::{Error, base::error::FieldError};
 use utoipa::ToSchema;
 
+use crate::http::page;
+
 /// An error on its way to the client. `complete` writes the body, where request id and path are known.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -127,6 +129,7 @@ impl From<Error> for Problem {
             Error::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail),
             Error::Unauthenticated(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            Error::Unconfirmed { code, .. } => Self::new(StatusCode::FORBIDDEN, code, detail),
             Error::Changed => Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail),
             Error::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
             Error::RateLimited { retry_after } => Self {
@@ -162,7 +165,8 @@ impl IntoResponse for Problem {
 /// Writes the body of an error, also of those that come from the router or from a panic.
 pub(crate) fn complete(response: &mut Response, instance: &str, request_id: &str) {
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == page::KIND);
+    if (!status.is_client_error() && !status.is_server_error()) || is_page {
         return;
     }
     let problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));

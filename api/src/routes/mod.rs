@@ -10,6 +10,7 @@ pub mod exports;
 pub mod health;
 pub mod lots;
 mod pages;
+pub mod passwords;
 pub mod payments;
 pub mod privacy;
 pub mod reports;
@@ -56,6 +57,7 @@ struct Document;
 fn resources() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(accounts::routes())
+        .merge(passwords::routes())
         .merge(users::routes())
         .merge(vehicles::routes())
         .merge(lots::routes())

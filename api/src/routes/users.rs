@@ -80,7 +80,7 @@ pub(crate) struct UpdateUser {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, max_length = 120, format = "email")]
     email: Option<String>,
-    /// Must be hard to guess. A new password ends all sessions of the user.
+    /// Must be hard to guess. A new password ends all sessions of the user, except for the one that sets it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 256)]
     password: Option<String>,
@@ -96,6 +96,9 @@ pub(crate) struct UpdateUser {
     #[serde(default, deserialize_with = "nullable_text_or_integer")]
     #[schema(value_type = Option<String>, max_length = 40, pattern = r"^[^\x00]*$")]
     phone_number: Option<Option<String>>,
+    /// Needed if you change your own password, mail address or phone number.
+    #[serde(default)]
+    current_password: Option<String>,
 }
 
 /// Users.
@@ -219,7 +222,7 @@ pub(crate) async fn read_user(
 #[utoipa::path(put, path = "/users/{id}", tag = "users",
     params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), request_body = UpdateUser, responses(
     (status = 200, description = "The changed user", body = OneUser),
-    (status = 403, description = "Another user"),
+    (status = 403, description = "Another user, or the current password is missing (`current_password_required`) or wrong (`wrong_current_password`)"),
     (status = 404, description = "No such user"),
     (status = 409, description = "Username, email, vehicle number or phone number is already in use, or this is the last administrator"),
 ))]
@@ -238,6 +241,7 @@ pub(crate) async fn update_user(
         role: body.role,
         vehicle_number: body.vehicle_number,
         phone_number: body.phone_number,
+        current_password: body.current_password,
     };
     let user = accounts::update(&app, &caller.0, id, changes).await?;
     Ok(Json(OneUser { msg: "user changed", user: user.into() }))

@@ -9,6 +9,7 @@ use testkit::{Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 
 use crate::{
+    password_reset::mailed_token,
     payments::unpaid,
     support::{change, many_drivers, noon, seconds, spots},
 };
@@ -68,6 +69,14 @@ const ROWS: &[Row] = &[
         "POST /auth/login",
         "/auth/login",
         r#"{"email":"door@example.com","password":"Correct-horse-1"}"#,
+        public(200),
+    ),
+    ("POST /auth/forgot-password", "/auth/forgot-password", r#"{"email":"door@example.com"}"#, public(202)),
+    ("GET /auth/reset-password", "/auth/reset-password?token={token}", "", public(200)),
+    (
+        "POST /auth/reset-password",
+        "/auth/reset-password",
+        r#"{"token":"{token}","password":"Another-horse-1"}"#,
         public(200),
     ),
     ("POST /auth/logout", "/auth/logout", "", any_user(200)),
@@ -239,6 +248,7 @@ impl Scene<'_> {
             "{export}",
             "{file}",
             "{link}",
+            "{token}",
             "{dead}",
             "{vehicle}",
         ] {
@@ -257,6 +267,10 @@ impl Scene<'_> {
             "{link}" => {
                 let link = Subscription::Reminders.link(&t.app.config, self.owner.id).unwrap();
                 link.split_once('?').unwrap().1.to_owned()
+            }
+            "{token}" => {
+                let user = many_drivers(t, &format!("forgetful{}x", self.number), 1).await.pop().unwrap();
+                mailed_token(t, user.id).await
             }
             "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
             "{unpaid}" => unpaid(t, &self.owner, t.lot(1).await).await.to_string(),

@@ -125,7 +125,10 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     let form = |name: &str| json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD });
     s.step("POST /auth/register", 0, None, form("Meera")).await;
     s.step("POST /auth/login", 0, None, json!({ "email": "meera@example.com", "password": PASSWORD })).await;
-    s.step("PUT /users/{id}", me, asha, json!({ "phone_number": "9876500001" })).await;
+    s.step("POST /auth/forgot-password", 0, None, json!({ "email": "meera@example.com" })).await;
+    s.step("POST /auth/reset-password", 0, None, json!({ "token": "x", "password": PASSWORD })).await;
+    let confirmed = json!({ "phone_number": "9876500001", "current_password": PASSWORD });
+    s.step("PUT /users/{id}", me, asha, confirmed).await;
     s.step("PUT /users/{id}", me, asha, json!({})).await;
     s.step("PUT /users/{id}", ravi.id, asha, json!({ "phone_number": "9876500002" })).await;
 

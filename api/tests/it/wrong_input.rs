@@ -225,6 +225,10 @@ async fn malformed_bodies_change_nothing(t: TestApp) {
             Some("application/jsonp"),
             Some(""),
         ] {
+            if kind == Some("application/x-www-form-urlencoded") && operation.path == "/auth/reset-password" {
+                check(&world.send(&operation, kind, "a=1").await, 400, "invalid", "a form without fields");
+                continue;
+            }
             check(
                 &world.send(&operation, kind, "{\"a\":1}").await,
                 415,
@@ -264,7 +268,7 @@ async fn documented_example_bodies_are_accepted(t: TestApp) {
     let world = World::new(t).await;
     for operation in operations().iter().filter(|operation| operation.body.is_some()) {
         let answer = world.send(operation, Some("application/json"), operation.example.to_string()).await;
-        let acceptable = [200, 201, 202, 403, 404, 409];
+        let acceptable = [200, 201, 202, 403, 404, 409, 410];
         assert!(
             acceptable.contains(&answer.status.as_u16()),
             "{} {}: {}",

@@ -151,6 +151,7 @@ impl Deployment {
             "RATE_LIMIT_USER_READS",
             "RATE_LIMIT_LOGIN",
             "RATE_LIMIT_REGISTER",
+            "RATE_LIMIT_PASSWORD_RESET",
             "RATE_LIMIT_EXPORT",
             "RATE_LIMIT_DEFAULT",
         ];

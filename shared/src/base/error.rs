@@ -33,6 +33,14 @@ pub enum Error {
     /// The caller is logged in but may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The caller may do this, but has to confirm it with their password.
+    #[error("{message}")]
+    Unconfirmed {
+        /// For clients to branch on: stable, in snake case.
+        code: &'static str,
+        /// For people.
+        message: &'static str,
+    },
     /// It has changed since the caller last read it.
     #[error("it has changed since you read it; read it again")]
     Changed,
@@ -102,6 +110,7 @@ impl Error {
             Self::WrongCredentials => Self::WrongCredentials,
             Self::Unauthenticated(text) => Self::Unauthenticated(text),
             Self::Forbidden(text) => Self::Forbidden(text),
+            Self::Unconfirmed { code, message } => Self::Unconfirmed { code, message },
             Self::Changed => Self::Changed,
             Self::KeyReused => Self::KeyReused,
             Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },

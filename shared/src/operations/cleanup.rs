@@ -1,4 +1,4 @@
-//! The daily job that removes expired data: export files, finished jobs, sessions, idempotency keys, ticks and mails.
+//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, idempotency keys, ticks and mails.
 
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ const JOBS: &str = "DELETE FROM jobs WHERE id IN (
 /// Ended sessions stay until they would have expired.
 const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT 500)";
 
+const TOKENS: &str =
+    "DELETE FROM account_tokens WHERE id IN (SELECT id FROM account_tokens WHERE expires_at < $1 LIMIT 500)";
+
 const TICKS: &str = "DELETE FROM cron_ticks WHERE (name, tick) IN (
     SELECT name, tick FROM cron_ticks WHERE tick < $1 ORDER BY tick LIMIT 500)";
 
@@ -69,6 +72,7 @@ impl Job for CleanUp {
         let old = [
             ("ended jobs", JOBS, retention),
             ("expired sessions", SESSIONS, TimeDelta::zero()),
+            ("expired tokens", TOKENS, TimeDelta::zero()),
             ("ticks", TICKS, retention),
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];

@@ -1,12 +1,13 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 18] = [
+pub const TABLES: [&str; 19] = [
     "installation",
     "rounded_amounts",
     "users",
     "vehicles",
     "sessions",
+    "account_tokens",
     "lots",
     "spots",
     "reservations",

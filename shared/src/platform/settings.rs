@@ -213,6 +213,11 @@ pub const SETTINGS: &[Setting] = &[
     text("RATE_LIMIT_USER_READS", "50/3600", "Reads of user accounts, per user"),
     text("RATE_LIMIT_LOGIN", "10/60", "Logins, per address and per account"),
     text("RATE_LIMIT_REGISTER", "5/60", "Registrations, per address"),
+    text(
+        "RATE_LIMIT_PASSWORD_RESET",
+        "5/3600",
+        "Requests for a mail that resets a password, per address and per account",
+    ),
     text("RATE_LIMIT_EXPORT", "10/3600", "Export requests, per user"),
     text("RATE_LIMIT_DEFAULT", "600/60", "All other calls, per user or per address"),
     unset("MAIL_SERVER", "SMTP server; if unset, mails are written to MAIL_FOLDER as files"),

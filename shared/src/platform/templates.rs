@@ -41,6 +41,8 @@ emails![
     "receipt",
     "export_ready",
     "welcome",
+    "password_reset",
+    "password_changed",
     "reminder",
     "monthly_report",
     "notice",

@@ -64,6 +64,7 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "UPDATE email_deliveries SET error = NULL WHERE user_id = $1 AND error IS NOT NULL",
         "UPDATE jobs SET error = NULL WHERE owner_id = $1 AND error IS NOT NULL",
         "DELETE FROM idempotency_keys WHERE user_id = $1",
+        "DELETE FROM account_tokens WHERE user_id = $1",
         "DELETE FROM vehicles WHERE user_id = $1",
         "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod confirm;
 mod conflict;
 mod create;
 mod delete;
@@ -10,6 +11,7 @@ mod login;
 pub mod password;
 mod plates;
 mod register;
+mod reset;
 pub mod session;
 mod strength;
 mod update;
@@ -24,6 +26,7 @@ pub use self::{
     find::{Filter, by_email, by_id, list},
     login::{LoggedIn, log_in, log_out},
     register::register,
+    reset::{by_reset_token, forgot_password, reset_password},
     update::{Changes, update},
     user::User,
     vehicles::{Vehicle, add_vehicle, list_vehicles, remove_vehicle},

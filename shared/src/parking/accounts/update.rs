@@ -4,11 +4,13 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::LockType,
 };
 use serde_json::json;
+use spelling::Country;
 
 use super::{
     account::{Role, Validator, present},
+    confirm::{confirm, count_attempt},
     conflict::conflict,
-    find::{by_id, lowered},
+    find::{by_id, lowered, mail_key},
     password::{self, Match},
     plates, session,
     user::{self, User},
@@ -22,7 +24,7 @@ use crate::{
     jobs::Change,
     parking::{
         audit::{self, Action, Object},
-        exports,
+        exports, notifications, tokens,
     },
     platform::{
         cache::Group,
@@ -46,6 +48,8 @@ pub struct Changes {
     pub vehicle_number: Option<Option<String>>,
     /// The phone number; none or a blank one removes it.
     pub phone_number: Option<Option<String>>,
+    /// The password of the user who changes their own password, address or phone number.
+    pub current_password: Option<String>,
 }
 
 impl Changes {
@@ -63,15 +67,25 @@ impl Changes {
     }
 }
 
-/// Changes a user. A new password or role ends all their sessions.
+/// Changes a user. A new role ends all their sessions, and so does a new password, except for the session of a user who
+/// sets their own.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Invalid`] with every invalid field; [`Error::Conflict`] if a value is taken, or no
+/// [`Error::NotFound`]; [`Error::Unconfirmed`] without the current password, if it is needed; [`Error::Invalid`] with every invalid field; [`Error::Conflict`] if a value is taken, or no
 /// administrator would remain.
-pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Result<User> {
+pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) -> Result<User> {
     let role = changes.role.filter(|_| who.is_admin);
     let user = by_id(app, id).await?;
+    let (is_own, current) = (who.user_id == id, changes.current_password.take());
+    // A new password is compared with the current one, too.
+    if is_own && (changes.password.is_some() || current.is_some()) {
+        count_attempt(app, &user).await?;
+    }
     let changes = ValidChanges::of(app, &user, Changes { role, ..changes }.differing_from(&user)).await?;
+    let is_confirmed = is_own && changes.need_confirmation(&user, app.config.phone_country);
+    if is_confirmed {
+        confirm(&user, current).await?;
+    }
     let hash = match &changes.password {
         Some(password) => Some(password::hash(password.clone()).await?),
         None => None,
@@ -85,6 +99,12 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
             _ => Vec::new(),
         };
         let before = user::lock(change.tx(), id).await?;
+        if is_confirmed && before.password_hash != user.password_hash {
+            return Err(Error::conflict(
+                "password_changed",
+                "the password has just been changed; log in again",
+            ));
+        }
         if admins == [id] {
             return Err(Error::conflict(
                 "last_admin",
@@ -98,8 +118,17 @@ pub async fn update(app: &App, who: &Identity, id: i64, changes: Changes) -> Res
         }
         let row = entities::user::ActiveModel::from(after);
         let user = row.reset_all().update(change.tx()).await.map_err(conflict)?;
-        if user.role != before.role || user.password_hash != before.password_hash {
+        let has_new_password = user.password_hash != before.password_hash;
+        if user.role != before.role || (has_new_password && !is_own) {
             session::end_all(&mut change, now, id).await?;
+        } else if has_new_password {
+            session::end_others(&mut change, now, id, who.session_id).await?;
+        }
+        if has_new_password {
+            change.enqueue(&notifications::password_changed(id, now)?).await?;
+        }
+        if has_new_password || user.email != before.email {
+            tokens::revoke_all(change.tx(), now, id).await?;
         }
         if user.role != before.role {
             let (by, details) = (who.into(), json!({ "from": before.role, "to": user.role }));
@@ -139,6 +168,14 @@ impl ValidChanges {
             valid.password = valid.new_password(&mut validator, user, password).await?;
         }
         validator.finish(valid)
+    }
+
+    /// Whether they change how the user logs in or is reached, in whatever spelling.
+    fn need_confirmation(&self, user: &User, country: Country) -> bool {
+        let phone = |text: &String| spelling::phone(text, country).unwrap_or_else(|_| text.clone());
+        self.password.is_some()
+            || self.email.as_ref().is_some_and(|email| *email != mail_key(&user.email))
+            || self.phone_number.as_ref().is_some_and(|new| *new != user.phone_number.as_ref().map(phone))
     }
 
     /// The password, unless it is the user's current one. That may be weaker than the rules of today.

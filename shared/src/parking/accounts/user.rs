@@ -47,6 +47,15 @@ pub(super) async fn insert(
     Ok(user)
 }
 
+impl User {
+    /// What a guess of the password may be made of.
+    pub(super) fn known_texts(&self) -> Vec<&str> {
+        let texts = [Some(&self.username), Some(&self.email)];
+        let texts = texts.into_iter().chain([self.vehicle_number.as_ref(), self.phone_number.as_ref()]);
+        texts.flatten().map(String::as_str).collect()
+    }
+}
+
 /// Locks a user against other changes, bookings and logins. Rows that refer to the user can still be written: a
 /// transaction that writes one may hold a lock that this one waits for.
 pub(super) async fn lock(tx: &Transaction, id: i64) -> Result<User> {

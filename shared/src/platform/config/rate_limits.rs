@@ -13,6 +13,8 @@ pub enum Action {
     Login,
     /// Creating accounts.
     Register,
+    /// Asking for a mail that resets a password.
+    PasswordReset,
     /// Requesting exports.
     Export,
     /// Sending a mail; all workers share one budget.
@@ -32,10 +34,11 @@ pub struct Budget {
 
 impl Action {
     /// Every action with the setting of its budget.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::UserReads, "RATE_LIMIT_USER_READS"),
         (Self::Login, "RATE_LIMIT_LOGIN"),
         (Self::Register, "RATE_LIMIT_REGISTER"),
+        (Self::PasswordReset, "RATE_LIMIT_PASSWORD_RESET"),
         (Self::Export, "RATE_LIMIT_EXPORT"),
         (Self::Mail, "MAIL_RATE_LIMIT"),
         (Self::Default, "RATE_LIMIT_DEFAULT"),
@@ -48,6 +51,7 @@ impl Action {
             Self::UserReads => "user_reads",
             Self::Login => "login",
             Self::Register => "register",
+            Self::PasswordReset => "password_reset",
             Self::Export => "export",
             Self::Mail => "mail",
             Self::Default => "default",

@@ -5,7 +5,7 @@ mod list;
 mod open;
 mod token;
 
-pub(super) use self::open::{end_all, end_in};
+pub(super) use self::open::{end_all, end_in, end_others};
 pub use self::{
     authenticate::authenticate,
     list::{Session, list},

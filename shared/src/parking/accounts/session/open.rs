@@ -91,8 +91,20 @@ pub(in crate::parking::accounts) async fn end_all(
     now: DateTime<Utc>,
     user_id: i64,
 ) -> Result<()> {
-    let text = "UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL RETURNING id";
-    let rows = change.tx().query_all_raw(sql(change.tx(), text, [user_id.into(), at(now)])).await?;
+    end_others(change, now, user_id, Uuid::nil()).await
+}
+
+/// Ends all sessions of the user but this one.
+pub(in crate::parking::accounts) async fn end_others(
+    change: &mut Change,
+    now: DateTime<Utc>,
+    user_id: i64,
+    kept: Uuid,
+) -> Result<()> {
+    let text = "UPDATE sessions SET ended_at = $2
+         WHERE user_id = $1 AND ended_at IS NULL AND id <> $3 RETURNING id";
+    let values = [user_id.into(), at(now), kept.into()];
+    let rows = change.tx().query_all_raw(sql(change.tx(), text, values)).await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
     change.ends_sessions(ids);
     Ok(())

@@ -69,6 +69,10 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     };
     let facts = [("Asked for", "1204"), ("Sent", "1198"), ("Skipped", "5"), ("Failed", "1")]
         .map(|(label, value)| (text(label), text(value)));
+    let reset = context! {
+        url => format!("https://park.example/api/auth/reset-password?token={}", "3b1f0d9c5a7e2846".repeat(4)),
+        expires => "20 Nov 2026, 19:07 IST",
+    };
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
         unsubscribe: Some(Subscription::Reminders),
@@ -79,6 +83,8 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
         |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report).unwrap();
     vec![
         ("welcome", letter("welcome", context! {})),
+        ("password_reset", letter("password_reset", reset)),
+        ("password_changed", letter("password_changed", context! { changed => "20 Nov 2026, 18:37 IST" })),
         ("confirmation", letter("confirmation", walk_in)),
         ("confirmation-window", letter("confirmation", window.clone())),
         ("spot_changed", letter("spot_changed", window)),

@@ -1,0 +1,138 @@
+//! Setting a new password by a link in a mail, from a page or a client.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use shared::{Error, app::App, parking::accounts};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    http::{
+        answers::Message,
+        body,
+        form::JsonOrForm,
+        page::page,
+        params::Query,
+        problem::{Answer, Problem},
+    },
+    state::ApiState,
+};
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(forgot_password)).routes(routes!(show_reset_form, reset_password))
+}
+
+/// Who has forgotten their password.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ForgotPassword {
+    /// The address of the account.
+    email: String,
+}
+
+/// A new password.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ResetPassword {
+    /// From the link in the mail.
+    #[schema(example = "3b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e2846")]
+    token: String,
+    /// Must be hard to guess.
+    #[schema(min_length = 8, max_length = 256)]
+    password: String,
+}
+
+/// The query of a link that sets a new password.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ResetLink {
+    /// The token
+    #[param(example = "3b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e2846")]
+    token: String,
+}
+
+/// Mail a link that sets a new password. The answer is the same for an unknown address.
+#[utoipa::path(post, path = "/auth/forgot-password", tag = "accounts", request_body = ForgotPassword, responses(
+    (status = 202, description = "If the address has an account, a link that is valid for 30 minutes is mailed to it", body = Message),
+))]
+pub(crate) async fn forgot_password(
+    State(app): State<App>,
+    body::Json(body): body::Json<ForgotPassword>,
+) -> Answer<(StatusCode, Json<Message>)> {
+    accounts::forgot_password(&app, &body.email).await?;
+    let msg = "if this address has an account, we have mailed a link that sets a new password";
+    Ok((StatusCode::ACCEPTED, Json(Message { msg })))
+}
+
+/// Show a page with a form for the new password. Opening it changes nothing.
+#[utoipa::path(get, path = "/auth/reset-password", tag = "accounts", params(ResetLink), responses(
+    (status = 200, description = "A page with a form", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 410, description = "The link has expired or was used"),
+))]
+pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<ResetLink>) -> Response {
+    match accounts::by_reset_token(&app, &link.token).await {
+        Ok(_) => form(&link.token, "Setting it logs you out everywhere."),
+        Err(error) => failed(&link.token, error),
+    }
+}
+
+/// Set a new password with the token of a mail. All sessions of the user end.
+#[utoipa::path(post, path = "/auth/reset-password", tag = "accounts",
+    request_body(content((ResetPassword = "application/json"), (ResetPassword = "application/x-www-form-urlencoded"))), responses(
+    (status = 200, description = "The password is set; the form of the page gets a page", content(
+        (Message = "application/json"), (String = "text/html", example = json!("<!doctype html>…")))),
+    (status = 410, description = "The token is not valid, has expired or was used"),
+    (status = 415, description = "The body is neither `application/json` nor a form"),
+))]
+pub(crate) async fn reset_password(
+    State(app): State<App>,
+    body: JsonOrForm<ResetPassword>,
+) -> Answer<Response> {
+    match body {
+        JsonOrForm::Json(body) => {
+            accounts::reset_password(&app, &body.token, &body.password).await?;
+            Ok(Json(Message { msg: "password set; log in with it" }).into_response())
+        }
+        JsonOrForm::Form(body) => {
+            Ok(match accounts::reset_password(&app, &body.token, &body.password).await {
+                Ok(()) => page(
+                    "Your password is set",
+                    "<p>You are logged out everywhere. Log in with the new password.</p>",
+                ),
+                Err(error) => failed(&body.token, error),
+            })
+        }
+    }
+}
+
+/// The form. It posts to this path without the query, so that the token is in one log entry less.
+fn form(token: &str, text: &str) -> Response {
+    let (token, text) = (escaped(token), escaped(text));
+    page(
+        "Set a new password",
+        &format!(
+            "<p>{text}</p><form method=\"post\" action=\"reset-password\"><input type=\"hidden\" name=\"token\" value=\"{token}\">\
+             <p><label>New password<br><input type=\"password\" name=\"password\" autocomplete=\"new-password\" required \
+             minlength=\"8\" maxlength=\"256\"></label></p><button>Set password</button></form>"
+        ),
+    )
+}
+
+/// A page where people can do something about the error.
+fn failed(token: &str, error: Error) -> Response {
+    match error {
+        Error::Invalid(_) => (StatusCode::BAD_REQUEST, form(token, &format!("{error}."))).into_response(),
+        Error::Gone(why) => {
+            (StatusCode::GONE, page("This link no longer works", &format!("<p>{}.</p>", escaped(&why))))
+                .into_response()
+        }
+        error => Problem::from(error).into_response(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,79 @@
+//! A new password for a user who has forgotten theirs, by a token that is mailed to them.
+
+use sea_orm::ConnectionTrait;
+
+use super::{
+    account::Validator,
+    find::{by_email, by_id, digest, mail_key},
+    password, session,
+    user::{self, User},
+};
+use crate::{
+    app::App,
+    base::error::{Error, Result},
+    jobs::Change,
+    parking::{
+        notifications,
+        tokens::{self, Kind},
+    },
+    platform::{
+        db::{retry_on_conflict, sql},
+        rate_limit::Action,
+    },
+};
+
+/// Mails a link that sets a new password. For an unknown address, a job that sends nothing is enqueued, so that the answer
+/// takes as long.
+///
+/// # Errors
+/// [`Error::RateLimited`], whether or not the address has an account.
+pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
+    app.limits.check(Action::PasswordReset, &format!("account:{}", digest(&mail_key(email)))).await?;
+    let user_id = by_email(app, email).await?.map(|user| user.id);
+    let mut change = Change::begin(app).await?;
+    change.enqueue(&notifications::password_reset(user_id, app.clock.now())?).await?;
+    change.commit().await
+}
+
+/// The user to whom this token was mailed.
+///
+/// # Errors
+/// [`Error::Gone`] if it is not valid, or not any more.
+pub async fn by_reset_token(app: &App, token: &str) -> Result<User> {
+    let id = tokens::find_user(app.db.read(), app.clock.now(), Kind::PasswordReset, token).await?;
+    by_id(app, id.ok_or_else(expired)?).await
+}
+
+/// Sets a new password, and ends all sessions of the user.
+///
+/// # Errors
+/// As [`by_reset_token`]; [`Error::Invalid`] for a password that is too easy to guess, which leaves the token valid.
+pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()> {
+    let user = by_reset_token(app, token).await?;
+    let mut validator = Validator::new(app.config.phone_country);
+    let password = validator.password(password);
+    validator.strength(&password, &user.known_texts()).await?;
+    let hash = password::hash(validator.finish(password)?).await?;
+    retry_on_conflict(async || {
+        let mut change = Change::begin(app).await?;
+        let (tx, now) = (change.tx(), app.clock.now());
+        user::lock(tx, user.id).await?;
+        // Two requests with one token take turns at the lock.
+        if tokens::find_user(tx, now, Kind::PasswordReset, token).await? != Some(user.id) {
+            return Err(expired());
+        }
+        tokens::revoke_all(tx, now, user.id).await?;
+        let text = "UPDATE users SET password_hash = $2 WHERE id = $1";
+        tx.execute_raw(sql(tx, text, [user.id.into(), hash.clone().into()])).await?;
+        session::end_all(&mut change, now, user.id).await?;
+        change.enqueue(&notifications::password_changed(user.id, now)?).await?;
+        change.commit().await
+    })
+    .await?;
+    tracing::info!(user.id, "password reset");
+    Ok(())
+}
+
+fn expired() -> Error {
+    Error::Gone("the link has expired or was used already; request a new one".into())
+}
