@@ -97,6 +97,11 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     }
     let session = "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $3)";
     execute(&t, session, [Uuid::new_v4().into(), driver.id.into(), at(now - TimeDelta::seconds(1))]).await;
+    let token = "INSERT INTO account_tokens (id, kind, user_id, hash, created_at, expires_at) VALUES ($1, 'password_reset', $2, $3, $4, $4)";
+    for (hash, seconds) in [("old", -1), ("young", 60)] {
+        let expires = at(now + TimeDelta::seconds(seconds));
+        execute(&t, token, [Uuid::new_v4().into(), driver.id.into(), hash.into(), expires]).await;
+    }
     let key = "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES (1, $1, '', $2)";
     for (name, hours) in [("old", 25), ("young", 23)] {
         execute(&t, key, [name.into(), at(now - TimeDelta::hours(hours))]).await;
@@ -107,7 +112,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     let mut freed = clean_up(&t).await;
     // The worker's background sweep may have deleted the old key already.
     freed.as_object_mut().unwrap().remove("kept_answers");
-    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "ticks": 1, "records_of_mails": 1 });
+    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "expired_tokens": 1, "ticks": 1, "records_of_mails": 1 });
     assert_eq!(freed, expected);
     for (id, stays) in [
         (gone[0], false),
@@ -125,6 +130,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
         (keys(&t, "name", "cron_ticks").await, keys(&t, "key", "idempotency_keys").await),
         (vec!["young".to_owned()], vec!["young".to_owned()])
     );
+    assert_eq!(keys(&t, "hash", "account_tokens").await, ["young"]);
     assert!(!file_of(&t, downloads[0]).exists());
     t.get(&format!("/export/download/{}", downloads[1]), Some(&driver)).await.expect(200);
     t.is_sound().await;

@@ -16,6 +16,7 @@ mod monthly;
 mod notices;
 mod operators;
 mod pace;
+mod passwords;
 mod redis_servers;
 mod reminders;
 mod schedules;
