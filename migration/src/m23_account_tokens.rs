@@ -1,4 +1,4 @@
-//! Tokens that are mailed to users, such as those that set a new password.
+//! Tokens that are mailed to users, and whether a mail address is verified. Existing accounts count as verified.
 
 use crate::migration::{Migration, Statement::Both};
 
@@ -18,7 +18,8 @@ pub(crate) const MIGRATION: Migration = Migration {
         used_at {time}
     )",
         ),
+        Both("ALTER TABLE users ADD COLUMN email_verified BOOLEAN NOT NULL DEFAULT TRUE"),
         Both("CREATE INDEX account_tokens_by_user ON account_tokens (user_id)"),
     ],
-    down: &["DROP TABLE account_tokens"],
+    down: &["ALTER TABLE users DROP COLUMN email_verified", "DROP TABLE account_tokens"],
 };

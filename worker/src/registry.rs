@@ -10,7 +10,7 @@ use shared::{
         notifications::{
             PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
             SendPasswordChanged, SendPasswordReset, SendReceipt, SendReminder, SendReminders, SendSms,
-            SendSpotChanged, SendWelcome, Summarise,
+            SendSpotChanged, SendVerification, SendWelcome, Summarise,
         },
     },
 };
@@ -28,6 +28,7 @@ impl Default for Registry {
             Kind::of::<SendReceipt>(),
             Kind::of::<SendExportReady>(),
             Kind::of::<SendWelcome>(),
+            Kind::of::<SendVerification>(),
             Kind::of::<SendPasswordReset>(),
             Kind::of::<SendPasswordChanged>(),
             Kind::of::<SendNotice>(),

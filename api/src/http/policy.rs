@@ -60,6 +60,8 @@ pub const ROUTES: &[Policy] = &[
     post("/auth/forgot-password", Anonymous).limited_as(Action::PasswordReset),
     get("/auth/reset-password", Public),
     post("/auth/reset-password", Anonymous).limited_as(Action::Login).gated(Gate::Passwords),
+    get("/auth/verify-email", Public),
+    post("/auth/verify-email", Anonymous),
     post("/auth/logout", User),
     post("/auth/refresh", User),
     get("/auth/sessions", User),

@@ -73,6 +73,8 @@ pub(crate) struct UserView {
     id: i64,
     username: String,
     email: String,
+    /// Whether the user has opened a link that was mailed to the address.
+    email_verified: bool,
     role: String,
     vehicle_number: Option<String>,
     phone_number: Option<String>,
@@ -84,6 +86,7 @@ impl From<User> for UserView {
             id: user.id,
             username: user.username,
             email: user.email,
+            email_verified: user.email_verified,
             role: user.role,
             vehicle_number: user.vehicle_number,
             phone_number: user.phone_number,

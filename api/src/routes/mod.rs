@@ -22,6 +22,7 @@ pub mod tasks;
 pub mod unsubscribe;
 pub mod users;
 pub mod vehicles;
+pub mod verification;
 
 use axum::Router;
 use utoipa::OpenApi;
@@ -58,6 +59,7 @@ fn resources() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(accounts::routes())
         .merge(passwords::routes())
+        .merge(verification::routes())
         .merge(users::routes())
         .merge(vehicles::routes())
         .merge(lots::routes())

@@ -7,7 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use shared::{Error, app::App, parking::accounts};
+use shared::{
+    Error,
+    app::App,
+    parking::{accounts, tokens::Kind},
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -73,7 +77,7 @@ pub(crate) async fn forgot_password(
     (status = 410, description = "The link has expired or was used"),
 ))]
 pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<ResetLink>) -> Response {
-    match accounts::by_reset_token(&app, &link.token).await {
+    match accounts::by_token(&app, Kind::PasswordReset, &link.token).await {
         Ok(_) => form(&link.token, "Setting it logs you out everywhere."),
         Err(error) => failed(&link.token, error),
     }
@@ -125,6 +129,13 @@ fn form(token: &str, text: &str) -> Response {
 fn failed(token: &str, error: Error) -> Response {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, form(token, &format!("{error}."))).into_response(),
+        error => link_failed(error),
+    }
+}
+
+/// A page about a link that no longer works.
+pub(crate) fn link_failed(error: Error) -> Response {
+    match error {
         Error::Gone(why) => {
             (StatusCode::GONE, page("This link no longer works", &format!("<p>{}.</p>", escaped(&why))))
                 .into_response()

@@ -12,6 +12,7 @@ use crate::{
     password_reset::mailed_token,
     payments::unpaid,
     support::{change, many_drivers, noon, seconds, spots},
+    verification::welcome_token,
 };
 
 /// The callers, in the order of the statuses below. The tokens of the last two were valid until a moment ago.
@@ -79,6 +80,8 @@ const ROWS: &[Row] = &[
         r#"{"token":"{token}","password":"Another-horse-1"}"#,
         public(200),
     ),
+    ("GET /auth/verify-email", "/auth/verify-email?token={proof}", "", public(200)),
+    ("POST /auth/verify-email", "/auth/verify-email", r#"{"token":"{proof}"}"#, public(200)),
     ("POST /auth/logout", "/auth/logout", "", any_user(200)),
     ("POST /auth/refresh", "/auth/refresh", "", any_user(200)),
     (
@@ -249,6 +252,7 @@ impl Scene<'_> {
             "{file}",
             "{link}",
             "{token}",
+            "{proof}",
             "{dead}",
             "{vehicle}",
         ] {
@@ -271,6 +275,12 @@ impl Scene<'_> {
             "{token}" => {
                 let user = many_drivers(t, &format!("forgetful{}x", self.number), 1).await.pop().unwrap();
                 mailed_token(t, user.id).await
+            }
+            "{proof}" => {
+                let user = many_drivers(t, &format!("new{}x", self.number), 1).await.pop().unwrap();
+                let text = "UPDATE users SET email_verified = FALSE WHERE id = $1";
+                change(t, text, [user.id.into()]).await.unwrap();
+                welcome_token(t, user.id).await.unwrap()
             }
             "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
             "{unpaid}" => unpaid(t, &self.owner, t.lot(1).await).await.to_string(),

@@ -20,7 +20,10 @@ use shared::{
 use testkit::{Answer, Driver, TestApp};
 use tokio::sync::Notify;
 
-use crate::support::{ENGINES, at_once, noon, spots};
+use crate::{
+    support::{ENGINES, at_once, noon, spots},
+    verification::welcome_token,
+};
 
 /// Two API processes with warm caches, and one without caches as the reference.
 struct Processes {
@@ -162,6 +165,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// All other operations; [`next_read_in_any_process_shows_the_write`] calls each of them.
 const WRITES: &[&str] = &[
     "POST /auth/register",
+    "POST /auth/verify-email",
     "POST /booking/book-spot",
     "POST /booking/occupy-spot",
     "POST /booking/release-spot",
@@ -212,6 +216,8 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     p.write("POST /users", admin, form).await.changed(&["users", "report"]);
     let me = format!("/users/{}", p.asha.id);
     let of_asha = ["users", "by email", "by name", "user"];
+    let token = welcome_token(&p.writer, p.asha.id).await;
+    p.write("POST /auth/verify-email", None, json!({ "token": token })).await.changed(&of_asha);
     let vehicle = p
         .write(&format!("POST {me}/vehicles"), asha, json!({ "plate": "MH 0" }))
         .await

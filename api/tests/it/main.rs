@@ -63,6 +63,7 @@ mod upkeep;
 mod user_deletion;
 mod users;
 mod vehicles;
+mod verification;
 mod windows;
 mod workbooks;
 mod wrap;

@@ -13,7 +13,7 @@ use crate::support::{content, noon, spots};
 
 /// Members that clients would like to set.
 fn forbidden_members() -> Map<String, Value> {
-    let members = json!({
+    let mut members = json!({
         "role": "admin", "is_admin": true, "id": 1, "user_id": 1, "owner_id": 1, "lot": { "available_slots": 9_999 },
         "parking_cost": 0, "cost_minor": 0, "hourly_rate": 0, "hourly_rate_minor": 0, "price_minor": 0,
         "available_slots": 9_999, "status": "completed", "state": "completed", "version": 99, "retiring": true,
@@ -23,6 +23,7 @@ fn forbidden_members() -> Map<String, Value> {
         "expires_at": "2099-01-01T00:00:00Z", "bytes": 1, "path": "/etc/passwd", "file_name": "../x", "user": { "role": "admin" },
         "__proto__": { "role": "admin" }, "constructor": { "prototype": { "is_admin": true } },
     });
+    members["email_verified"] = json!(true);
     members.as_object().unwrap().clone()
 }
 
@@ -127,6 +128,7 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     s.step("POST /auth/login", 0, None, json!({ "email": "meera@example.com", "password": PASSWORD })).await;
     s.step("POST /auth/forgot-password", 0, None, json!({ "email": "meera@example.com" })).await;
     s.step("POST /auth/reset-password", 0, None, json!({ "token": "x", "password": PASSWORD })).await;
+    s.step("POST /auth/verify-email", 0, None, json!({ "token": "x" })).await;
     let confirmed = json!({ "phone_number": "9876500001", "current_password": PASSWORD });
     s.step("PUT /users/{id}", me, asha, confirmed).await;
     s.step("PUT /users/{id}", me, asha, json!({})).await;

@@ -19,16 +19,20 @@ const PATH: &str = "/auth/reset-password";
 
 /// Mails a link to the user, without a worker, and returns its token.
 pub(crate) async fn mailed_token(t: &TestApp, user_id: i64) -> String {
-    let context = Context {
+    let job = SendPasswordReset { user_id: Some(user_id), requested_at: t.app.clock.now() };
+    job.run(&context(t, user_id)).await.unwrap();
+    token(t)
+}
+
+/// For running a job without a worker.
+pub(crate) fn context(t: &TestApp, user_id: i64) -> Context {
+    Context {
         app: t.app.clone(),
         id: Uuid::now_v7(),
         owner_id: Some(user_id),
         attempt: 1,
         progress: Progress::default(),
-    };
-    let job = SendPasswordReset { user_id: Some(user_id), requested_at: t.app.clock.now() };
-    job.run(&context).await.unwrap();
-    token(t)
+    }
 }
 
 /// The token in the last mail.
@@ -38,7 +42,7 @@ fn token(t: &TestApp) -> String {
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-async fn reset(t: &TestApp, token: &str, password: &str) -> Answer {
+pub(crate) async fn reset(t: &TestApp, token: &str, password: &str) -> Answer {
     t.post(PATH, None, json!({ "token": token, "password": password })).await
 }
 
@@ -49,7 +53,7 @@ async fn submit(t: &TestApp, token: &str, password: &str) -> Answer {
     t.send(t.request(Method::POST, PATH, None).header("content-type", kind).body(body)).await
 }
 
-fn is_page(answer: &Answer, status: u16, says: &str) {
+pub(crate) fn is_page(answer: &Answer, status: u16, says: &str) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.text);
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     assert!(answer.text.contains(says), "{}", answer.text);

@@ -45,7 +45,7 @@ async fn second_admin(t: &TestApp, admin: &Driver, name: &str) -> Driver {
 async fn users_read_themselves_and_admins_everybody(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let me = json!({ "user": {
-        "id": asha.id, "username": "Asha", "email": "asha@example.com", "role": "user",
+        "id": asha.id, "username": "Asha", "email": "asha@example.com", "email_verified": false, "role": "user",
         "vehicle_number": null, "phone_number": null,
     } });
     for (who, path) in [(&asha, format!("/users/{}", asha.id)), (&admin, format!("/users/{}", asha.id))] {
@@ -129,7 +129,7 @@ async fn admin_created_account_works_and_is_welcomed(t: TestApp) {
     assert_eq!(
         created,
         json!({ "user": {
-        "username": "Asha", "email": "asha@example.com", "role": "user",
+        "username": "Asha", "email": "asha@example.com", "email_verified": true, "role": "user",
         "vehicle_number": "MH12AB1234", "phone_number": null,
     } })
     );
@@ -226,7 +226,7 @@ async fn racing_for_a_plate_has_one_winner(t: TestApp) {
 async fn update_changes_only_named_fields(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let mut user = json!({
-        "id": asha.id, "username": "Asha", "email": "asha@example.com", "role": "user",
+        "id": asha.id, "username": "Asha", "email": "asha@example.com", "email_verified": false, "role": "user",
         "vehicle_number": null, "phone_number": null,
     });
     assert_eq!(plain(&put(&t, &asha, asha.id, json!({})).await.expect(200))["user"], user);

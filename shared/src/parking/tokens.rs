@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    base::error::Result,
+    base::error::{Error, Result},
     platform::{
-        db::{at, sql},
+        db::{Transaction, at, sql},
         mac,
     },
 };
@@ -20,12 +20,15 @@ use crate::{
 pub enum Kind {
     /// Setting a new password.
     PasswordReset,
+    /// Proving that a mail address belongs to its user.
+    EmailVerification,
 }
 
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_reset",
+            Self::EmailVerification => "email_verification",
         }
     }
 }
@@ -61,17 +64,38 @@ pub async fn issue(
     Ok(token)
 }
 
-/// The user to whom a token was mailed, if it is still valid.
+/// The user to whom a token was mailed.
+///
+/// # Errors
+/// [`Error::Gone`] if it is not valid, or not any more.
 pub async fn find_user(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
     kind: Kind,
     token: &str,
-) -> Result<Option<i64>> {
+) -> Result<i64> {
     let text = "SELECT user_id FROM account_tokens
          WHERE hash = $1 AND kind = $2 AND used_at IS NULL AND expires_at > $3";
     let row = db.query_one_raw(sql(db, text, [hash(token).into(), kind.name().into(), at(now)])).await?;
-    Ok(row.map(|row| row.try_get("", "user_id")).transpose()?)
+    let row = row.ok_or_else(|| Error::Gone("the link has expired or was used already".into()))?;
+    Ok(row.try_get("", "user_id")?)
+}
+
+/// Uses a token of a user, whose row is locked. The others of its kind are void from then on.
+///
+/// # Errors
+/// As [`find_user`].
+pub async fn use_up(
+    tx: &Transaction,
+    now: DateTime<Utc>,
+    kind: Kind,
+    user_id: i64,
+    token: &str,
+) -> Result<()> {
+    find_user(tx, now, kind, token).await?;
+    let text = "UPDATE account_tokens SET used_at = $2 WHERE user_id = $1 AND used_at IS NULL AND kind = $3";
+    tx.execute_raw(sql(tx, text, [user_id.into(), at(now), kind.name().into()])).await?;
+    Ok(())
 }
 
 /// Invalidates all tokens of a user.

@@ -148,6 +148,11 @@ pub const SETTINGS: &[Setting] = &[
         (0, 1000),
         "Unpaid stays with which a driver cannot make new reservations; 0 for no limit",
     ),
+    text(
+        "REQUIRE_VERIFIED_EMAIL",
+        "false",
+        "Only drivers who have verified their mail address can make new reservations, and get SMS",
+    ),
     unset(
         "ADMIN_EMAIL",
         "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",

@@ -41,6 +41,7 @@ emails![
     "receipt",
     "export_ready",
     "welcome",
+    "verify_email",
     "password_reset",
     "password_changed",
     "reminder",

@@ -284,6 +284,21 @@ async fn sms_outcome_follows_the_twilio_reply() {
     worker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sms_wait_for_a_verified_address_if_that_is_required() {
+    let (mut t, twilio) = with_sms(Engine::Sqlite).await;
+    change(&mut t, |config| config.require_verified_email = true);
+    let (_, unverified) = booking(&t, "Asha", "+919876543210").await;
+    let (_, verified) = booking(&t, "Ravi", "+919876543211").await;
+    execute(&t, "UPDATE users SET email_verified = TRUE WHERE username = 'Ravi'", []).await;
+    let worker = t.work();
+    let skipped = reaches(&t, unverified, "succeeded").await.result.unwrap();
+    assert!(skipped.contains("has not verified the mail address"), "{skipped}");
+    reaches(&t, verified, "succeeded").await;
+    assert_eq!(twilio.requests().len(), 1);
+    worker.stop().await;
+}
+
 /// In a real process, with a proxy in its environment and the finest log level.
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_log_no_secrets_and_use_no_proxy() {

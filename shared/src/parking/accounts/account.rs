@@ -53,6 +53,8 @@ impl Role {
 pub(super) struct Account {
     pub(super) username: String,
     pub(super) email: String,
+    /// Of whoever registers it is not.
+    pub(super) email_verified: bool,
     pub(super) password: String,
     pub(super) role: Role,
     pub(super) vehicle_number: Option<String>,
@@ -70,6 +72,7 @@ impl Account {
         let account = Self {
             username: validator.username(&registration.username),
             email: validator.email(&registration.email),
+            email_verified: true,
             password: validator.password(&registration.password),
             role: role.map_or(Role::User, |role| validator.role(role)),
             vehicle_number: validator.vehicle_number(registration.vehicle_number.as_deref()),

@@ -17,6 +17,7 @@ mod strength;
 mod update;
 mod user;
 mod vehicles;
+mod verify;
 
 pub use self::{
     account::{Registration, Role},
@@ -26,8 +27,9 @@ pub use self::{
     find::{Filter, by_email, by_id, list},
     login::{LoggedIn, log_in, log_out},
     register::register,
-    reset::{by_reset_token, forgot_password, reset_password},
+    reset::{by_token, forgot_password, reset_password},
     update::{Changes, update},
     user::User,
     vehicles::{Vehicle, add_vehicle, list_vehicles, remove_vehicle},
+    verify::verify_email,
 };

@@ -20,6 +20,7 @@ use crate::{
 /// the name, mail address, vehicle or phone number is taken.
 pub async fn register(app: &App, registration: Registration, user_agent: Option<String>) -> Result<LoggedIn> {
     let account = Account::checked(registration, None, app.config.phone_country).await?;
+    let account = Account { email_verified: false, ..account };
     let hash = password::hash(account.password.clone()).await?;
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::error::Result,
     jobs::Change,
     parking::{
         notifications,
         tokens::{self, Kind},
     },
     platform::{
+        cache::Group,
         db::{retry_on_conflict, sql},
         rate_limit::Action,
     },
@@ -26,7 +27,7 @@ use crate::{
 /// takes as long.
 ///
 /// # Errors
-/// [`Error::RateLimited`], whether or not the address has an account.
+/// [`Error::RateLimited`](crate::Error::RateLimited), whether or not the address has an account.
 pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
     app.limits.check(Action::PasswordReset, &format!("account:{}", digest(&mail_key(email)))).await?;
     let user_id = by_email(app, email).await?.map(|user| user.id);
@@ -38,18 +39,17 @@ pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
 /// The user to whom this token was mailed.
 ///
 /// # Errors
-/// [`Error::Gone`] if it is not valid, or not any more.
-pub async fn by_reset_token(app: &App, token: &str) -> Result<User> {
-    let id = tokens::find_user(app.db.read(), app.clock.now(), Kind::PasswordReset, token).await?;
-    by_id(app, id.ok_or_else(expired)?).await
+/// [`Error::Gone`](crate::Error::Gone) if it is not valid, or not any more.
+pub async fn by_token(app: &App, kind: Kind, token: &str) -> Result<User> {
+    by_id(app, tokens::find_user(app.db.read(), app.clock.now(), kind, token).await?).await
 }
 
-/// Sets a new password, and ends all sessions of the user.
+/// Sets a new password, and ends all sessions of the user. The token also proves that the mail address is theirs.
 ///
 /// # Errors
-/// As [`by_reset_token`]; [`Error::Invalid`] for a password that is too easy to guess, which leaves the token valid.
+/// As [`by_token`]; [`Error::Invalid`](crate::Error::Invalid) for a password that is too easy to guess, which leaves the token valid.
 pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()> {
-    let user = by_reset_token(app, token).await?;
+    let user = by_token(app, Kind::PasswordReset, token).await?;
     let mut validator = Validator::new(app.config.phone_country);
     let password = validator.password(password);
     validator.strength(&password, &user.known_texts()).await?;
@@ -59,21 +59,16 @@ pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()
         let (tx, now) = (change.tx(), app.clock.now());
         user::lock(tx, user.id).await?;
         // Two requests with one token take turns at the lock.
-        if tokens::find_user(tx, now, Kind::PasswordReset, token).await? != Some(user.id) {
-            return Err(expired());
-        }
+        tokens::use_up(tx, now, Kind::PasswordReset, user.id, token).await?;
         tokens::revoke_all(tx, now, user.id).await?;
-        let text = "UPDATE users SET password_hash = $2 WHERE id = $1";
+        let text = "UPDATE users SET password_hash = $2, email_verified = TRUE WHERE id = $1";
         tx.execute_raw(sql(tx, text, [user.id.into(), hash.clone().into()])).await?;
         session::end_all(&mut change, now, user.id).await?;
         change.enqueue(&notifications::password_changed(user.id, now)?).await?;
+        change.invalidates([Group::Users, Group::User(user.id)]);
         change.commit().await
     })
     .await?;
     tracing::info!(user.id, "password reset");
     Ok(())
-}
-
-fn expired() -> Error {
-    Error::Gone("the link has expired or was used already; request a new one".into())
 }

@@ -116,6 +116,9 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
             plates::replace_first(change.tx(), now, id, plate.as_deref()).await?;
             after.vehicle_number = plates::first(change.tx(), id).await?;
         }
+        // An address that an administrator sets, or has, counts as verified.
+        let is_unproven = is_own && !who.is_admin && changes.has_other_email(&before);
+        after.email_verified &= !is_unproven;
         let row = entities::user::ActiveModel::from(after);
         let user = row.reset_all().update(change.tx()).await.map_err(conflict)?;
         let has_new_password = user.password_hash != before.password_hash;
@@ -126,6 +129,9 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         }
         if has_new_password {
             change.enqueue(&notifications::password_changed(id, now)?).await?;
+        }
+        if is_unproven {
+            change.enqueue(&notifications::verification(id)?).await?;
         }
         if has_new_password || user.email != before.email {
             tokens::revoke_all(change.tx(), now, id).await?;
@@ -174,8 +180,12 @@ impl ValidChanges {
     fn need_confirmation(&self, user: &User, country: Country) -> bool {
         let phone = |text: &String| spelling::phone(text, country).unwrap_or_else(|_| text.clone());
         self.password.is_some()
-            || self.email.as_ref().is_some_and(|email| *email != mail_key(&user.email))
+            || self.has_other_email(user)
             || self.phone_number.as_ref().is_some_and(|new| *new != user.phone_number.as_ref().map(phone))
+    }
+
+    fn has_other_email(&self, user: &User) -> bool {
+        self.email.as_ref().is_some_and(|email| *email != mail_key(&user.email))
     }
 
     /// The password, unless it is the user's current one. That may be weaker than the rules of today.

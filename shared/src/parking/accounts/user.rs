@@ -28,6 +28,7 @@ pub(super) async fn insert(
         email_key: Set(account.email.clone()),
         mail_key: Set(Some(account.email.clone())),
         email: Set(account.email),
+        email_verified: Set(account.email_verified),
         password_hash: Set(password_hash),
         role: Set(account.role.as_str().into()),
         vehicle_number: Set(account.vehicle_number.clone()),

@@ -22,6 +22,7 @@ use crate::{
     jobs::Change,
     parking::{
         lots::Moment,
+        notifications,
         rules::{billing, window::Window},
     },
     platform::{
@@ -97,6 +98,12 @@ async fn try_to_reserve(
     driver::lock_to_reserve(change.tx(), user_id).await?;
     let moment = Moment::of(app);
     if !who.is_admin {
+        if app.config.require_verified_email
+            && !notifications::has_verified_email(change.tx(), user_id).await?
+        {
+            let message = "open the link in our mail to verify your address, then reserve; a new password, too, verifies it";
+            return Err(Error::conflict("email_not_verified", message));
+        }
         unpaid::check(change.tx(), app.config.max_unpaid_stays, user_id).await?;
         fair_use::check(change.tx(), &app.config, moment.now, user_id, new.window).await?;
     }

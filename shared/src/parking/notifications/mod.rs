@@ -17,6 +17,7 @@ mod reminders;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod verification;
 mod welcome;
 
 pub use bulk::{Mailing, Summarise};
@@ -31,4 +32,5 @@ pub use password::{SendPasswordChanged, SendPasswordReset, password_changed, pas
 pub use receipt::{SendReceipt, receipt, receipt_of_payment};
 pub use reminders::{SendReminder, SendReminders};
 pub use subscription::Subscription;
+pub use verification::{SendVerification, has_verified_email, verification};
 pub use welcome::{SendWelcome, welcome};

@@ -5,7 +5,10 @@ use std::time::Duration;
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{Letter, deliver};
+use super::{
+    delivery::{Letter, deliver},
+    verification,
+};
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, NewJob, Queue},
@@ -32,11 +35,12 @@ impl Job for SendWelcome {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
+        let verify_url = verification::link(context, self.user_id).await?;
         let letter = Letter {
             key: format!("welcome:{}", self.user_id),
             kind: "welcome",
             user_id: self.user_id,
-            values: context! {},
+            values: context! { verify_url },
             ..Letter::default()
         };
         deliver(context, letter).await

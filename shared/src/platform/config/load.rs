@@ -71,6 +71,8 @@ pub struct Config {
     pub session_max: Duration,
     /// `MAX_UNPAID_STAYS`; 0 for no limit.
     pub max_unpaid_stays: u32,
+    /// `REQUIRE_VERIFIED_EMAIL`.
+    pub require_verified_email: bool,
     /// `CACHE_*`.
     pub cache: Cache,
     /// `COUNTERS_ENABLED`.
@@ -201,6 +203,7 @@ impl Config {
                 .number("SESSION_MAX_DAYS", 1..=3650)
                 .map(|days: u64| Duration::from_hours(24 * days))?,
             max_unpaid_stays: from.number("MAX_UNPAID_STAYS", 0..=1000)?,
+            require_verified_email: from.parse("REQUIRE_VERIFIED_EMAIL", parse::boolean)?,
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,

@@ -15,6 +15,7 @@ pub struct Model {
     pub email: String,
     pub email_key: String,
     pub mail_key: Option<String>,
+    pub email_verified: bool,
     pub password_hash: String,
     pub role: String,
     pub vehicle_number: Option<String>,

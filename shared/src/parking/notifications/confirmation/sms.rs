@@ -15,6 +15,7 @@ use crate::{
     parking::notifications::{
         delivery::{Channel, Delivery, IfUnknown, send_once},
         format::local_time,
+        has_verified_email,
     },
     platform::{
         config::Twilio,
@@ -52,6 +53,9 @@ impl Job for SendSms {
             Ok(booking) => booking,
             Err(why) => return skipped(&why),
         };
+        if config.require_verified_email && !has_verified_email(db, booking.user_id).await? {
+            return skipped("the user has not verified the mail address");
+        }
         let to = match phone(db, booking.user_id).await? {
             None => return skipped("the user has no phone number"),
             Some(number) => match spelling::phone(&number, config.phone_country) {

@@ -69,9 +69,10 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     };
     let facts = [("Asked for", "1204"), ("Sent", "1198"), ("Skipped", "5"), ("Failed", "1")]
         .map(|(label, value)| (text(label), text(value)));
+    let url =
+        |what: &str| format!("https://park.example/api/auth/{what}?token={}", "3b1f0d9c5a7e2846".repeat(4));
     let reset = context! {
-        url => format!("https://park.example/api/auth/reset-password?token={}", "3b1f0d9c5a7e2846".repeat(4)),
-        expires => "20 Nov 2026, 19:07 IST",
+        url => url("reset-password"), expires => "20 Nov 2026, 19:07 IST",
     };
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
@@ -82,7 +83,9 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let monthly =
         |report: &Report| monthly_reports::write(&templates, 17, &text("Asha Rao"), report).unwrap();
     vec![
-        ("welcome", letter("welcome", context! {})),
+        ("welcome", letter("welcome", context! { verify_url => url("verify-email") })),
+        ("welcome-verified", letter("welcome", context! { verify_url => () })),
+        ("verify_email", letter("verify_email", context! { url => url("verify-email") })),
         ("password_reset", letter("password_reset", reset)),
         ("password_changed", letter("password_changed", context! { changed => "20 Nov 2026, 18:37 IST" })),
         ("confirmation", letter("confirmation", walk_in)),
@@ -341,7 +344,7 @@ fn mails_link_to_the_web_client() {
         ("https://park.example/app/", "at https://park.example/app\n"),
         ("", "at https://api.park.example\n"),
     ] {
-        let letter = Letter { kind: "welcome", values: context! {}, ..Letter::default() };
+        let letter = Letter { kind: "welcome", values: context! { verify_url => () }, ..Letter::default() };
         let (mail, _) = compose(&templates, &config(&[("WEB_URL", web)]), &letter, "Ann").unwrap();
         assert!(mail.text.contains(link), "{}", mail.text);
         assert!(mail.text.contains("https://api.park.example/api/privacy"), "{}", mail.text);
