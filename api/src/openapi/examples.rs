@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
 use serde_json::{Map, Value};
 use utoipa::openapi::{
     Components, KnownFormat, Object, RefOr, Schema, SchemaFormat, Type,
     path::{Operation, Parameter},
     schema::{ArrayItems, SchemaType},
 };
+
+use super::references::parts;
 
 /// For each name, an example of each type that it has.
 const TABLE: &str = include_str!("examples.json");
@@ -52,23 +55,13 @@ impl Examples {
     }
 
     fn add_to_properties(&self, schema: &mut RefOr<Schema>) {
-        let RefOr::T(schema) = schema else { return };
-        match schema {
-            Schema::Object(object) => {
-                for (name, property) in &mut object.properties {
-                    self.fill(name, property);
-                    self.add_to_properties(property);
-                }
+        if let RefOr::T(Schema::Object(object)) = schema {
+            for (name, property) in &mut object.properties {
+                self.fill(name, property);
             }
-            Schema::Array(array) => {
-                if let ArrayItems::RefOrSchema(items) = &mut array.items {
-                    self.add_to_properties(items);
-                }
-            }
-            Schema::OneOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
-            Schema::AllOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
-            Schema::AnyOf(some) => some.items.iter_mut().for_each(|item| self.add_to_properties(item)),
-            _ => {}
+        }
+        for part in parts(schema) {
+            self.add_to_properties(part);
         }
     }
 
@@ -82,14 +75,9 @@ impl Examples {
                 if !object.examples.is_empty() {
                     return;
                 }
-                let candidates = self.0.get(name).and_then(Value::as_array);
-                object.examples = candidates
-                    .into_iter()
-                    .flatten()
-                    .find(|value| fits(value, object))
-                    .cloned()
-                    .into_iter()
-                    .collect();
+                let candidates = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
+                let from_table = || candidates.cloned().find(|value| fits(value, object));
+                object.examples = first_word(object).or_else(from_table).into_iter().collect();
             }
             RefOr::T(Schema::Array(array)) => {
                 if let ArrayItems::RefOrSchema(items) = &mut array.items {
@@ -101,7 +89,14 @@ impl Examples {
     }
 }
 
-/// Whether the example has the type of the schema. UUIDs are distinguished from other text by their format.
+/// The first word of a pattern such as `^(own|all)$`.
+fn first_word(object: &Object) -> Option<Value> {
+    let (word, _) = object.pattern.as_deref()?.strip_prefix("^(")?.split_once('|')?;
+    let is_word = word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    is_word.then(|| Value::from(word))
+}
+
+/// Whether the example has the type and the format of the schema.
 fn fits(value: &Value, object: &Object) -> bool {
     let one_of = |kinds: &[Type]| {
         let is = |kind: &Type| match value {
@@ -112,13 +107,18 @@ fn fits(value: &Value, object: &Object) -> bool {
         };
         kinds.iter().any(is)
     };
-    let is_uuid = object.format == Some(SchemaFormat::KnownFormat(KnownFormat::Uuid));
+    let text = value.as_str().unwrap_or_default();
+    let has_format = match object.format {
+        Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)) => text.parse::<uuid::Uuid>().is_ok(),
+        Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)) => DateTime::parse_from_rfc3339(text).is_ok(),
+        _ => true,
+    };
     let has_type = match &object.schema_type {
         SchemaType::Type(kind) => one_of(std::slice::from_ref(kind)),
         SchemaType::Array(kinds) => one_of(kinds),
         SchemaType::AnyValue => false,
     };
-    has_type && (!is_uuid || value.as_str().is_some_and(|text| text.parse::<uuid::Uuid>().is_ok()))
+    has_type && has_format
 }
 
 fn members(object: &Object) -> Map<String, Value> {

@@ -3,6 +3,7 @@
 mod examples;
 mod headers;
 mod parameters;
+mod references;
 pub(crate) mod schemas;
 
 use axum::http::Method;
@@ -21,6 +22,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.headers = headers::components();
+    references::add(components);
     let examples = Examples::new();
     examples.add_to_components(components);
     for (path, item) in &mut document.paths.paths {
@@ -36,6 +38,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             let policy = policy::find(&method, path);
             remove_null_bodies(operation);
             add_security(operation, policy.access);
+            add_description(operation, policy);
             add_common_responses(operation, policy);
             add_problem_bodies(operation);
             headers::add(operation, policy.rate_limit.is_some());
@@ -59,12 +62,29 @@ fn remove_null_bodies(operation: &mut Operation) {
 }
 
 fn add_security(operation: &mut Operation, access: Access) {
-    let scopes: &[&str] = match access {
-        Access::Anonymous | Access::Public => return,
-        Access::User => &[],
-        Access::Admin => &["admin"],
+    operation.security = Some(match access {
+        Access::Anonymous | Access::Public => Vec::new(),
+        // Roles are in the description, because linters take scopes for those of OAuth.
+        Access::User | Access::Admin => vec![SecurityRequirement::new("bearer", [""; 0])],
+    });
+}
+
+/// Says who may call the operation, and which rate limit counts the call.
+fn add_description(operation: &mut Operation, policy: Policy) {
+    let callers = match policy.access {
+        Access::Anonymous | Access::Public => "For everyone, without a login.",
+        Access::User => "For logged-in users.",
+        Access::Admin => "For administrators.",
     };
-    operation.security = Some(vec![SecurityRequirement::new("bearer", scopes.iter().copied())]);
+    let limit = policy.rate_limit.map_or_else(
+        || "Not rate-limited.".to_owned(),
+        |action| format!("Counted by the rate limit `{}`.", action.name()),
+    );
+    let rules = format!("{callers} {limit}");
+    operation.description = Some(match operation.description.take() {
+        Some(own) if !own.is_empty() => format!("{own}\n\n{rules}"),
+        _ => rules,
+    });
 }
 
 /// Responses that come from the extractors and the layers around every handler.
@@ -78,8 +98,13 @@ fn add_common_responses(operation: &mut Operation, policy: Policy) {
         (is_once, "409", "Another request with this `Idempotency-Key` is in progress"),
         (is_once, "422", "This `Idempotency-Key` was used for a different request"),
         (policy.rate_limit.is_some(), "429", "Too many requests; wait for `Retry-After` seconds"),
+        (true, "414", "Path and query are longer than 8 KiB"),
         (true, "503", "The database is not available, or the server is at capacity"),
-        (operation.security.is_some(), "401", "The token is missing or invalid, or its session has ended"),
+        (
+            matches!(policy.access, Access::User | Access::Admin),
+            "401",
+            "The token is missing or invalid, or its session has ended",
+        ),
         (policy.access == Access::Admin, "403", "You are not an administrator"),
         (
             operation.request_body.is_some() || reads_query || is_once,

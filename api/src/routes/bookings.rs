@@ -118,7 +118,9 @@ pub(crate) async fn occupy_spot(
     Ok(Json(OneReservation { msg: "spot occupied", reservation }))
 }
 
-/// Release a spot: end the parking session and bill it. Repeating the request returns the same bill.
+/// Release a spot: end the parking session and bill it.
+///
+/// Repeating the request returns the same bill.
 #[utoipa::path(post, path = "/booking/release-spot", tag = "bookings", request_body = ReleaseSpot, params(IdempotencyKey), responses(
     (status = 200, description = "The bill", body = OneReservation),
     (status = 404, description = "You have no such reservation"),
@@ -158,7 +160,9 @@ pub(crate) struct StateFilter {
     state: Option<String>,
 }
 
-/// List a user's reservations. Users see their own, administrators everybody's.
+/// List a user's reservations.
+///
+/// Users see their own, administrators everybody's.
 ///
 /// Without `state`, the list has the stays that run or have ended, but no reservations whose driver has not arrived.
 #[utoipa::path(get, path = "/users/{id}/reservations", tag = "bookings",

@@ -179,7 +179,9 @@ pub(crate) struct Exports<T> {
     exports: Vec<T>,
 }
 
-/// Request a file of reservations. An email is sent when it is ready.
+/// Request a file of reservations.
+///
+/// An email is sent when it is ready.
 ///
 /// CSV follows RFC 4180, in UTF-8 and with times in UTC. XLSX has dates in the time zone of the installation, amounts as
 /// numbers, and ids and plates as text; after 1,048,575 reservations it continues on a further sheet.

@@ -259,7 +259,9 @@ pub(crate) async fn update_lot(
     Ok((etag, Json(UpdatedLot { msg: "parking lot updated", lot: lot.into(), retiring_slots })))
 }
 
-/// Delete a lot. Its reservations keep its name.
+/// Delete a lot.
+///
+/// Its reservations keep its name.
 #[utoipa::path(delete, path = "/parking-lots/{id}", tag = "lots",
     params(("id" = i64, Path, description = "Lot id")), responses(
     (status = 200, description = "The lot is deleted", body = Message),

@@ -35,6 +35,7 @@ use crate::{openapi, state::ApiState};
     info(
         title = "Parkade",
         description = "Parking management: lots, bookings, exports. Amounts are decimals in the main currency unit (65.00).",
+        contact(name = "The Parkade developers"),
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     servers((url = "/")),

@@ -50,7 +50,9 @@ pub(crate) struct WaiveBill {
     reason: String,
 }
 
-/// Pay the bill of a completed stay. Repeating the same payment changes nothing.
+/// Pay the bill of a completed stay.
+///
+/// Repeating the same payment changes nothing.
 ///
 /// What a driver enters is declared until an administrator verifies it. What an administrator enters is verified.
 #[utoipa::path(post, path = "/reservations/{id}/payment", tag = "bookings", request_body = PayReservation,
@@ -76,7 +78,9 @@ pub(crate) async fn pay_reservation(
     once.answer(&app, user.user_id, paid, pay).await
 }
 
-/// Verify a payment that a driver has declared. Repeating the request changes nothing.
+/// Verify a payment that a driver has declared.
+///
+/// Repeating the request changes nothing.
 #[utoipa::path(post, path = "/reservations/{id}/payment/verify", tag = "bookings",
     params(("id" = i64, Path, description = "Reservation id")), responses(
     (status = 200, description = "The payment is verified", body = OneReservation),
@@ -92,7 +96,9 @@ pub(crate) async fn verify_payment(
     Ok(Json(OneReservation::new("payment verified", &reservation, app.clock.now())))
 }
 
-/// Waive the bill of a completed stay. Repeating the request changes nothing.
+/// Waive the bill of a completed stay.
+///
+/// Repeating the request changes nothing.
 #[utoipa::path(post, path = "/reservations/{id}/waive", tag = "bookings", request_body = WaiveBill,
     params(("id" = i64, Path, description = "Reservation id"), IdempotencyKey), responses(
     (status = 200, description = "Nothing has to be paid", body = OneReservation),

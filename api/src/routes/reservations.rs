@@ -210,7 +210,9 @@ pub(crate) async fn change_reservation(
     Ok(Json(OneReservation::new("reservation changed", &reservation, app.clock.now())))
 }
 
-/// Cancel a reservation that has not started. Repeating the request changes nothing.
+/// Cancel a reservation that has not started.
+///
+/// Repeating the request changes nothing.
 #[utoipa::path(delete, path = "/reservations/{id}", tag = "bookings",
     params(("id" = i64, Path, description = "Reservation id")), responses(
     (status = 200, description = "The reservation is cancelled, free of charge", body = Message),

@@ -35,7 +35,9 @@ impl UnsubscribeLink {
     }
 }
 
-/// Show a page that asks for confirmation. Opening it changes nothing.
+/// Show a page that asks for confirmation.
+///
+/// Opening it changes nothing.
 #[utoipa::path(get, path = "/unsubscribe", tag = "accounts", params(UnsubscribeLink), responses(
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 404, description = "The link is not valid"),
@@ -58,7 +60,9 @@ pub(crate) async fn confirm_unsubscribe(
     Ok(page(title, &format!("<p>{text}</p>{form}")))
 }
 
-/// Unsubscribe from a kind of emails, from the page or with one click in an email program. Repeating it changes nothing.
+/// Unsubscribe from a kind of emails, from the page or with one click in an email program.
+///
+/// Repeating it changes nothing.
 #[utoipa::path(post, path = "/unsubscribe", tag = "accounts", params(UnsubscribeLink), responses(
     (status = 200, description = "A page that confirms it", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 404, description = "The link is not valid"),

@@ -196,7 +196,9 @@ pub(crate) async fn create_user(
     once.answer(&app, admin.user_id, created, create).await
 }
 
-/// Read a user. Users see themselves, administrators everybody.
+/// Read a user.
+///
+/// Users see themselves, administrators everybody.
 #[utoipa::path(get, path = "/users/{id}", tag = "users",
     params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$"), IfNoneMatch), responses(
     (status = 200, description = "The user", body = OneUser),
@@ -218,7 +220,9 @@ pub(crate) async fn read_user(
     .await
 }
 
-/// Change a user. Users change themselves, administrators everybody.
+/// Change a user.
+///
+/// Users change themselves, administrators everybody.
 #[utoipa::path(put, path = "/users/{id}", tag = "users",
     params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), request_body = UpdateUser, responses(
     (status = 200, description = "The changed user", body = OneUser),

@@ -65,7 +65,9 @@ pub(crate) struct OneVehicle {
     vehicle: VehicleView,
 }
 
-/// List the vehicles of a user. Users see their own, administrators everybody's.
+/// List the vehicles of a user.
+///
+/// Users see their own, administrators everybody's.
 #[utoipa::path(get, path = "/users/{id}/vehicles", tag = "users",
     params(("id" = i64, Path, description = "User id")), responses(
     (status = 200, description = "The vehicles, the first one first", body = Vehicles),
@@ -107,7 +109,9 @@ pub(crate) async fn add_vehicle(
     once.answer(&app, caller.0.user_id, added, add).await
 }
 
-/// Remove a vehicle. Reservations keep the plate they were made with.
+/// Remove a vehicle.
+///
+/// Reservations keep the plate they were made with.
 ///
 /// If it was the first one, the next one becomes the user's `vehicle_number`.
 #[utoipa::path(delete, path = "/users/{id}/vehicles/{vehicle_id}", tag = "users",

@@ -1,11 +1,19 @@
 //! The OpenAPI document, as committed under `docs/`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
 fn document() -> Value {
     serde_json::to_value(api::routes::document()).unwrap()
+}
+
+pub fn is_public(operation: &Value) -> bool {
+    operation["security"].as_array().is_some_and(Vec::is_empty)
+}
+
+pub fn is_for_administrators(operation: &Value) -> bool {
+    operation["description"].as_str().is_some_and(|text| text.contains("For administrators."))
 }
 
 /// Every operation with its method and path.
@@ -88,12 +96,13 @@ fn every_possible_status_and_header_is_documented() {
         let in_query = parameters.iter().any(|one| one["in"] == "query");
         let body = operation.get("requestBody").is_some();
         let public = PUBLIC.contains(&name.as_str());
-        assert_eq!(operation.get("security").is_none(), public, "{name}");
+        assert_eq!(is_public(&operation), public, "{name}");
         let limited = !name.ends_with("/health/live") && !name.ends_with("/health/ready");
         for (status, expected) in [
             ("401", !public || name.ends_with("/auth/login")),
-            ("403", responses.contains_key("403") || operation["security"][0]["bearer"][0] == "admin"),
+            ("403", responses.contains_key("403") || is_for_administrators(&operation)),
             ("429", limited),
+            ("414", true),
             ("503", true),
             ("400", body || in_query || has("Idempotency-Key")),
             ("408", body),
@@ -166,15 +175,105 @@ fn every_value_has_an_example() {
     assert!(wanting.is_empty(), "without an example: {wanting:#?}");
 }
 
+/// Every example of a value with its schema. The linters of `cargo xtask clients` check those of bodies.
+fn examples(document: &Value) -> Vec<(&Value, &Value)> {
+    let parts: Vec<&Value> = match document {
+        Value::Array(parts) => parts.iter().collect(),
+        Value::Object(members) => members.values().collect(),
+        _ => Vec::new(),
+    };
+    let own = document["examples"].as_array().into_iter().flatten().map(|example| (document, example));
+    own.chain(parts.into_iter().flat_map(examples)).collect()
+}
+
+fn fits(schema: &Value, example: &Value) -> bool {
+    let kinds = match example {
+        Value::Null => ["null", ""],
+        Value::Bool(_) => ["boolean", ""],
+        Value::String(_) => ["string", ""],
+        Value::Number(number) if number.is_f64() => ["number", ""],
+        _ => ["integer", "number"],
+    };
+    let has_type = kinds.iter().any(|kind| match &schema["type"] {
+        Value::Array(types) => types.iter().any(|one| one == kind),
+        one => one == kind,
+    });
+    let in_bounds = example.as_f64().is_none_or(|number| {
+        schema["minimum"].as_f64().is_none_or(|least| least <= number)
+            && schema["maximum"].as_f64().is_none_or(|most| number <= most)
+    });
+    let has_form = example.as_str().is_none_or(|text| {
+        let has_format = match schema["format"].as_str() {
+            Some("date-time") => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
+            Some("date") => text.parse::<chrono::NaiveDate>().is_ok(),
+            Some("uuid") => text.parse::<uuid::Uuid>().is_ok(),
+            _ => true,
+        };
+        has_format && schema["pattern"].as_str().is_none_or(|pattern| matches(pattern, text))
+    });
+    has_type && in_bounds && has_form
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    fancy_regex::Regex::new(pattern).unwrap().is_match(text).unwrap()
+}
+
 #[test]
-fn every_referenced_schema_exists() {
+fn every_example_fits_its_schema() {
+    let document = document();
+    let examples = examples(&document);
+    assert!(examples.len() > 400, "{} examples", examples.len());
+    for (schema, example) in examples {
+        assert!(fits(schema, example), "{example} in {schema}");
+    }
+}
+
+#[test]
+fn the_pattern_of_times_has_exactly_the_days_that_exist() {
+    let document = document();
+    let from = &document["components"]["schemas"]["RequestExport"]["properties"]["from"];
+    let pattern = from["pattern"].as_str().unwrap();
+    let times = fancy_regex::Regex::new(pattern).unwrap();
+    for year in [1971, 1972, 1999, 2000, 2023, 2024, 2096, 2099] {
+        for (month, day) in (1..=12).flat_map(|month| (1..=31).map(move |day| (month, day))) {
+            let exists = chrono::NaiveDate::from_ymd_opt(year, month, day).is_some();
+            let text = format!("{year}-{month:02}-{day:02}");
+            assert_eq!(times.is_match(&text).unwrap(), exists, "{text}");
+        }
+    }
+    for time in ["T18:30", "T18:30Z", "T18:30:00.123Z", "T18:30:00+05:30"] {
+        assert!(times.is_match(&format!("2026-11-30{time}")).unwrap(), "{time}");
+    }
+}
+
+#[test]
+fn every_operation_says_who_may_call_it() {
+    let document = document();
+    let described = |method: &str, path: &str| {
+        document["paths"][path][method]["description"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(described("get", "/api/health/live"), "For everyone, without a login. Not rate-limited.");
+    assert_eq!(
+        described("get", "/api/export/csv/history"),
+        "For logged-in users. Counted by the rate limit `default`."
+    );
+    assert_eq!(
+        described("get", "/api/users/{id}"),
+        "Users see themselves, administrators everybody.\n\nFor logged-in users. Counted by the rate limit `user_reads`."
+    );
+}
+
+#[test]
+fn every_schema_is_used_and_every_reference_leads_to_one() {
     let document = document();
     let text = document.to_string();
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
-    for reference in text.split("\"#/components/schemas/").skip(1) {
-        let name = reference.split('"').next().unwrap();
-        assert!(schemas.contains_key(name), "{name}");
-    }
+    let referenced: BTreeSet<_> = text
+        .split("\"#/components/schemas/")
+        .skip(1)
+        .map(|reference| reference.split('"').next().unwrap())
+        .collect();
+    assert_eq!(referenced, schemas.keys().map(String::as_str).collect());
     let headers = document["components"]["headers"].as_object().expect("headers");
     for reference in text.split("\"#/components/headers/").skip(1) {
         let name = reference.split('"').next().unwrap();

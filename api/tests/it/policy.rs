@@ -34,12 +34,13 @@ fn policy_table_matches_the_openapi_document() {
     let operations = operations();
     for policy in ROUTES {
         let (name, operation) = (name(policy), &operations[&name(policy)]);
-        let security = match policy.access {
-            Access::Anonymous | Access::Public => Value::Null,
-            Access::User => json!([{ "bearer": [] }]),
-            Access::Admin => json!([{ "bearer": ["admin"] }]),
+        let (callers, security) = match policy.access {
+            Access::Anonymous | Access::Public => ("For everyone, without a login.", json!([])),
+            Access::User => ("For logged-in users.", json!([{ "bearer": [] }])),
+            Access::Admin => ("For administrators.", json!([{ "bearer": [] }])),
         };
         assert_eq!(operation["security"], security, "{name}");
+        assert!(operation["description"].as_str().is_some_and(|text| text.contains(callers)), "{name}");
         let responses = &operation["responses"];
         assert_eq!(responses.get("429").is_some(), policy.rate_limit.is_some(), "{name}");
         assert_eq!(policy.writes, policy.method != "GET", "{name}");

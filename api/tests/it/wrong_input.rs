@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
-use crate::support::{content, noon, spots};
+use crate::{
+    openapi::{is_for_administrators, is_public},
+    support::{content, noon, spots},
+};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(api::routes::document()).unwrap());
 
@@ -58,8 +61,8 @@ fn operations() -> Vec<Operation> {
         Operation {
             method: method.to_uppercase().parse().unwrap(),
             path: path.strip_prefix("/api").unwrap(),
-            secured: operation.get("security").is_some(),
-            admin: operation["security"][0]["bearer"][0] == "admin",
+            secured: !is_public(operation),
+            admin: is_for_administrators(operation),
             body,
             example: &operation["requestBody"]["content"]["application/json"]["example"],
         }

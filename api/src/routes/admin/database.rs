@@ -64,7 +64,9 @@ pub(crate) struct ResetResult {
     status: &'static str,
 }
 
-/// Describe the database. Not available in production.
+/// Describe the database.
+///
+/// Not available in production.
 #[utoipa::path(get, path = "/debug/database-info", tag = "admin", responses(
     (status = 200, description = "Engine, schema and tables", body = DatabaseInfo),
     (status = 404, description = "This is a production installation"),

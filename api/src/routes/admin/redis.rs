@@ -236,7 +236,9 @@ pub(crate) async fn read_dashboard(State(app): State<App>, _: Admin, headers: He
     .await
 }
 
-/// Clear the cache, counters or rate limits. Sessions and jobs are kept.
+/// Clear the cache, counters or rate limits.
+///
+/// Sessions and jobs are kept.
 #[utoipa::path(post, path = "/admin/clear-cache", tag = "admin", request_body = Option<ClearCache>, responses(
     (status = 200, description = "The keys are deleted", body = Cleared),
     (status = 400, description = "No such scope"),

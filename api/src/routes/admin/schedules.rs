@@ -25,7 +25,9 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(resume_schedule))
 }
 
-/// Run a schedule now. If its job is already waiting or running, no other is started.
+/// Run a schedule now.
+///
+/// If its job is already waiting or running, no other is started.
 #[utoipa::path(post, path = "/admin/schedules/{name}/run", tag = "jobs",
     params(("name" = String, Path, description = "Schedule name", example = "file-cleanup"), IdempotencyKey), responses(
     (status = 202, description = "The task is accepted; `Location` says where to poll it", body = Accepted, headers(("Location"), ("Retry-After"))),
