@@ -75,8 +75,8 @@ impl Examples {
                 if !object.examples.is_empty() {
                     return;
                 }
-                let candidates = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
-                let from_table = || candidates.cloned().find(|value| fits(value, object));
+                let mut candidates = self.0.get(name).and_then(Value::as_array).into_iter().flatten();
+                let from_table = || candidates.find(|value| fits(value, object)).cloned();
                 object.examples = first_word(object).or_else(from_table).into_iter().collect();
             }
             RefOr::T(Schema::Array(array)) => {
