@@ -1,6 +1,6 @@
 //! Rate limits: who shares a limit, what a 429 contains, and how limits behave without Redis.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use devstack::Redis;
 use serde_json::json;
@@ -53,6 +53,27 @@ async fn concurrent_calls_do_not_exceed_the_budget() {
     let statuses = at_once(calls).await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20);
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 80);
+}
+
+/// Two processes take calls in batches of up to ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_do_not_exceed_the_budget() {
+    let t = app(&[("RATE_LIMIT_DEFAULT", "200/100")]).await;
+    let second = t.second_process(&[]).await;
+    let begun = Instant::now();
+    let (mut allowed, mut rejected) = (0, 0);
+    while rejected < 20 {
+        let calls = [&t, &second, &t].map(|process| {
+            let request = process.request(reqwest::Method::GET, "/parking-lots", None);
+            async move { request.send().await.unwrap().status().as_u16() }
+        });
+        for status in at_once(calls).await {
+            if status == 200 { allowed += 1 } else { rejected += 1 }
+        }
+    }
+    let refilled = begun.elapsed().as_millis() / 500;
+    assert!(allowed <= 200 + refilled, "{allowed} calls, although {refilled} were refilled");
+    assert!(allowed >= 180, "{allowed} calls: each process may lose a batch");
 }
 
 #[tokio::test(flavor = "multi_thread")]

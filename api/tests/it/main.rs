@@ -32,6 +32,7 @@ mod hostile;
 mod jobs;
 mod keys;
 mod limits;
+mod local_cache;
 mod lot_capacity;
 mod lots;
 mod mass_assignment;

@@ -1,6 +1,6 @@
 //! Shared helpers: rows by SQL, many drivers, clients of other processes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::try_join_all;
@@ -95,6 +95,19 @@ pub(crate) async fn spots(t: &TestApp, lot: i64) -> Vec<i64> {
     let text = "SELECT id FROM spots WHERE lot_id = $1 ORDER BY number";
     let rows = db.query_all_raw(sql(db, text, [lot.into()])).await.unwrap();
     rows.iter().map(|row| row.try_get("", "id").unwrap()).collect()
+}
+
+/// Reads until a write by another process is shown, which takes a second at most.
+pub(crate) async fn shown<T: PartialEq + std::fmt::Debug>(expected: T, read: impl AsyncFn() -> T) {
+    let begun = Instant::now();
+    loop {
+        let is_late = begun.elapsed() > Duration::from_secs(1);
+        let found = read().await;
+        if found == expected {
+            return;
+        }
+        assert!(!is_late, "{found:?} instead of {expected:?}");
+    }
 }
 
 /// The body without the human-readable `msg`.

@@ -3,7 +3,7 @@
 
 use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 
-use crate::{app::App, base::error::Result, parking::activity};
+use crate::{app::App, base::error::Result, parking::activity, platform::cache::Group};
 
 /// A group of keys that can be cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,10 @@ async fn clear_scopes(app: &App, scopes: &[Scope]) -> Result<u64> {
     for scope in scopes {
         let pattern = app.redis.keys().pattern(scope.pattern());
         removed += app.redis.query(|redis| unlink(redis, pattern)).await?;
+    }
+    if scopes.contains(&Scope::Cache) {
+        // Processes also keep responses.
+        app.cache.invalidate(&[Group::Everything]).await;
     }
     Ok(removed)
 }

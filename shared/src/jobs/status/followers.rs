@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,15 +15,13 @@ use super::live::{Status, find_in_ledger, parse_message};
 use crate::{
     app::App,
     base::error::{Error, Result},
-    platform::redis::Redis,
+    platform::redis::{Notice, Redis},
 };
 
 /// How often the ledger is polled for jobs without a message for [`STALE_AFTER`]. Workers publish the status of a running
 /// job every second, so these are the waiting jobs, and all jobs while Redis is away.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const STALE_AFTER: Duration = Duration::from_millis(1_500);
-
-const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Limits of event streams.
 #[derive(Debug, Clone, Copy)]
@@ -126,29 +123,16 @@ impl Followers {
     }
 
     async fn receive(&self, redis: &Redis) {
-        loop {
-            let renewed = redis.queue.reconnected();
-            tokio::select! {
-                Err(error) = self.receive_once(redis) => {
-                    tracing::warn!(error = error.chain(), "status subscription lost; polling the ledger");
-                }
-                () = renewed => {}
+        let receive = |notice| match notice {
+            Notice::Message(_, message) => {
+                parse_message(&message).into_iter().for_each(|(id, status)| self.publish(id, status));
             }
-            tokio::time::sleep(RECONNECT_PAUSE).await;
-            redis.queue.wait_until_available().await;
-        }
-    }
-
-    async fn receive_once(&self, redis: &Redis) -> Result<()> {
-        let mut subscriber = redis.subscriber().await?;
-        subscriber.subscribe(redis.keys().status_channel()).await?;
-        let mut messages = subscriber.on_message();
-        while let Some(message) = messages.next().await {
-            if let Some((id, status)) = parse_message(&message.get_payload::<String>()?) {
-                self.publish(id, status);
+            Notice::Lost(Some(error)) => {
+                tracing::warn!(error = error.chain(), "status subscription lost; polling the ledger");
             }
-        }
-        Err(Error::Unavailable(anyhow::anyhow!("the subscription has ended")))
+            Notice::Subscribed | Notice::Lost(None) => {}
+        };
+        redis.queue.listen(&[redis.keys().status_channel()], receive).await;
     }
 
     async fn poll_ledger(&self) {

@@ -10,17 +10,17 @@ use tokio::sync::{SetOnce, watch};
 use uuid::Uuid;
 
 use crate::{
-    base::error::{Error, Result},
     jobs::outcome::Outcome,
-    platform::{queue::Queue, redis::Redis},
+    platform::{
+        queue::Queue,
+        redis::{Notice, Redis},
+    },
 };
 
 /// After a signal, the queue is polled again after these pauses: a message may arrive between an empty fetch and the
 /// reading of its reply.
 const EXTRA_POLLS: [Duration; 3] =
     [Duration::from_millis(3), Duration::from_millis(30), Duration::from_millis(200)];
-
-const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
 /// The signals of a worker process, shared by its queues and its running jobs.
 #[derive(Debug, Clone)]
@@ -69,39 +69,25 @@ impl Signals {
         self.running.lock().values().for_each(|run| run.request(outcome.clone()));
     }
 
-    /// Receives signals until the future is dropped. Reconnects when the connection is lost.
+    /// Receives signals until the future is dropped.
     pub async fn listen(&self, redis: &Redis) {
-        loop {
-            let renewed = redis.queue.reconnected();
-            tokio::select! {
-                Err(error) = self.listen_once(redis) => tracing::warn!(
-                    error = error.chain(),
-                    "no signals from Redis; the relay finds new jobs meanwhile"
-                ),
-                () = renewed => {}
-            }
-            tokio::time::sleep(RECONNECT_PAUSE).await;
-            redis.queue.wait_until_available().await;
-        }
-    }
-
-    async fn listen_once(&self, redis: &Redis) -> Result<()> {
-        let mut subscriber = redis.subscriber().await?;
-        let cancel_channel = redis.keys().cancel_channel();
-        subscriber.subscribe(&[redis.keys().wake_channel(), cancel_channel.clone()]).await?;
-        Queue::ALL.into_iter().for_each(|queue| self.poll(queue));
-        let mut messages = subscriber.on_message();
-        while let Some(message) = messages.next().await {
-            let text: String = message.get_payload()?;
-            if message.get_channel_name() != cancel_channel {
+        let channels = [redis.keys().wake_channel(), redis.keys().cancel_channel()];
+        let receive = |notice| match notice {
+            Notice::Subscribed => Queue::ALL.into_iter().for_each(|queue| self.poll(queue)),
+            Notice::Message(channel, text) if channel == channels[0] => {
                 Queue::named(&text).into_iter().for_each(|queue| self.poll(queue));
-            } else if let Some(run) =
-                text.parse().ok().and_then(|id: Uuid| self.running.lock().get(&id).cloned())
-            {
-                run.request(Outcome::Cancelled);
             }
-        }
-        Err(Error::Unavailable(anyhow::anyhow!("the subscription has ended")))
+            Notice::Message(_, id) => {
+                let run = id.parse().ok().and_then(|id: Uuid| self.running.lock().get(&id).cloned());
+                run.into_iter().for_each(|run| run.request(Outcome::Cancelled));
+            }
+            Notice::Lost(Some(error)) => tracing::warn!(
+                error = error.chain(),
+                "no signals from Redis; the relay finds new jobs meanwhile"
+            ),
+            Notice::Lost(None) => {}
+        };
+        redis.queue.listen(&channels, receive).await;
     }
 
     fn poll(&self, queue: Queue) {

@@ -3,17 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use redis::{AsyncCommands, ExistenceCheck, RedisResult, SetExpiry, SetOptions, Value};
+use redis::{AsyncCommands, Cmd, ExistenceCheck, RedisResult, SetExpiry, SetOptions, Value};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::group::Group;
+use super::{group::Group, local::Local};
 use crate::platform::redis::Redis;
 
 /// Longer than any response is kept, so that no response outlives the generation that made it stale.
@@ -28,6 +29,9 @@ pub(super) struct Generations(Arc<Shared>);
 
 struct Shared {
     redis: Redis,
+    local: Arc<Local>,
+    /// Keeps `local` informed.
+    following: OnceLock<AbortOnDropHandle<()>>,
     /// Groups that could not be invalidated yet.
     overdue: Mutex<Overdue>,
     is_retrying: AtomicBool,
@@ -38,11 +42,25 @@ type Overdue = BTreeMap<Group, Uuid>;
 
 impl Generations {
     pub(super) fn new(redis: Redis) -> Self {
-        Self(Arc::new(Shared { redis, overdue: Mutex::default(), is_retrying: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            redis,
+            local: Arc::default(),
+            following: OnceLock::new(),
+            overdue: Mutex::default(),
+            is_retrying: AtomicBool::new(false),
+        }))
     }
 
     pub(super) fn redis(&self) -> &Redis {
         &self.0.redis
+    }
+
+    /// What this process keeps. From the first call on, it follows the changes of other processes.
+    pub(super) fn local(&self) -> &Local {
+        let follow =
+            || AbortOnDropHandle::new(tokio::spawn(self.0.local.clone().follow(self.redis().clone())));
+        self.0.following.get_or_init(follow);
+        &self.0.local
     }
 
     /// The current generations of the groups, and what is stored at `key`, read in one step.
@@ -89,6 +107,7 @@ impl Generations {
         if let Err(error) = self.renew(&all).await {
             tracing::debug!(%error, "cache not invalidated yet");
             self.0.overdue.lock().extend(all);
+            groups.iter().for_each(|group| self.0.local.drop_group(*group));
             if !self.0.is_retrying.swap(true, Ordering::Relaxed) {
                 tokio::spawn(self.clone().retry());
             }
@@ -113,8 +132,8 @@ impl Generations {
         }
     }
 
-    /// Gives the groups new generations. A full Redis accepts no new ones, but deleting the old ones is as good: the next
-    /// reader then begins another.
+    /// Gives the groups new generations and announces the change, in one round trip. A full Redis accepts no new ones, but
+    /// deleting the old ones is as good: the next reader then begins another.
     async fn renew(&self, groups: &Overdue) -> RedisResult<()> {
         let keys: Vec<String> = groups.keys().map(|group| self.redis().keys().generation(group)).collect();
         let mut pipe = redis::pipe();
@@ -122,9 +141,18 @@ impl Generations {
             // Always a new one: a retry must not restore what others have replaced since.
             pipe.set_ex(key, new_generation(), GENERATION_TTL).ignore();
         }
+        // Last, because subscribers then read the new generations.
+        let names: Vec<String> = groups.keys().map(Group::to_string).collect();
+        let publish = Cmd::publish(self.redis().keys().invalidation_channel(), names.join(" "));
+        pipe.add_command(publish.clone()).ignore();
         if self.redis().query(async |mut redis| pipe.exec_async(&mut redis).await).await.is_err() {
             self.redis().query(async |mut redis| redis.unlink::<_, ()>(keys).await).await?;
+            let published = self.redis().query(async |mut redis| publish.exec_async(&mut redis).await).await;
+            if let Err(error) = published {
+                tracing::debug!(%error, "other processes notice the change within a second");
+            }
         }
+        groups.keys().for_each(|group| self.0.local.drop_group(*group));
         // Groups that have changed again since stay overdue.
         self.0.overdue.lock().retain(|group, change| groups.get(group) != Some(change));
         Ok(())

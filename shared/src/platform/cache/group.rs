@@ -15,6 +15,21 @@ pub enum Group {
     User(i64),
 }
 
+impl std::str::FromStr for Group {
+    type Err = std::num::ParseIntError;
+
+    /// Reads what [`Display`](std::fmt::Display) writes.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(match name {
+            "everything" => Self::Everything,
+            "catalog" => Self::Catalog,
+            "occupancy" => Self::Occupancy,
+            "users" => Self::Users,
+            user => Self::User(user.trim_start_matches("user:").parse()?),
+        })
+    }
+}
+
 impl std::fmt::Display for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -24,5 +39,18 @@ impl std::fmt::Display for Group {
             Self::Users => f.write_str("users"),
             Self::User(id) => write!(f, "user:{id}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_groups_can_be_read() {
+        for group in [Group::Everything, Group::Catalog, Group::Occupancy, Group::Users, Group::User(7)] {
+            assert_eq!(group.to_string().parse(), Ok(group));
+        }
+        assert!("spots".parse::<Group>().is_err());
     }
 }

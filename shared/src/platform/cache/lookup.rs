@@ -1,4 +1,4 @@
-//! Reading through the cache: from Redis if the response there is fresh, else from the database.
+//! Reading through the cache: from the process or Redis if the response there is fresh, else from the database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,8 +55,8 @@ impl Cache {
         Self { generations: Generations::new(redis), lookups: Arc::default(), counters, clock, is_enabled }
     }
 
-    /// The response, from Redis if it is fresh there, else from `load`. Concurrent callers share one lookup; without a cache
-    /// each has its own.
+    /// The response, from this process or Redis if it is fresh there, else from `load`. Concurrent callers share one lookup;
+    /// without a cache each has its own.
     ///
     /// # Errors
     /// Those of `load`. Redis may be away.
@@ -66,6 +66,10 @@ impl Cache {
     {
         if !self.is_enabled {
             return in_time(load()).await;
+        }
+        if let Some(entry) = self.find_local(&recipe) {
+            self.count(&recipe, "hits");
+            return Ok(entry);
         }
         let key = recipe.key.clone();
         let lookup = Arc::new(Lookup { cache: self.clone(), recipe, load });
@@ -77,6 +81,26 @@ impl Cache {
             }
         });
         answer.await.unwrap_or_else(|| Err(anyhow::anyhow!("computing an answer panicked").into()))
+    }
+
+    /// A response without groups is only as old as its lifetime in Redis says, so it is not served from here.
+    fn find_local(&self, recipe: &Recipe) -> Option<Entry> {
+        if recipe.groups.is_empty() || self.generations.redis().is_unavailable() {
+            return None;
+        }
+        self.generations.local().find(&recipe.key, &recipe.groups, self.clock.now())
+    }
+
+    fn count(&self, recipe: &Recipe, outcome: &'static str) {
+        let group = recipe.key.split(':').next().unwrap_or_default();
+        let text = match outcome {
+            "hits" => "HIT",
+            "misses" => "MISS",
+            _ => "unavailable",
+        };
+        tracing::debug!(cache.key = recipe.key, "cache {text}");
+        metrics::record_lookup(group, outcome);
+        self.counters.increment(format!("cache_{outcome}:{group}"));
     }
 
     /// Makes every response that was computed from these groups stale. To be called after a write has been committed and
@@ -98,31 +122,27 @@ where
     F: Future<Output = Result<Entry>> + Send,
 {
     async fn run(&self) -> Result<Entry> {
-        match self.read().await {
-            Ok((_, Some(entry))) => {
-                tracing::debug!(cache.key = self.recipe.key, "cache HIT");
-                self.count("hits");
-                Ok(entry)
+        let (cache, recipe) = (&self.cache, &self.recipe);
+        let moment = cache.generations.local().moment(&recipe.groups);
+        let (generations, found) = match self.read().await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::debug!(%error, "no lookup in Redis");
+                cache.count(recipe, "errors");
+                return in_time((self.load)()).await;
             }
-            Ok((generations, None)) => {
-                tracing::debug!(cache.key = self.recipe.key, "cache MISS");
-                self.count("misses");
+        };
+        cache.count(recipe, if found.is_some() { "hits" } else { "misses" });
+        let entry = match found {
+            Some(entry) => entry,
+            None => {
                 let entry = in_time((self.load)()).await?;
                 self.write(&generations, &entry).await;
-                Ok(entry)
+                entry
             }
-            Err(error) => {
-                tracing::debug!(cache.key = self.recipe.key, %error, "cache unavailable");
-                self.count("errors");
-                in_time((self.load)()).await
-            }
-        }
-    }
-
-    fn count(&self, outcome: &'static str) {
-        let group = self.recipe.key.split(':').next().unwrap_or_default();
-        metrics::record_lookup(group, outcome);
-        self.cache.counters.increment(format!("cache_{outcome}:{group}"));
+        };
+        cache.generations.local().keep(&recipe.key, &entry, moment);
+        Ok(entry)
     }
 
     /// The current generations, and the response if it was computed from them.

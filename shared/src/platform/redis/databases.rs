@@ -12,15 +12,12 @@ use redis::{RedisResult, aio::ConnectionManager};
 
 use super::{keys::Keys, link::Link, source::Source};
 use crate::{
-    base::error::{Error, Result},
+    base::error::Result,
     platform::{config::Config, queue::Queue},
 };
 
 /// How long a queue consumer waits for a reply. Its blocking reads end by themselves before that.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long subscribing may take.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The three logical databases. Cheap to clone; connections are made on first use and again after an outage.
 #[derive(Clone)]
@@ -112,17 +109,6 @@ impl Redis {
     /// [`Error::Unavailable`] when no Sentinel knows the server.
     pub async fn consumer_connection(&self) -> Result<ConnectionManager> {
         Ok(self.queue.separate_connection(CONSUMER_TIMEOUT).await?)
-    }
-
-    /// A subscriber on database 1. It is dead once the link has [reconnected](Link::reconnected).
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the server is down.
-    pub async fn subscriber(&self) -> Result<redis::aio::PubSub> {
-        let client = self.queue.client().await?;
-        let subscribing = tokio::time::timeout(SUBSCRIBE_TIMEOUT, client.get_async_pubsub());
-        let late = |late| Error::Unavailable(anyhow::Error::new(late).context("subscribing in Redis"));
-        Ok(subscribing.await.map_err(late)??)
     }
 
     /// The length of a queue when it was last read.

@@ -68,6 +68,12 @@ impl<'a> Keys<'a> {
         format!("{}:rate_limit:{action}:{caller}", self.0)
     }
 
+    /// Database 0, channel: groups have new generations; the message is their names.
+    #[must_use]
+    pub fn invalidation_channel(self) -> String {
+        format!("{}:invalidation", self.0)
+    }
+
     /// Database 1: the namespace of a queue of apalis.
     #[must_use]
     pub fn queue(self, queue: &str) -> String {

@@ -5,10 +5,12 @@ mod families;
 mod keys;
 mod link;
 mod source;
+mod subscription;
 
 pub use self::{
     databases::Redis,
     families::{FAMILIES, Family, family_of, table_rows},
     keys::Keys,
     link::Link,
+    subscription::Notice,
 };

@@ -1,4 +1,4 @@
-//! Rate limits by GCRA: a number of calls in any window of time, counted in Redis for all processes.
+//! Takes calls out of budgets, in Redis or, while it is away, in the process.
 
 use std::{
     collections::HashMap,
@@ -9,66 +9,18 @@ use std::{
 use parking_lot::Mutex;
 use redis::{RedisResult, Script};
 
-pub use crate::platform::config::{Action, Budget};
+use super::{advance::Advance, budget::Decision};
 use crate::{
     base::{
         coalesce::Coalesce,
         error::{Error, Result},
     },
-    platform::{counters::Counters, redis::Redis},
+    platform::{
+        config::{Action, Budget},
+        counters::Counters,
+        redis::Redis,
+    },
 };
-
-/// Whether a call is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decision {
-    /// The budget.
-    pub budget: Budget,
-    /// Whether the call is allowed.
-    pub allowed: bool,
-    /// Calls that are left.
-    pub remaining: u32,
-    /// Until the whole budget is available again.
-    pub reset: Duration,
-    /// Until the next call is allowed; zero if this one is.
-    pub retry_after: Duration,
-}
-
-impl Budget {
-    /// The part of the window that a call uses.
-    fn interval(self) -> Duration {
-        self.window / self.calls
-    }
-
-    /// Half of it, because every process counts for itself.
-    fn without_redis(self) -> Self {
-        Self { calls: self.calls.div_ceil(2), ..self }
-    }
-
-    /// How many of `calls` are allowed when `used` of the window is used.
-    fn fitting(self, used: Duration, calls: u32) -> u32 {
-        let free = self.window.saturating_sub(used).as_micros() / self.interval().as_micros().max(1);
-        u32::try_from(free).unwrap_or(u32::MAX).min(calls)
-    }
-
-    /// Decides on concurrent calls when `used` of the window was used before.
-    fn decide(self, used: Duration, calls: u32) -> Vec<Decision> {
-        let granted = self.fitting(used, calls);
-        (1..=calls)
-            .map(|call| {
-                let used = used + self.interval() * call.min(granted);
-                let allowed = call <= granted;
-                let retry_after = (used + self.interval()).saturating_sub(self.window);
-                Decision {
-                    budget: self,
-                    allowed,
-                    remaining: self.fitting(used, self.calls),
-                    reset: used,
-                    retry_after: if allowed { Duration::ZERO } else { retry_after },
-                }
-            })
-            .collect()
-    }
-}
 
 /// Limits how often callers may do something. Cheap to clone.
 #[derive(Clone)]
@@ -81,6 +33,7 @@ pub struct RateLimiter {
 struct Shared {
     redis: Redis,
     calls: Coalesce<Decision>,
+    advance: Advance,
     /// Used while Redis is away: by key, when the caller's budget is whole again.
     in_process: Mutex<HashMap<String, Instant>>,
 }
@@ -94,19 +47,25 @@ impl std::fmt::Debug for RateLimiter {
 /// Callers that are limited in the process at once. When there are more, all of them start again.
 const MAX_CALLERS_IN_PROCESS: usize = 10_000;
 
-/// Stores when the window of a caller will be unused again. Returns how much was used before.
+/// Stores when the window of a caller will be unused again. Takes further calls in advance if half of the budget then
+/// remains, so that those which are lost can only cost the other half. Returns how much was used before, and for how many
+/// calls it was asked.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
          local now = time[1] * 1000000 + time[2]
          local window, interval, calls = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
          local used = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) - now, 0)
+         local all = calls + tonumber(ARGV[4])
+         if used + all * interval <= window / 2 then
+            calls = all
+         end
          local granted = math.min(calls, math.floor(math.max(window - used, 0) / interval))
          if granted > 0 then
             local free = now + used + granted * interval
             redis.call('SET', KEYS[1], string.format('%.0f', free), 'PX', math.ceil((free - now) / 1000))
          end
-         return used",
+         return {used, calls}",
     )
 });
 
@@ -128,7 +87,12 @@ impl RateLimiter {
     /// A limiter with these budgets, in the order of [`Action::ALL`].
     #[must_use]
     pub fn new(redis: Redis, counters: Counters, budgets: [Budget; Action::ALL.len()]) -> Self {
-        let shared = Shared { redis, calls: Coalesce::default(), in_process: Mutex::default() };
+        let shared = Shared {
+            redis,
+            calls: Coalesce::default(),
+            advance: Advance::default(),
+            in_process: Mutex::default(),
+        };
         Self { shared: Arc::new(shared), counters, budgets }
     }
 
@@ -138,10 +102,13 @@ impl RateLimiter {
         Self { budgets, ..self.clone() }
     }
 
-    /// Takes one call out of the caller's budget. Concurrent calls of one caller share a round trip to Redis.
+    /// Takes one call out of the caller's budget. Frequent calls of one caller share a round trip to Redis.
     pub async fn take(&self, action: Action, caller: &str) -> Decision {
         let budget = self.budgets[action as usize];
         let key: Arc<str> = self.shared.redis.keys().rate_limit(action.name(), caller).into();
+        if let Some(decision) = self.shared.advance.spend(&key, 1).pop() {
+            return decision;
+        }
         let (shared, decided_key) = (self.shared.clone(), key.clone());
         let decided = self.shared.calls.join(&key, move |callers| {
             let (shared, key) = (shared.clone(), decided_key.clone());
@@ -188,21 +155,52 @@ impl RateLimiter {
 
 impl Shared {
     async fn decide(&self, action: Action, key: &str, budget: Budget, calls: usize) -> Vec<Decision> {
-        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
-        match self.used_in_redis(key, budget, calls).await {
-            Ok(used) => budget.decide(used, calls),
+        let mut decisions = self.advance.spend(key, calls);
+        let missing = calls - decisions.len();
+        if missing > 0 {
+            decisions.extend(self.decide_together(action, key, budget, missing).await);
+        }
+        decisions
+    }
+
+    async fn decide_together(
+        &self,
+        action: Action,
+        key: &str,
+        budget: Budget,
+        calls: usize,
+    ) -> Vec<Decision> {
+        let (asked_at, further) = (Instant::now(), self.advance.next_size(action, budget, key));
+        let asked = u32::try_from(calls).unwrap_or(u32::MAX);
+        match self.take_in_redis(key, budget, asked, further.unwrap_or(0)).await {
+            Ok((used, taken)) => {
+                let mut decisions = budget.decide(used, taken);
+                let left = decisions.split_off(calls);
+                if further.is_some() {
+                    self.advance.keep(key, asked_at, left);
+                }
+                decisions
+            }
             Err(error) => {
                 tracing::debug!(%error, "rate limits without Redis");
-                self.decide_in_process(action, key, budget, calls)
+                self.decide_in_process(action, key, budget, asked)
             }
         }
     }
 
-    async fn used_in_redis(&self, key: &str, budget: Budget, calls: u32) -> RedisResult<Duration> {
+    /// How much of the window was used before, and the number of calls that were asked for.
+    async fn take_in_redis(
+        &self,
+        key: &str,
+        budget: Budget,
+        calls: u32,
+        further: u32,
+    ) -> RedisResult<(Duration, u32)> {
         let mut take = TAKE.key(key);
-        take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls);
-        let used: u64 = self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
-        Ok(Duration::from_micros(used))
+        take.arg(micros(budget.window)).arg(micros(budget.interval()).max(1)).arg(calls).arg(further);
+        let (used, taken): (u64, u32) =
+            self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
+        Ok((Duration::from_micros(used), taken))
     }
 
     /// Half the budget for actions that attackers abuse, no limit for the others.
@@ -223,47 +221,5 @@ impl Shared {
         let granted = budget.fitting(used, calls);
         callers.insert(key.to_owned(), now + used + budget.interval() * granted);
         budget.decide(used, calls)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TEN_A_MINUTE: Budget = Budget { calls: 10, window: Duration::from_secs(60) };
-
-    #[test]
-    fn after_the_whole_budget_callers_wait_for_one_interval() {
-        let decisions = TEN_A_MINUTE.decide(Duration::ZERO, 12);
-        let allowed: Vec<bool> = decisions.iter().map(|decision| decision.allowed).collect();
-        assert_eq!(allowed, [[true; 10].as_slice(), &[false; 2]].concat());
-        let remaining: Vec<u32> = decisions.iter().map(|decision| decision.remaining).collect();
-        assert_eq!(remaining, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0]);
-        assert_eq!(decisions[0].reset, Duration::from_secs(6));
-        assert_eq!(decisions[11].retry_after, Duration::from_secs(6));
-    }
-
-    #[test]
-    fn budgets_are_parsed_as_calls_per_seconds() {
-        assert_eq!("10/60".parse(), Ok(TEN_A_MINUTE));
-        for text in ["", "10", "0/60", "10/0", "-1/60", "10/60/1", "10/86401", "10000001/1", " 10/60"] {
-            assert!(text.parse::<Budget>().is_err(), "{text}");
-        }
-    }
-
-    proptest! {
-        /// Concurrent calls never get more than the budget, and all after the first rejection are rejected.
-        #[test]
-        fn never_more_than_the_budget_at_once(calls in 1..50_u32, seconds in 1..3600_u64, used in 0..7200_u64, asked in 1..100_u32) {
-            let budget = Budget { calls, window: Duration::from_secs(seconds) };
-            let decisions = budget.decide(Duration::from_secs(used), asked);
-            let allowed = decisions.iter().filter(|decision| decision.allowed).count();
-            prop_assert!(allowed <= calls as usize);
-            prop_assert_eq!(decisions.len(), asked as usize);
-            let first_refused = decisions.iter().position(|decision| !decision.allowed).unwrap_or(decisions.len());
-            prop_assert!(decisions[first_refused..].iter().all(|decision| !decision.allowed && !decision.retry_after.is_zero()));
-        }
     }
 }
