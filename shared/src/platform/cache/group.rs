@@ -1,5 +1,7 @@
 //! Groups of data that change together.
 
+use std::{num::ParseIntError, str::FromStr};
+
 /// A write that changes one of these makes every response that was computed from it stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
@@ -15,11 +17,11 @@ pub enum Group {
     User(i64),
 }
 
-impl std::str::FromStr for Group {
-    type Err = std::num::ParseIntError;
+impl FromStr for Group {
+    type Err = ParseIntError;
 
     /// Reads what [`Display`](std::fmt::Display) writes.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
+    fn from_str(name: &str) -> Result<Self, ParseIntError> {
         Ok(match name {
             "everything" => Self::Everything,
             "catalog" => Self::Catalog,
