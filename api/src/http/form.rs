@@ -22,12 +22,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for JsonOrForm<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let kind =
-            parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(KIND)) {
-            return body::Json::from_request_parts(parts, state)
-                .await
-                .map(|body::Json(value)| Self::Json(value));
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        if !kind.trim().eq_ignore_ascii_case(KIND) {
+            let body::Json(value) = body::Json::from_request_parts(parts, state).await?;
+            return Ok(Self::Json(value));
         }
         let mut request = Request::new(Body::from(body::bytes(parts).to_vec()));
         *request.method_mut() = parts.method.clone();

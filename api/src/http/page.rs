@@ -11,7 +11,8 @@ pub(crate) const KIND: &str = "text/html; charset=utf-8";
 const STYLE: &str = "body{margin:0;padding:24px 12px;background:#edf1f5;font:16px/1.55 sans-serif;color:#24384c}\
     main{max-width:440px;margin:0 auto;padding:28px 26px;border-radius:12px;background:#fff}\
     h1{margin:0 0 12px;font-size:22px;color:#14283d}h2{margin:0 0 4px;font-size:16px}p{margin:0 0 18px}\
-    input{width:100%;box-sizing:border-box;padding:10px;font:inherit}button{padding:11px 22px;border:0;border-radius:8px;background:#1257a8;color:#fff;font:600 16px sans-serif}";
+    input{width:100%;box-sizing:border-box;padding:10px;font:inherit}\
+    button{padding:11px 22px;border:0;border-radius:8px;background:#1257a8;color:#fff;font:600 16px sans-serif}";
 
 /// Whether a browser opens the address, rather than a program that expects JSON.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {

@@ -53,7 +53,7 @@ impl Role {
 pub(super) struct Account {
     pub(super) username: String,
     pub(super) email: String,
-    /// Of whoever registers it is not.
+    /// False for those who register themselves.
     pub(super) email_verified: bool,
     pub(super) password: String,
     pub(super) role: Role,

@@ -47,7 +47,8 @@ pub async fn by_token(app: &App, kind: Kind, token: &str) -> Result<User> {
 /// Sets a new password, and ends all sessions of the user. The token also proves that the mail address is theirs.
 ///
 /// # Errors
-/// As [`by_token`]; [`Error::Invalid`](crate::Error::Invalid) for a password that is too easy to guess, which leaves the token valid.
+/// As [`by_token`]; [`Error::Invalid`](crate::Error::Invalid) for a password that is too easy to guess, which leaves the
+/// token valid.
 pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()> {
     let user = by_token(app, Kind::PasswordReset, token).await?;
     let mut validator = Validator::new(app.config.phone_country);

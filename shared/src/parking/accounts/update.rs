@@ -71,8 +71,8 @@ impl Changes {
 /// sets their own.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Unconfirmed`] without the current password, if it is needed; [`Error::Invalid`] with every invalid field; [`Error::Conflict`] if a value is taken, or no
-/// administrator would remain.
+/// [`Error::NotFound`]; [`Error::Unconfirmed`] without the current password, if it is needed; [`Error::Invalid`] with every
+/// invalid field; [`Error::Conflict`] if a value is taken, or no administrator would remain.
 pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) -> Result<User> {
     let role = changes.role.filter(|_| who.is_admin);
     let user = by_id(app, id).await?;
