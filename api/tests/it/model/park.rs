@@ -350,10 +350,6 @@ impl Park {
         own.cloned().ok_or((404, "not_found"))
     }
 
-    pub(crate) fn is_early(&self, nth: usize) -> bool {
-        self.reservations.get(nth).is_some_and(|reservation| self.now < reservation.begin)
-    }
-
     /// The error for an action that is not allowed in the reservation's state.
     fn refused(&self, reservation: &Reservation) -> (u16, &'static str) {
         let expired = reservation.state == State::Expired || reservation.is_missed(self.now);

@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn budgets_against_abuse_and_slow_ones_are_exact() {
         let fast = |action| may_be_taken_in_advance(action, FAST);
-        assert_eq!(Action::ALL.map(|(action, _)| fast(action)), [true, false, false, false, false, false, true]);
+        assert_eq!(
+            Action::ALL.map(|(action, _)| fast(action)),
+            [true, false, false, false, false, false, true]
+        );
         let slow = Budget { calls: 50, window: Duration::from_secs(3600) };
         assert!(!may_be_taken_in_advance(Action::UserReads, slow));
     }
