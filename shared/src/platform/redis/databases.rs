@@ -43,7 +43,7 @@ impl Redis {
     /// Prepares the connections. A server that is down is looked for in the background.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a malformed URL or an unreadable certificate.
+    /// [`crate::Error::Internal`] for a malformed URL or an unreadable certificate.
     pub async fn new(config: &Config) -> Result<Self> {
         let source = |url| Source::new(url, &config.redis_servers);
         let [cache, queue, notifications] = Link::all([
@@ -81,7 +81,7 @@ impl Redis {
     /// Succeeds when database 0 responds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
+    /// [`crate::Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
         Ok(self.cache.query(ping).await?)
     }
@@ -89,7 +89,7 @@ impl Redis {
     /// Succeeds when database 1 responds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
+    /// [`crate::Error::Unavailable`] when it does not.
     pub async fn ping_queue(&self) -> Result<()> {
         Ok(self.queue.query(ping).await?)
     }
@@ -97,7 +97,7 @@ impl Redis {
     /// Succeeds when the databases of caches and of queues respond.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when one of them does not.
+    /// [`crate::Error::Unavailable`] when one of them does not.
     pub async fn ping_all(&self) -> Result<()> {
         self.ping().await?;
         self.ping_queue().await
@@ -106,7 +106,7 @@ impl Redis {
     /// A connection to database 1 for a queue consumer, with a longer timeout.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when no Sentinel knows the server.
+    /// [`crate::Error::Unavailable`] when no Sentinel knows the server.
     pub async fn consumer_connection(&self) -> Result<ConnectionManager> {
         Ok(self.queue.separate_connection(CONSUMER_TIMEOUT).await?)
     }
