@@ -126,11 +126,9 @@ fn add_common_responses(operation: &mut Operation, policy: Policy) {
 fn add_problem_bodies(operation: &mut Operation) {
     let responses = operation.responses.responses.iter_mut();
     for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
-        if let RefOr::T(response) = response
-            && response.content.is_empty()
-        {
+        if let RefOr::T(response) = response {
             let body = Content::new(Some(Ref::from_schema_name("ProblemBody")));
-            response.content.insert("application/problem+json".to_owned(), RefOr::T(body));
+            response.content.entry("application/problem+json".to_owned()).or_insert(RefOr::T(body));
         }
     }
 }

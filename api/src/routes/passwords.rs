@@ -74,7 +74,7 @@ pub(crate) async fn forgot_password(
 /// Show a page with a form for the new password. Opening it changes nothing.
 #[utoipa::path(get, path = "/auth/reset-password", tag = "accounts", params(ResetLink), responses(
     (status = 200, description = "A page with a form", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
-    (status = 410, description = "The link has expired or was used"),
+    (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
 pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<ResetLink>) -> Response {
     match accounts::by_token(&app, Kind::PasswordReset, &link.token).await {
@@ -88,7 +88,8 @@ pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<R
     request_body(content((ResetPassword = "application/json"), (ResetPassword = "application/x-www-form-urlencoded"))), responses(
     (status = 200, description = "The password is set; the form of the page gets a page", content(
         (Message = "application/json"), (String = "text/html", example = json!("<!doctype html>…")))),
-    (status = 410, description = "The token is not valid, has expired or was used"),
+    (status = 400, description = "The request is malformed, or a field is invalid; the form of the page gets a page", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 410, description = "The token is not valid, has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 415, description = "The body is neither `application/json` nor a form"),
 ))]
 pub(crate) async fn reset_password(

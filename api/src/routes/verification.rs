@@ -36,7 +36,7 @@ pub(crate) struct VerifyEmail {
 /// Show a page with a button that verifies the address. Opening it changes nothing.
 #[utoipa::path(get, path = "/auth/verify-email", tag = "accounts", params(VerifyEmail), responses(
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
-    (status = 410, description = "The link has expired or was used"),
+    (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
 pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query<VerifyEmail>) -> Response {
     if let Err(error) = accounts::by_token(&app, Kind::EmailVerification, &link.token).await {
@@ -58,7 +58,8 @@ pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query
     request_body(content((VerifyEmail = "application/json"), (VerifyEmail = "application/x-www-form-urlencoded"))), responses(
     (status = 200, description = "The address is verified; the form of the page gets a page", content(
         (Message = "application/json"), (String = "text/html", example = json!("<!doctype html>…")))),
-    (status = 410, description = "The token is not valid, has expired or was used"),
+    (status = 400, description = "The request is malformed, or a field is invalid; the form of the page gets a page", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 410, description = "The token is not valid, has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 415, description = "The body is neither `application/json` nor a form"),
 ))]
 pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<VerifyEmail>) -> Answer<Response> {

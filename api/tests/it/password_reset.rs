@@ -129,6 +129,7 @@ async fn unknown_addresses_get_the_answer_of_known_ones(t: TestApp) {
     .await;
     assert_eq!(t.mails().len(), 2, "one welcome, one link");
     worker.stop().await;
+    t.is_sound().await;
 }
 
 #[testkit::both_databases]
