@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         names => names.iter().map(|name| format!("--package={name}")).collect(),
     };
     let command = |arguments: &[String]| {
-        let mut command = cargo::command(["test"]);
+        let mut command = cargo::command(["test", "--no-fail-fast"]);
         command.args(&packages).arg("--").args(arguments);
         command
     };
