@@ -62,7 +62,7 @@ pub struct WithoutKey {
 /// Every kind of value of which some have no key.
 ///
 /// # Errors
-/// Those of the database.
+/// If the database cannot be read.
 pub async fn without_key(db: &impl ConnectionTrait) -> Result<Vec<WithoutKey>, DbErr> {
     let mut found = Vec::new();
     for Key { table, column, rows, user, what } in &KEYS {

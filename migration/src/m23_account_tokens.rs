@@ -12,7 +12,6 @@ pub(crate) const MIGRATION: Migration = Migration {
         kind TEXT NOT NULL,
         user_id BIGINT NOT NULL REFERENCES users (id),
         hash TEXT NOT NULL UNIQUE,
-        new_value TEXT,
         created_at {time} NOT NULL,
         expires_at {time} NOT NULL,
         used_at {time}
