@@ -51,7 +51,7 @@ const EXTRA_CONNECTIONS: usize = 64;
 /// The head of a request on an extra connection must arrive within this time.
 const EXTRA_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Open files for everything else: the database, Redis, exports, extra connections.
+/// File descriptors reserved for everything else: the database, Redis, exports, extra connections.
 const OTHER_FILES: usize = 256 + EXTRA_CONNECTIONS;
 
 /// The wait after a failed `accept`, for instance because too many files are open.

@@ -72,7 +72,7 @@ fn add_security(operation: &mut Operation, access: Access) {
 /// Says who may call the operation, and which rate limit counts the call.
 fn add_description(operation: &mut Operation, policy: Policy) {
     let callers = match policy.access {
-        Access::Anonymous | Access::Public => "For everyone, without a login.",
+        Access::Anonymous | Access::Public => "Open to everyone; no login needed.",
         Access::User => "For logged-in users.",
         Access::Admin => "For administrators.",
     };

@@ -346,8 +346,8 @@ async fn case(
         let before: Vec<_> = (0..slots.len()).map(|lot| both.park.free_now(lot)).collect();
         both.run(step).await;
         both.free_spots().await;
-        // Walk-ins and new windows leave a free spot for every window whose spot is occupied. Arrivals need not: a car on
-        // its own spot displaces the next window there until it leaves.
+        // Walk-ins and new windows must leave a free spot for every displaced window. Arrivals need not: a car on its own
+        // spot displaces the next window there until it leaves.
         let after: Vec<_> = (0..slots.len()).map(|lot| both.park.free_now(lot)).collect();
         if matches!(step, Step::Book(..) | Step::Reserve(..) | Step::Reschedule(..)) {
             assert!(

@@ -252,7 +252,7 @@ fn every_operation_says_who_may_call_it() {
     let described = |method: &str, path: &str| {
         document["paths"][path][method]["description"].as_str().unwrap_or_default().to_owned()
     };
-    assert_eq!(described("get", "/api/health/live"), "For everyone, without a login. Not rate-limited.");
+    assert_eq!(described("get", "/api/health/live"), "Open to everyone; no login needed. Not rate-limited.");
     assert_eq!(
         described("get", "/api/export/csv/history"),
         "For logged-in users. Counted by the rate limit `default`."

@@ -35,7 +35,7 @@ fn policy_table_matches_the_openapi_document() {
     for policy in ROUTES {
         let (name, operation) = (name(policy), &operations[&name(policy)]);
         let (callers, security) = match policy.access {
-            Access::Anonymous | Access::Public => ("For everyone, without a login.", json!([])),
+            Access::Anonymous | Access::Public => ("Open to everyone; no login needed.", json!([])),
             Access::User => ("For logged-in users.", json!([{ "bearer": [] }])),
             Access::Admin => ("For administrators.", json!([{ "bearer": [] }])),
         };

@@ -1,4 +1,5 @@
-//! Sizes of tests that prove more the larger they are. Without the variables they are small enough for every change.
+//! How large the model and the races are. The defaults are quick enough for every change; CONTRIBUTING.md says how to run
+//! them at full size.
 
 /// What can be made larger.
 #[derive(Debug, Clone, Copy)]

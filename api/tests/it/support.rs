@@ -169,22 +169,6 @@ impl Client {
         (response.status(), response.json().await.unwrap_or_default())
     }
 
-    /// Asks again while the server is busy. What it refuses with 503, it has not done.
-    pub(crate) async fn call_until_served(
-        &self,
-        method: Method,
-        path: &str,
-        token: &str,
-        body: Option<Value>,
-    ) -> (StatusCode, Value) {
-        loop {
-            let answer = self.call(method.clone(), path, token, body.clone()).await;
-            if answer.0 != StatusCode::SERVICE_UNAVAILABLE {
-                return answer;
-            }
-        }
-    }
-
     pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
         self.call(Method::POST, path, token, Some(body)).await
     }
