@@ -53,6 +53,24 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Names a folder with built programs. `.ci/run` sets it: it has built the whole workspace, and building single packages
+/// would compile some dependencies again, with other features.
+const BUILT: &str = "PARKADE_BINARIES";
+
+/// Builds the product for a demo or a check, unless it has been built. Returns the folder with the binaries.
+pub(crate) fn build_debug() -> Result<PathBuf> {
+    if std::env::var_os(BUILT).is_none() {
+        // Including xtask, so that shared dependencies have the same features as in other builds.
+        run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
+    }
+    built()
+}
+
+/// The folder with the binaries of the last debug build.
+pub(crate) fn built() -> Result<PathBuf> {
+    std::env::var_os(BUILT).map_or_else(|| binaries("debug"), |folder| Ok(folder.into()))
+}
+
 /// Builds the product and this package for measurements. Returns the folder with the binaries.
 pub(crate) fn build_release(package: &str) -> Result<PathBuf> {
     run(["build", "--release", "-p", "api", "-p", "worker", "-p", package])?;

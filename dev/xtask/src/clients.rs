@@ -20,7 +20,7 @@ const PYTHON_GENERATOR: &str = "openapi-python-client==0.29.1";
 
 pub(crate) async fn run() -> Result<()> {
     install::ensure(&[Server::Redis])?;
-    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
+    cargo::build_debug()?;
     let target = cargo::binaries("debug")?.with_file_name("clients");
     let typescript = TypeScript::install(target.join("typescript"))?;
     let python = Python::install(target.join("python"))?;

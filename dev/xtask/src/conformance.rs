@@ -67,7 +67,7 @@ impl Args {
 
 pub(crate) async fn run(args: &Args) -> Result<()> {
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
+    cargo::build_debug()?;
     let program =
         python::programs(&format!("schemathesis-{VERSION}"), &[&format!("schemathesis=={VERSION}")])?
             .join("st");

@@ -68,7 +68,7 @@ impl Deployment {
             "RATE_LIMIT_DEFAULT",
         ];
         settings.extend(limits.map(|name| (name, "10000000/60".to_owned())));
-        let binaries = cargo::binaries("debug")?;
+        let binaries = cargo::built()?;
         let start = |name: &str, command: &str| {
             let log = folder.path().join(format!("{name}.log"));
             App::spawn(&binaries.join(name), [command], &settings, folder.path(), &log)

@@ -94,9 +94,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     // Held until the end, because two demos must not use the same files.
     let _lock = state::lock(&data.path())?;
     install::ensure(&[Server::Redis])?;
-    // Including xtask, so that shared dependencies have the same features as in other builds.
-    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
-    let binaries = cargo::binaries("debug")?;
+    let binaries = cargo::build_debug()?;
     let database = args.database.as_deref().map(resolve_sqlite).transpose()?;
     let state = State::open(&data.path(), database)?;
 
