@@ -1,4 +1,4 @@
-//! CSV files (RFC 4180): UTF-8, times in UTC, amounts as decimals.
+//! CSV files, quoted as in RFC 4180, with LF line ends: UTF-8, times in UTC, amounts as decimals.
 
 use std::io::{self, Write};
 
