@@ -1,15 +1,12 @@
 //! Response times and throughput of the API over a year of data, compared with an empty axum server and plain Redis.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bench::{
     http::{Connection, request},
     report::{Goal, Report},
-    testbed::{Testbed, listening},
+    testbed::Testbed,
 };
 use devstack::Process;
 use redis::AsyncCommands;
@@ -47,7 +44,7 @@ pub struct Options {
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
 /// The password of every simulated account.
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A request that is measured with several clients.
 struct Endpoint {
@@ -68,7 +65,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     let list = body_of(&address, &endpoints[0].requests[0]).await?;
     let mut redis = testbed.app.redis.queue.connection()?;
     let _: () = redis.set("bench:list", &list).await?;
-    let (_baseline, baseline) = start_baseline(&testbed, list.len()).await?;
+    let (_baseline, baseline) = baseline::start(&testbed, list.len()).await?;
 
     for count in CLIENTS {
         let label = |what: &str| format!("{}, {count} clients: {what}", testbed.name());
@@ -159,15 +156,6 @@ async fn body_of(address: &str, request: &[u8]) -> Result<Vec<u8>> {
     Ok(body.to_vec())
 }
 
-/// The empty server runs as a process of its own, as the API does.
-async fn start_baseline(testbed: &Testbed, bytes: usize) -> Result<(Process, String)> {
-    let address = format!("127.0.0.1:{}", devstack::free_port()?);
-    let arguments = ["baseline", &address, &bytes.to_string()];
-    let server = testbed.spawn(&env::current_exe()?, &arguments, &[])?;
-    listening(&server, &address).await?;
-    Ok((server, address))
-}
-
 /// What axum, Redis and Argon2 do alone. Returns the rate of axum with a body of the same size.
 async fn limits(
     testbed: &Testbed,
@@ -188,15 +176,19 @@ async fn limits(
     });
     let values = values.await?;
     report.add(label("Redis GET of it, one connection"), values.rate, "/s", values.summary());
-    let hashes = vec![hash.to_owned(); count.min(hashing_clients())];
-    let hashes = repeat(hashes, duration, |hash| async move {
+    let hashes = bare_argon2(hash, count.min(hashing_clients()), duration).await?;
+    report.add(label("Argon2"), hashes.rate, "/s", hashes.summary());
+    Ok(axum.rate)
+}
+
+/// What Argon2 does alone, with this many waiting passwords.
+pub async fn bare_argon2(hash: &str, clients: usize, duration: Duration) -> Result<Load> {
+    repeat(vec![hash.to_owned(); clients], duration, |hash| async move {
         let found = password::verify(PASSWORD.into(), Some(hash.clone())).await?;
         ensure!(found == password::Match::Yes, "the hash does not match");
         Ok((hash, Outcome::Answered))
-    });
-    let hashes = hashes.await?;
-    report.add(label("Argon2"), hashes.rate, "/s", hashes.summary());
-    Ok(axum.rate)
+    })
+    .await
 }
 
 /// Resets the kernel's record of the most memory that the process has used: `clear_refs` in proc(5).

@@ -1,9 +1,11 @@
 //! An axum server without any logic: an upper limit for what an API on axum can reach.
 
-use std::net::SocketAddr;
+use std::{env, net::SocketAddr};
 
 use anyhow::Result;
 use axum::{Router, body::Bytes, http::header, routing::get, serve::ListenerExt};
+use bench::testbed::{Testbed, listening};
+use devstack::Process;
 use tokio::net::TcpListener;
 
 /// Answers without a body.
@@ -30,4 +32,13 @@ pub async fn serve(options: &Options) -> Result<()> {
         let _ = connection.set_nodelay(true);
     });
     Ok(axum::serve(listener, routes).await?)
+}
+
+/// Starts the server as a process of its own, as the API is. Returns its address.
+pub async fn start(testbed: &Testbed, bytes: usize) -> Result<(Process, String)> {
+    let address = format!("127.0.0.1:{}", devstack::free_port()?);
+    let arguments = ["baseline", &address, &bytes.to_string()];
+    let server = testbed.spawn(&env::current_exe()?, &arguments, &[])?;
+    listening(&server, &address).await?;
+    Ok((server, address))
 }

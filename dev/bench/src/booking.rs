@@ -1,15 +1,11 @@
 //! Bookings and releases over HTTP, compared with the same statements run by pgbench.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bench::{
-    http::Connection,
-    report::{Goal, Report, percentile, sorted},
+    report::{Goal, Report},
     testbed::{Testbed, output},
 };
 use sea_orm::ConnectionTrait;
-use serde_json::Value;
 use shared::{
     base::money::Money,
     parking::{
@@ -22,7 +18,9 @@ use shared::{
         idempotency::Idempotency,
     },
 };
-use tokio::{process::Command, task::JoinSet};
+use tokio::process::Command;
+
+use crate::stays::{LOTS, stays};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -32,7 +30,6 @@ pub struct Options {
 }
 
 const CLIENTS: [usize; 3] = [1, 16, 64];
-const LOTS: i64 = 20;
 
 /// The statements of `book_spot` and `release_spot` as a pgbench script. A change there needs one here.
 const SCRIPT: &str = include_str!("booking.sql");
@@ -69,7 +66,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
 }
 
 /// Lots with room for everybody. Returns the tokens of 64 logged-in users.
-async fn prepare(testbed: &Testbed) -> Result<Vec<String>> {
+pub async fn prepare(testbed: &Testbed) -> Result<Vec<String>> {
     let app = &testbed.app;
     for number in 1..=LOTS {
         let (location_name, price) = (format!("Lot {number}"), Money::from_minor(2500));
@@ -90,85 +87,6 @@ async fn prepare(testbed: &Testbed) -> Result<Vec<String>> {
     }
     tx.commit().await?;
     Ok(tokens)
-}
-
-/// Stays, each booked and then released, by some clients at the same time.
-struct Stays {
-    /// Stays per second.
-    rate: f64,
-    /// How long single requests took, in milliseconds, sorted.
-    times: Vec<f64>,
-    /// Requests rejected for lack of capacity.
-    rejected: usize,
-}
-
-impl Stays {
-    fn add_to(&self, report: &mut Report, label: &impl Fn(&str) -> String) {
-        let note = if self.rejected == 0 { String::new() } else { format!("{} rejected", self.rejected) };
-        report.add(label("book and release"), self.rate, "flows/s", note);
-        for (share, what) in [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")] {
-            report.add(label(&format!("{what} of a request")), percentile(&self.times, share), "ms", "");
-        }
-    }
-}
-
-async fn stays(address: &str, tokens: &[String], seconds: u64) -> Result<Stays> {
-    let started = Instant::now();
-    let end = started + Duration::from_secs(seconds);
-    let mut clients = JoinSet::new();
-    for token in tokens {
-        let connection = Connection::open(address).await?;
-        let mut client = Client { connection, token: token.clone(), times: Vec::new(), rejected: 0 };
-        clients.spawn(async move {
-            while Instant::now() < end {
-                client.stay().await?;
-            }
-            anyhow::Ok(client)
-        });
-    }
-    let (mut times, mut rejected) = (Vec::new(), 0);
-    while let Some(done) = clients.join_next().await {
-        let client = done??;
-        times.extend(client.times);
-        rejected += client.rejected;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    let rate = times.len() as f64 / 2.0 / started.elapsed().as_secs_f64();
-    Ok(Stays { rate, times: sorted(times), rejected })
-}
-
-struct Client {
-    connection: Connection,
-    token: String,
-    times: Vec<f64>,
-    rejected: usize,
-}
-
-impl Client {
-    async fn stay(&mut self) -> Result<()> {
-        let lot = rand::random_range(1..=LOTS);
-        let answer = self.post("/api/booking/book-spot", &format!("{{\"lot_id\":{lot}}}"), 201).await?;
-        let id = answer["reservation"]["id"].as_i64().context("a reservation without an id")?;
-        let body =
-            format!("{{\"reservation_id\":{id},\"payment_method\":\"card\",\"transaction_id\":\"TXN{id}\"}}");
-        self.post("/api/booking/release-spot", &body, 200).await?;
-        Ok(())
-    }
-
-    /// Repeats the request until it is not rejected for lack of capacity.
-    async fn post(&mut self, path: &str, body: &str, expected: u16) -> Result<Value> {
-        loop {
-            let sent = Instant::now();
-            let (status, answer) = self.connection.post(path, &self.token, body).await?;
-            if status == 503 {
-                self.rejected += 1;
-                continue;
-            }
-            self.times.push(sent.elapsed().as_secs_f64() * 1000.0);
-            ensure!(status == expected, "{path}: status {status}: {answer}");
-            return Ok(serde_json::from_str(&answer)?);
-        }
-    }
 }
 
 /// Runs of the script per second.

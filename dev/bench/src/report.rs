@@ -4,10 +4,33 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The rows of a result table.
+/// The rows of a result table, and the machine that they are from.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    machine: Machine,
     rows: Vec<Row>,
+}
+
+/// What the figures depend on most.
+#[derive(Debug, Serialize)]
+struct Machine {
+    cores: usize,
+    memory_mib: u64,
+    /// Processes that were running or waiting in the minute before, by the kernel's count.
+    load: String,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let (memory, load) = (read("/proc/meminfo"), read("/proc/loadavg"));
+        let kibibytes = memory.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_mib: kibibytes.unwrap_or(0) / 1024,
+            load: load.split_whitespace().next().unwrap_or_default().to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -37,6 +60,12 @@ impl Report {
         self.rows.extend(other.rows);
     }
 
+    /// Appends the rows of another report, with this name before theirs.
+    pub fn append_as(&mut self, name: &str, other: Self) {
+        let named = |row: Row| Row { name: format!("{name}: {}", row.name), ..row };
+        self.rows.extend(other.rows.into_iter().map(named));
+    }
+
     /// A value without a goal.
     pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, note: impl Into<String>) {
         let (name, note) = (name.into(), note.into());
@@ -46,6 +75,21 @@ impl Report {
     /// A value with a goal that depends on the machine.
     pub fn check(&mut self, name: impl Into<String>, value: f64, unit: &'static str, goal: Goal) {
         self.compare(name.into(), value, unit, goal, false);
+    }
+
+    /// The same with a note.
+    pub fn check_with(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        goal: Goal,
+        note: String,
+    ) {
+        self.compare(name.into(), value, unit, goal, false);
+        if let Some(row) = self.rows.last_mut() {
+            row.note = note;
+        }
     }
 
     /// A value with a goal that must be met on any machine.
@@ -58,6 +102,15 @@ impl Report {
     pub fn broken(&self) -> Vec<String> {
         let broken = self.missed().filter(|row| row.is_required);
         broken.map(|row| format!("{}: {} {}", row.name, row.value, row.unit)).collect()
+    }
+
+    /// The goals that were missed, with the values.
+    #[must_use]
+    pub fn missed_goals(&self) -> Vec<String> {
+        let goal = |row: &Row| row.goal.as_ref().map_or_else(String::new, |(goal, _)| goal.clone());
+        self.missed()
+            .map(|row| format!("{}: {:.2} {}, not {}", row.name, row.value, row.unit, goal(row)))
+            .collect()
     }
 
     fn missed(&self) -> impl Iterator<Item = &Row> {
@@ -79,10 +132,13 @@ impl fmt::Display for Report {
         writeln!(f, "\n{:<62} {:>12} {:<8} {:<10} ", "", "measured", "", "goal")?;
         for row in &self.rows {
             let verdict = match &row.goal {
-                Some((goal, is_met)) => format!("{goal:<10} {}", if *is_met { "met" } else { "MISSED" }),
+                Some((goal, is_met)) => {
+                    format!("{goal:<10} {:<6} {}", if *is_met { "met" } else { "MISSED" }, row.note)
+                }
                 None => row.note.clone(),
             };
-            writeln!(f, "{:<62} {:>12.2} {:<8} {verdict}", row.name, row.value, row.unit)?;
+            let line = format!("{:<62} {:>12.2} {:<8} {verdict}", row.name, row.value, row.unit);
+            writeln!(f, "{}", line.trim_end())?;
         }
         let goals = self.rows.iter().filter(|row| row.goal.is_some()).count();
         write!(f, "\n{} of {goals} goals missed", self.missed().count())

@@ -55,9 +55,10 @@ pub struct Testbed {
     pub app: App,
     /// The PostgreSQL server, if that is the database.
     pub postgres: Option<Postgres>,
+    /// The Redis server.
+    pub redis: Redis,
     settings: Vec<(String, String)>,
     folder: TempDir,
-    _redis: Redis,
 }
 
 impl Testbed {
@@ -81,7 +82,7 @@ impl Testbed {
         };
         let settings = settings(url, redis.port(), folder.path());
         let app = App::start(Config::load(Sources::of(settings.clone()))?).await?;
-        Ok(Self { engine, app, postgres, settings, folder, _redis: redis })
+        Ok(Self { engine, app, postgres, redis, settings, folder })
     }
 
     /// The database's name in tables.
@@ -100,13 +101,19 @@ impl Testbed {
     pub fn spawn(&self, binary: &Path, arguments: &[&str], more: &[(&str, String)]) -> Result<Process> {
         let mut settings = self.settings.clone();
         settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let log = self.path(&format!("{}.log", arguments.join("-").replace(['.', ':'], "-")));
+        let log = self.path(&format!("{}.log", arguments.join("-").replace(['.', ':', '/'], "-")));
         Binaries::spawn(binary, arguments, &settings, self.folder.path(), &log)
     }
 
     /// Starts `parkade-worker`.
     pub fn worker(&self) -> Result<Process> {
-        self.spawn(&binary("parkade-worker")?, &["run"], &[])
+        self.worker_with(&[])
+    }
+
+    /// The same with additional settings.
+    pub fn worker_with(&self, settings: &[(&str, &str)]) -> Result<Process> {
+        let more: Vec<_> = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self.spawn(&binary("parkade-worker")?, &["run"], &more)
     }
 
     /// Starts `parkade-api` with production logging, and returns its address once it listens.
