@@ -51,7 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     text(
         "DATABASE_URL",
         "sqlite://data/parkade.db?mode=rwc",
-        "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
+        "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME; several hosts are separated by commas",
     ),
     number(
         "DATABASE_CONNECTIONS",
