@@ -95,11 +95,19 @@ impl App {
         installation::settle_currency(&self.db, self.config.currency).await
     }
 
-    /// As [`App::start`], but waits up to a minute for the database: servers start in any order.
+    /// As [`App::start`] for a process that serves: waits up to a minute for the database, since servers start in any order,
+    /// and checks what it may do in Redis.
     ///
     /// # Errors
-    /// As [`App::start`].
+    /// As [`App::start`], and [`Error::Permanent`] if the Redis user lacks a permission.
     pub async fn start_together(config: Config) -> Result<Self> {
+        let app = Self::start_when_reachable(config).await?;
+        app.redis.check_access().await?;
+        tokio::spawn(app.redis.clone().watch_access());
+        Ok(app)
+    }
+
+    async fn start_when_reachable(config: Config) -> Result<Self> {
         let started = Instant::now();
         loop {
             match Self::start(config.clone()).await {

@@ -63,6 +63,10 @@ pub const SETTINGS: &[Setting] = &[
     number("REDIS_PORT", "6379", (1, 65535), "Port of the Redis server"),
     unset("REDIS_PASSWORD", "Password of the Redis server"),
     unset(
+        "REDIS_URL",
+        "Instead of the three settings above: redis://USER:PASSWORD@HOST:PORT/0, or rediss:// for TLS. Queues use the database after it, and delivery status the one after that",
+    ),
+    unset(
         "CACHE_REDIS_URL",
         "Redis database for caches, sessions, counters and rate limits; redis://REDIS_HOST:REDIS_PORT/0 if unset",
     ),

@@ -17,6 +17,7 @@ mod notices;
 mod operators;
 mod pace;
 mod passwords;
+mod redis_access;
 mod redis_servers;
 mod reminders;
 mod schedules;

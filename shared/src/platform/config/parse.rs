@@ -55,6 +55,24 @@ pub(super) fn redis_url(url: &str) -> Result<SecretString, &'static str> {
     is_known.then(|| url.into()).ok_or("must begin with redis://, rediss:// or unix://")
 }
 
+/// The URL of the database that many after the one in `url`.
+pub(super) fn redis_url_after(url: &str, many: u8) -> Result<SecretString, String> {
+    let mut url = url::Url::parse(url).map_err(|error| format!("is malformed: {error}"))?;
+    if !["redis", "rediss"].contains(&url.scheme()) || !url.has_host() {
+        return Err(
+            "must begin with redis:// or rediss:// and a host; for a socket, set the URL of each database"
+                .into(),
+        );
+    }
+    let first = match url.path().trim_matches('/') {
+        "" => Ok(0_u8),
+        number => number.parse().map_err(|_| "must end with the number of a database, such as /0"),
+    };
+    let number = first?.checked_add(many).ok_or("must end with the number of a database, such as /0")?;
+    url.set_path(&number.to_string());
+    Ok(url.to_string().into())
+}
+
 pub(super) fn jwt_secret(key: &str) -> Result<SecretString, &'static str> {
     if key.len() >= 32 { Ok(key.into()) } else { Err("must have at least 32 bytes") }
 }
