@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use testkit::{Driver, Engine, Processes, TestApp};
 
-use crate::support::Client;
+use crate::support::{Client, number};
 
 async fn set_read_only(server: &Postgres, value: &str) {
     let text = format!("ALTER SYSTEM SET default_transaction_read_only = {value}");
@@ -34,7 +34,7 @@ async fn read_only_postgres_is_unavailable_until_it_recovers() {
     let server = Postgres::start_with(&["-c", "fsync=off"]).await.unwrap();
     let url = server.create_database("parkade").await.unwrap();
     let t = TestApp::start_with(Engine::Postgres, &[("DATABASE_URL", &url)]).await;
-    let (lot, asha) = (t.lot(1).await, t.driver("Asha").await);
+    let (lot, asha, worker) = (t.lot(1).await, t.driver("Asha").await, t.work());
     assert_eq!(book(&t, &asha, lot).await, 201);
 
     set_read_only(&server, "on").await;
@@ -49,6 +49,14 @@ async fn read_only_postgres_is_unavailable_until_it_recovers() {
     testkit::eventually("readiness recovers", || async { t.get("/health/ready", None).await.status == 200 })
         .await;
     assert_eq!(book(&t, &asha, lot).await, 201);
+    let asked = t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202).body;
+    let task = format!("/tasks/{}", asked["task_id"].as_str().unwrap());
+    testkit::eventually("the worker runs jobs again", || async {
+        t.get(&task, Some(&asha)).await.body["state"] == "SUCCESS"
+    })
+    .await;
+    assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'failed'").await, 0);
+    worker.stop().await;
     t.is_sound().await;
 }
 

@@ -6,6 +6,7 @@
 mod support;
 
 mod cleanup;
+mod clocks;
 mod crashes;
 mod disk;
 mod events;

@@ -1,6 +1,6 @@
 //! The database of the application: its pools, transactions and migrations.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTraitSelf, REPORTS, Report};
@@ -24,6 +24,9 @@ const MIGRATION_ATTEMPTS: usize = 3;
 
 /// The number of the lock that a PostgreSQL server gives to one migrating process. Earlier releases use it, too.
 const MIGRATION_LOCK: i64 = 7_033_152;
+
+/// How long the end of the process waits for statements.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections to the database. Cheap to clone.
 ///
@@ -264,8 +267,11 @@ impl Db {
     pub async fn close(&self) {
         self.write.stop_watchdog();
         for pool in [&self.read, &self.relaxed, &self.write] {
-            if let Err(error) = pool.pool().close_by_ref().await {
-                tracing::warn!(%error, "the database did not close cleanly");
+            // A write may still wait for the lock of the SQLite file.
+            match tokio::time::timeout(CLOSE_TIMEOUT, pool.pool().close_by_ref()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the database did not close cleanly"),
+                Err(_) => tracing::warn!("the database did not close in time"),
             }
         }
     }

@@ -29,7 +29,7 @@ const COMMANDS: [&str; 3] = [
 const SAMPLE: &str = "access-check";
 
 /// How often permissions are checked while a process runs.
-const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 impl Redis {
     /// What the last check found; `None` if nothing is missing.

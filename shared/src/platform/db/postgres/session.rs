@@ -91,6 +91,6 @@ pub(super) async fn require_writable(connection: &mut PgConnection) -> Result<()
     let row = connection.fetch_one("SHOW transaction_read_only").await?;
     match row.try_get_unchecked::<String, _>(0)?.as_str() {
         "off" => Ok(()),
-        _ => Err(Error::Protocol("the server is read-only".into())),
+        _ => Err(Error::Io(std::io::Error::other("the server is read-only"))),
     }
 }
