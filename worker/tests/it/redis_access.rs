@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use devstack::Redis;
 use redis::aio::MultiplexedConnection;
-use shared::operations::doctor::{self, Level};
+use shared::{
+    operations::doctor::{self, Level},
+    platform::redis::REGISTER,
+};
 use testkit::{Engine, Processes, TestApp};
 
 use crate::support::{driver_with, reaches, request_export};
-
-const KEYS: &str = "~parkade:* ~core:apalis:queues:list";
 
 struct Server {
     redis: Redis,
@@ -24,7 +25,9 @@ impl Server {
         Self { redis, admin }
     }
 
+    /// ALL_ stands for the rules of all keys, and REGISTER for the one that is not under the prefix.
     async fn set_user(&mut self, rules: &str) {
+        let rules = rules.replace("ALL_", "~parkade:* ~REGISTER").replace("REGISTER", REGISTER);
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER").arg("pk").arg("reset").arg("on").arg(">p@ss/word#1");
         rules.split(' ').for_each(|rule| {
@@ -46,7 +49,7 @@ impl Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_user_of_the_prefix_runs_jobs() {
     let mut server = Server::start().await;
-    server.set_user(&format!("{KEYS} &parkade:* +@all -@admin -@dangerous +info")).await;
+    server.set_user("ALL_ &parkade:* +@all -@admin -@dangerous +info").await;
     let t = server.app().await;
     let processes = Processes::of(&t, &[]);
     let worker = processes.worker();
@@ -62,16 +65,16 @@ async fn a_redis_user_of_the_prefix_runs_jobs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_redis_permissions_are_named() {
     let mut server = Server::start().await;
-    let t = server.app().await;
+    let (t, foreign) = (server.app().await, format!("~{REGISTER}"));
     for (rules, missing) in [
-        ("~parkade* &parkade* +@all".to_owned(), "~core:apalis:queues:list"),
-        (format!("{KEYS} &parkade:cancel +@all"), "&parkade:*"),
-        (format!("{KEYS} &parkade:* +@all -eval"), "+eval"),
-        (format!("{KEYS} &parkade:* +@all -evalsha -zadd -subscribe"), "+evalsha +subscribe +zadd"),
-        (format!("{KEYS} &parkade:* +@all -select"), "+select"),
-        ("~core:apalis:queues:list ~parkade:job:* &parkade:* +@all".to_owned(), "~parkade:*"),
+        ("~parkade* &parkade* +@all", foreign.as_str()),
+        ("ALL_ &parkade:cancel +@all", "&parkade:*"),
+        ("ALL_ &parkade:* +@all -eval", "+eval"),
+        ("ALL_ &parkade:* +@all -evalsha -zadd -subscribe", "+evalsha +subscribe +zadd"),
+        ("ALL_ &parkade:* +@all -select", "+select"),
+        ("~REGISTER ~parkade:job:* &parkade:* +@all", "~parkade:*"),
     ] {
-        server.set_user(&rules).await;
+        server.set_user(rules).await;
         let refused = t.second_process(&[]).await.app.redis.check_access().await.unwrap_err().to_string();
         assert!(refused.ends_with(&format!("ACL SETUSER pk {missing}")), "{rules}: {refused}");
     }

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_lock_holder_that_writes_is_busy_and_one_that_waits_is_stuck() {
+    async fn lock_holders_that_write_are_busy_and_others_are_stuck() {
         let folder = tempfile::tempdir().unwrap();
         let options = SqliteConnectOptions::new()
             .filename(folder.path().join("parkade.db"))
