@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -16,6 +17,7 @@ use crate::{
     },
     platform::{
         cache::{Cache, Group},
+        clock_check::{ClockGuard, WrongClock},
         config::{Config, GOOGLE_CHAT_HOST},
         counters::Counters,
         db::Db,
@@ -65,6 +67,8 @@ pub struct Parts {
     pub draining: CancellationToken,
     /// The time.
     pub clock: Clock,
+    /// Whether that can be trusted.
+    pub clock_guard: ClockGuard,
 }
 
 impl Deref for App {
@@ -95,11 +99,19 @@ impl App {
         installation::settle_currency(&self.db, self.config.currency).await
     }
 
-    /// As [`App::start`], but waits up to a minute for the database: servers start in any order.
+    /// As [`App::start`] for a process that serves: waits up to a minute for the database, since servers start in any order,
+    /// and checks what it may do in Redis.
     ///
     /// # Errors
-    /// As [`App::start`].
+    /// As [`App::start`], and [`Error::Permanent`] if the Redis user lacks a permission.
     pub async fn start_together(config: Config) -> Result<Self> {
+        let app = Self::start_when_reachable(config).await?;
+        app.redis.check_access().await?;
+        tokio::spawn(app.redis.clone().watch_access());
+        Ok(app)
+    }
+
+    async fn start_when_reachable(config: Config) -> Result<Self> {
         let started = Instant::now();
         loop {
             match Self::start(config.clone()).await {
@@ -134,6 +146,7 @@ impl App {
             counters,
             redis,
             clock,
+            clock_guard: ClockGuard::default(),
         }));
         tokio::spawn(invalidate_after_outages(app.db.clone(), app.cache.clone()));
         Ok(app)
@@ -146,6 +159,7 @@ impl App {
         replace(&mut parts);
         parts.counters = parts.counters.with_clock(parts.clock.clone());
         parts.cache.clock = parts.clock.clone();
+        parts.clock_guard = ClockGuard::default();
         parts.limits = parts.limits.with_budgets(parts.config.rate_limits);
         Self(Arc::new(parts))
     }
@@ -154,6 +168,22 @@ impl App {
     #[must_use]
     pub fn with_clock(&self, clock: Clock) -> Self {
         self.with(|parts| parts.clock = clock)
+    }
+
+    /// By how much the clock is ahead if it is wrong. Then nothing may be done that depends on the time.
+    pub async fn wrong_clock(&self) -> Option<TimeDelta> {
+        self.clock_guard.check(&self.db, &self.redis, &self.clock).await
+    }
+
+    /// Fails if the clock is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], because somebody may set the clock.
+    pub async fn require_right_clock(&self) -> Result<()> {
+        match self.wrong_clock().await {
+            Some(ahead) => Err(Error::Unavailable(anyhow::anyhow!("{}", WrongClock::Own(ahead)))),
+            None => Ok(()),
+        }
     }
 
     /// Waits for background tasks, writes what is pending and closes the database.

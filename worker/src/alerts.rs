@@ -1,4 +1,4 @@
-//! Alerts for administrators: dead jobs, full disks, an outage of Redis.
+//! Alerts for administrators: dead jobs, full disks, a wrong clock, an outage of Redis.
 
 use std::{
     path::PathBuf,
@@ -6,10 +6,11 @@ use std::{
 };
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use shared::{
     app::App,
     parking::notifications::alert::{self, Alert},
-    platform::disk,
+    platform::{clock_check::WrongClock, disk},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,17 +26,39 @@ pub async fn run(worker: &Worker, stop: &CancellationToken) {
     let app = &worker.app;
     let mut redis = RedisCheck::default();
     loop {
-        for checked in
-            [alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
-        {
-            if let Err(error) = checked {
-                tracing::warn!(error = error.chain(), "cannot check for alerts; retrying");
+        let checked = match app.wrong_clock().await {
+            // Alerts that are raised by a clock in the future are followed by none for as long.
+            Some(ahead) => vec![alert_wrong_clock(worker, ahead).await],
+            None => {
+                vec![alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
             }
+        };
+        for error in checked.into_iter().filter_map(Result::err) {
+            tracing::warn!(error = error.chain(), "cannot check for alerts; retrying");
         }
         if tokio::time::timeout(CHECK_INTERVAL, stop.cancelled()).await.is_ok() {
             return;
         }
     }
+}
+
+/// Raises and sends an alert by the clock of the servers. Other workers may be absent, so it is sent here.
+async fn alert_wrong_clock(worker: &Worker, ahead: TimeDelta) -> shared::Result<()> {
+    let app = worker.app.with_clock(worker.app.clock.offset(-ahead));
+    if alert::due(&app, Alert::WrongClock).await?.is_none() {
+        return Ok(());
+    }
+    let fact = |label: &str, text: &str| (label.to_owned(), text.to_owned());
+    let facts = vec![
+        fact("Worker", &worker.name),
+        fact("Clock", &WrongClock::Own(ahead).to_string()),
+        fact("Meanwhile", "this worker runs no jobs, schedules or maintenance"),
+    ];
+    let worker = Worker { app, ..worker.clone() };
+    for id in alert::raise(&worker.app, Alert::WrongClock, "The clock of a worker is wrong", facts).await? {
+        perform(&worker, id).await;
+    }
+    Ok(())
 }
 
 /// Raises an alert if the fullest disk that Parkade writes to is too full.

@@ -69,6 +69,8 @@ enum Command {
     },
     /// List schedules with their last and next runs
     Schedules,
+    /// After a machine's clock was in the future: let schedules, alerts and abandoned jobs continue now
+    RepairTimes,
     /// Run a schedule now
     Run {
         /// The name of the schedule
@@ -150,6 +152,7 @@ impl Command {
                     control::list_schedules(app, &schedules::all(&app.config)?).await?,
                 )?]
             }
+            Self::RepairTimes => vec![section("repaired", control::repair_times(app).await?)?],
             Self::Run { name } => {
                 let Named::Schedule(schedule) = named(app, &name)? else {
                     bail!("{name} is a queue, not a schedule")

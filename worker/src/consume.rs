@@ -68,6 +68,9 @@ async fn handle(message: Message, worker: Data<Worker>) {
 /// Runs a job if it can be claimed.
 pub async fn perform(worker: &Worker, id: Uuid) {
     let app = &worker.app;
+    if app.wrong_clock().await.is_some() {
+        return tracing::debug!(job.id = %id, "job not claimed, because the clock is wrong");
+    }
     match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
         Ok(Some(claim)) => {
             let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace_id);
@@ -134,6 +137,10 @@ async fn renew_lease(worker: &Worker, claim: &Claim, progress: &Progress) -> Out
     let app = &worker.app;
     loop {
         tokio::time::sleep(RENEW_INTERVAL).await;
+        // Nobody could take over a job with a lease from the future.
+        if app.wrong_clock().await.is_some() {
+            continue;
+        }
         match ledger::renew(&app.db, app.clock.now(), LEASE, claim, progress.get()).await {
             Ok(Some(false)) => {}
             Ok(Some(true)) => return Outcome::Cancelled,
@@ -181,7 +188,9 @@ async fn record(worker: &Worker, claim: &Claim, outcome: Outcome) -> Outcome {
 
 /// Writes the outcome, and with a success the jobs that follow. `false` if the lease is lost.
 async fn try_to_record(worker: &Worker, claim: &Claim, outcome: &Outcome) -> Result<bool> {
-    let (app, now) = (&worker.app, worker.app.clock.now());
+    let app = &worker.app;
+    app.require_right_clock().await?;
+    let now = app.clock.now();
     let done = match outcome {
         Outcome::Succeeded(done) if !done.then.is_empty() => done,
         _ => return ledger::close(app.db.relaxed(), now, claim, outcome).await,

@@ -5,8 +5,8 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 use parking_lot::Mutex;
 use shared::jobs::Queue;
 
-/// What a healthy worker reaches.
-pub(crate) const PARTS: [&str; 3] = ["database", "redis", "consumers"];
+/// What a healthy worker reaches, and agrees with about the time.
+pub(crate) const PARTS: [&str; 4] = ["database", "redis", "consumers", "clock"];
 
 /// What `/health` reports. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -125,9 +125,13 @@ async fn health(State((_, health)): State<(Exporter, Health)>) -> (StatusCode, J
 
 /// Tries to reach each of [`PARTS`].
 async fn check(worker: &Worker) {
-    let (ledger, redis, consumers) =
-        tokio::join!(measure_backlogs(worker), worker.app.redis.ping_queue(), check_heartbeats(worker));
-    for (nth, result) in [ledger, redis, consumers].into_iter().enumerate() {
+    let (ledger, redis, consumers, clock) = tokio::join!(
+        measure_backlogs(worker),
+        check_redis(worker),
+        check_heartbeats(worker),
+        worker.app.require_right_clock()
+    );
+    for (nth, result) in [ledger, redis, consumers, clock].into_iter().enumerate() {
         match result {
             Ok(()) => {
                 worker.health.reached.lock()[nth] = Instant::now();
@@ -138,6 +142,12 @@ async fn check(worker: &Worker) {
             Err(error) => tracing::warn!(part = PARTS[nth], error = error.chain(), "not reached"),
         }
     }
+}
+
+/// Fails also if the Redis user lacks a permission.
+async fn check_redis(worker: &Worker) -> Result<()> {
+    worker.app.redis.ping_queue().await?;
+    worker.app.redis.access_problem().map_or(Ok(()), |problem| Err(Error::Permanent(problem)))
 }
 
 async fn measure_backlogs(worker: &Worker) -> Result<()> {

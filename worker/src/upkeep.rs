@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Runs every ten seconds until `stop`. A round that has begun is finished. Several workers may do so at once.
+/// Runs every ten seconds until `stop`, unless the clock is wrong. A round that has begun is finished. Several workers may do so at once.
 pub async fn run(app: &App, stop: &CancellationToken) {
     loop {
         if let Err(error) = run_once(app).await {
@@ -24,6 +24,9 @@ pub async fn run(app: &App, stop: &CancellationToken) {
 }
 
 async fn run_once(app: &App) -> shared::Result<()> {
+    if app.wrong_clock().await.is_some() {
+        return Ok(());
+    }
     // Each call expires one batch.
     loop {
         match bookings::expire_no_shows(app).await? {

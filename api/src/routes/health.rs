@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use shared::{app::App, platform::counters::Event};
+use shared::{
+    app::App,
+    platform::{clock_check::Offsets, counters::Event},
+};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -31,12 +34,15 @@ pub(crate) struct Alive {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     msg: &'static str,
-    /// `ok`, or `degraded` without Redis: responses are slower, and background work waits.
+    /// `ok`, or `degraded`: `msg` says why. Without Redis, responses are slower, and background work waits.
     #[schema(example = "ok")]
     status: &'static str,
     version: &'static str,
     database: ServiceHealth,
     redis: ServiceHealth,
+    /// `ok`, or which clock is wrong: that of this machine, of PostgreSQL or of Redis.
+    #[schema(example = "ok")]
+    clock: String,
 }
 
 /// The health of one service.
@@ -104,11 +110,17 @@ pub(crate) async fn health(State(app): State<App>) -> Answer<Json<Health>> {
         tokio::join!(async { app.db.ping().await.map(|()| ServiceHealth::new(started, true)) }, async {
             ServiceHealth::new(started, app.redis.ping().await.is_ok())
         },);
+    let wrong = Offsets::measure(&app.db, &app.redis, &app.clock).await.wrong();
+    let clock = wrong.map_or_else(|| "ok".to_owned(), |wrong| wrong.to_string());
     let (status, msg) = match redis.status {
+        _ if wrong.is_some() => ("degraded", "a clock is wrong; set the clocks of all machines"),
+        _ if app.redis.access_problem().is_some() => {
+            ("degraded", "the Redis user lacks permissions; parkade-api doctor names them")
+        }
         "ok" => ("ok", "all is well"),
         _ => ("degraded", "Redis is not available; requests are served without it"),
     };
-    Ok(Json(Health { msg, status, version: env!("CARGO_PKG_VERSION"), database: database?, redis }))
+    Ok(Json(Health { msg, status, version: env!("CARGO_PKG_VERSION"), database: database?, redis, clock }))
 }
 
 /// Check the health of Redis.

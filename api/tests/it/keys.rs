@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis::{AsyncCommands, RedisResult, aio::ConnectionManager};
 use serde_json::json;
-use shared::{
-    jobs::queue,
-    platform::redis::{FAMILIES, family_of},
-};
+use shared::platform::redis::{FAMILIES, REGISTER, family_of};
 use testkit::{Driver, TestApp};
 
 use crate::support::{ENGINES, number, spots};
@@ -46,7 +43,7 @@ async fn scan_keys(t: &TestApp, seen: &mut BTreeSet<&'static str>) -> Vec<String
     ];
     for (database, keys) in (0..).zip(databases) {
         for (key, kind, lives) in keys {
-            if (database, key.as_str()) == (1, queue::REGISTER) {
+            if (database, key.as_str()) == (1, REGISTER) {
                 continue;
             }
             let own = key

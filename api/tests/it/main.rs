@@ -16,6 +16,7 @@ mod client_variants;
 mod counters;
 mod currency;
 mod current_password;
+mod database_servers;
 mod defects;
 mod deliveries;
 mod doctor;

@@ -4,6 +4,7 @@
 //! (see [`guard`]):
 //!
 //! - [`Redis`] and [`Postgres`]: real servers that can be killed, restarted and paused;
+//! - [`PgBouncer`]: shares connections to a [`Postgres`] among clients;
 //! - [`Sentinel`]: watches a [`Redis`] and its replicas;
 //! - [`MailSink`]: an SMTP server in this process that keeps all mails, and fails on demand;
 //! - [`HttpSink`]: an HTTP server in this process that keeps all requests, and sends scripted responses;
@@ -26,6 +27,7 @@
 pub mod guard;
 pub mod http;
 pub mod mail;
+pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -37,6 +39,7 @@ pub mod tls;
 pub use guard::Guard;
 pub use http::HttpSink;
 pub use mail::{Attachment, Behaviour, Encryption, Mail, MailSink};
+pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use process::{App, Memory, Process};

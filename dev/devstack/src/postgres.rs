@@ -44,19 +44,34 @@ impl Postgres {
 
     /// The same with additional options, for example `["-c", "fsync=off"]`, which override the defaults.
     pub async fn start_with(options: &[&str]) -> Result<Self> {
-        let cluster = Cluster {
-            tools: tools()?,
-            port: free_port()?,
-            options: options.iter().map(ToString::to_string).collect(),
-            user: unprivileged()?,
-            scratch: TempDir::with_prefix("devstack-postgres-")?,
-        };
-        if let Some((user, group)) = cluster.user {
-            chown(cluster.dir(), Some(user), Some(group))?;
-        }
+        let cluster = Cluster::new(options)?;
         cluster.init().await.context("cannot create a PostgreSQL cluster")?;
         let guard = cluster.serve().await?;
         Ok(Self { guard, cluster })
+    }
+
+    /// Starts a standby of this server, on which every commit waits from then on.
+    pub async fn start_standby(&self) -> Result<Self> {
+        let cluster = Cluster::new(&[])?;
+        cluster.copy(self.port()).await.context("cannot copy the PostgreSQL cluster")?;
+        let standby = Self { guard: cluster.serve().await?, cluster };
+        self.query("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'").await?;
+        self.query("postgres", "SELECT pg_reload_conf()").await?;
+        let deadline = Instant::now() + START_LIMIT;
+        while self.query("postgres", "SELECT sync_state FROM pg_stat_replication").await? != "sync" {
+            ensure!(Instant::now() < deadline, "the standby does not follow{}", standby.guard.tail());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(standby)
+    }
+
+    /// Makes a standby a primary that waits for no standby, and returns when it can be written to.
+    pub async fn promote(&self) -> Result<()> {
+        self.query("postgres", "ALTER SYSTEM SET synchronous_standby_names = ''").await?;
+        self.query("postgres", "SELECT pg_reload_conf()").await?;
+        let is_promoted = self.query("postgres", "SELECT pg_promote()").await?;
+        ensure!(is_promoted == "t", "the standby is not promoted{}", self.guard.tail());
+        Ok(())
     }
 
     /// Creates an empty database, replacing one of this name, and returns its URL.
@@ -156,6 +171,20 @@ impl Drop for Postgres {
 }
 
 impl Cluster {
+    fn new(options: &[&str]) -> Result<Self> {
+        let cluster = Self {
+            tools: tools()?,
+            port: free_port()?,
+            options: options.iter().map(ToString::to_string).collect(),
+            user: unprivileged()?,
+            scratch: TempDir::with_prefix("devstack-postgres-")?,
+        };
+        if let Some((user, group)) = cluster.user {
+            chown(cluster.dir(), Some(user), Some(group))?;
+        }
+        Ok(cluster)
+    }
+
     fn dir(&self) -> &Path {
         self.scratch.path()
     }
@@ -170,6 +199,17 @@ impl Cluster {
         let initdb = Guard::spawn(command, &self.dir().join("initdb.log"))?;
         let code = initdb.wait(START_LIMIT).await?;
         ensure!(code == Some(0), "initdb failed{}", initdb.tail());
+        Ok(())
+    }
+
+    /// Copies the data of a running server, with the settings of a standby.
+    async fn copy(&self, primary: u16) -> Result<()> {
+        let mut command = self.command("pg_basebackup");
+        command.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-d"]);
+        command.arg(format!("postgres://postgres@127.0.0.1:{primary}/postgres"));
+        let copying = Guard::spawn(command, &self.dir().join("pg_basebackup.log"))?;
+        let code = copying.wait(START_LIMIT).await?;
+        ensure!(code == Some(0), "pg_basebackup failed{}", copying.tail());
         Ok(())
     }
 
@@ -221,7 +261,7 @@ fn tools() -> Result<PathBuf> {
 }
 
 /// The user and group for the server if this process is root: `postgres`, or else `nobody`.
-fn unprivileged() -> Result<Option<(u32, u32)>> {
+pub(crate) fn unprivileged() -> Result<Option<(u32, u32)>> {
     if fs::metadata("/proc/self")?.uid() != 0 {
         return Ok(None);
     }

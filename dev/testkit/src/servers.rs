@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use devstack::{Postgres, Redis};
+use devstack::{PgBouncer, Postgres, Redis};
 use shared::platform::db::Db;
 use tokio::sync::OnceCell;
 
@@ -49,5 +49,17 @@ pub(crate) async fn fresh_database() -> String {
         .query("postgres", &format!("CREATE DATABASE {name} TEMPLATE template_parkade"))
         .await
         .expect("a copy of the template");
-    server.url(&name)
+    url(&name).await
+}
+
+/// The URL of a database. With `PARKADE_TEST_PGBOUNCER` set, it leads through a PgBouncer in transaction mode.
+#[expect(clippy::disallowed_methods, reason = "a switch for developers, not a setting")]
+async fn url(name: &str) -> String {
+    static BOUNCER: OnceCell<PgBouncer> = OnceCell::const_new();
+    let server = postgres().await;
+    if std::env::var_os("PARKADE_TEST_PGBOUNCER").is_none() {
+        return server.url(name);
+    }
+    let start = || async { PgBouncer::start(server, 8, &[]).await.expect("PgBouncer starts") };
+    BOUNCER.get_or_init(start).await.url(name)
 }

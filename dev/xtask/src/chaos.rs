@@ -12,7 +12,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run one scenario instead of random faults.
-    #[arg(value_parser = ["redis", "database", "disk", "overload", "rolling"])]
+    #[arg(value_parser = ["redis", "database", "failover", "disk", "overload", "rolling"])]
     scenario: Option<String>,
     /// Determines the random faults and their times.
     #[arg(long, default_value = "1")]

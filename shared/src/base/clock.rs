@@ -11,6 +11,8 @@ pub enum Clock {
     /// The clock of the system.
     #[default]
     System,
+    /// The clock of the system, moved by this much.
+    Offset(TimeDelta),
     /// A clock that moves only by [`Clock::advance`].
     Fixed(Arc<Mutex<DateTime<Utc>>>),
 }
@@ -28,9 +30,20 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => Utc::now(),
+            Self::Offset(by) => Utc::now() + *by,
             Self::Fixed(now) => *now.lock(),
         };
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+    }
+
+    /// This clock, moved by this much.
+    #[must_use]
+    pub fn offset(&self, by: TimeDelta) -> Self {
+        match self {
+            Self::System => Self::Offset(by),
+            Self::Offset(before) => Self::Offset(*before + by),
+            Self::Fixed(now) => Self::fixed(*now.lock() + by),
+        }
     }
 
     /// Moves a fixed clock; does nothing to the system's.

@@ -188,11 +188,13 @@ fn is_outage(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL: lost connections, no resources, shutdown or timeout, lock timeout, deadlock, serialization failure. SQLite:
-/// busy, locked or disk full, also as extended codes.
+/// PostgreSQL: lost connections, no resources, shutdown or timeout, a failing disk, read-only, an idle transaction ended,
+/// lock timeout, deadlock, serialization failure. SQLite: busy, locked, read-only, a failing or full disk, or a file that
+/// cannot be opened, also as extended codes.
 fn is_transient_code(code: &str) -> bool {
-    let postgres = ["08", "53", "57", "55P03", "40P01", "40001"].iter().any(|class| code.starts_with(class));
-    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 13));
+    let classes = ["08", "53", "57", "58", "25006", "25P03", "55P03", "40P01", "40001"];
+    let postgres = classes.iter().any(|class| code.starts_with(class));
+    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14));
     if code.len() == 5 { postgres } else { sqlite }
 }
 
@@ -208,12 +210,16 @@ mod tests {
 
     #[test]
     fn outages_are_distinguished_from_rejections() {
-        for code in
-            ["08006", "53300", "57P01", "57014", "55P03", "40P01", "40001", "5", "6", "13", "261", "517"]
+        for code in ["08006", "53300", "57P01", "57014", "58030", "25006", "25P03", "55P03", "40P01", "40001"]
         {
             assert!(is_transient_code(code), "{code}");
         }
-        for code in ["23505", "23P01", "42P01", "22021", "", "1", "19", "2067", "1811", "787"] {
+        // Busy, locked, read-only, I/O error, full, cannot open; the others are extended codes of these.
+        for code in ["5", "6", "8", "10", "13", "14", "261", "517", "1032", "266"] {
+            assert!(is_transient_code(code), "{code}");
+        }
+        for code in ["23505", "23P01", "42P01", "25P02", "22021", "", "1", "11", "19", "2067", "1811", "787"]
+        {
             assert!(!is_transient_code(code), "{code}");
         }
     }

@@ -141,6 +141,6 @@ fn describe() {
     describe_gauge!(
         LAST_CONTACT,
         Unit::Seconds,
-        "When the worker last reached its database, Redis and its own consumers"
+        "When the worker last reached its database, Redis and its own consumers, and its clock was last right"
     );
 }

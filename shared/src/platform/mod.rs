@@ -1,6 +1,7 @@
 //! Machinery that knows nothing about parking.
 
 pub mod cache;
+pub mod clock_check;
 pub mod config;
 pub mod counters;
 pub mod db;

@@ -51,7 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     text(
         "DATABASE_URL",
         "sqlite://data/parkade.db?mode=rwc",
-        "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME",
+        "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME; several hosts are separated by commas",
     ),
     number(
         "DATABASE_CONNECTIONS",
@@ -62,6 +62,7 @@ pub const SETTINGS: &[Setting] = &[
     text("REDIS_HOST", "127.0.0.1", "Redis server; used for each of the three URLs below that is not set"),
     number("REDIS_PORT", "6379", (1, 65535), "Port of the Redis server"),
     unset("REDIS_PASSWORD", "Password of the Redis server"),
+    unset("REDIS_URL", "redis://USER:PASSWORD@HOST:PORT/N instead of these; N+1 and N+2 are used, too"),
     unset(
         "CACHE_REDIS_URL",
         "Redis database for caches, sessions, counters and rate limits; redis://REDIS_HOST:REDIS_PORT/0 if unset",

@@ -6,6 +6,7 @@
 mod support;
 
 mod cleanup;
+mod clocks;
 mod crashes;
 mod disk;
 mod events;
@@ -17,6 +18,7 @@ mod notices;
 mod operators;
 mod pace;
 mod passwords;
+mod redis_access;
 mod redis_servers;
 mod reminders;
 mod schedules;

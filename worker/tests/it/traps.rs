@@ -369,7 +369,7 @@ async fn trap_9_finished_jobs_leave_only_a_status(t: TestApp) {
         all.iter().filter(others).cloned().collect::<Vec<_>>()
     };
     let empty =
-        within(Duration::from_secs(5), "the keys of apalis are gone", || async { left().await.is_empty() });
+        within(Duration::from_secs(5), "the keys of the queue are gone", || async { left().await.is_empty() });
     if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
         panic!("left behind: {:?}", left().await);
     }

@@ -157,7 +157,7 @@ async fn inject(
 }
 
 /// The calls during a fault: 503 is allowed, other failures are not.
-fn add_calls(calls: &Calls, label: &impl Fn(&str) -> String, report: &mut Report) {
+pub fn add_calls(calls: &Calls, label: &impl Fn(&str) -> String, report: &mut Report) {
     let mut statuses = BTreeMap::<String, usize>::new();
     for call in &calls.0 {
         let status = call.status.map_or_else(|| "none".to_owned(), |status| status.to_string());

@@ -87,6 +87,8 @@ pub struct Load {
 struct Record {
     calls: Mutex<Vec<Call>>,
     exports: Mutex<Vec<Uuid>>,
+    booked: Mutex<Vec<i64>>,
+    released: Mutex<Vec<i64>>,
     stop: AtomicBool,
 }
 
@@ -127,6 +129,16 @@ impl Load {
         self.record.exports.lock().clone()
     }
 
+    /// The acknowledged bookings.
+    pub fn booked(&self) -> Vec<i64> {
+        self.record.booked.lock().clone()
+    }
+
+    /// The acknowledged departures.
+    pub fn released(&self) -> Vec<i64> {
+        self.record.released.lock().clone()
+    }
+
     /// Waits for the responses to the last requests.
     pub async fn stop(&mut self) -> Result<()> {
         self.record.stop.store(true, Ordering::Relaxed);
@@ -157,7 +169,9 @@ impl Caller {
         let booked = self.post(Kind::Book, "/api/booking/book-spot", &json!({ "lot_id": lot })).await;
         let active = match booked {
             Some((201, response)) => {
-                Some(response["reservation"]["id"].as_i64().context("a response without an id")?)
+                let id = response["reservation"]["id"].as_i64().context("a response without an id")?;
+                self.record.booked.lock().push(id);
+                Some(id)
             }
             // Without a response, the driver has to check whether the booking was made.
             _ => tokio::time::timeout(Duration::from_secs(2), fixtures::active_reservation(&self.app, id))
@@ -167,7 +181,9 @@ impl Caller {
         };
         if let Some(active) = active {
             let body = json!({ "reservation_id": active });
-            self.post(Kind::Release, "/api/booking/release-spot", &body).await;
+            if let Some((200, _)) = self.post(Kind::Release, "/api/booking/release-spot", &body).await {
+                self.record.released.lock().push(active);
+            }
         }
         Ok(())
     }

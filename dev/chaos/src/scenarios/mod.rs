@@ -3,6 +3,7 @@
 mod balancer;
 mod database;
 mod disk;
+mod failover;
 mod load;
 mod open_loop;
 mod overload;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bench::{report::Report, testbed::Databases};
 use shared::platform::db::Engine;
 
-use super::{database, disk, overload, redis, rolling, testbed::Testbed};
+use super::{database, disk, failover, overload, redis, rolling, testbed::Testbed};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -28,6 +28,8 @@ enum Scenario {
     Redis,
     /// The database is killed, frozen, cut off or locked.
     Database,
+    /// The primary dies, and its standby is promoted (PostgreSQL only).
+    Failover,
     /// The disk is full.
     Disk,
     /// Four times as many requests arrive as can be answered.
@@ -51,6 +53,7 @@ async fn on(engine: Engine, options: &Options, report: &mut Report) -> Result<()
     let done = match options.scenario {
         Scenario::Redis => redis::run(&mut testbed, report).await,
         Scenario::Database => database::run(&mut testbed, report).await,
+        Scenario::Failover => failover::run(&mut testbed, report).await,
         Scenario::Disk => disk::run(&mut testbed, report).await,
         Scenario::Overload => overload::run(&testbed, report, Duration::from_secs(options.seconds)).await,
         Scenario::Rolling => rolling::run(&testbed, report).await,

@@ -79,6 +79,22 @@ impl Testbed {
         Ok(Self { engine, app, redis, redis_proxy, postgres, postgres_proxy, lot, settings, started, folder })
     }
 
+    /// Uses another URL for the same database from now on.
+    pub async fn use_database(&mut self, url: String) -> Result<()> {
+        set(&mut self.settings, "DATABASE_URL", url);
+        self.app = App::connect(Config::load(Sources::of(self.settings.clone()))?).await?;
+        Ok(())
+    }
+
+    /// How many of these reservations satisfy an SQL condition.
+    pub async fn count_reservations(&self, ids: &[i64], condition: &str) -> Result<f64> {
+        let ids = ids.iter().chain([&0]).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("SELECT COUNT(*) AS n FROM reservations WHERE id IN ({ids}) AND {condition}");
+        let db = self.app.db.write();
+        let count: i64 = db.query_one_raw(sql(db, &text, [])).await?.context("no row")?.try_get("", "n")?;
+        Ok(f64::from(u32::try_from(count)?))
+    }
+
     /// The database's name in tables.
     pub fn name(&self) -> &'static str {
         name(self.engine)

@@ -5,6 +5,7 @@ mod dead;
 mod jobs;
 mod operator;
 mod queues;
+mod repair;
 mod schedules;
 
 pub use cancel::{cancel, cancel_as_operator};
@@ -12,4 +13,5 @@ pub use dead::{Dead, DeadJob, list_dead, purge, requeue};
 pub use jobs::{JobDetails, RunningJob, find_details, list_running};
 pub use operator::Operator;
 pub use queues::{Backlog, QueueRow, list_backlogs, list_queues, pause_queue, resume_queue};
+pub use repair::{Repaired, repair_times};
 pub use schedules::{ScheduleRow, list_schedules, pause_schedule, resume_schedule, run_now};

@@ -40,10 +40,13 @@ impl Proposer {
         Self { app, schedules, is_registered: false }
     }
 
-    /// Proposes the newest due tick of each schedule. Returns the jobs that this enqueued. After an error, the next call
+    /// Proposes the newest due tick of each schedule, unless the clock is wrong. Returns the jobs that this enqueued. After an error, the next call
     /// proposes the rest.
     pub async fn propose_due(&mut self) -> Result<Vec<Uuid>> {
         let app = &self.app;
+        if app.wrong_clock().await.is_some() {
+            return Ok(Vec::new());
+        }
         if !self.is_registered {
             for (schedule, _) in &self.schedules {
                 register(app, schedule).await?;

@@ -32,9 +32,6 @@ pub const MAX_WAITING: u64 = 1_000;
 /// Requests stop announcing at this many waiting messages and leave the rest to the relay.
 const MAX_ANNOUNCED: u64 = 500;
 
-/// The sorted set in which apalis lists its queues, the only key without our prefix.
-pub const REGISTER: &str = "core:apalis:queues:list";
-
 /// How long Redis keeps the name of a consumer that is gone.
 const NAME_SECONDS: i64 = 24 * 3600;
 

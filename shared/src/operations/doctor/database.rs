@@ -1,8 +1,7 @@
 //! Checks the database: connection, schema, server settings and waiting jobs.
 
-use chrono::{DateTime, Utc};
 use migration::REPORTS;
-use sea_orm::{ConnectionTrait, sqlx};
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 
 use super::{
@@ -79,11 +78,9 @@ async fn examine_postgres(config: &Config, clock: &Clock, db: &Db, found: &mut V
     };
     let per_process = config.database_connections + config.database_connections.div_ceil(2);
     found.extend(rules::postgres(server, per_process));
-    let server_time: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()")
-        .fetch_one(&db.read().postgres_pool())
-        .await
-        .map_err(|error| anyhow::Error::new(error).context("reading the clock of PostgreSQL"))?;
-    found.push(rules::clock("PostgreSQL", (server_time - clock.now()).num_milliseconds()));
+    if let Some(time) = db.server_time().await? {
+        found.push(rules::clock("PostgreSQL", (time - clock.now()).num_milliseconds()));
+    }
     Ok(())
 }
 

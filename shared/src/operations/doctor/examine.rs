@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    database, host, mail, redis,
+    clocks, database, host, mail, redis,
     verdict::{Verdict, problem},
 };
 use crate::{base::clock::Clock, platform::config::Config};
@@ -25,16 +25,18 @@ pub struct Finding {
 
 /// Checks everything. A service that cannot be reached is a finding, not an error.
 pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
-    let (database, redis, workers, mail) = tokio::join!(
+    let (database, redis, workers, mail, clocks) = tokio::join!(
         within_timeout(database::check(config, clock)),
         within_timeout(redis::check(config, clock)),
         within_timeout(redis::check_workers(config, clock)),
         within_timeout(mail::check(config)),
+        within_timeout(clocks::check(config, clock)),
     );
     let areas = [
         ("settings", host::check_settings(config, clock)),
         ("database", database),
         ("redis", redis),
+        ("clocks", clocks),
         ("worker", workers),
         ("mail", mail),
         ("files", host::check_files(config)),

@@ -1,5 +1,6 @@
 //! The doctor: checks everything that Parkade depends on, and suggests how to fix what is wrong. It changes nothing.
 
+mod clocks;
 mod database;
 mod examine;
 mod host;

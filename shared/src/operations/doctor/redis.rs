@@ -30,6 +30,12 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Verdict> {
 /// Examines the server of the job queues; caches and notifications usually share it.
 async fn examine(config: &Config, clock: &Clock) -> Result<Vec<Verdict>> {
     let redis = Redis::new(config).await?;
+    if let Err(error) = redis.check_access().await {
+        return Ok(vec![problem(
+            error.to_string(),
+            "processes do not start until then; see docs/OPERATIONS.md",
+        )]);
+    }
     redis.ping_queue().await?;
     redis.ping().await?;
     let mut queue = redis.queue.connection()?;

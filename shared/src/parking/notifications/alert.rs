@@ -25,6 +25,8 @@ pub enum Alert {
     RedisBack,
     /// The mail server rejects all mail, because of its or our settings.
     MailServer,
+    /// The clock of a worker is wrong.
+    WrongClock,
     /// A driver came in time for a reservation and found every spot occupied.
     TurnedAway,
 }
@@ -51,6 +53,7 @@ impl Alert {
             Self::RedisLost => "redis-lost",
             Self::RedisBack => "redis-back",
             Self::MailServer => "mail-server",
+            Self::WrongClock => "wrong-clock",
             Self::TurnedAway => "turned-away",
         }
     }

@@ -7,6 +7,8 @@ use chrono_tz::Tz;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use crate::platform::db::parse_postgres_url;
+
 pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
@@ -37,23 +39,38 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
     filter.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-pub(super) fn database_url(url: &str) -> Result<SecretString, &'static str> {
+pub(super) fn database_url(url: &str) -> Result<SecretString, String> {
     if url.starts_with("sqlite:") {
         return Ok(url.into());
     }
-    let server = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-    let server = server.ok_or("must begin with sqlite: or postgres://")?;
-    let hosts = server.split(['/', '?']).next().and_then(|authority| authority.rsplit('@').next());
-    if hosts.is_some_and(|hosts| hosts.contains(',')) {
-        return Err("must name one host; several need a proxy or a name that leads to the primary");
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err("must begin with sqlite: or postgres://".into());
     }
-    Ok(url.into())
+    parse_postgres_url(url).map(|_| url.into())
 }
 
 pub(super) fn redis_url(url: &str) -> Result<SecretString, &'static str> {
     let schemes = ["redis://", "rediss://", "unix://", "redis+unix://"];
     let is_known = schemes.iter().any(|scheme| url.starts_with(scheme));
     is_known.then(|| url.into()).ok_or("must begin with redis://, rediss:// or unix://")
+}
+
+/// The URL of the database that many after the one in `url`.
+pub(super) fn redis_url_after(url: &str, many: u8) -> Result<SecretString, String> {
+    let mut url = url::Url::parse(url).map_err(|error| format!("is malformed: {error}"))?;
+    if !["redis", "rediss"].contains(&url.scheme()) || !url.has_host() {
+        return Err(
+            "must begin with redis:// or rediss:// and a host; for a socket, set the URL of each database"
+                .into(),
+        );
+    }
+    let first = match url.path().trim_matches('/') {
+        "" => Ok(0_u8),
+        number => number.parse().map_err(|_| "must end with the number of a database, such as /0"),
+    };
+    let number = first?.checked_add(many).ok_or("must end with the number of a database, such as /0")?;
+    url.set_path(&number.to_string());
+    Ok(url.to_string().into())
 }
 
 pub(super) fn jwt_secret(key: &str) -> Result<SecretString, &'static str> {

@@ -146,10 +146,15 @@ impl Sources {
         None
     }
 
-    /// The URL of Redis database `db`, from its own setting or from host, port and password.
+    /// The URL of Redis database `db`, from its own setting, from `REDIS_URL`, or from host, port and password.
     pub(super) fn redis_url(&mut self, names: &[&str], db: u8) -> Option<SecretString> {
         if let Some(name) = names.iter().find(|name| self.values.contains_key(**name))
             && let Some(url) = self.parse(name, parse::redis_url)
+        {
+            return Some(url);
+        }
+        if self.values.contains_key("REDIS_URL")
+            && let Some(url) = self.parse("REDIS_URL", |url| parse::redis_url_after(url, db))
         {
             return Some(url);
         }

@@ -70,6 +70,30 @@ fn redis_urls_are_built_from_host_port_and_password() {
 }
 
 #[test]
+fn one_redis_url_names_three_databases() {
+    for (given, expected) in [
+        ("redis://pk:p%40ss@cache:6380/0", "redis://pk:p%40ss@cache:6380/"),
+        ("rediss://:p%23%2F@[::1]/3", "rediss://:p%23%2F@[::1]/"),
+        ("redis://cache", "redis://cache/"),
+    ] {
+        let config = load(&[("REDIS_URL", given), ("REDIS_HOST", "ignored")]).unwrap();
+        let first = if given.ends_with("/3") { 3 } else { 0 };
+        let urls = [config.cache_redis_url, config.queue_redis_url, config.notification_redis_url];
+        for (number, url) in (first..).zip(urls) {
+            assert_eq!(url.expose_secret(), format!("{expected}{number}"));
+            assert!(redis::Client::open(url.expose_secret()).is_ok(), "{given}");
+        }
+    }
+    let own = [("REDIS_URL", "redis://a/0"), ("QUEUE_REDIS_URL", "redis://b/7")];
+    assert_eq!(load(&own).unwrap().queue_redis_url.expose_secret(), "redis://b/7");
+    for wrong in ["cache:6379", "http://cache", "redis://cache/x", "redis://cache/255", "unix:///redis.sock"]
+    {
+        let problems = load(&[("REDIS_URL", wrong)]).unwrap_err().to_string();
+        assert!(problems.contains("REDIS_URL"), "{wrong}: {problems}");
+    }
+}
+
+#[test]
 fn redis_hosts_may_be_ipv6_addresses() {
     for host in ["::1", "[::1]"] {
         let url = load(&[("REDIS_HOST", host), ("REDIS_PASSWORD", "a:b")]).unwrap().queue_redis_url;
@@ -102,15 +126,16 @@ fn public_url_needs_a_scheme_and_no_query() {
 }
 
 #[test]
-fn several_database_hosts_are_refused_with_the_reason() {
-    for url in ["postgres://h1,h2/db?target_session_attrs=read-write", "postgresql://u:p@h1:5432,h2:5432/db"]
-    {
+fn database_urls_that_cannot_be_written_to_are_refused() {
+    for (url, reason) in [
+        ("postgres://h1,h2/db?target_session_attrs=standby", "target_session_attrs=read-write"),
+        ("mysql://h1/db", "must begin with sqlite: or postgres://"),
+        ("postgres://u:secret@h1:port/db", "is malformed"),
+    ] {
         let problems = load(&[("DATABASE_URL", url)]).unwrap_err().to_string();
-        assert!(problems.contains("must name one host"), "{problems}");
+        assert!(problems.contains(reason) && !problems.contains("secret"), "{problems}");
     }
-    for url in
-        ["postgres://u,v:p,q@h1/db", "postgres://[::1]/db?target_session_attrs=read-write", "sqlite://a,b.db"]
-    {
+    for url in ["postgres://h1,h2/db?target_session_attrs=read-write", "sqlite://a,b.db"] {
         load(&[("DATABASE_URL", url)]).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! The database of the application: its pools, transactions and migrations.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use anyhow::Context;
+use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTraitSelf, REPORTS, Report};
 use sea_orm::{
     ConnectionTrait, IsolationLevel, TransactionOptions,
@@ -19,8 +19,14 @@ use super::{
 };
 use crate::base::error::{Error, Result};
 
-/// How often a process waits for another one that migrates, each time for as long as for a connection.
-const MIGRATION_ATTEMPTS: usize = 20;
+/// How often a process waits for another one that migrates, each time for as long as for the file lock.
+const MIGRATION_ATTEMPTS: usize = 3;
+
+/// The number of the lock that a PostgreSQL server gives to one migrating process. Earlier releases use it, too.
+const MIGRATION_LOCK: i64 = 7_033_152;
+
+/// How long the end of the process waits for statements.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections to the database. Cheap to clone.
 ///
@@ -53,8 +59,8 @@ impl Db {
         if url.starts_with("sqlite:") {
             return Self::sqlite(sqlite::parse(url)?, connections).await;
         }
-        let (pool, relaxed, recoveries) = postgres::connect(url, connections).await?;
-        Ok(Self { engine: Engine::Postgres, write: pool.clone(), read: pool, relaxed, recoveries })
+        let postgres::Connected { main, relaxed, recoveries } = postgres::connect(url, connections).await?;
+        Ok(Self { engine: Engine::Postgres, write: main.clone(), read: main, relaxed, recoveries })
     }
 
     /// Opens an existing SQLite file.
@@ -104,7 +110,7 @@ impl Db {
             Engine::Sqlite => sqlite::write_transaction(),
             Engine::Postgres => TransactionOptions::default(),
         };
-        self.write.begin(options).await
+        Ok(self.write.begin(options).await?)
     }
 
     /// Begins a read-only transaction that sees one snapshot of the data.
@@ -113,7 +119,7 @@ impl Db {
     /// [`Error::Unavailable`] when no connection is free in time.
     pub async fn snapshot(&self) -> Result<Transaction> {
         let isolation_level = (self.engine == Engine::Postgres).then_some(IsolationLevel::RepeatableRead);
-        self.read.begin(TransactionOptions { isolation_level, ..Default::default() }).await
+        Ok(self.read.begin(TransactionOptions { isolation_level, ..Default::default() }).await?)
     }
 
     /// Brings the schema up to date. Of several processes that start at once, one does it and the others wait.
@@ -121,37 +127,53 @@ impl Db {
     /// # Errors
     /// The first migration that fails. PostgreSQL keeps those before it, SQLite none of them.
     pub async fn migrate(&self, settings: migration::Settings) -> Result<()> {
-        let migrator = Migrator(settings);
-        let applied = match self.engine {
-            Engine::Sqlite => {
-                // The write lock is the queue: the next process finds nothing left to do.
-                let tx = self.begin_after_others().await?;
-                let pending = pending(&migrator, tx.inner()).await?;
-                migrator.up(tx.inner(), None).await?;
-                tx.commit().await?;
-                pending
-            }
-            Engine::Postgres => {
-                // The lock is held by a connection that the migrations do not use.
-                let mut lock = self.write.postgres_pool().acquire().await.context("database")?.detach();
-                sqlx::raw_sql("SET lock_timeout = 0; SELECT pg_advisory_lock(7033152)")
-                    .execute(&mut lock)
-                    .await
-                    .context("database")?;
-                let pool = self.write.pool();
-                let pending = pending(&migrator, &pool).await;
-                let done = migrator.up(&pool, None).await;
-                sqlx::Connection::close(lock).await.context("database")?;
-                done?;
-                pending?
-            }
-        };
+        let applied = self.apply_pending(&Migrator(settings)).await?;
         for report in REPORTS.iter().filter(|report| applied.iter().any(|name| name == report.migration)) {
             if let Some(what) = self.report(report).await? {
                 tracing::warn!(migration = report.migration, "{what}; {}", report.advice);
             }
         }
         Ok(())
+    }
+
+    /// Returns the names of the migrations that this process applied. On PostgreSQL each has its own transaction, because
+    /// locks on tables delay the processes that still run; on SQLite, others cannot write in between anyway.
+    async fn apply_pending(&self, migrator: &Migrator) -> Result<Vec<String>> {
+        let steps = (self.engine == Engine::Postgres).then_some(1);
+        let mut applied = Vec::new();
+        loop {
+            let tx = self.begin_migration().await?;
+            let pending = pending(migrator, tx.inner()).await?;
+            let count = steps.map_or(pending.len(), |_| pending.len().min(1));
+            if count > 0 {
+                migrator.up(tx.inner(), steps).await?;
+            }
+            tx.commit().await?;
+            applied.extend(pending.iter().take(count).cloned());
+            if pending.len() == count {
+                return Ok(applied);
+            }
+        }
+    }
+
+    /// Begins a transaction that no other process that migrates has. On SQLite every transaction that writes is one. The
+    /// lock of PostgreSQL belongs to the transaction, since a pooler may lend its session to others afterwards.
+    async fn begin_migration(&self) -> Result<Transaction> {
+        let tx = self.begin_after_others().await?;
+        if self.engine == Engine::Postgres {
+            let text = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK}) AS is_free");
+            let row = tx.query_one_raw(sql(&tx, &text, [])).await?;
+            if !row.map(|row| row.try_get("", "is_free")).transpose()?.unwrap_or(false) {
+                tracing::info!("waiting for another process that migrates the schema");
+                tx.execute_unprepared(&format!(
+                    "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATION_LOCK});
+                     SET LOCAL lock_timeout = {}",
+                    postgres::LOCK_TIMEOUT
+                ))
+                .await?;
+            }
+        }
+        Ok(tx)
     }
 
     /// What a migration left for operators to look at, in one line; `None` if there is nothing.
@@ -168,15 +190,33 @@ impl Db {
 
     /// Begins a transaction for a migration, although another process may hold the file of SQLite for longer than usual.
     pub(crate) async fn begin_after_others(&self) -> Result<Transaction> {
-        let Engine::Sqlite = self.engine else { return self.begin().await };
-        let file = self.write.without_watchdog();
+        let pool = self.write.without_watchdog();
+        let Engine::Sqlite = self.engine else { return Ok(pool.begin(TransactionOptions::default()).await?) };
         for _ in 1..MIGRATION_ATTEMPTS {
-            match file.begin(sqlite::write_transaction()).await {
+            match pool.begin(sqlite::write_transaction()).await.map_err(Error::from) {
                 Err(Error::Unavailable(_)) => {}
                 done => return done,
             }
         }
-        file.begin(sqlite::write_transaction()).await
+        Ok(pool.begin(sqlite::write_transaction()).await?)
+    }
+
+    /// The time of the server; `None` for a file.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn server_time(&self) -> Result<Option<DateTime<Utc>>> {
+        let Engine::Postgres = self.engine else { return Ok(None) };
+        let row = self.read.query_one_raw(sql(&self.read, "SELECT clock_timestamp() AS now", [])).await?;
+        Ok(row.map(|row| row.try_get("", "now")).transpose()?)
+    }
+
+    /// One connection to the PostgreSQL server of a URL, outside all pools.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no host can be reached.
+    pub(crate) async fn connect_once(url: &str) -> Result<sqlx::PgConnection> {
+        postgres::connect_once(url).await
     }
 
     /// The version of the engine.
@@ -198,7 +238,7 @@ impl Db {
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
         if !self.write.is_responsive() {
-            return Err(Error::Unavailable(anyhow::anyhow!("the database does not respond")));
+            return Err(Error::Unavailable(anyhow::anyhow!("the database is not available")));
         }
         self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
     }
@@ -227,8 +267,11 @@ impl Db {
     pub async fn close(&self) {
         self.write.stop_watchdog();
         for pool in [&self.read, &self.relaxed, &self.write] {
-            if let Err(error) = pool.pool().close_by_ref().await {
-                tracing::warn!(%error, "the database did not close cleanly");
+            // A write may still wait for the lock of the SQLite file.
+            match tokio::time::timeout(CLOSE_TIMEOUT, pool.pool().close_by_ref()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the database did not close cleanly"),
+                Err(_) => tracing::warn!("the database did not close in time"),
             }
         }
     }

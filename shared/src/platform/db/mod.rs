@@ -2,6 +2,7 @@
 
 mod database;
 mod engine;
+mod file_lock;
 mod pool;
 mod postgres;
 mod retry;
@@ -11,10 +12,10 @@ mod sqlite;
 mod tests;
 mod watchdog;
 
-pub(crate) use self::retry::retry_on_conflict;
 pub use self::{
     database::Db,
     engine::Engine,
     pool::{Pool, Transaction},
     sql::{at, micros, row_lock, sql, violates},
 };
+pub(crate) use self::{postgres::parse as parse_postgres_url, retry::retry_on_conflict};

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
-    Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, Statement, TransactionOptions, TransactionTrait,
     sqlx::{PgPool, SqlitePool},
 };
+use tokio::task::JoinError;
 
 use super::watchdog::Watchdog;
 use crate::base::error::Result;
@@ -38,6 +39,8 @@ impl Slot {
 pub struct Pool {
     slot: Slot,
     pub(super) watchdog: Option<Arc<Watchdog>>,
+    /// What a transaction begins with where sessions are shared. There, single statements become transactions, too.
+    prelude: Option<&'static [&'static str]>,
 }
 
 /// A transaction; rolled back when it is dropped.
@@ -58,7 +61,12 @@ impl Pool {
     }
 
     pub(super) const fn of(slot: Slot, watchdog: Option<Arc<Watchdog>>) -> Self {
-        Self { slot, watchdog }
+        Self { slot, watchdog, prelude: None }
+    }
+
+    pub(super) const fn with_prelude(mut self, prelude: Option<&'static [&'static str]>) -> Self {
+        self.prelude = prelude;
+        self
     }
 
     /// The current pool. Its statements do not fail early.
@@ -69,7 +77,7 @@ impl Pool {
 
     /// The same connections for a caller that waits for as long as it takes.
     pub(super) fn without_watchdog(&self) -> Self {
-        Self::of(self.slot.clone(), None)
+        Self { watchdog: None, ..self.clone() }
     }
 
     pub(super) fn is_responsive(&self) -> bool {
@@ -100,29 +108,37 @@ impl Pool {
         &self,
         statement: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        match self.watchdog.as_deref() {
-            // A file does not vanish in the middle, and pings wait for the one connection that writes.
-            Some(watchdog) if self.get_database_backend() == DbBackend::Sqlite => {
-                watchdog.unless_down(statement).await
-            }
-            watchdog => fail_fast(watchdog, statement).await,
-        }
+        fail_fast(self.watchdog.as_deref(), statement).await
     }
 
     /// Begins a transaction in its own task. If the caller were dropped while it begins, as a cancelled job is, sqlx would
     /// return the connection to the pool with the transaction open, and what the next user writes there would never be
     /// committed. The task continues, and an unused transaction is rolled back.
-    pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction> {
-        let pool = self.pool();
-        let begin = tokio::spawn(async move { pool.begin_with_options(options).await });
-        let begin = async { Ok(begin.await.map_err(anyhow::Error::new)??) };
-        let inner = fail_fast::<_, crate::Error>(self.watchdog.as_deref(), begin).await?;
+    pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction, DbErr> {
+        let (pool, prelude) = (self.pool(), self.prelude.unwrap_or_default());
+        let begin = tokio::spawn(async move {
+            let inner = pool.begin_with_options(options).await?;
+            for text in prelude {
+                inner.execute_unprepared(text).await?;
+            }
+            Ok::<_, DbErr>(inner)
+        });
+        let aborted = |error: JoinError| DbErr::Conn(RuntimeErr::Internal(error.to_string()));
+        let inner = self.fail_fast(async { begin.await.map_err(aborted)? }).await?;
         // A writer owns the SQLite file, and nothing comes between it and the end of its transaction.
         let (watchdog, blocks) = match inner.get_database_backend() {
             DbBackend::Sqlite => (None, self.watchdog.clone()),
             _ => (self.watchdog.clone(), None),
         };
         Ok(Transaction { inner, watchdog, blocks })
+    }
+
+    /// The transaction for a single statement, if it needs one.
+    async fn begin_if_shared(&self) -> Result<Option<Transaction>, DbErr> {
+        match self.prelude {
+            Some(_) => self.begin(TransactionOptions::default()).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -170,7 +186,12 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.fail_fast(self.pool().execute_raw(statement)).await
+        let Some(tx) = self.begin_if_shared().await? else {
+            return self.fail_fast(self.pool().execute_raw(statement)).await;
+        };
+        let done = tx.execute_raw(statement).await?;
+        tx.commit().await?;
+        Ok(done)
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
@@ -178,11 +199,21 @@ impl ConnectionTrait for Pool {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.fail_fast(self.pool().query_one_raw(statement)).await
+        let Some(tx) = self.begin_if_shared().await? else {
+            return self.fail_fast(self.pool().query_one_raw(statement)).await;
+        };
+        let done = tx.query_one_raw(statement).await?;
+        tx.commit().await?;
+        Ok(done)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.fail_fast(self.pool().query_all_raw(statement)).await
+        let Some(tx) = self.begin_if_shared().await? else {
+            return self.fail_fast(self.pool().query_all_raw(statement)).await;
+        };
+        let done = tx.query_all_raw(statement).await?;
+        tx.commit().await?;
+        Ok(done)
     }
 }
 

@@ -2,20 +2,22 @@
 
 use std::{
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use sea_orm::{
-    DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, TransactionOptions,
     sqlx::{
         self, ConnectOptions,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::{
+    file_lock::{FileLock, is_busy},
     pool::{ACQUIRE_TIMEOUT, Pool},
     watchdog::Watchdog,
 };
@@ -24,8 +26,9 @@ use crate::base::error::{Error, Result};
 /// Between two attempts to open a file that is busy.
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// SQLite's result code for a locked file.
-const BUSY: &str = "5";
+/// How long a write waits for its turn and for the lock of the file, unless the watchdog finds the lock stuck: somebody
+/// may be importing a million rows. A request ends after 30 s in any case.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A transaction that takes the write lock when it begins. One that read first and wrote later would fail with "database
 /// is locked" in the middle.
@@ -50,37 +53,35 @@ pub(super) async fn connect(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(ACQUIRE_TIMEOUT)
+        .busy_timeout(WRITE_TIMEOUT)
         .pragma("temp_store", "memory")
         .disable_statement_logging();
     if let Some(folder) = options.get_filename().parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let writer: DatabaseConnection = open(options.clone(), 1).await?.into();
-    let reader = open(options.create_if_missing(false), readers).await?;
-    let file = writer.clone();
-    let (watchdog, recoveries) = Watchdog::start(move || can_write(file.clone()));
-    Ok((Pool::new(writer, Some(watchdog)), Pool::new(reader.into(), None), recoveries))
-}
-
-/// Whether the write lock can be taken: another process may hold it, and then only writers wait.
-async fn can_write(file: DatabaseConnection) -> bool {
-    match tokio::spawn(async move { file.begin_with_options(write_transaction()).await }).await {
-        Ok(Ok(tx)) => tx.rollback().await.is_ok(),
-        _ => false,
-    }
+    let writer = open(options.clone(), 1, WRITE_TIMEOUT).await?;
+    let reader = open(options.clone().create_if_missing(false), readers, ACQUIRE_TIMEOUT).await?;
+    let lock = Arc::new(Mutex::new(FileLock::of(options)));
+    let ping = move || {
+        let lock = lock.clone();
+        async move { lock.lock().await.check().await }
+    };
+    let (watchdog, recoveries) = Watchdog::start(ping);
+    Ok((Pool::new(writer.into(), Some(watchdog)), Pool::new(reader.into(), None), recoveries))
 }
 
 /// Opens a pool. When several processes switch a new file to a write-ahead log at once, SQLite fails at once
 /// with "busy" for all but one of them, whatever its timeout, so they retry.
-async fn open(options: SqliteConnectOptions, connections: u32) -> Result<sqlx::SqlitePool> {
-    let is_busy =
-        |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(BUSY));
+async fn open(
+    options: SqliteConnectOptions,
+    connections: u32,
+    acquire_timeout: Duration,
+) -> Result<sqlx::SqlitePool> {
     let started = Instant::now();
     loop {
         let pool = SqlitePoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(acquire_timeout)
             .test_before_acquire(false)
             .connect_with(options.clone());
         match pool.await {

@@ -39,29 +39,31 @@ struct State {
 }
 
 impl Watchdog {
-    /// Pings until the watchdog is dropped or stopped. The receiver counts how often the database came back.
+    /// Pings until the watchdog is dropped or stopped. A ping says why it fails. The receiver counts how often the database
+    /// came back.
     pub(super) fn start<F>(mut ping: impl FnMut() -> F + Send + 'static) -> (Arc<Self>, watch::Receiver<u64>)
     where
-        F: Future<Output = bool> + Send,
+        F: Future<Output = Result<(), String>> + Send,
     {
         let watchdog = Arc::new(Self::new(STATEMENT_TIMEOUT));
         let recoveries = watchdog.recoveries.subscribe();
         let (weak, stop) = (Arc::downgrade(&watchdog), watchdog.stop.clone());
         tokio::spawn(async move {
             loop {
-                let responded = tokio::time::timeout(PING_TIMEOUT, ping()).await == Ok(true);
+                let late = |_| Err("it does not respond".to_owned());
+                let ping = tokio::time::timeout(PING_TIMEOUT, ping()).await.unwrap_or_else(late);
                 let Some(watchdog) = Weak::upgrade(&weak).filter(|_| !stop.is_cancelled()) else {
                     return;
                 };
-                if responded {
-                    watchdog.ping_succeeded();
-                } else {
-                    watchdog.ping_failed();
+                let pause = if ping.is_ok() { PING_INTERVAL } else { PING_RETRY_INTERVAL };
+                match ping {
+                    Ok(()) => watchdog.ping_succeeded(),
+                    Err(reason) => watchdog.ping_failed(&reason),
                 }
                 drop(watchdog);
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(if responded { PING_INTERVAL } else { PING_RETRY_INTERVAL }) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         });
@@ -85,14 +87,14 @@ impl Watchdog {
     pub(super) fn ping_succeeded(&self) {
         let was_down = self.state.send_if_modified(|state| std::mem::take(&mut state.failures) > 0);
         if was_down {
-            tracing::info!("the database responds again");
+            tracing::info!("the database is available again");
             self.recoveries.send_modify(|times| *times += 1);
         }
     }
 
-    fn ping_failed(&self) {
+    fn ping_failed(&self, reason: &str) {
         if self.is_responsive() {
-            tracing::warn!("the database does not respond");
+            tracing::warn!(reason, "the database is not available");
         }
         self.state.send_modify(|state| {
             *state = State { failures: state.failures.saturating_add(1), failed_at: Some(Instant::now()) };
@@ -108,26 +110,18 @@ impl Watchdog {
         self.state.borrow().failures >= DOWN_AFTER
     }
 
-    /// Runs a statement unless the database is down already.
-    pub(super) async fn unless_down<T, E: From<DbErr>>(
-        &self,
-        statement: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        if self.is_down() { Err(unresponsive().into()) } else { statement.await }
-    }
-
     /// Runs a statement, but fails as soon as the database is known to be down.
     pub(super) async fn fail_fast<T, E: From<DbErr>>(
         &self,
         statement: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         if self.is_down() {
-            return Err(unresponsive().into());
+            return Err(unavailable().into());
         }
         tokio::select! {
             biased;
             result = statement => result,
-            () = self.outage() => Err(unresponsive().into()),
+            () = self.outage() => Err(unavailable().into()),
         }
     }
 
@@ -148,8 +142,8 @@ impl std::fmt::Debug for Watchdog {
     }
 }
 
-fn unresponsive() -> DbErr {
-    DbErr::Conn(RuntimeErr::Internal("the database does not respond".into()))
+fn unavailable() -> DbErr {
+    DbErr::Conn(RuntimeErr::Internal("the database is not available".into()))
 }
 
 #[cfg(test)]
@@ -173,7 +167,7 @@ mod tests {
     async fn run_with_ping(watchdog: &Watchdog, takes: Duration, responds: bool) -> (bool, Duration) {
         let ping = async {
             tokio::time::sleep(TIMEOUT / 16).await;
-            if responds { watchdog.ping_succeeded() } else { watchdog.ping_failed() }
+            if responds { watchdog.ping_succeeded() } else { watchdog.ping_failed("frozen") }
         };
         tokio::join!(run(watchdog, takes), ping).0
     }
@@ -212,7 +206,7 @@ mod tests {
         let (watchdog, mut recoveries) = Watchdog::start(move || {
             count += 1;
             pings.send_replace(count);
-            std::future::ready(count != 2)
+            std::future::ready(if count == 2 { Err("frozen".to_owned()) } else { Ok(()) })
         });
         tokio::time::timeout(TIMEOUT * 5, recoveries.changed()).await.expect("one ping fails").unwrap();
         assert!(watchdog.is_responsive());

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use redis::{RedisResult, aio::ConnectionManager};
 
 use super::{keys::Keys, link::Link, source::Source};
@@ -29,6 +31,9 @@ pub struct Redis {
     /// Database 2: notification status.
     pub notifications: Link,
     prefix: Arc<str>,
+    /// The user of the queues.
+    user: Arc<str>,
+    pub(super) access_problem: Arc<Mutex<Option<String>>>,
     /// The length of each queue when it was last read.
     backlogs: Arc<[AtomicU64; Queue::ALL.len()]>,
 }
@@ -46,14 +51,12 @@ impl Redis {
     /// [`crate::Error::Internal`] for a malformed URL or an unreadable certificate.
     pub async fn new(config: &Config) -> Result<Self> {
         let source = |url| Source::new(url, &config.redis_servers);
-        let [cache, queue, notifications] = Link::all([
-            source(&config.cache_redis_url)?,
-            source(&config.queue_redis_url)?,
-            source(&config.notification_redis_url)?,
-        ])
-        .await?;
-        let prefix = config.redis_prefix.as_str().into();
-        Ok(Self { cache, queue, notifications, prefix, backlogs: Arc::default() })
+        let queue = source(&config.queue_redis_url)?;
+        let user = queue.user().into();
+        let sources = [source(&config.cache_redis_url)?, queue, source(&config.notification_redis_url)?];
+        let [cache, queue, notifications] = Link::all(sources).await?;
+        let (prefix, access_problem) = (config.redis_prefix.as_str().into(), Arc::default());
+        Ok(Self { cache, queue, notifications, prefix, user, access_problem, backlogs: Arc::default() })
     }
 
     /// Queries database 0.
@@ -84,6 +87,17 @@ impl Redis {
     /// [`crate::Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
         Ok(self.cache.query(ping).await?)
+    }
+
+    /// The time of the server of the queues.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] when it does not respond.
+    pub async fn time(&self) -> Result<DateTime<Utc>> {
+        let ask = async |mut redis| redis::cmd("TIME").query_async(&mut redis).await;
+        let (seconds, micros): (i64, u32) = self.queue.query(ask).await?;
+        let time = DateTime::from_timestamp(seconds, micros * 1_000);
+        time.ok_or_else(|| anyhow::anyhow!("Redis sent no valid time").into())
     }
 
     /// Succeeds when database 1 responds.
@@ -118,6 +132,11 @@ impl Redis {
 
     pub(crate) fn set_last_backlog(&self, queue: Queue, length: u64) {
         self.backlogs[queue as usize].store(length, Ordering::Relaxed);
+    }
+
+    /// The name of the user of the queues.
+    pub(super) fn user(&self) -> &str {
+        &self.user
     }
 
     /// The names of keys, under the prefix of this installation.

@@ -37,6 +37,9 @@ const fn permanent(
     Family { database, name, kind, lifetime, expires: false, writer, reader }
 }
 
+/// In which apalis lists its queues: the only key that is not under the prefix.
+pub const REGISTER: &str = "core:apalis:queues:list";
+
 /// Everything in Redis under the prefix. The layout of the queues in database 1 is that of apalis.
 pub const FAMILIES: &[Family] = &[
     expiring(

@@ -59,6 +59,15 @@ impl Source {
         }
     }
 
+    /// The name of the Redis user.
+    pub(super) fn user(&self) -> &str {
+        let info = match self {
+            Self::Fixed(client) => client.get_connection_info(),
+            Self::Sentinels { info, .. } => info,
+        };
+        info.redis_settings().username().unwrap_or("default")
+    }
+
     /// A client, unless the address comes from Sentinels.
     pub(super) fn fixed_client(&self) -> Option<Client> {
         match self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use sea_orm::sqlx::{self, Connection, PgConnection};
+use sea_orm::sqlx::{self, Connection};
 use secrecy::ExposeSecret;
 
 use super::{programs::Program, psql::Session};
@@ -26,7 +26,7 @@ pub(in crate::operations::backup) async fn restore(archive: Archive, config: &Co
 
 /// Whether no other Parkade process is connected. Closed connections may take a moment to disappear from the server.
 async fn is_unused(url: &str) -> Result<bool> {
-    let mut own = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
+    let mut own = Db::connect_once(url).await?;
     let text = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND application_name = 'parkade' AND pid <> pg_backend_pid()";
     let mut others: i64 = 1;
