@@ -294,6 +294,7 @@ const NAMES: [&str; 23] = [
     "m21_currency",
     "m22_export_formats",
     "m23_account_tokens",
+    "m26_accounts",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {

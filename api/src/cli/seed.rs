@@ -41,7 +41,7 @@ impl Seed {
         }
         let app = App::start(config).await?;
         let password = self.password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-        let hash = password::hash(password.clone()).await?;
+        let hash = password::hash(Priority::Other, password.clone()).await?;
         let plan = Plan::new(self.size, self.span, self.seed, app.clock.now(), app.config.zone, self.heavy);
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);

@@ -7,7 +7,7 @@ use shared::{
     app::App,
     base::page::Page,
     parking::{
-        accounts::{self, Changes, Filter, Registration, User},
+        accounts::{self, Changes, Filter, Registration, User, session},
         audit::Actor,
     },
     platform::cache::{Entry, Group, Recipe},
@@ -32,11 +32,10 @@ use crate::{
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_users, create_user)).routes(routes!(
-        read_user,
-        update_user,
-        delete_user
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list_users, create_user))
+        .routes(routes!(read_user, update_user, delete_user))
+        .routes(routes!(end_sessions))
 }
 
 /// A new user.
@@ -222,7 +221,8 @@ pub(crate) async fn read_user(
 
 /// Change a user.
 ///
-/// Users change themselves, administrators everybody.
+/// Users change themselves, administrators everybody. A new mail address of your own counts once you open the link that is mailed to
+/// it; until then it is `pending_email`.
 #[utoipa::path(put, path = "/users/{id}", tag = "users",
     params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), request_body = UpdateUser, responses(
     (status = 200, description = "The changed user", body = OneUser),
@@ -268,4 +268,19 @@ pub(crate) async fn delete_user(
 ) -> Answer<Json<Message>> {
     accounts::delete(&app, &(&admin).into(), id).await?;
     Ok(Json(Message { msg: "user deleted" }))
+}
+
+/// End all sessions of a user.
+#[utoipa::path(delete, path = "/users/{id}/sessions", tag = "users",
+    params(("id" = i64, Path, description = "User id")), responses(
+    (status = 200, description = "The sessions have ended", body = Message),
+    (status = 404, description = "No such user"),
+))]
+pub(crate) async fn end_sessions(
+    State(app): State<App>,
+    Admin(admin): Admin,
+    Path(id): Path<i64>,
+) -> Answer<Json<Message>> {
+    session::end_all_of(&app, &(&admin).into(), id).await?;
+    Ok(Json(Message { msg: "all sessions of the user ended" }))
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod activity;
+mod address_change;
 mod admin;
 mod audit;
 mod authorisation;
@@ -28,6 +29,7 @@ mod fair_use;
 mod forged;
 mod forged_sessions;
 mod freshness;
+mod guessing;
 mod hostile;
 mod jobs;
 mod keys;
@@ -54,6 +56,7 @@ mod reports;
 mod reservation_races;
 mod reservation_shape;
 mod reservations;
+mod rotation;
 mod sizes;
 mod spellings;
 mod spots;

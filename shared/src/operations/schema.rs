@@ -1,13 +1,15 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 19] = [
+pub const TABLES: [&str; 21] = [
     "installation",
     "rounded_amounts",
+    "secrets",
     "users",
     "vehicles",
     "sessions",
     "account_tokens",
+    "known_addresses",
     "lots",
     "spots",
     "reservations",

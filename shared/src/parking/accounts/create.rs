@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     account::{Account, Registration, Role},
-    password,
+    password::{self, Priority},
     user::{self, User},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub async fn create(
     idempotency: Idempotency<User>,
 ) -> Result<User> {
     let account = Account::checked(registration, role.as_deref(), app.config.phone_country).await?;
-    let hash = password::hash(account.password.clone()).await?;
+    let hash = password::hash(Priority::Other, account.password.clone()).await?;
     let mut change = Change::begin(app).await?;
     let now = app.clock.now();
     let user = user::insert(change.tx(), now, account, hash, None).await?;

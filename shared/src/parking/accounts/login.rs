@@ -3,9 +3,11 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    find::{digest, mail_key, with_mail},
-    password::{self, Match},
-    session,
+    find::with_mail,
+    guard::Attempt,
+    known,
+    password::{self, Match, Priority},
+    session::{self, Client},
     user::User,
 };
 use crate::{
@@ -20,7 +22,6 @@ use crate::{
         counters::Event,
         db::{at, sql},
         metrics,
-        rate_limit::Action,
     },
 };
 
@@ -36,22 +37,18 @@ pub struct LoggedIn {
 /// Logs in.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password.
-pub async fn log_in(
-    app: &App,
-    email: &str,
-    password: String,
-    user_agent: Option<String>,
-) -> Result<LoggedIn> {
-    app.limits.check(Action::Login, &format!("account:{}", digest(&mail_key(email)))).await?;
+/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password; [`Error::RateLimited`].
+pub async fn log_in(app: &App, email: &str, password: String, client: Client) -> Result<LoggedIn> {
+    let attempt = Attempt::begin(app, email, client.address).await?;
     // Twice, because another login may replace the hash meanwhile.
     for _ in 0..2 {
         let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
         let hash = match found {
-            Match::AsTyped => password::hash(password.clone()).await?,
+            Match::AsTyped => password::hash(Priority::Login, password.clone()).await?,
             _ => user.password_hash.clone(),
         };
-        if let Some(token) = open_session(app, &user, hash, user_agent.clone()).await? {
+        if let Some(token) = open_session(app, &user, hash, &client).await? {
+            attempt.succeeded().await;
             app.counters.mark_active(user.id);
             return Ok(LoggedIn { user, token });
         }
@@ -64,10 +61,11 @@ async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(Use
     let users = with_mail(app, email).await?;
     if users.is_empty() {
         // An unknown address takes as long as a wrong password.
-        password::verify(password.to_owned(), None).await?;
+        password::verify(Priority::Login, password.to_owned(), None).await?;
     }
     for user in users {
-        let found = password::verify(password.to_owned(), Some(user.password_hash.clone())).await?;
+        let found =
+            password::verify(Priority::Login, password.to_owned(), Some(user.password_hash.clone())).await?;
         if found != Match::No {
             return Ok(Some((user, found)));
         }
@@ -76,12 +74,7 @@ async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(Use
 }
 
 /// Opens a session and stores the hash. `None` if the password has changed meanwhile, or the user was deleted.
-async fn open_session(
-    app: &App,
-    user: &User,
-    hash: String,
-    user_agent: Option<String>,
-) -> Result<Option<String>> {
+async fn open_session(app: &App, user: &User, hash: String, client: &Client) -> Result<Option<String>> {
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;
     // This comes first: it waits for a transaction that changes the password or deletes the user, and ends all sessions.
@@ -97,7 +90,8 @@ async fn open_session(
     if updated.rows_affected() == 0 {
         return Ok(None);
     }
-    let token = session::open(app, change.tx(), user.id, user_agent).await?;
+    let token = session::open(app, change.tx(), user.id, client.user_agent.clone()).await?;
+    known::remember(app, change.tx(), user.id, client.address).await?;
     activity::record(change.tx(), now, user.id, activity::Kind::Login, None).await?;
     change.counts(Event::Login);
     change.commit().await?;

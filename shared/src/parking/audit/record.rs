@@ -19,6 +19,8 @@ pub enum Action {
     RoleChanged,
     /// A user was deleted.
     UserDeleted,
+    /// All sessions of a user were ended.
+    SessionsEnded,
     /// A lot was opened.
     LotCreated,
     /// A lot was changed; a new price is in the details.
@@ -43,6 +45,7 @@ impl Action {
             Self::AdministratorCreated => "administrator_created",
             Self::RoleChanged => "role_changed",
             Self::UserDeleted => "user_deleted",
+            Self::SessionsEnded => "sessions_ended",
             Self::LotCreated => "lot_created",
             Self::LotChanged => "lot_changed",
             Self::LotDeleted => "lot_deleted",

@@ -56,8 +56,15 @@ pub(super) fn redis_url(url: &str) -> Result<SecretString, &'static str> {
     is_known.then(|| url.into()).ok_or("must begin with redis://, rediss:// or unix://")
 }
 
-pub(super) fn jwt_secret(key: &str) -> Result<SecretString, &'static str> {
-    if key.len() >= 32 { Ok(key.into()) } else { Err("must have at least 32 bytes") }
+/// Secrets separated by commas.
+pub(super) fn secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
+    let secrets: Vec<&str> = text.split(',').map(str::trim).collect();
+    if secrets.iter().any(|secret| secret.len() < 32) {
+        return Err(
+            "must have at least 32 bytes; a comma separates several, each of which must be that long",
+        );
+    }
+    Ok(secrets.into_iter().map(SecretString::from).collect())
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

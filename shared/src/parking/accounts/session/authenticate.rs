@@ -17,7 +17,6 @@ use crate::{
     platform::{
         counters,
         db::{at, sql},
-        mac,
     },
 };
 
@@ -59,13 +58,13 @@ impl Cached {
     fn seal(&self, app: &App) -> Result<String> {
         let json = serde_json::to_string(self)
             .map_err(|error| anyhow::Error::new(error).context("serializing a session"))?;
-        let mac = mac::sign(&app.config, PURPOSE, json.as_bytes())?.finalize().into_bytes();
+        let mac = app.keys.of_access(PURPOSE)?.sign(json.as_bytes())?.finalize().into_bytes();
         Ok(hex::encode(mac) + &json)
     }
 
     fn unseal(app: &App, sealed: &str) -> Option<Self> {
         let (mac, json) = sealed.split_at_checked(MAC_LENGTH)?;
-        let expected = mac::sign(&app.config, PURPOSE, json.as_bytes()).ok()?;
+        let expected = app.keys.of_access(PURPOSE).ok()?.sign(json.as_bytes()).ok()?;
         expected.verify_slice(&hex::decode(mac).ok()?).ok()?;
         serde_json::from_str(json).ok()
     }
