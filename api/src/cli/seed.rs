@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::{
     app::App,
     operations::demo::{self, Plan, Size, Span},
-    parking::accounts::password,
+    parking::accounts::password::{self, Priority},
     platform::{
         cache::Group,
         config::{Config, Environment},

@@ -3,7 +3,6 @@
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -84,15 +83,15 @@ pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<Mailed
 
 /// Mail the link that verifies your address once more.
 #[utoipa::path(post, path = "/auth/resend-verification", tag = "accounts", responses(
-    (status = 202, description = "A link is mailed to your new address, or to the one you have", body = Message),
+    (status = 200, description = "A link is mailed to your new address, or to the one you have", body = Message),
     (status = 409, description = "Your address is verified (`already_verified`)"),
 ))]
 pub(crate) async fn resend_verification(
     State(app): State<App>,
     CurrentUser(user): CurrentUser,
-) -> Answer<(StatusCode, Json<Message>)> {
+) -> Answer<Json<Message>> {
     accounts::resend_verification(&app, user.user_id).await?;
-    Ok((StatusCode::ACCEPTED, Json(Message { msg: "we have mailed a link to your address" })))
+    Ok(Json(Message { msg: "we have mailed a link to your address" }))
 }
 
 /// Show a page with a button that restores the mail address before a change. Opening it changes nothing.

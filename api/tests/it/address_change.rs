@@ -134,7 +134,10 @@ async fn a_link_for_another_address_is_void(t: TestApp) {
     t.post(VERIFY, None, json!({ "token": one })).await.problem(410, "gone");
     let two = token(&t, "two@example.com", VERIFY).await;
     // Whoever verifies an address first has it.
-    move_to(&t, &ravi, PASSWORD, "two@example.com").await;
+    ask(&t, &ravi, PASSWORD, "two@example.com").await;
+    t.eventually("another link is mailed", async || token(&t, "two@example.com", VERIFY).await != two).await;
+    let of_ravi = token(&t, "two@example.com", VERIFY).await;
+    t.post(VERIFY, None, json!({ "token": of_ravi })).await.expect(200);
     t.post(VERIFY, None, json!({ "token": two })).await.problem(409, "email_taken");
     worker.stop().await;
 }
@@ -144,8 +147,8 @@ async fn the_verification_mail_can_be_sent_again() {
     let t = TestApp::start_with(Engine::Sqlite, &[("RATE_LIMIT_PASSWORD_RESET", "2/3600")]).await;
     let asha = t.driver("Asha").await;
     let resend = async || t.post("/auth/resend-verification", Some(&asha), json!({})).await;
-    resend().await.expect(202);
-    resend().await.expect(202);
+    resend().await.expect(200);
+    resend().await.expect(200);
     resend().await.problem(429, "rate_limited");
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-verification'").await, 2);
     change(&t, "UPDATE users SET email_verified = TRUE", []).await.unwrap();

@@ -73,6 +73,8 @@ const PUBLIC: [&str; 18] = [
     "post /api/auth/reset-password",
     "get /api/auth/verify-email",
     "post /api/auth/verify-email",
+    "get /api/auth/undo-email-change",
+    "post /api/auth/undo-email-change",
     "post /api/auth/register",
     "get /api/health",
     "get /api/health/live",

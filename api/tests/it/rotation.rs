@@ -10,7 +10,7 @@ use testkit::{Driver, JWT_SECRET, TestApp};
 
 use crate::support::{change, number};
 
-const NEW: &str = "a new key for tests that is long enough, too";
+const NEW: &str = "a new key for tests that is as long as it has to be";
 
 /// A process with other secrets on the same database.
 async fn with(t: &TestApp, name: &str, value: &str) -> TestApp {

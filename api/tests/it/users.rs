@@ -558,7 +558,7 @@ async fn admins_find_users_by_email_and_name(t: TestApp) {
             assert_eq!(found(&[("username", unknown)]).await, [0_i64; 0], "{unknown}");
         }
     }
-    put(&t, &ravi, ravi.id, json!({ "email": "new@example.com" })).await.expect(200);
+    put(&t, &admin, ravi.id, json!({ "email": "new@example.com" })).await.expect(200);
     assert_eq!(
         (found(&[("email", "ravi@example.com")]).await, found(&[("email", "new@example.com")]).await),
         (vec![], vec![ravi.id])

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod rate_limit;
 pub mod redis;
 pub mod secrets;
+mod setting;
 pub mod settings;
 pub mod telemetry;
 pub mod templates;

@@ -1,35 +1,7 @@
 //! The table of settings. `--help`, `.env.example` and `docs/SETTINGS.md` are made from it.
 
-/// A setting: an environment variable, or a line of a settings file.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// The name of the variable.
-    pub name: &'static str,
-    /// The value when the operator gives none.
-    pub default: Option<&'static str>,
-    /// The smallest and the largest number, of settings that are whole numbers.
-    pub range: Option<(u64, u64)>,
-    /// What the setting does, in one line of plain text.
-    pub help: &'static str,
-    /// Whether the value is secret, and may be in a file.
-    pub is_secret: bool,
-}
-
-const fn text(name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: Some(default), range: None, help, is_secret: false }
-}
-
-const fn number(name: &'static str, default: &'static str, range: (u64, u64), help: &'static str) -> Setting {
-    Setting { name, default: Some(default), range: Some(range), help, is_secret: false }
-}
-
-const fn unset(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: None, range: None, help, is_secret: false }
-}
-
-const fn secret(setting: Setting) -> Setting {
-    Setting { is_secret: true, ..setting }
-}
+pub use super::setting::Setting;
+use super::setting::{number, secret, text, unset};
 
 /// The headings of the documents, each with the first setting below it.
 const GROUPS: &[(&str, &str)] = &[
@@ -292,25 +264,9 @@ pub const SETTINGS: &[Setting] = &[
     text("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as shared=debug,info"),
 ];
 
-impl Setting {
-    /// The heading that stands in front of this setting.
-    fn heading(&self) -> Option<&'static str> {
-        GROUPS.iter().find(|(_, first)| *first == self.name).map(|(heading, _)| *heading)
-    }
-
-    /// The setting that names a file with the value, if that is secret.
-    #[must_use]
-    pub fn file_name(&self) -> Option<String> {
-        self.is_secret.then(|| format!("{}_FILE", self.name))
-    }
-
-    /// What it does and, for a number, its range.
-    fn full_help(&self) -> String {
-        match self.range {
-            Some((least, most)) => format!("{} ({least} to {most})", self.help),
-            None => self.help.to_owned(),
-        }
-    }
+/// The heading that stands in front of a setting.
+fn heading(setting: &Setting) -> Option<&'static str> {
+    GROUPS.iter().find(|(_, first)| *first == setting.name).map(|(heading, _)| *heading)
 }
 
 /// The settings as the last part of `--help`.
@@ -335,8 +291,7 @@ pub fn markdown() -> String {
         .collect();
     let introduction = INTRODUCTION.replace("SECRETS", &secrets.join(", "));
     SETTINGS.iter().fold(introduction, |text, setting| {
-        let heading = setting
-            .heading()
+        let heading = heading(setting)
             .map(|heading| format!("\n## {heading}\n\n| Setting | Default | Meaning |\n|---|---|---|\n"));
         let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
         let heading = heading.unwrap_or_default();
@@ -367,7 +322,7 @@ pub fn env_example() -> String {
     let intro = "# Every setting with its default. Copy this file to .env and change what you need.\n\
                  # A secret may be in a file: JWT_SECRET_KEY_FILE names one with the value of JWT_SECRET_KEY.\n";
     SETTINGS.iter().fold(intro.to_owned(), |text, setting| {
-        let heading = setting.heading().map(|heading| format!("\n# --- {heading} ---\n")).unwrap_or_default();
+        let heading = heading(setting).map(|heading| format!("\n# --- {heading} ---\n")).unwrap_or_default();
         let default = setting.default.map(|default| format!("{default:?}")).unwrap_or_default();
         format!("{text}{heading}\n# {}\n# {}={default}\n", setting.full_help(), setting.name)
     })
