@@ -79,6 +79,12 @@ impl Caller {
 }
 
 fn require_admin(identity: Identity) -> Result<Identity> {
+    if identity.must_enrol {
+        return Err(Error::Unconfirmed {
+            code: "second_factor_missing",
+            message: "administrators need a second factor here; turn yours on: POST /api/auth/second-factor",
+        });
+    }
     if identity.is_admin { Ok(identity) } else { Err(Error::Forbidden("only an administrator may do this")) }
 }
 

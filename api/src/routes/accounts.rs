@@ -65,6 +65,10 @@ pub(crate) struct Register {
 pub(crate) struct LogIn {
     email: String,
     password: String,
+    /// Of accounts with a second factor: six digits, or a recovery code.
+    #[serde(default)]
+    #[schema(example = "287082")]
+    code: Option<String>,
 }
 
 /// A user.
@@ -170,13 +174,14 @@ pub(crate) async fn register(
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LogIn, responses(
     (status = 200, description = "Logged in", body = TokenAndUser),
     (status = 401, description = "Email or password is wrong (`invalid_credentials`)"),
+    (status = 403, description = "The account has a second factor: the code is missing (`second_factor_required`) or wrong (`wrong_code`)"),
 ))]
 pub(crate) async fn log_in(
     State(app): State<App>,
     Client(client): Client,
     body::Json(body): body::Json<LogIn>,
 ) -> Answer<Json<TokenAndUser>> {
-    let logged_in = accounts::log_in(&app, &body.email, body.password, client).await?;
+    let logged_in = accounts::log_in(&app, &body.email, body.password, body.code.as_deref(), client).await?;
     Ok(TokenAndUser::new("logged in", logged_in))
 }
 

@@ -6,10 +6,7 @@ use shared::{
     Error,
     app::App,
     base::page::Page,
-    parking::{
-        accounts::{self, Changes, Filter, Registration, User, session},
-        audit::Actor,
-    },
+    parking::accounts::{self, Changes, Filter, Registration, User, session},
     platform::cache::{Entry, Group, Recipe},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -181,7 +178,6 @@ pub(crate) async fn create_user(
         let body = OneUser { msg: "user created", user: user.clone().into() };
         located(format!("/api/users/{}", user.id), &body)
     };
-    let by = Actor::from(&admin);
     let create = async |body::Json(body): body::Json<CreateUser>, keep| {
         let registration = Registration {
             username: body.username,
@@ -190,7 +186,7 @@ pub(crate) async fn create_user(
             vehicle_number: body.vehicle_number,
             phone_number: body.phone_number,
         };
-        accounts::create(&app, &by, registration, body.role, keep).await
+        accounts::create(&app, &admin, registration, body.role, keep).await
     };
     once.answer(&app, admin.user_id, created, create).await
 }
@@ -266,7 +262,7 @@ pub(crate) async fn delete_user(
     Admin(admin): Admin,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    accounts::delete(&app, &(&admin).into(), id).await?;
+    accounts::delete_as(&app, &admin, id).await?;
     Ok(Json(Message { msg: "user deleted" }))
 }
 

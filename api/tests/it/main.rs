@@ -57,6 +57,7 @@ mod reservation_races;
 mod reservation_shape;
 mod reservations;
 mod rotation;
+mod second_factor;
 mod sizes;
 mod spellings;
 mod spots;

@@ -1,7 +1,7 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 21] = [
+pub const TABLES: [&str; 23] = [
     "installation",
     "rounded_amounts",
     "secrets",
@@ -10,6 +10,8 @@ pub const TABLES: [&str; 21] = [
     "sessions",
     "account_tokens",
     "known_addresses",
+    "second_factors",
+    "recovery_codes",
     "lots",
     "spots",
     "reservations",

@@ -135,6 +135,11 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Only drivers who have verified their mail address can make new reservations, and get SMS",
     ),
+    text(
+        "REQUIRE_ADMIN_TOTP",
+        "false",
+        "Administrators can do nothing as such before they have turned on a second factor",
+    ),
     unset(
         "ADMIN_EMAIL",
         "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",

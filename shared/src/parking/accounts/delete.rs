@@ -7,11 +7,14 @@ use serde_json::json;
 use super::{account::Role, session, user};
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::Change,
     parking::{
         audit::{self, Action, Actor, Object},
-        bookings, exports,
+        bookings, exports, second_factor,
     },
     platform::{
         cache::Group,
@@ -27,6 +30,15 @@ use crate::{
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
 pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
     delete_if(app, by, id, None).await.map(drop)
+}
+
+/// As [`delete`], on the order of an administrator.
+///
+/// # Errors
+/// As [`delete`]; [`Error::Unconfirmed`] if the administrator has a second factor and has not sent a code lately.
+pub async fn delete_as(app: &App, who: &Identity, id: i64) -> Result<()> {
+    second_factor::require_fresh(app, who).await?;
+    delete(app, &who.into(), id).await
 }
 
 /// A query and its values.
@@ -82,6 +94,8 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "DELETE FROM idempotency_keys WHERE user_id = $1",
         "DELETE FROM account_tokens WHERE user_id = $1",
         "DELETE FROM known_addresses WHERE user_id = $1",
+        "DELETE FROM second_factors WHERE user_id = $1",
+        "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM vehicles WHERE user_id = $1",
         "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {

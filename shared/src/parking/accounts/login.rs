@@ -1,5 +1,6 @@
 //! Login by mail address and password, and logout.
 
+use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::activity,
+    parking::{activity, second_factor},
     platform::{
         counters::Event,
         db::{at, sql},
@@ -37,17 +38,28 @@ pub struct LoggedIn {
 /// Logs in.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password; [`Error::RateLimited`].
-pub async fn log_in(app: &App, email: &str, password: String, client: Client) -> Result<LoggedIn> {
+/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password; [`Error::Unconfirmed`]
+/// if the account has a second factor, without its code; [`Error::RateLimited`].
+pub async fn log_in(
+    app: &App,
+    email: &str,
+    password: String,
+    code: Option<&str>,
+    client: Client,
+) -> Result<LoggedIn> {
     let attempt = Attempt::begin(app, email, client.address).await?;
     // Twice, because another login may replace the hash meanwhile.
+    let mut confirmed_at = None;
     for _ in 0..2 {
         let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
+        if confirmed_at.is_none() && second_factor::check_login(app, user.id, code).await? {
+            confirmed_at = Some(app.clock.now());
+        }
         let hash = match found {
             Match::AsTyped => password::hash(Priority::Login, password.clone()).await?,
             _ => user.password_hash.clone(),
         };
-        if let Some(token) = open_session(app, &user, hash, &client).await? {
+        if let Some(token) = open_session(app, &user, hash, &client, confirmed_at).await? {
             attempt.succeeded().await;
             app.counters.mark_active(user.id);
             return Ok(LoggedIn { user, token });
@@ -74,7 +86,13 @@ async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(Use
 }
 
 /// Opens a session and stores the hash. `None` if the password has changed meanwhile, or the user was deleted.
-async fn open_session(app: &App, user: &User, hash: String, client: &Client) -> Result<Option<String>> {
+async fn open_session(
+    app: &App,
+    user: &User,
+    hash: String,
+    client: &Client,
+    confirmed_at: Option<DateTime<Utc>>,
+) -> Result<Option<String>> {
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;
     // This comes first: it waits for a transaction that changes the password or deletes the user, and ends all sessions.
@@ -90,7 +108,8 @@ async fn open_session(app: &App, user: &User, hash: String, client: &Client) -> 
     if updated.rows_affected() == 0 {
         return Ok(None);
     }
-    let token = session::open(app, change.tx(), user.id, client.user_agent.clone()).await?;
+    let agent = client.user_agent.clone();
+    let token = session::open_confirmed(app, change.tx(), user.id, agent, confirmed_at).await?;
     known::remember(app, change.tx(), user.id, client.address).await?;
     activity::record(change.tx(), now, user.id, activity::Kind::Login, None).await?;
     change.counts(Event::Login);

@@ -7,6 +7,7 @@ mod confirm;
 mod conflict;
 mod create;
 mod delete;
+mod enrol;
 mod find;
 mod guard;
 mod hashing;
@@ -29,7 +30,10 @@ pub use self::{
     address::{by_token, resend_verification, undo_email_change},
     admin::{create_admin, ensure_admin},
     create::create,
-    delete::delete,
+    delete::{delete, delete_as},
+    enrol::{
+        Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, remove_second_factor_of,
+    },
     find::{Filter, by_email, by_id, list},
     known::KNOWN_FOR,
     login::{LoggedIn, log_in, log_out},

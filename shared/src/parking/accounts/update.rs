@@ -26,7 +26,7 @@ use crate::{
     jobs::Change,
     parking::{
         audit::{self, Action, Object},
-        exports, notifications, tokens,
+        exports, notifications, second_factor, tokens,
     },
     platform::{
         cache::Group,
@@ -98,6 +98,10 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
     let held_email = changes.email.take_if(|email| is_own && *email != mail_key(&user.email));
     if held_email.is_some() {
         address::count_mail(app, id).await?;
+    }
+    if changes.role.is_some_and(|role| role.as_str() != user.role) || (!is_own && changes.password.is_some())
+    {
+        second_factor::require_fresh(app, who).await?;
     }
     let hash = match &changes.password {
         Some(password) => Some(password::hash(Priority::Other, password.clone()).await?),

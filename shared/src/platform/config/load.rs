@@ -75,6 +75,8 @@ pub struct Config {
     pub max_unpaid_stays: u32,
     /// `REQUIRE_VERIFIED_EMAIL`.
     pub require_verified_email: bool,
+    /// `REQUIRE_ADMIN_TOTP`.
+    pub require_admin_totp: bool,
     /// `CACHE_*`.
     pub cache: Cache,
     /// `COUNTERS_ENABLED`.
@@ -207,6 +209,7 @@ impl Config {
                 .map(|days: u64| Duration::from_hours(24 * days))?,
             max_unpaid_stays: from.number("MAX_UNPAID_STAYS", 0..=1000)?,
             require_verified_email: from.parse("REQUIRE_VERIFIED_EMAIL", parse::boolean)?,
+            require_admin_totp: from.parse("REQUIRE_ADMIN_TOTP", parse::boolean)?,
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,

@@ -5,7 +5,7 @@ mod list;
 mod open;
 mod token;
 
-pub(super) use self::open::{end_all, end_in, end_others};
+pub(super) use self::open::{end_all, end_in, end_others, open_confirmed};
 pub use self::{
     authenticate::authenticate,
     list::{Session, list},

@@ -41,6 +41,17 @@ pub async fn open(
     user_id: i64,
     user_agent: Option<String>,
 ) -> Result<String> {
+    open_confirmed(app, db, user_id, user_agent, None).await
+}
+
+/// As [`open`], by a login that was confirmed with a second factor.
+pub(in crate::parking::accounts) async fn open_confirmed(
+    app: &App,
+    db: &impl ConnectionTrait,
+    user_id: i64,
+    user_agent: Option<String>,
+    confirmed_at: Option<DateTime<Utc>>,
+) -> Result<String> {
     let now = app.clock.now();
     let row = session::Model {
         id: Uuid::now_v7(),
@@ -49,6 +60,7 @@ pub async fn open(
         created_at: now,
         expires_at: now + app.config.session_lifetime,
         ended_at: None,
+        confirmed_at,
     };
     let token = token::sign(app, user_id, row.id, now, row.expires_at)?;
     session::ActiveModel::from(row).insert(db).await?;
