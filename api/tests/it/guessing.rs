@@ -116,7 +116,7 @@ async fn one_network_adds_ten_failures_to_an_account() {
     log_in(&t, "198.51.100.2", "asha@example.com", WRONG).await.problem(401, "invalid_credentials");
     let eleven = used(&t, &key).await;
     assert_eq!(eleven - ten, FAILURE);
-    let now = u64::try_from(chrono::Utc::now().timestamp_micros()).unwrap();
+    let now = u64::try_from(t.app.clock.now().timestamp_micros()).unwrap();
     assert!((9 * FAILURE..=10 * FAILURE).contains(&(ten - now)), "{}", ten - now);
 }
 

@@ -155,7 +155,7 @@ mod tests {
         let blocking = hashers.clone();
         tokio::spawn(async move {
             let work = move || {
-                drop(begun.send(()));
+                begun.send(()).unwrap();
                 Ok(wait.recv().is_ok())
             };
             blocking.run(Priority::Other, work).await
@@ -184,7 +184,10 @@ mod tests {
         let (done, order) = mpsc::channel();
         let work = |name: &'static str| {
             let done = done.clone();
-            move || Ok(done.send(name).unwrap())
+            move || {
+                done.send(name).unwrap();
+                Ok(())
+            }
         };
         let others = (0..3).map(|_| hashers.run(Priority::Other, work("other")));
         let all: FuturesUnordered<_> = others.chain([hashers.run(Priority::Login, work("login"))]).collect();

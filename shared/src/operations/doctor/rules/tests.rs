@@ -19,7 +19,7 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         policy: "allkeys-lru".into(),
     };
     let full = RedisServer { max_memory: 100, used_memory: 90, policy: "noeviction".into(), ..plain.clone() };
-    let key = b"0123456789abcdef0123456789abcdef";
+    let key = "0123456789abcdef0123456789abcdef";
     let cases: Vec<(Level, Vec<Verdict>)> = vec![
         (Ok, vec![schema(&known, &known)]),
         (Warning, vec![schema(&known[..1], &known), schema(&[], &known)]),
