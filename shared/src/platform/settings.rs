@@ -203,7 +203,7 @@ pub const SETTINGS: &[Setting] = &[
     number("CACHE_DEFAULT_TTL", "300", (1, 3600), "Maximum age in seconds of cached reports"),
     text("COUNTERS_ENABLED", "true", "Count API calls, logins and other events in Redis"),
     text("RATE_LIMIT_USER_READS", "50/3600", "Reads of user accounts, per user"),
-    text("RATE_LIMIT_LOGIN", "10/60", "Logins, per address and per account"),
+    text("RATE_LIMIT_LOGIN", "10/60", "Wrong passwords, per address, and per account and address"),
     text("RATE_LIMIT_REGISTER", "5/60", "Registrations, per address"),
     text(
         "RATE_LIMIT_PASSWORD_RESET",

@@ -47,11 +47,14 @@ pub async fn log_in(
     code: Option<&str>,
     client: Client,
 ) -> Result<LoggedIn> {
-    let attempt = Attempt::begin(app, email, client.address).await?;
+    let mut attempt = Some(Attempt::begin(app, email, client.address).await?);
     // Twice, because another login may replace the hash meanwhile.
     let mut confirmed_at = None;
     for _ in 0..2 {
         let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
+        if let Some(attempt) = attempt.take() {
+            attempt.succeeded().await;
+        }
         if confirmed_at.is_none() && second_factor::check_login(app, user.id, code).await? {
             confirmed_at = Some(app.clock.now());
         }
@@ -60,7 +63,6 @@ pub async fn log_in(
             _ => user.password_hash.clone(),
         };
         if let Some(token) = open_session(app, &user, hash, &client, confirmed_at).await? {
-            attempt.succeeded().await;
             app.counters.mark_active(user.id);
             return Ok(LoggedIn { user, token });
         }

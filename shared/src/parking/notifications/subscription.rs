@@ -130,7 +130,7 @@ mod tests {
         assert!(Subscription::Reminders.verify(&ours, 17, &signature.to_uppercase()).is_ok());
         assert!(Subscription::Reminders.verify(&ours, 18, signature).is_err());
         assert!(Subscription::Reports.verify(&ours, 17, signature).is_err());
-        let (_, theirs) = with_secret("another secret that is long enough, too");
+        let (_, theirs) = with_secret("another secret that is as long as it has to be");
         assert!(Subscription::Reminders.verify(&theirs, 17, signature).is_err());
     }
 

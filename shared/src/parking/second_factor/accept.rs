@@ -39,14 +39,14 @@ pub(in crate::parking) async fn check_login(app: &App, user_id: i64, code: Optio
 /// # Errors
 /// [`Error::Unconfirmed`] if it is not; [`Error::Conflict`] if the user has no second factor; [`Error::RateLimited`].
 pub(in crate::parking) async fn accept(app: &App, user_id: i64, code: &str) -> Result<()> {
+    let Some(factor) = store::find(app.db.write(), user_id).await? else {
+        return Err(Error::conflict("second_factor_off", "this account has no second factor"));
+    };
     let caller = format!("code:{user_id}");
     let decision = app.limits.take_within(Action::Login, TRIES, &caller).await;
     if !decision.allowed {
         return Err(app.limits.rejection(decision.retry_after));
     }
-    let Some(factor) = store::find(app.db.write(), user_id).await? else {
-        return Err(Error::conflict("second_factor_off", "this account has no second factor"));
-    };
     let now = app.clock.now().timestamp().unsigned_abs();
     for secret in factor.secrets(&app.keys, user_id)? {
         if let Some(step) = step_of(&secret, code, now)?
