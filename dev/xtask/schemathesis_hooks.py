@@ -8,6 +8,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 KEY = "Idempotency-Key"
 CALLER = os.environ.get("PARKADE_CALLER")
+NO_USER = 999999999
 NO_SESSION = "0190a0a0-0000-7000-8000-000000000000"
 
 
@@ -31,6 +32,9 @@ def keep_login(case):
     """Keeps the caller's own session, which all later requests need: their password, their role, and the session itself."""
     if case.method == "DELETE" and case.operation.path == "/api/auth/sessions/{id}":
         case.path_parameters = {"id": NO_SESSION}
+    ends_sessions = case.method == "DELETE" and case.operation.path == "/api/users/{id}/sessions"
+    if ends_sessions and str((case.path_parameters or {}).get("id")) == CALLER:
+        case.path_parameters = {"id": NO_USER}
     changes_user = case.method == "PUT" and case.operation.path == "/api/users/{id}"
     if changes_user and str((case.path_parameters or {}).get("id")) in (CALLER, "me") and isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name not in ("password", "role")}

@@ -29,6 +29,8 @@ mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
 mod m23_account_tokens;
+mod m26_accounts;
+mod m27_second_factors;
 mod migration;
 mod report;
 
@@ -40,7 +42,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 23] = [
+const MIGRATIONS: [Migration; 25] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -64,6 +66,8 @@ const MIGRATIONS: [Migration; 23] = [
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
     m23_account_tokens::MIGRATION,
+    m26_accounts::MIGRATION,
+    m27_second_factors::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

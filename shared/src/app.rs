@@ -22,9 +22,11 @@ use crate::{
         counters::Counters,
         db::Db,
         http, installation,
+        keys::Keys,
         mailer::Mailer,
         rate_limit::RateLimiter,
         redis::Redis,
+        secrets,
         templates::Templates,
     },
 };
@@ -55,6 +57,8 @@ pub struct Parts {
     pub counters: Counters,
     /// Rate limits.
     pub limits: RateLimiter,
+    /// Signs and verifies.
+    pub keys: Keys,
     /// Sends mails.
     pub mailer: Mailer,
     /// Which server a chat's webhook may be at.
@@ -90,13 +94,14 @@ impl App {
         Ok(app)
     }
 
-    /// Brings the schema up to date, and settles the currency of the amounts.
+    /// Brings the schema up to date, settles the currency of the amounts, and reads the secrets of the database.
     ///
     /// # Errors
     /// [`Error::Permanent`] if the amounts are in another currency than `CURRENCY`.
     pub async fn migrate(&self) -> Result<()> {
         self.db.migrate(self.config.for_migrations()).await?;
-        installation::settle_currency(&self.db, self.config.currency).await
+        installation::settle_currency(&self.db, self.config.currency).await?;
+        secrets::load(&self.db, &self.config, &self.keys).await
     }
 
     /// As [`App::start`] for a process that serves: waits up to a minute for the database, since servers start in any order,
@@ -136,6 +141,7 @@ impl App {
         let app = Self(Arc::new(Parts {
             cache: Cache::new(redis.clone(), counters.clone(), clock.clone(), config.cache.is_enabled),
             limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
+            keys: Keys::new(&config)?,
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,

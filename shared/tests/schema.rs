@@ -270,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -294,6 +294,8 @@ const NAMES: [&str; 23] = [
     "m21_currency",
     "m22_export_formats",
     "m23_account_tokens",
+    "m26_accounts",
+    "m27_second_factors",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {

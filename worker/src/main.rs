@@ -54,7 +54,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::TestEmail { address } => test_email::run(&config, &address).await,
         Command::Run => {
-            config.jwt_secret()?;
+            config.require_jwt_keys()?;
             let app = App::start_together(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             let worker = Worker::new(app.clone(), Registry::default());

@@ -8,9 +8,10 @@ use shared::{
     parking::{
         exports::{cleanup::CleanUpExports, job::WriteExport},
         notifications::{
-            PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
-            SendPasswordChanged, SendPasswordReset, SendReceipt, SendReminder, SendReminders, SendSms,
-            SendSpotChanged, SendVerification, SendWelcome, Summarise,
+            PostToChat, SendAddressChanged, SendConfirmation, SendExportReady, SendGuessingNotice,
+            SendMonthlyReport, SendMonthlyReports, SendNotice, SendPasswordChanged, SendPasswordReset,
+            SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged, SendVerification,
+            SendWelcome, Summarise,
         },
     },
 };
@@ -31,6 +32,8 @@ impl Default for Registry {
             Kind::of::<SendVerification>(),
             Kind::of::<SendPasswordReset>(),
             Kind::of::<SendPasswordChanged>(),
+            Kind::of::<SendAddressChanged>(),
+            Kind::of::<SendGuessingNotice>(),
             Kind::of::<SendNotice>(),
             Kind::of::<PostToChat>(),
             Kind::of::<SendSms>(),

@@ -20,7 +20,7 @@ pub(super) enum Command {
 /// Loading the settings has already checked all but the secret, which not every command needs, and the currency, which the
 /// database knows.
 pub(super) async fn check(config: &Config) -> anyhow::Result<()> {
-    config.jwt_secret()?;
+    config.require_jwt_keys()?;
     if let Some(conflict) = doctor::currency_conflict(config).await {
         bail!(conflict);
     }

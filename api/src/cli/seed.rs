@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::{
     app::App,
     operations::demo::{self, Plan, Size, Span},
-    parking::accounts::password,
+    parking::accounts::password::{self, Priority},
     platform::{
         cache::Group,
         config::{Config, Environment},
@@ -41,7 +41,7 @@ impl Seed {
         }
         let app = App::start(config).await?;
         let password = self.password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
-        let hash = password::hash(password.clone()).await?;
+        let hash = password::hash(Priority::Other, password.clone()).await?;
         let plan = Plan::new(self.size, self.span, self.seed, app.clock.now(), app.config.zone, self.heavy);
         let bar = ProgressBar::new_spinner()
             .with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);

@@ -6,7 +6,7 @@ use shared::{app::App, parking::accounts, platform::config::Config};
 use tokio::net::TcpListener;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
-    config.jwt_secret()?;
+    config.require_jwt_keys()?;
     let app = App::start_together(config).await?;
     if let Some(admin) = &app.config.admin {
         accounts::ensure_admin(&app, admin).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use shared::{app::App, parking::accounts::password, platform::metrics::HTTP_SHED};
+use shared::{app::App, parking::accounts::password::Priority, platform::metrics::HTTP_SHED};
 
 use crate::http::{policy::Gate, problem::Problem};
 
@@ -26,8 +26,9 @@ const LOG_EVERY: Duration = Duration::from_secs(1);
 /// The gates of a process.
 #[derive(Debug)]
 pub(crate) struct Gates {
-    /// Hashing a password occupies a core, so this gate has as many places as there is memory and cores for, and how long
-    /// its requests take says nothing about the others.
+    /// Hashing a password occupies a core, so these gates have as many places as hashes can wait, and how long their
+    /// requests take says nothing about the others.
+    logins: Limit,
     passwords: Limit,
     requests: Limit,
 }
@@ -38,8 +39,9 @@ impl Gates {
             0 => (usize::MAX, Duration::MAX),
             max => (max, TARGET),
         };
-        let passwords = Limit::new(password::capacity().min(max), Duration::MAX);
-        Self { passwords, requests: Limit::new(max, target) }
+        let hashing = |priority: Priority| Limit::new(priority.capacity().min(max), Duration::MAX);
+        let (logins, passwords) = (hashing(Priority::Login), hashing(Priority::Other));
+        Self { logins, passwords, requests: Limit::new(max, target) }
     }
 
     /// Whether a request would be rejected now.
@@ -56,6 +58,7 @@ impl Gates {
     const fn get(&self, gate: Gate) -> Option<&Limit> {
         match gate {
             Gate::Open => None,
+            Gate::Logins => Some(&self.logins),
             Gate::Passwords => Some(&self.passwords),
             Gate::Requests => Some(&self.requests),
         }

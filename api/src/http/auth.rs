@@ -7,7 +7,12 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
+use shared::{
+    Error, Result,
+    app::App,
+    base::{identity::Identity, network::Network},
+    parking::accounts::session,
+};
 
 use crate::http::{client::Address, params::UserPath, policy::Access, problem::Problem};
 
@@ -25,6 +30,7 @@ pub struct Admin(pub Identity);
 pub(crate) struct Caller {
     /// Calls with the same key share a rate limit.
     pub(crate) key: String,
+    pub(crate) address: Address,
     identity: Result<Identity>,
 }
 
@@ -35,10 +41,11 @@ pub(crate) async fn identify(
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
 ) -> Result<Caller> {
+    let address = Address::of(&app.config.trusted_proxies, headers, peer);
     let identity = match (access, bearer(headers)) {
         (Access::Public, Some(token)) => {
             if let Some(session) = session::session_id(app, token)? {
-                return Ok(Caller { key: format!("session:{session}"), identity: Err(NO_TOKEN) });
+                return Ok(Caller { key: format!("session:{session}"), address, identity: Err(NO_TOKEN) });
             }
             Err(NO_TOKEN)
         }
@@ -49,12 +56,15 @@ pub(crate) async fn identify(
         },
         (Access::Anonymous, _) | (_, None) => Err(NO_TOKEN),
     };
-    let address = Address::of(&app.config.trusted_proxies, headers, peer);
     let key = match &identity {
         Ok(identity) => format!("user:{}", identity.user_id),
-        Err(_) => format!("address:{address}"),
+        Err(_) => format!("address:{}", Network(address.0)),
     };
-    Ok(Caller { key, identity: identity.map(|identity| Identity { address: address.0, ..identity }) })
+    Ok(Caller {
+        key,
+        address,
+        identity: identity.map(|identity| Identity { address: address.0, ..identity }),
+    })
 }
 
 impl Caller {
@@ -69,6 +79,12 @@ impl Caller {
 }
 
 fn require_admin(identity: Identity) -> Result<Identity> {
+    if identity.must_enrol {
+        return Err(Error::Unconfirmed {
+            code: "second_factor_missing",
+            message: "administrators need a second factor here; turn yours on: POST /api/auth/second-factor",
+        });
+    }
     if identity.is_admin { Ok(identity) } else { Err(Error::Forbidden("only an administrator may do this")) }
 }
 

@@ -1,17 +1,25 @@
 //! The address of the client, also behind proxies.
 
 use std::{
-    fmt,
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
 };
 
-use axum::http::{HeaderMap, HeaderName, header};
-use shared::platform::config::IpNet;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, header, request::Parts},
+};
+use shared::{parking::accounts::session, platform::config::IpNet};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Where a request comes from. An IPv6 customer usually has a whole /64.
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Address(pub(crate) Option<IpAddr>);
+
+/// Address and program of a client that logs in.
+#[derive(Debug)]
+pub(crate) struct Client(pub(crate) session::Client);
 
 impl Address {
     /// Each proxy appends the address it saw, so only what trusted proxies appended is reliable: the client is the last address
@@ -25,6 +33,16 @@ impl Address {
             address = Some(hop);
         }
         Self(address)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let address = parts.extensions.get::<Address>().and_then(|address| address.0);
+        Ok(Self(session::Client { address, user_agent: user_agent.map(ToOwned::to_owned) }))
     }
 }
 
@@ -68,19 +86,6 @@ fn node(text: &str) -> Option<IpAddr> {
     };
     let address = address.split_once('%').map_or(address, |(address, _zone)| address);
     address.parse::<IpAddr>().ok().map(|address| address.to_canonical())
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                write!(f, "{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-            Some(address) => write!(f, "{address}"),
-            None => f.write_str("unknown"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::{
     Error, Result,
     app::App,
-    platform::idempotency::{self, Claimed, Idempotency, StoredAnswer},
+    platform::idempotency::{self, Claimed, Digest, Idempotency, StoredAnswer},
 };
 use utoipa::IntoParams;
 
@@ -40,7 +40,7 @@ pub(crate) struct Once<E> {
 struct Key {
     text: String,
     /// Of method, path and body.
-    request_hash: String,
+    digest: Digest,
 }
 
 impl<E, S> FromRequestParts<S> for Once<E>
@@ -65,8 +65,8 @@ impl Key {
             return Err(Error::invalid("Idempotency-Key", "must have 1 to 255 ASCII characters"));
         }
         let method_and_path = format!("{} {}", parts.method, parts.uri.path());
-        let request_hash = idempotency::hash(&app.config, &method_and_path, body::bytes(parts))?;
-        Ok(Some(Self { text, request_hash }))
+        let digest = Digest::of(&app.keys, &method_and_path, body::bytes(parts))?;
+        Ok(Some(Self { text, digest }))
     }
 }
 
@@ -88,7 +88,7 @@ impl<E> Once<E> {
             return Ok(response(render(&outcome)?));
         };
         let now = app.clock.now();
-        let claim = match idempotency::claim(&app.db, now, user_id, &key.text, &key.request_hash).await? {
+        let claim = match idempotency::claim(&app.db, now, user_id, &key.text, &key.digest).await? {
             Claimed::First(claim) => claim,
             Claimed::Answered(stored) => return Ok(replayed(stored)),
         };

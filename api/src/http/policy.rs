@@ -26,7 +26,9 @@ pub enum Access {
 pub enum Gate {
     /// None: orchestrators must get an answer from a busy process, too.
     Open,
-    /// Routes that hash passwords have their own gate, so that a flood of logins cannot block everything else.
+    /// Logins, which a flood of other hashing requests does not block.
+    Logins,
+    /// Other routes that hash passwords have their own gate, so that a flood of them cannot block everything else.
     Passwords,
     /// The gate for all other requests.
     Requests,
@@ -56,25 +58,37 @@ pub struct Policy {
 /// The routes of the OpenAPI document.
 pub const ROUTES: &[Policy] = &[
     post("/auth/register", Anonymous).limited_as(Action::Register).gated(Gate::Passwords),
-    post("/auth/login", Anonymous).limited_as(Action::Login).gated(Gate::Passwords),
+    // Guesses of passwords are counted where passwords are checked.
+    post("/auth/login", Anonymous).gated(Gate::Logins),
     post("/auth/forgot-password", Anonymous).limited_as(Action::PasswordReset),
     get("/auth/reset-password", Public),
     post("/auth/reset-password", Anonymous).limited_as(Action::Login).gated(Gate::Passwords),
     get("/auth/verify-email", Public),
     post("/auth/verify-email", Anonymous),
+    post("/auth/resend-verification", User),
+    get("/auth/undo-email-change", Public),
+    post("/auth/undo-email-change", Anonymous),
     post("/auth/logout", User),
     post("/auth/refresh", User),
     get("/auth/sessions", User),
+    delete("/auth/sessions", User),
     delete("/auth/sessions/{id}", User),
+    get("/auth/second-factor", User),
+    post("/auth/second-factor", User).gated(Gate::Passwords),
+    delete("/auth/second-factor", User),
+    post("/auth/second-factor/confirm", User),
+    post("/auth/second-factor/verify", User),
     get("/user/activity", User),
     get("/unsubscribe", Public),
     post("/unsubscribe", Public),
     get("/privacy", Public),
     get("/users", Admin).limited_as(Action::UserReads).counted("api_calls:users:get"),
-    post("/users", Admin),
+    post("/users", Admin).gated(Gate::Passwords),
     get("/users/{id}", User).limited_as(Action::UserReads).counted("api_calls:users:get"),
-    put("/users/{id}", User),
+    put("/users/{id}", User).gated(Gate::Passwords),
     delete("/users/{id}", Admin),
+    delete("/users/{id}/sessions", Admin),
+    delete("/users/{id}/second-factor", Admin),
     get("/users/{id}/reservations", User).counted("api_calls:users:get"),
     get("/users/{id}/vehicles", User).counted("api_calls:users:get"),
     post("/users/{id}/vehicles", User),

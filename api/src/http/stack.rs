@@ -147,6 +147,7 @@ async fn run_within_limits(
         Err(error) => return Problem::from(error).into_response(),
     };
     let key = caller.key.clone();
+    request.extensions_mut().insert(caller.address);
     let handling = async move {
         match caller.authorise(policy.access) {
             Ok(identity) => {

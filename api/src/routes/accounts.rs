@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderName, StatusCode, header},
     response::AppendHeaders,
 };
 use chrono::{DateTime, Utc};
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     http::{
-        answers::Message, auth::CurrentUser, body, fields::optional_text_or_integer, params::Path,
-        problem::Answer,
+        answers::Message, auth::CurrentUser, body, client::Client, fields::optional_text_or_integer,
+        params::Path, problem::Answer,
     },
     state::ApiState,
 };
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(log_in))
         .routes(routes!(log_out))
         .routes(routes!(refresh))
-        .routes(routes!(list_sessions))
+        .routes(routes!(list_sessions, end_other_sessions))
         .routes(routes!(end_session))
 }
 
@@ -65,6 +65,10 @@ pub(crate) struct Register {
 pub(crate) struct LogIn {
     email: String,
     password: String,
+    /// Of accounts with a second factor: six digits, or a recovery code.
+    #[serde(default)]
+    #[schema(example = "287082")]
+    code: Option<String>,
 }
 
 /// A user.
@@ -75,6 +79,8 @@ pub(crate) struct UserView {
     email: String,
     /// Whether the user has opened a link that was mailed to the address.
     email_verified: bool,
+    /// The new address, until the user opens the link that was mailed to it.
+    pending_email: Option<String>,
     role: String,
     vehicle_number: Option<String>,
     phone_number: Option<String>,
@@ -87,6 +93,7 @@ impl From<User> for UserView {
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
+            pending_email: user.pending_email,
             role: user.role,
             vehicle_number: user.vehicle_number,
             phone_number: user.phone_number,
@@ -138,10 +145,6 @@ pub(crate) struct Sessions {
     sessions: Vec<SessionView>,
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
-}
-
 /// Register a driver and log in.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = Register, responses(
     (status = 201, description = "Registered and logged in", body = TokenAndUser, headers(("Location"))),
@@ -149,7 +152,7 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 ))]
 pub(crate) async fn register(
     State(app): State<App>,
-    headers: HeaderMap,
+    Client(client): Client,
     body::Json(body): body::Json<Register>,
 ) -> Answer<(StatusCode, AppendHeaders<[(HeaderName, String); 1]>, Json<TokenAndUser>)> {
     let registration = Registration {
@@ -159,22 +162,26 @@ pub(crate) async fn register(
         vehicle_number: body.vehicle_number,
         phone_number: body.phone_number,
     };
-    let logged_in = accounts::register(&app, registration, user_agent(&headers)).await?;
+    let logged_in = accounts::register(&app, registration, client).await?;
     let location = AppendHeaders([(header::LOCATION, format!("/api/users/{}", logged_in.user.id))]);
     Ok((StatusCode::CREATED, location, TokenAndUser::new("welcome to Parkade", logged_in)))
 }
 
 /// Log in with email and password.
+///
+/// Failed attempts are counted by the rate limit `login`, per address and per account and address; 100 failures of an account in an
+/// hour make addresses wait from which it has not logged in for 30 days.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LogIn, responses(
     (status = 200, description = "Logged in", body = TokenAndUser),
     (status = 401, description = "Email or password is wrong (`invalid_credentials`)"),
+    (status = 403, description = "The account has a second factor: the code is missing (`second_factor_required`) or wrong (`wrong_code`)"),
 ))]
 pub(crate) async fn log_in(
     State(app): State<App>,
-    headers: HeaderMap,
+    Client(client): Client,
     body::Json(body): body::Json<LogIn>,
 ) -> Answer<Json<TokenAndUser>> {
-    let logged_in = accounts::log_in(&app, &body.email, body.password, user_agent(&headers)).await?;
+    let logged_in = accounts::log_in(&app, &body.email, body.password, body.code.as_deref(), client).await?;
     Ok(TokenAndUser::new("logged in", logged_in))
 }
 
@@ -212,6 +219,18 @@ pub(crate) async fn list_sessions(
         current: session.row.id == user.session_id,
     });
     Ok(Json(Sessions { msg: "your sessions", sessions: sessions.collect() }))
+}
+
+/// End all your sessions except for this one.
+#[utoipa::path(delete, path = "/auth/sessions", tag = "accounts", responses(
+    (status = 200, description = "The other sessions have ended", body = Message),
+))]
+pub(crate) async fn end_other_sessions(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+) -> Answer<Json<Message>> {
+    session::end_every_other(&app, &user).await?;
+    Ok(Json(Message { msg: "all other sessions ended" }))
 }
 
 /// End one of your sessions.

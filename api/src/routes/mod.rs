@@ -16,6 +16,7 @@ pub mod privacy;
 pub mod reports;
 mod reservation_views;
 pub mod reservations;
+pub mod second_factor;
 pub mod spots;
 pub mod task_events;
 pub mod tasks;
@@ -61,6 +62,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(accounts::routes())
         .merge(passwords::routes())
         .merge(verification::routes())
+        .merge(second_factor::routes())
         .merge(users::routes())
         .merge(vehicles::routes())
         .merge(lots::routes())

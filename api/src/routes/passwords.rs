@@ -77,7 +77,7 @@ pub(crate) async fn forgot_password(
     (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
 pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<ResetLink>) -> Response {
-    match accounts::by_token(&app, Kind::PasswordReset, &link.token).await {
+    match accounts::by_token(&app, &[Kind::PasswordReset], &link.token).await {
         Ok(_) => form(&link.token, "Setting it logs you out everywhere."),
         Err(error) => failed(&link.token, error),
     }

@@ -47,7 +47,7 @@ pub(crate) async fn confirm_unsubscribe(
     Query(link): Query<UnsubscribeLink>,
 ) -> Answer<Response> {
     let subscription = link.subscription()?;
-    subscription.verify(&app.config, link.user_id, &link.signature)?;
+    subscription.verify(&app.keys, link.user_id, &link.signature)?;
     let (title, text) = match subscription {
         Subscription::Reminders => {
             ("No more reminders?", "We will no longer write when you have not parked for a while.")

@@ -6,10 +6,7 @@ use shared::{
     Error,
     app::App,
     base::page::Page,
-    parking::{
-        accounts::{self, Changes, Filter, Registration, User},
-        audit::Actor,
-    },
+    parking::accounts::{self, Changes, Filter, Registration, User, session},
     platform::cache::{Entry, Group, Recipe},
 };
 use utoipa::{IntoParams, ToSchema};
@@ -32,11 +29,10 @@ use crate::{
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_users, create_user)).routes(routes!(
-        read_user,
-        update_user,
-        delete_user
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list_users, create_user))
+        .routes(routes!(read_user, update_user, delete_user))
+        .routes(routes!(end_sessions))
 }
 
 /// A new user.
@@ -182,7 +178,6 @@ pub(crate) async fn create_user(
         let body = OneUser { msg: "user created", user: user.clone().into() };
         located(format!("/api/users/{}", user.id), &body)
     };
-    let by = Actor::from(&admin);
     let create = async |body::Json(body): body::Json<CreateUser>, keep| {
         let registration = Registration {
             username: body.username,
@@ -191,7 +186,7 @@ pub(crate) async fn create_user(
             vehicle_number: body.vehicle_number,
             phone_number: body.phone_number,
         };
-        accounts::create(&app, &by, registration, body.role, keep).await
+        accounts::create(&app, &admin, registration, body.role, keep).await
     };
     once.answer(&app, admin.user_id, created, create).await
 }
@@ -222,7 +217,8 @@ pub(crate) async fn read_user(
 
 /// Change a user.
 ///
-/// Users change themselves, administrators everybody.
+/// Users change themselves, administrators everybody. A new mail address of your own counts once you open the link that is mailed to
+/// it; until then it is `pending_email`.
 #[utoipa::path(put, path = "/users/{id}", tag = "users",
     params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), request_body = UpdateUser, responses(
     (status = 200, description = "The changed user", body = OneUser),
@@ -266,6 +262,21 @@ pub(crate) async fn delete_user(
     Admin(admin): Admin,
     Path(id): Path<i64>,
 ) -> Answer<Json<Message>> {
-    accounts::delete(&app, &(&admin).into(), id).await?;
+    accounts::delete_as(&app, &admin, id).await?;
     Ok(Json(Message { msg: "user deleted" }))
+}
+
+/// End all sessions of a user.
+#[utoipa::path(delete, path = "/users/{id}/sessions", tag = "users",
+    params(("id" = i64, Path, description = "User id")), responses(
+    (status = 200, description = "The sessions have ended", body = Message),
+    (status = 404, description = "No such user"),
+))]
+pub(crate) async fn end_sessions(
+    State(app): State<App>,
+    Admin(admin): Admin,
+    Path(id): Path<i64>,
+) -> Answer<Json<Message>> {
+    session::end_all_of(&app, &(&admin).into(), id).await?;
+    Ok(Json(Message { msg: "all sessions of the user ended" }))
 }

@@ -1,4 +1,4 @@
-//! Verifying a mail address by a link in a mail, from a page or a client.
+//! Verifying a mail address, or restoring the one before a change, by a link in a mail, from a page or a client.
 
 use axum::{
     Json,
@@ -14,19 +14,24 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{answers::Message, form::JsonOrForm, page::page, params::Query, problem::Answer},
+    http::{
+        answers::Message, auth::CurrentUser, form::JsonOrForm, page::page, params::Query, problem::Answer,
+    },
     routes::passwords::link_failed,
     state::ApiState,
 };
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(show_verification, verify_email))
+    OpenApiRouter::new()
+        .routes(routes!(show_verification, verify_email))
+        .routes(routes!(resend_verification))
+        .routes(routes!(show_undo, undo_email_change))
 }
 
-/// The token of a link that verifies an address.
+/// The token of a link.
 #[derive(Debug, Serialize, Deserialize, ToSchema, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct VerifyEmail {
+pub(crate) struct MailedToken {
     /// From the link in the mail
     #[schema(example = "3b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e2846")]
     #[param(example = "3b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e28463b1f0d9c5a7e2846")]
@@ -34,12 +39,12 @@ pub(crate) struct VerifyEmail {
 }
 
 /// Show a page with a button that verifies the address. Opening it changes nothing.
-#[utoipa::path(get, path = "/auth/verify-email", tag = "accounts", params(VerifyEmail), responses(
+#[utoipa::path(get, path = "/auth/verify-email", tag = "accounts", params(MailedToken), responses(
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
-pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query<VerifyEmail>) -> Response {
-    if let Err(error) = accounts::by_token(&app, Kind::EmailVerification, &link.token).await {
+pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query<MailedToken>) -> Response {
+    if let Err(error) = accounts::by_token(&app, &Kind::VERIFICATIONS, &link.token).await {
         return link_failed(error);
     }
     // A valid token consists of digits and letters.
@@ -55,14 +60,15 @@ pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query
 
 /// Verify the mail address to which the token was sent.
 #[utoipa::path(post, path = "/auth/verify-email", tag = "accounts",
-    request_body(content((VerifyEmail = "application/json"), (VerifyEmail = "application/x-www-form-urlencoded"))), responses(
+    request_body(content((MailedToken = "application/json"), (MailedToken = "application/x-www-form-urlencoded"))), responses(
     (status = 200, description = "The address is verified; the form of the page gets a page", content(
         (Message = "application/json"), (String = "text/html", example = json!("<!doctype html>…")))),
     (status = 400, description = "The request is malformed, or a field is invalid; the form of the page gets a page", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 409, description = "The new address belongs to another account by now"),
     (status = 410, description = "The token is not valid, has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 415, description = "The body is neither `application/json` nor a form"),
 ))]
-pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<VerifyEmail>) -> Answer<Response> {
+pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<MailedToken>) -> Answer<Response> {
     match body {
         JsonOrForm::Json(body) => {
             accounts::verify_email(&app, &body.token).await?;
@@ -70,6 +76,68 @@ pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<Verify
         }
         JsonOrForm::Form(body) => Ok(match accounts::verify_email(&app, &body.token).await {
             Ok(()) => page("Your address is verified", "<p>Thank you. You can close this page.</p>"),
+            Err(error) => link_failed(error),
+        }),
+    }
+}
+
+/// Mail the link that verifies your address once more.
+#[utoipa::path(post, path = "/auth/resend-verification", tag = "accounts", responses(
+    (status = 200, description = "A link is mailed to your new address, or to the one you have", body = Message),
+    (status = 409, description = "Your address is verified (`already_verified`)"),
+))]
+pub(crate) async fn resend_verification(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+) -> Answer<Json<Message>> {
+    accounts::resend_verification(&app, user.user_id).await?;
+    Ok(Json(Message { msg: "we have mailed a link to your address" }))
+}
+
+/// Show a page with a button that restores the mail address before a change. Opening it changes nothing.
+#[utoipa::path(get, path = "/auth/undo-email-change", tag = "accounts", params(MailedToken), responses(
+    (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+))]
+pub(crate) async fn show_undo(State(app): State<App>, Query(link): Query<MailedToken>) -> Response {
+    if let Err(error) = accounts::by_token(&app, &[Kind::EmailUndo], &link.token).await {
+        return link_failed(error);
+    }
+    // A valid token consists of digits and letters.
+    let token = link.token;
+    page(
+        "Get this address back?",
+        &format!(
+            "<p>Your account will have the address to which we wrote this mail. Everybody is logged out, and you get another mail \
+             with a link that sets a new password.</p><form method=\"post\" action=\"undo-email-change\">\
+             <input type=\"hidden\" name=\"token\" value=\"{token}\"><button>Yes, restore it</button></form>"
+        ),
+    )
+}
+
+/// Restore the mail address before a change with the token of a mail. All sessions of the user end.
+#[utoipa::path(post, path = "/auth/undo-email-change", tag = "accounts",
+    request_body(content((MailedToken = "application/json"), (MailedToken = "application/x-www-form-urlencoded"))), responses(
+    (status = 200, description = "The address is restored; the form of the page gets a page", content(
+        (Message = "application/json"), (String = "text/html", example = json!("<!doctype html>…")))),
+    (status = 400, description = "The request is malformed, or a field is invalid; the form of the page gets a page", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 410, description = "The token is not valid, has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
+    (status = 415, description = "The body is neither `application/json` nor a form"),
+))]
+pub(crate) async fn undo_email_change(
+    State(app): State<App>,
+    body: JsonOrForm<MailedToken>,
+) -> Answer<Response> {
+    match body {
+        JsonOrForm::Json(body) => {
+            accounts::undo_email_change(&app, &body.token).await?;
+            Ok(Json(Message { msg: "your mail address is restored; set a new password" }).into_response())
+        }
+        JsonOrForm::Form(body) => Ok(match accounts::undo_email_change(&app, &body.token).await {
+            Ok(()) => page(
+                "Your address is restored",
+                "<p>Everybody is logged out. Set a new password with the link that we have just mailed to you.</p>",
+            ),
             Err(error) => link_failed(error),
         }),
     }

@@ -83,6 +83,9 @@ const ROWS: &[Row] = &[
     ),
     ("GET /auth/verify-email", "/auth/verify-email?token={proof}", "", public(200)),
     ("POST /auth/verify-email", "/auth/verify-email", r#"{"token":"{proof}"}"#, public(200)),
+    ("POST /auth/resend-verification", "/auth/resend-verification", "", any_user(409)),
+    ("GET /auth/undo-email-change", "/auth/undo-email-change?token=x", "", public(410)),
+    ("POST /auth/undo-email-change", "/auth/undo-email-change", r#"{"token":"x"}"#, public(410)),
     ("POST /auth/logout", "/auth/logout", "", any_user(200)),
     ("POST /auth/refresh", "/auth/refresh", "", any_user(200)),
     (
@@ -91,7 +94,13 @@ const ROWS: &[Row] = &[
         r#"{"username":"r{n}","email":"r{n}@example.com","password":"Correct-horse-1"}"#,
         public(201),
     ),
+    ("GET /auth/second-factor", "/auth/second-factor", "", any_user(200)),
+    ("POST /auth/second-factor", "/auth/second-factor", "{}", any_user(400)),
+    ("DELETE /auth/second-factor", "/auth/second-factor", "", any_user(409)),
+    ("POST /auth/second-factor/confirm", "/auth/second-factor/confirm", r#"{"code":"1"}"#, any_user(409)),
+    ("POST /auth/second-factor/verify", "/auth/second-factor/verify", r#"{"code":"1"}"#, any_user(409)),
     ("GET /auth/sessions", "/auth/sessions", "", any_user(200)),
+    ("DELETE /auth/sessions", "/auth/sessions", "", any_user(200)),
     ("DELETE /auth/sessions/{id}", "/auth/sessions/{session}", "", private(200, 404)),
     ("POST /booking/book-spot", "/booking/book-spot", r#"{"lot_id":{lot}}"#, any_user(201)),
     ("POST /booking/occupy-spot", "/booking/occupy-spot", r#"{"reservation_id":{window}}"#, owner(200, 404)),
@@ -183,6 +192,8 @@ const ROWS: &[Row] = &[
     ("POST /users/{id}/vehicles", "/users/{owner}/vehicles", r#"{"plate":"V {n}"}"#, owner(201, 403)),
     ("DELETE /users/{id}/vehicles/{vehicle_id}", "/users/{owner}/vehicles/{vehicle}", "", owner(200, 403)),
     ("DELETE /users/{id}", "/users/{owner}", "", admin(200)),
+    ("DELETE /users/{id}/second-factor", "/users/{owner}/second-factor", "", admin(404)),
+    ("DELETE /users/{id}/sessions", "/users/{owner}/sessions", "", admin(200)),
     ("GET /users/{id}/reservations", "/users/{owner}/reservations", "", owner(200, 403)),
 ];
 
@@ -270,7 +281,7 @@ impl Scene<'_> {
             "{lot}" => t.lot(1).await.to_string(),
             "{spot}" => spots(t, t.lot(1).await).await[0].to_string(),
             "{link}" => {
-                let link = Subscription::Reminders.link(&t.app.config, self.owner.id).unwrap();
+                let link = Subscription::Reminders.link(&t.app.config, &t.app.keys, self.owner.id).unwrap();
                 link.split_once('?').unwrap().1.to_owned()
             }
             "{token}" => {

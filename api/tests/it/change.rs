@@ -12,7 +12,7 @@ use shared::{
     platform::{
         cache::{Entry, Group, Recipe},
         counters::Event,
-        idempotency::{self, Claimed, Idempotency, StoredAnswer},
+        idempotency::{self, Claimed, Digest, Idempotency, StoredAnswer},
     },
 };
 use testkit::{Driver, TestApp};
@@ -69,8 +69,9 @@ impl Probe {
 
     async fn idempotency(&self) -> Idempotency<i64> {
         let app = &self.t.app;
+        let digest = Digest::of(&app.keys, "POST /", b"").unwrap();
         let claimed =
-            idempotency::claim(&app.db, app.clock.now(), self.asha.id, "key", "hash").await.unwrap();
+            idempotency::claim(&app.db, app.clock.now(), self.asha.id, "key", &digest).await.unwrap();
         let Claimed::First(claim) = claimed else { panic!("{claimed:?}") };
         let render = |number: &i64| Ok(StoredAnswer { status: 200, headers: None, body: number.to_string() });
         Idempotency::new(claim, render)

@@ -31,7 +31,7 @@ async fn changing_how_to_log_in_needs_the_current_password(t: TestApp) {
     }
     let changed = "SELECT COUNT(*) AS n FROM jobs WHERE kind = 'send-password-changed'";
     assert_eq!(number(&t, changed).await, 1, "the user is told about the password");
-    let login = json!({ "email": "new@example.com", "password": "Another-horse-1" });
+    let login = json!({ "email": asha.email, "password": "Another-horse-1" });
     t.post("/auth/login", None, login).await.expect(200);
 }
 

@@ -111,9 +111,11 @@ async fn login_and_registration_limits_per_address_and_account() {
     assert_eq!(login("198.51.100.1", "b@example.com").await, 401);
     assert_eq!(login("198.51.100.1", "c@example.com").await, 401);
     assert_eq!(login("198.51.100.1", "d@example.com").await, 429, "the limit of the address is used up");
-    assert_eq!(login("198.51.100.2", "A@example.com ").await, 401);
-    assert_eq!(login("198.51.100.3", "a@example.com").await, 401);
-    assert_eq!(login("198.51.100.4", "a@example.com").await, 429, "the limit of the account is used up");
+    for _ in 0..3 {
+        assert_eq!(login("198.51.100.2", "A@example.com ").await, 401);
+    }
+    assert_eq!(login("198.51.100.2", "a@example.com").await, 429, "the limit of the account from there");
+    assert_eq!(login("198.51.100.4", "a@example.com").await, 401, "elsewhere it has another one");
     assert_eq!(login("2001:db8:1:2::1", "e@example.com").await, 401);
     assert_eq!(login("2001:db8:1:2::2", "f@example.com").await, 401);
     assert_eq!(login("2001:db8:1:2:ffff::", "g@example.com").await, 401);

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod activity;
+mod address_change;
 mod admin;
 mod audit;
 mod authorisation;
@@ -29,6 +30,7 @@ mod fair_use;
 mod forged;
 mod forged_sessions;
 mod freshness;
+mod guessing;
 mod hostile;
 mod jobs;
 mod keys;
@@ -55,6 +57,8 @@ mod reports;
 mod reservation_races;
 mod reservation_shape;
 mod reservations;
+mod rotation;
+mod second_factor;
 mod sizes;
 mod spellings;
 mod spots;

@@ -129,6 +129,10 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     s.step("POST /auth/forgot-password", 0, None, json!({ "email": "meera@example.com" })).await;
     s.step("POST /auth/reset-password", 0, None, json!({ "token": "x", "password": PASSWORD })).await;
     s.step("POST /auth/verify-email", 0, None, json!({ "token": "x" })).await;
+    s.step("POST /auth/undo-email-change", 0, None, json!({ "token": "x" })).await;
+    s.step("POST /auth/second-factor", 0, asha, json!({ "current_password": "wrong" })).await;
+    s.step("POST /auth/second-factor/confirm", 0, asha, json!({ "code": "1" })).await;
+    s.step("POST /auth/second-factor/verify", 0, asha, json!({ "code": "1" })).await;
     let confirmed = json!({ "phone_number": "9876500001", "current_password": PASSWORD });
     s.step("PUT /users/{id}", me, asha, confirmed).await;
     s.step("PUT /users/{id}", me, asha, json!({})).await;

@@ -66,13 +66,15 @@ fn every_operation_has_summary_and_responses() {
     }
 }
 
-const PUBLIC: [&str; 18] = [
+const PUBLIC: [&str; 20] = [
     "post /api/auth/forgot-password",
     "post /api/auth/login",
     "get /api/auth/reset-password",
     "post /api/auth/reset-password",
     "get /api/auth/verify-email",
     "post /api/auth/verify-email",
+    "get /api/auth/undo-email-change",
+    "post /api/auth/undo-email-change",
     "post /api/auth/register",
     "get /api/health",
     "get /api/health/live",

@@ -109,6 +109,48 @@ async fn event_streams_hold_no_request_slot() {
     t.get("/parking-lots", None).await.expect(200);
 }
 
+/// Sends one request after the other until the owner of the flag is dropped.
+async fn hammer(request: reqwest::RequestBuilder, stop: std::sync::Weak<()>) {
+    while stop.upgrade().is_some() {
+        let status = request.try_clone().unwrap().send().await.unwrap().status().as_u16();
+        assert!([201, 400, 401, 403, 409, 410, 503].contains(&status), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_succeed_while_every_hashing_route_is_flooded() {
+    let t = TestApp::start(Engine::Sqlite).await;
+    let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
+    let flooding = std::sync::Arc::new(());
+    let mut clients = Vec::new();
+    for client in 0..10 {
+        let new = json!({ "username": format!("New {client}"), "email": format!("new{client}@example.com"), "password": PASSWORD });
+        let wrong = "Wrong-horse-1";
+        for (method, path, who, body) in [
+            (Method::POST, "/auth/login", None, json!({ "email": asha.email, "password": wrong })),
+            (Method::POST, "/auth/register", None, new.clone()),
+            (Method::POST, "/auth/reset-password", None, json!({ "token": "no", "password": PASSWORD })),
+            (
+                Method::PUT,
+                "/users/me",
+                Some(&asha),
+                json!({ "current_password": wrong, "phone_number": "9876543210" }),
+            ),
+            (Method::POST, "/users", Some(&admin), new),
+        ] {
+            let request = t.request(method, path, who).json(&body);
+            clients.push(tokio::spawn(hammer(request, std::sync::Arc::downgrade(&flooding))));
+        }
+    }
+    for _ in 0..5 {
+        t.log_in(&ravi.email).await;
+    }
+    drop(flooding);
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn login_flood_leaves_room_for_other_requests() {
     let t = with_room_for("1").await;

@@ -2,6 +2,7 @@
 
 use argon2::{Argon2, PasswordHasher};
 use serde_json::{Value, json};
+use shared::parking::accounts::password::{self, Priority};
 use testkit::{Answer, PASSWORD, TestApp};
 
 use crate::support::{change, number, pointers, text};
@@ -208,7 +209,7 @@ async fn guessable_passwords_are_refused_with_the_reason(t: TestApp) {
     let set = async |password: &str| t.put(&me, Some(&asha), json!({ "password": password })).await;
     assert_eq!(pointers(&set("ashamiller1").await), ["/password"]);
     // The current one stays, although a new one like it would be refused.
-    let weak = shared::parking::accounts::password::hash("qwertyuiop".into()).await.unwrap();
+    let weak = password::hash(Priority::Other, "qwertyuiop".into()).await.unwrap();
     change(&t, "UPDATE users SET password_hash = $1", [weak.into()]).await.unwrap();
     set("qwertyuiop").await.expect(200);
     assert_eq!(log_in(&t, &asha.email, "qwertyuiop").await, 200);

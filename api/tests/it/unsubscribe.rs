@@ -9,7 +9,7 @@ use crate::support::{content, number};
 
 /// The path and query of an unsubscribe link, as in a mail.
 fn link(t: &TestApp, subscription: Subscription, user: i64) -> String {
-    let link = subscription.link(&t.app.config, user).unwrap();
+    let link = subscription.link(&t.app.config, &t.app.keys, user).unwrap();
     link.strip_prefix(&format!("{}/api", t.app.config.public_url)).unwrap().to_owned()
 }
 

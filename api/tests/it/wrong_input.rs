@@ -21,7 +21,7 @@ const MAY_BE_DIGITS: [&str; 6] =
     ["address", "location_name", "phone_number", "pincode", "transaction_id", "vehicle_number"];
 
 /// Paths that also take the form of a page.
-const FORMS: [&str; 2] = ["/auth/reset-password", "/auth/verify-email"];
+const FORMS: [&str; 3] = ["/auth/reset-password", "/auth/verify-email", "/auth/undo-email-change"];
 
 /// An operation of the document.
 struct Operation {

@@ -13,7 +13,11 @@ use redis::AsyncCommands;
 use sea_orm::ConnectionTrait;
 use shared::{
     operations::demo::{self, ADMIN, DRIVER, Plan, Size, Span},
-    parking::accounts::{self, password, session},
+    parking::accounts::{
+        self,
+        password::{self, Priority},
+        session,
+    },
     platform::{
         cache::Group,
         db::{Engine, sql},
@@ -58,7 +62,7 @@ struct Endpoint {
 pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> Result<()> {
     let testbed = Testbed::start(engine).await?;
     let duration = Duration::from_secs(options.seconds);
-    let hash = password::hash(PASSWORD.into()).await?;
+    let hash = password::hash(Priority::Other, PASSWORD.into()).await?;
     let rows = seed(&testbed, options, &hash).await?;
     let (api, address) = testbed.api().await?;
     let endpoints = endpoints(&testbed, &address).await?;
@@ -146,7 +150,7 @@ async fn logins(testbed: &Testbed, host: &str) -> Result<Endpoint> {
 
 /// Half of what may wait for a password hash: with more, the API rejects some of the logins.
 fn hashing_clients() -> usize {
-    password::capacity().div_ceil(2)
+    Priority::Login.capacity().div_ceil(2)
 }
 
 async fn body_of(address: &str, request: &[u8]) -> Result<Vec<u8>> {
@@ -184,7 +188,7 @@ async fn limits(
 /// What Argon2 does alone, with this many waiting passwords.
 pub async fn bare_argon2(hash: &str, clients: usize, duration: Duration) -> Result<Load> {
     repeat(vec![hash.to_owned(); clients], duration, |hash| async move {
-        let found = password::verify(PASSWORD.into(), Some(hash.clone())).await?;
+        let found = password::verify(Priority::Login, PASSWORD.into(), Some(hash.clone())).await?;
         ensure!(found == password::Match::Yes, "the hash does not match");
         Ok((hash, Outcome::Answered))
     })

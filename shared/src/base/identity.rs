@@ -12,6 +12,9 @@ pub struct Identity {
     pub user_id: i64,
     /// Whether the user is an administrator.
     pub is_admin: bool,
+    /// Whether the user is an administrator who has to turn on a second factor first.
+    #[serde(default)]
+    pub must_enrol: bool,
     /// The session of the token that came with the request.
     pub session_id: Uuid,
     /// Where the request comes from, if it is known.

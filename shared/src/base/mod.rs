@@ -6,6 +6,7 @@ pub mod currency;
 pub mod error;
 pub mod identity;
 pub mod money;
+pub mod network;
 pub mod page;
 pub mod plural;
 pub mod send_error;

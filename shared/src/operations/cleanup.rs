@@ -1,4 +1,5 @@
-//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, idempotency keys, ticks and mails.
+//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, idempotency keys, ticks, mails, and
+//! accounts that were never verified.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::{
     base::{error::Result, time::rfc3339},
     jobs::{Context, Done, Job, Queue},
     parking::{
-        exports,
+        accounts, exports,
         notifications::{self, Notice},
     },
     platform::{
@@ -47,6 +48,9 @@ const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM session
 const TOKENS: &str =
     "DELETE FROM account_tokens WHERE id IN (SELECT id FROM account_tokens WHERE expires_at < $1 LIMIT 500)";
 
+const KNOWN_ADDRESSES: &str = "DELETE FROM known_addresses WHERE (user_id, hash) IN (
+    SELECT user_id, hash FROM known_addresses WHERE last_seen_at < $1 LIMIT 500)";
+
 const TICKS: &str = "DELETE FROM cron_ticks WHERE (name, tick) IN (
     SELECT name, tick FROM cron_ticks WHERE tick < $1 ORDER BY tick LIMIT 500)";
 
@@ -73,12 +77,14 @@ impl Job for CleanUp {
             ("ended jobs", JOBS, retention),
             ("expired sessions", SESSIONS, TimeDelta::zero()),
             ("expired tokens", TOKENS, TimeDelta::zero()),
+            ("known addresses", KNOWN_ADDRESSES, accounts::KNOWN_FOR),
             ("ticks", TICKS, retention),
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];
         for (what, text, age) in old {
             counts.push((what, delete(app, text, now - age).await?));
         }
+        counts.push(("unverified accounts", accounts::remove_unverified(app).await?));
         counts.push(("kept answers", idempotency::delete_expired(&app.db, now).await?));
         let notice = Notice {
             key: format!("clean-up:{}", rfc3339(self.due)),

@@ -23,11 +23,12 @@ use crate::{
 pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
-/// on earlier ticks, and so does the currency of running processes.
-const STATEMENTS: [&str; 17] = [
+/// on earlier ticks, and so do the currency and the secrets of running processes.
+const STATEMENTS: [&str; 20] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM account_tokens",
+    "DELETE FROM known_addresses",
     "DELETE FROM alerts",
     "DELETE FROM user_activity",
     "DELETE FROM exports",
@@ -40,6 +41,8 @@ const STATEMENTS: [&str; 17] = [
     "DELETE FROM spots",
     "DELETE FROM lots",
     "DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
+    "DELETE FROM second_factors WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
+    "DELETE FROM recovery_codes WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM vehicles WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM users WHERE role <> 'admin' OR deleted_at IS NOT NULL",
 ];

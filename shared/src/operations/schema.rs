@@ -1,13 +1,17 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 19] = [
+pub const TABLES: [&str; 23] = [
     "installation",
     "rounded_amounts",
+    "secrets",
     "users",
     "vehicles",
     "sessions",
     "account_tokens",
+    "known_addresses",
+    "second_factors",
+    "recovery_codes",
     "lots",
     "spots",
     "reservations",

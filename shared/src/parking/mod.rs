@@ -8,6 +8,7 @@ pub mod activity;
 pub mod audit;
 pub mod lots;
 pub mod reports;
+pub mod second_factor;
 pub mod tokens;
 
 pub mod notifications;

@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use sea_orm::{ConnectionTrait, FromQueryResult};
-use sha2::Sha256;
 
 use crate::{
     base::error::{Error, Result},
     platform::{
-        config::Config,
         db::{Db, at, sql},
+        keys::{Keys, Purpose},
     },
 };
 
@@ -95,27 +94,41 @@ fn in_flight() -> Error {
     Error::conflict("request_in_flight", "a request with this Idempotency-Key is in progress; try again")
 }
 
-/// A digest to compare requests under one key. Keyed with the JWT secret, because a body may contain a password.
-pub fn hash(config: &Config, method_and_path: &str, body: &[u8]) -> Result<String> {
-    let secret = config.jwt_secret().map_err(anyhow::Error::new)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(anyhow::Error::new)?;
-    mac.update(method_and_path.as_bytes());
-    mac.update(b"\n");
-    mac.update(body);
-    Ok(hex::encode(mac.finalize().into_bytes()))
+/// Separates these digests from everything else signed with the secret.
+const PURPOSE: Purpose = b"parkade: repeated requests, 1";
+
+/// What requests under one key are compared by. Keyed, because a body may contain a password.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    stored: String,
+    /// Those of the keys before, and of releases before 0.4.
+    earlier: Vec<String>,
+}
+
+impl Digest {
+    /// The digest of a request.
+    ///
+    /// # Errors
+    /// As [`Keys::lasting`].
+    pub fn of(keys: &Keys, method_and_path: &str, body: &[u8]) -> Result<Self> {
+        let text = [method_and_path.as_bytes(), &b"\n"[..], body].concat();
+        let lasting = keys.all_lasting(PURPOSE)?;
+        let mut macs: Vec<_> = lasting.iter().map(|key| key.sign(&text)).collect::<Result<_>>()?;
+        macs.append(&mut keys.sign_as_before_0_4(&text)?);
+        let mut digests = macs.into_iter().map(|mac| hex::encode(mac.finalize().into_bytes()));
+        Ok(Self { stored: digests.next().unwrap_or_default(), earlier: digests.collect() })
+    }
+
+    fn is(&self, stored: &str) -> bool {
+        self.stored == stored || self.earlier.iter().any(|earlier| earlier == stored)
+    }
 }
 
 /// Claims the key, or finds the answer that is stored under it.
 ///
 /// # Errors
 /// [`Error::KeyReused`] if the key belongs to a different request; [`Error::Conflict`] while the first is in progress.
-pub async fn claim(
-    db: &Db,
-    now: DateTime<Utc>,
-    user_id: i64,
-    key: &str,
-    request_hash: &str,
-) -> Result<Claimed> {
+pub async fn claim(db: &Db, now: DateTime<Utc>, user_id: i64, key: &str, digest: &Digest) -> Result<Claimed> {
     let db = db.write();
     let claimed = db
         .execute_raw(sql(
@@ -128,7 +141,7 @@ pub async fn claim(
             [
                 user_id.into(),
                 key.into(),
-                request_hash.into(),
+                digest.stored.clone().into(),
                 at(now),
                 at(now - RETENTION),
                 at(now - CLAIM_TIMEOUT),
@@ -147,7 +160,7 @@ pub async fn claim(
         .await?;
     // Gone if the first request has failed and released it between the two statements.
     let row = row.ok_or_else(in_flight)?;
-    if row.try_get::<String>("", "request_hash")? != request_hash {
+    if !digest.is(&row.try_get::<String>("", "request_hash")?) {
         return Err(Error::KeyReused);
     }
     match row.try_get::<Option<i64>>("", "status")? {

@@ -1,29 +1,7 @@
 //! The table of settings. `--help`, `.env.example` and `docs/SETTINGS.md` are made from it.
 
-/// A setting: an environment variable, or a line of a settings file.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// The name of the variable.
-    pub name: &'static str,
-    /// The value when the operator gives none.
-    pub default: Option<&'static str>,
-    /// The smallest and the largest number, of settings that are whole numbers.
-    pub range: Option<(u64, u64)>,
-    /// What the setting does, in one line of plain text.
-    pub help: &'static str,
-}
-
-const fn text(name: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: Some(default), range: None, help }
-}
-
-const fn number(name: &'static str, default: &'static str, range: (u64, u64), help: &'static str) -> Setting {
-    Setting { name, default: Some(default), range: Some(range), help }
-}
-
-const fn unset(name: &'static str, help: &'static str) -> Setting {
-    Setting { name, default: None, range: None, help }
-}
+pub use super::setting::Setting;
+use super::setting::{number, secret, text, unset};
 
 /// The headings of the documents, each with the first setting below it.
 const GROUPS: &[(&str, &str)] = &[
@@ -44,15 +22,19 @@ const GROUPS: &[(&str, &str)] = &[
 
 /// Every setting, in the order of the documents.
 pub const SETTINGS: &[Setting] = &[
-    unset(
+    secret(unset(
         "JWT_SECRET_KEY",
-        "Secret that signs login tokens and links in mails: at least 32 bytes, the same for every process",
-    ),
-    text(
+        "Secret that signs login tokens: at least 32 bytes, the same for every process. Of several, separated by commas, the first signs and all verify",
+    )),
+    secret(unset(
+        "APP_SECRET",
+        "Secret from which all other keys are derived, such as those of links in mails: at least 32 bytes, the same for every process. If unset, the database keeps a random one",
+    )),
+    secret(text(
         "DATABASE_URL",
         "sqlite://data/parkade.db?mode=rwc",
         "sqlite://PATH?mode=rwc or postgres://USER:PASSWORD@HOST/NAME; several hosts are separated by commas",
-    ),
+    )),
     number(
         "DATABASE_CONNECTIONS",
         "16",
@@ -61,24 +43,24 @@ pub const SETTINGS: &[Setting] = &[
     ),
     text("REDIS_HOST", "127.0.0.1", "Redis server; used for each of the three URLs below that is not set"),
     number("REDIS_PORT", "6379", (1, 65535), "Port of the Redis server"),
-    unset("REDIS_PASSWORD", "Password of the Redis server"),
-    unset("REDIS_URL", "redis://USER:PASSWORD@HOST:PORT/N instead of these; N+1 and N+2 are used, too"),
-    unset(
+    secret(unset("REDIS_PASSWORD", "Password of the Redis server")),
+    secret(unset("REDIS_URL", "redis://USER:PASSWORD@HOST:PORT/N instead of these; N+1 and N+2 are used, too")),
+    secret(unset(
         "CACHE_REDIS_URL",
         "Redis database for caches, sessions, counters and rate limits; redis://REDIS_HOST:REDIS_PORT/0 if unset",
-    ),
-    unset(
+    )),
+    secret(unset(
         "QUEUE_REDIS_URL",
         "Redis database for job queues and job status; redis://REDIS_HOST:REDIS_PORT/1 if unset",
-    ),
-    unset(
+    )),
+    secret(unset(
         "CELERY_BROKER_URL",
         "Name that QUEUE_REDIS_URL had in the system that Parkade replaces; used if that is unset",
-    ),
-    unset(
+    )),
+    secret(unset(
         "NOTIFICATION_REDIS_URL",
         "Redis database for delivery status; redis://REDIS_HOST:REDIS_PORT/2 if unset",
-    ),
+    )),
     unset(
         "REDIS_CA_FILE",
         "PEM file of the authority that signed the Redis server's certificate; turns TLS on for URLs made from REDIS_HOST",
@@ -88,7 +70,7 @@ pub const SETTINGS: &[Setting] = &[
         "Redis Sentinels as HOST:PORT, separated by commas; they supply the server's address, and the settings above its user, password and database",
     ),
     text("REDIS_SENTINEL_SERVICE", "mymaster", "Name under which the Sentinels monitor the server"),
-    unset("REDIS_SENTINEL_PASSWORD", "Password of the Sentinels"),
+    secret(unset("REDIS_SENTINEL_PASSWORD", "Password of the Sentinels")),
     text(
         "REDIS_SENTINEL_TLS",
         "false",
@@ -154,11 +136,16 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Only drivers who have verified their mail address can make new reservations, and get SMS",
     ),
+    text(
+        "REQUIRE_ADMIN_TOTP",
+        "false",
+        "Administrators can do nothing as such before they have turned on a second factor",
+    ),
     unset(
         "ADMIN_EMAIL",
         "Mail address of the first administrator, created when the API starts unless it exists; needs ADMIN_PASSWORD",
     ),
-    unset("ADMIN_PASSWORD", "Password of the first administrator; must be hard to guess"),
+    secret(unset("ADMIN_PASSWORD", "Password of the first administrator; must be hard to guess")),
     text(
         "PHONE_COUNTRY",
         "IN",
@@ -217,7 +204,7 @@ pub const SETTINGS: &[Setting] = &[
     number("CACHE_DEFAULT_TTL", "300", (1, 3600), "Maximum age in seconds of cached reports"),
     text("COUNTERS_ENABLED", "true", "Count API calls, logins and other events in Redis"),
     text("RATE_LIMIT_USER_READS", "50/3600", "Reads of user accounts, per user"),
-    text("RATE_LIMIT_LOGIN", "10/60", "Logins, per address and per account"),
+    text("RATE_LIMIT_LOGIN", "10/60", "Wrong passwords, per address, and per account and address"),
     text("RATE_LIMIT_REGISTER", "5/60", "Registrations, per address"),
     text(
         "RATE_LIMIT_PASSWORD_RESET",
@@ -232,19 +219,19 @@ pub const SETTINGS: &[Setting] = &[
     text("MAIL_USE_SSL", "false", "Use TLS from the first byte instead of STARTTLS; always on for port 465"),
     unset("MAIL_CA_FILE", "PEM file of a certificate authority to trust in addition to the public ones"),
     unset("MAIL_USERNAME", "User name at the SMTP server; needs MAIL_PASSWORD"),
-    unset("MAIL_PASSWORD", "Password at the SMTP server"),
+    secret(unset("MAIL_PASSWORD", "Password at the SMTP server")),
     text("MAIL_DEFAULT_SENDER", "Parkade <parkade@localhost>", "Sender of all mails"),
     text("MAIL_FOLDER", "data/mails", "Folder for mails when there is no SMTP server"),
     text("MAIL_RATE_LIMIT", "600/60", "Mails sent by all workers together; more of them wait"),
-    unset(
+    secret(unset(
         "GOOGLE_CHAT_WEBHOOK_URL",
         "Google Chat webhook for messages to administrators; must start with https://chat.googleapis.com/",
-    ),
+    )),
     unset(
         "TWILIO_ACCOUNT_SID",
         "Twilio account; if set, bookings are also confirmed by SMS. The three TWILIO_ settings go together",
     ),
-    unset("TWILIO_AUTH_TOKEN", "Auth token of the Twilio account"),
+    secret(unset("TWILIO_AUTH_TOKEN", "Auth token of the Twilio account")),
     unset("TWILIO_FROM", "Phone number that SMS are sent from"),
     text(
         "TWILIO_API_URL",
@@ -283,26 +270,16 @@ pub const SETTINGS: &[Setting] = &[
     text("LOG_LEVEL", "info", "error, warn, info, debug, trace, or a filter such as shared=debug,info"),
 ];
 
-impl Setting {
-    /// The heading that stands in front of this setting.
-    fn heading(&self) -> Option<&'static str> {
-        GROUPS.iter().find(|(_, first)| *first == self.name).map(|(heading, _)| *heading)
-    }
-
-    /// What it does and, for a number, its range.
-    fn full_help(&self) -> String {
-        match self.range {
-            Some((least, most)) => format!("{} ({least} to {most})", self.help),
-            None => self.help.to_owned(),
-        }
-    }
+/// The heading that stands in front of a setting.
+fn heading(setting: &Setting) -> Option<&'static str> {
+    GROUPS.iter().find(|(_, first)| *first == setting.name).map(|(heading, _)| *heading)
 }
 
 /// The settings as the last part of `--help`.
 #[must_use]
 pub fn help() -> String {
-    let intro =
-        "Settings, from the environment, then .env in the working directory, then the file of --config:\n";
+    let intro = "Settings, from the environment, then .env in the working directory, then the file of --config. Secrets may come from \
+         files: JWT_SECRET_KEY_FILE names one with the value of JWT_SECRET_KEY:\n";
     SETTINGS.iter().fold(intro.to_owned(), |text, setting| {
         let (name, help) = (setting.name, setting.full_help());
         format!("{text}  {name:<28} {help} [{}]\n", setting.default.unwrap_or("unset"))
@@ -312,9 +289,15 @@ pub fn help() -> String {
 /// The settings as `docs/SETTINGS.md`.
 #[must_use]
 pub fn markdown() -> String {
-    SETTINGS.iter().fold(INTRODUCTION.to_owned(), |text, setting| {
-        let heading = setting
-            .heading()
+    let secrets: Vec<_> = SETTINGS
+        .iter()
+        .filter(|setting| setting.is_secret)
+        .skip(1)
+        .map(|s| format!("`{}`", s.name))
+        .collect();
+    let introduction = INTRODUCTION.replace("SECRETS", &secrets.join(", "));
+    SETTINGS.iter().fold(introduction, |text, setting| {
+        let heading = heading(setting)
             .map(|heading| format!("\n## {heading}\n\n| Setting | Default | Meaning |\n|---|---|---|\n"));
         let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
         let heading = heading.unwrap_or_default();
@@ -331,6 +314,9 @@ first source that has a non-empty value wins. Files have one `NAME=VALUE` per li
 default. A value that cannot be used, or an unknown name in a file, stops the program at start, and all problems are reported
 at once with their source. `parkade-api config check` does only that.
 
+Secrets may be in files, as with Docker secrets: `JWT_SECRET_KEY_FILE` names a file whose content is the value of `JWT_SECRET_KEY`. The
+same goes for SECRETS.
+
 A rate limit is `CALLS/SECONDS`, such as `10/60`: 1 to 10,000,000 calls in 1 to 86,400 seconds. A switch is `true` or `false`.
 Relative paths start at the working directory. `JWT_SECRET_KEY` is required by `parkade-api serve`, `parkade-worker run` and
 `parkade-api config check`.
@@ -339,9 +325,10 @@ Relative paths start at the working directory. `JWT_SECRET_KEY` is required by `
 /// The settings as `.env.example`.
 #[must_use]
 pub fn env_example() -> String {
-    let intro = "# Every setting with its default. Copy this file to .env and change what you need.\n";
+    let intro = "# Every setting with its default. Copy this file to .env and change what you need.\n\
+                 # A secret may be in a file: JWT_SECRET_KEY_FILE names one with the value of JWT_SECRET_KEY.\n";
     SETTINGS.iter().fold(intro.to_owned(), |text, setting| {
-        let heading = setting.heading().map(|heading| format!("\n# --- {heading} ---\n")).unwrap_or_default();
+        let heading = heading(setting).map(|heading| format!("\n# --- {heading} ---\n")).unwrap_or_default();
         let default = setting.default.map(|default| format!("{default:?}")).unwrap_or_default();
         format!("{text}{heading}\n# {}\n# {}={default}\n", setting.full_help(), setting.name)
     })

@@ -44,6 +44,8 @@ emails![
     "verify_email",
     "password_reset",
     "password_changed",
+    "guessing",
+    "address_changed",
     "reminder",
     "monthly_report",
     "notice",

@@ -54,6 +54,39 @@ async fn keys(t: &TestApp, column: &str, table: &str) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", "key").unwrap()).collect()
 }
 
+/// Only drivers who registered with this release, never verified their address and never booked.
+#[testkit::both_databases]
+async fn unverified_accounts_without_bookings_are_removed(t: TestApp) {
+    let names = ["Gone", "Young", "Verified", "Parked", "Earlier", "Staff"];
+    let mut drivers = Vec::new();
+    for name in names {
+        drivers.push(t.driver(name).await);
+    }
+    let lot = t.lot(1).await;
+    t.book(&drivers[3], lot).await;
+    let since = "UPDATE users SET unverified_since = $2 WHERE username = $1";
+    for name in names {
+        let ago = if name == "Young" { days(29) } else { days(31) };
+        execute(&t, since, [name.into(), at(t.app.clock.now() - ago)]).await;
+    }
+    for text in [
+        "UPDATE users SET email_verified = TRUE WHERE username = 'Verified'",
+        "UPDATE users SET unverified_since = NULL WHERE username = 'Earlier'",
+        "UPDATE users SET role = 'admin' WHERE username = 'Staff'",
+    ] {
+        execute(&t, text, []).await;
+    }
+    let worker = t.work();
+    assert_eq!(clean_up(&t).await["unverified_accounts"], 1);
+    let gone = "SELECT COUNT(*) AS n FROM users WHERE deleted_at IS NOT NULL AND username LIKE 'deleted-%'";
+    assert_eq!(number(&t, gone).await, 1);
+    t.get("/users/me", Some(&drivers[0])).await.problem(401, "unauthenticated");
+    t.get("/users/me", Some(&drivers[1])).await.expect(200);
+    let audited = "SELECT COUNT(*) AS n FROM audit WHERE action = 'user_deleted' AND origin = 'schedule'";
+    assert_eq!(number(&t, audited).await, 1);
+    worker.stop().await;
+}
+
 fn days(days: i64) -> TimeDelta {
     TimeDelta::days(days)
 }
@@ -103,6 +136,10 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
         let expires = at(now + TimeDelta::seconds(seconds));
         execute(&t, token, [Uuid::new_v4().into(), driver.id.into(), hash.into(), expires]).await;
     }
+    let known = "INSERT INTO known_addresses (user_id, hash, last_seen_at) VALUES ($1, $2, $3)";
+    for (hash, ago) in [("old", 31), ("young", 29)] {
+        execute(&t, known, [driver.id.into(), hash.into(), at(now - days(ago))]).await;
+    }
     let key = "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES (1, $1, '', $2)";
     for (name, hours) in [("old", 25), ("young", 23)] {
         execute(&t, key, [name.into(), at(now - TimeDelta::hours(hours))]).await;
@@ -113,7 +150,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     let mut freed = clean_up(&t).await;
     // The worker's background sweep may have deleted the old key already.
     freed.as_object_mut().unwrap().remove("kept_answers");
-    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "expired_tokens": 1, "ticks": 1, "records_of_mails": 1 });
+    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "expired_tokens": 1, "known_addresses": 1, "ticks": 1, "records_of_mails": 1 });
     assert_eq!(freed, expected);
     for (id, stays) in [
         (gone[0], false),

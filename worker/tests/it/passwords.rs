@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use devstack::{Behaviour, MailSink};
 use serde_json::json;
-use shared::parking::notifications::{SendPasswordChanged, SendPasswordReset};
+use shared::parking::notifications::{SendGuessingNotice, SendPasswordChanged, SendPasswordReset};
 use testkit::{Driver, TestApp};
 use uuid::Uuid;
 
@@ -71,5 +71,23 @@ async fn late_and_pointless_reset_mails_are_skipped(mut t: TestApp) {
     let id = enqueue(&t, &SendPasswordChanged { user_id: asha.id, changed_at: now }).await;
     reaches(&t, id, "succeeded").await;
     assert_eq!((sink.attempts(), sink.messages().len()), (1, 1));
+    worker.stop().await;
+}
+
+#[testkit::both_databases(together)]
+async fn guessing_is_reported_once_a_day(mut t: TestApp) {
+    let (asha, sink) = driver_and_sink(&mut t).await;
+    let worker = t.work();
+    let now = t.app.clock.now();
+    for noticed_at in [now, now, now + TimeDelta::days(1)] {
+        let id = enqueue(&t, &SendGuessingNotice { user_id: asha.id, noticed_at }).await;
+        reaches(&t, id, "succeeded").await;
+    }
+    let mails = sink.messages();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(
+        mails[0].header("Subject").as_deref(),
+        Some("Somebody tries passwords on your Parkade account")
+    );
     worker.stop().await;
 }

@@ -33,7 +33,7 @@ pub(crate) struct AuditRow {
     at: DateTime<Utc>,
     /// The administrator; null on the command line.
     actor_id: Option<i64>,
-    /// The address of the client, `command line`, or `settings`.
+    /// The address of the client, `command line`, `settings` or `schedule`.
     #[schema(example = "203.0.113.7")]
     origin: String,
     /// Such as `role_changed`, `lot_changed`, `user_deleted` or `bill_waived`.

@@ -19,7 +19,7 @@ pub(super) fn check_settings(config: &Config, clock: &Clock) -> Vec<Verdict> {
     let is_production = config.environment == Environment::Production;
     let now = clock.now().with_timezone(&config.zone);
     vec![
-        rules::secret(config.jwt_secret().ok()),
+        rules::secret(&config.jwt_keys),
         rules::public_url(&config.public_url, is_production),
         rules::origins(&config.cors_origins, is_production),
         ok(format!("the local time in {} is {}", config.zone, now.format("%A, %H:%M"))),

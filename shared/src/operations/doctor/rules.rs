@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use migration::WithoutKey;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::verdict::{Verdict, ok, problem, warning};
 use crate::{
@@ -204,12 +205,14 @@ pub(super) fn latency(milliseconds: f64) -> Verdict {
 }
 
 /// Judges how hard the signing key is to guess.
-pub(super) fn secret(key: Option<&[u8]>) -> Verdict {
-    let advice =
-        "set JWT_SECRET_KEY to the output of: openssl rand -hex 32; all users must then log in again";
-    let Some(key) = key else { return problem("JWT_SECRET_KEY is missing", advice) };
-    let different = key.iter().collect::<BTreeSet<_>>().len();
-    let text = String::from_utf8_lossy(key).to_lowercase();
+/// About the weakest of the keys.
+pub(super) fn secret(keys: &[SecretString]) -> Verdict {
+    let advice = "set JWT_SECRET_KEY to the output of: openssl rand -hex 32";
+    let different = |key: &SecretString| key.expose_secret().bytes().collect::<BTreeSet<_>>().len();
+    let Some(different) = keys.iter().map(different).min() else {
+        return problem("JWT_SECRET_KEY is missing", advice);
+    };
+    let text: String = keys.iter().map(|key| key.expose_secret().to_lowercase() + "\n").collect();
     if different < 8 {
         problem(
             format!("JWT_SECRET_KEY has only {different} different characters and can be guessed"),

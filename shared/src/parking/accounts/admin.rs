@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     account::{Account, Registration, Role},
     find::by_email,
-    password,
+    password::{self, Priority},
     user::{self, User},
 };
 use crate::{
@@ -35,7 +35,7 @@ async fn insert_admin(app: &App, by: &Actor, username: &str, email: &str, passwo
     };
     let account =
         Account::checked(registration, Some(Role::Admin.as_str()), app.config.phone_country).await?;
-    let hash = password::hash(account.password.clone()).await?;
+    let hash = password::hash(Priority::Other, account.password.clone()).await?;
     let mut change = Change::begin(app).await?;
     let now = app.clock.now();
     let user = user::insert(change.tx(), now, account, hash, None).await?;

@@ -4,6 +4,13 @@ use sea_orm::DbErr;
 
 use crate::{base::error::Error, platform::db::violates};
 
+const EMAIL: &str = "this mail address already has an account";
+
+/// Another account has the address, or can get it back.
+pub(super) fn email_taken() -> Error {
+    Error::conflict("email_taken", EMAIL)
+}
+
 /// Names the unique column that rejected a row.
 pub(super) fn conflict(error: DbErr) -> Error {
     const COLUMNS: [(&str, &str, &str); 8] = [
@@ -16,7 +23,6 @@ pub(super) fn conflict(error: DbErr) -> Error {
         ("users.phone_key", "phone_taken", PHONE),
         ("users.phone_number", "phone_taken", PHONE),
     ];
-    const EMAIL: &str = "this mail address already has an account";
     const NAME: &str = "this user name is taken";
     const VEHICLE: &str = "this vehicle belongs to another account";
     const PHONE: &str = "this phone number belongs to another account";

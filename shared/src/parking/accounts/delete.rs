@@ -1,17 +1,20 @@
 //! Deletion of an account: its sessions and reservations end, personal data is erased, bookings and payments stay.
 
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Value};
 use serde_json::json;
 
 use super::{account::Role, session, user};
 use crate::{
     app::App,
-    base::error::{Error, Result},
+    base::{
+        error::{Error, Result},
+        identity::Identity,
+    },
     jobs::Change,
     parking::{
         audit::{self, Action, Actor, Object},
-        bookings, exports,
+        bookings, exports, second_factor,
     },
     platform::{
         cache::Group,
@@ -26,10 +29,32 @@ use crate::{
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Forbidden`] for an administrator.
 pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
-    retry_on_conflict(async || {
+    delete_if(app, by, id, None).await.map(drop)
+}
+
+/// As [`delete`], on the order of an administrator.
+///
+/// # Errors
+/// As [`delete`]; [`Error::Unconfirmed`] if the administrator has a second factor and has not sent a code lately.
+pub async fn delete_as(app: &App, who: &Identity, id: i64) -> Result<()> {
+    second_factor::require_fresh(app, who).await?;
+    delete(app, &who.into(), id).await
+}
+
+/// A query and its values.
+pub(super) type Condition = (String, Vec<Value>);
+
+/// As [`delete`], if the condition finds a row once the user is locked. Returns whether it did.
+pub(super) async fn delete_if(app: &App, by: &Actor, id: i64, condition: Option<&Condition>) -> Result<bool> {
+    let is_deleted = retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
         let now = app.clock.now();
         let user = user::lock(change.tx(), id).await?;
+        if let Some((text, values)) = condition
+            && change.tx().query_one_raw(sql(change.tx(), text, values.clone())).await?.is_none()
+        {
+            return Ok(false);
+        }
         if user.role == Role::Admin.as_str() {
             return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
         }
@@ -41,11 +66,14 @@ pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
         audit::record(change.tx(), now, by, Action::UserDeleted, Object::User(id), &json!({})).await?;
         change.invalidates([Group::Users, Group::User(id), Group::Occupancy]);
         change.counts(Event::UserDeleted);
-        change.commit().await
+        change.commit().await?;
+        Ok(true)
     })
     .await?;
-    app.counters.mark_inactive(id);
-    Ok(())
+    if is_deleted {
+        app.counters.mark_inactive(id);
+    }
+    Ok(is_deleted)
 }
 
 /// The answer that is stored for whoever created the account contains the address.
@@ -65,6 +93,9 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "UPDATE jobs SET error = NULL WHERE owner_id = $1 AND error IS NOT NULL",
         "DELETE FROM idempotency_keys WHERE user_id = $1",
         "DELETE FROM account_tokens WHERE user_id = $1",
+        "DELETE FROM known_addresses WHERE user_id = $1",
+        "DELETE FROM second_factors WHERE user_id = $1",
+        "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM vehicles WHERE user_id = $1",
         "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {
@@ -75,7 +106,7 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     tx.execute_raw(sql(
         tx,
         "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = 'deleted',
-            name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, deleted_at = $6
+            pending_email = NULL, name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, deleted_at = $6
          WHERE id = $1",
         [
             id.into(),

@@ -1,11 +1,14 @@
 //! Login by mail address and password, and logout.
 
+use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 
 use super::{
-    find::{digest, mail_key, with_mail},
-    password::{self, Match},
-    session,
+    find::with_mail,
+    guard::Attempt,
+    known,
+    password::{self, Match, Priority},
+    session::{self, Client},
     user::User,
 };
 use crate::{
@@ -15,12 +18,11 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::activity,
+    parking::{activity, second_factor},
     platform::{
         counters::Event,
         db::{at, sql},
         metrics,
-        rate_limit::Action,
     },
 };
 
@@ -36,22 +38,31 @@ pub struct LoggedIn {
 /// Logs in.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password.
+/// [`Error::WrongCredentials`], the same for an unknown address and a wrong password; [`Error::Unconfirmed`]
+/// if the account has a second factor, without its code; [`Error::RateLimited`].
 pub async fn log_in(
     app: &App,
     email: &str,
     password: String,
-    user_agent: Option<String>,
+    code: Option<&str>,
+    client: Client,
 ) -> Result<LoggedIn> {
-    app.limits.check(Action::Login, &format!("account:{}", digest(&mail_key(email)))).await?;
+    let mut attempt = Some(Attempt::begin(app, email, client.address).await?);
     // Twice, because another login may replace the hash meanwhile.
+    let mut confirmed_at = None;
     for _ in 0..2 {
         let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
+        if let Some(attempt) = attempt.take() {
+            attempt.succeeded().await;
+        }
+        if confirmed_at.is_none() && second_factor::check_login(app, user.id, code).await? {
+            confirmed_at = Some(app.clock.now());
+        }
         let hash = match found {
-            Match::AsTyped => password::hash(password.clone()).await?,
+            Match::AsTyped => password::hash(Priority::Login, password.clone()).await?,
             _ => user.password_hash.clone(),
         };
-        if let Some(token) = open_session(app, &user, hash, user_agent.clone()).await? {
+        if let Some(token) = open_session(app, &user, hash, &client, confirmed_at).await? {
             app.counters.mark_active(user.id);
             return Ok(LoggedIn { user, token });
         }
@@ -64,10 +75,11 @@ async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(Use
     let users = with_mail(app, email).await?;
     if users.is_empty() {
         // An unknown address takes as long as a wrong password.
-        password::verify(password.to_owned(), None).await?;
+        password::verify(Priority::Login, password.to_owned(), None).await?;
     }
     for user in users {
-        let found = password::verify(password.to_owned(), Some(user.password_hash.clone())).await?;
+        let found =
+            password::verify(Priority::Login, password.to_owned(), Some(user.password_hash.clone())).await?;
         if found != Match::No {
             return Ok(Some((user, found)));
         }
@@ -80,7 +92,8 @@ async fn open_session(
     app: &App,
     user: &User,
     hash: String,
-    user_agent: Option<String>,
+    client: &Client,
+    confirmed_at: Option<DateTime<Utc>>,
 ) -> Result<Option<String>> {
     let now = app.clock.now();
     let mut change = Change::begin(app).await?;
@@ -97,7 +110,9 @@ async fn open_session(
     if updated.rows_affected() == 0 {
         return Ok(None);
     }
-    let token = session::open(app, change.tx(), user.id, user_agent).await?;
+    let agent = client.user_agent.clone();
+    let token = session::open_confirmed(app, change.tx(), user.id, agent, confirmed_at).await?;
+    known::remember(app, change.tx(), user.id, client.address).await?;
     activity::record(change.tx(), now, user.id, activity::Kind::Login, None).await?;
     change.counts(Event::Login);
     change.commit().await?;

@@ -1,12 +1,17 @@
 //! User accounts: registration, login, sessions, vehicles, changes and deletion.
 
 mod account;
+mod address;
 mod admin;
 mod confirm;
 mod conflict;
 mod create;
 mod delete;
+mod enrol;
 mod find;
+mod guard;
+mod hashing;
+mod known;
 mod login;
 pub mod password;
 mod plates;
@@ -14,6 +19,7 @@ mod register;
 mod reset;
 pub mod session;
 mod strength;
+mod unverified;
 mod update;
 mod user;
 mod vehicles;
@@ -21,13 +27,19 @@ mod verify;
 
 pub use self::{
     account::{Registration, Role},
+    address::{by_token, resend_verification, undo_email_change},
     admin::{create_admin, ensure_admin},
     create::create,
-    delete::delete,
+    delete::{delete, delete_as},
+    enrol::{
+        Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, remove_second_factor_of,
+    },
     find::{Filter, by_email, by_id, list},
+    known::KNOWN_FOR,
     login::{LoggedIn, log_in, log_out},
     register::register,
-    reset::{by_token, forgot_password, reset_password},
+    reset::{forgot_password, reset_password},
+    unverified::remove_unverified,
     update::{Changes, update},
     user::User,
     vehicles::{Vehicle, add_vehicle, list_vehicles, remove_vehicle},

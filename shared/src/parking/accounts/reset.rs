@@ -4,9 +4,10 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     account::Validator,
-    find::{by_email, by_id, digest, mail_key},
-    password, session,
-    user::{self, User},
+    address::by_token,
+    find::{by_email, digest, mail_key},
+    password::{self, Priority},
+    session, user,
 };
 use crate::{
     app::App,
@@ -36,25 +37,17 @@ pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
     change.commit().await
 }
 
-/// The user to whom this token was mailed.
-///
-/// # Errors
-/// [`Error::Gone`](crate::Error::Gone) if it is not valid, or not any more.
-pub async fn by_token(app: &App, kind: Kind, token: &str) -> Result<User> {
-    by_id(app, tokens::find_user(app.db.read(), app.clock.now(), kind, token).await?).await
-}
-
 /// Sets a new password, and ends all sessions of the user. The token also proves that the mail address is theirs.
 ///
 /// # Errors
 /// As [`by_token`]; [`Error::Invalid`](crate::Error::Invalid) for a password that is too easy to guess, which leaves the
 /// token valid.
 pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()> {
-    let user = by_token(app, Kind::PasswordReset, token).await?;
+    let user = by_token(app, &[Kind::PasswordReset], token).await?;
     let mut validator = Validator::new(app.config.phone_country);
     let password = validator.password(password);
     validator.strength(&password, &user.known_texts()).await?;
-    let hash = password::hash(validator.finish(password)?).await?;
+    let hash = password::hash(Priority::Other, validator.finish(password)?).await?;
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
         let (tx, now) = (change.tx(), app.clock.now());

@@ -2,7 +2,7 @@
 
 use zxcvbn::{Score, zxcvbn};
 
-use super::password::on_hashing_thread;
+use super::hashing::{self, Priority};
 use crate::base::error::Result;
 
 /// Characters of a password that are judged. The time grows with the square of the length, and this many are enough.
@@ -16,7 +16,7 @@ pub(super) async fn weakness(password: &str, about: &[&str]) -> Result<Option<St
     let password: String = spelling::password(password).chars().take(JUDGED).collect();
     let about = words(about);
     // It takes milliseconds, and as long again for each attempt of a client.
-    on_hashing_thread(move || Ok(judge(&password, &about))).await
+    hashing::run(Priority::Other, move || Ok(judge(&password, &about))).await
 }
 
 fn judge(password: &str, about: &[String]) -> Option<String> {

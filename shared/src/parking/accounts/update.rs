@@ -8,10 +8,12 @@ use spelling::Country;
 
 use super::{
     account::{Role, Validator, present},
-    confirm::{confirm, count_attempt},
+    address,
+    confirm::confirm,
     conflict::conflict,
     find::{by_id, lowered, mail_key},
-    password::{self, Match},
+    guard::Attempt,
+    password::{self, Match, Priority},
     plates, session,
     user::{self, User},
 };
@@ -24,7 +26,7 @@ use crate::{
     jobs::Change,
     parking::{
         audit::{self, Action, Object},
-        exports, notifications, tokens,
+        exports, notifications, second_factor, tokens,
     },
     platform::{
         cache::Group,
@@ -72,22 +74,37 @@ impl Changes {
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Unconfirmed`] without the current password, if it is needed; [`Error::Invalid`] with every
-/// invalid field; [`Error::Conflict`] if a value is taken, or no administrator would remain.
+/// invalid field; [`Error::Conflict`] if a value is taken, or no administrator would remain; [`Error::RateLimited`] for too many
+/// new addresses or wrong passwords.
 pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) -> Result<User> {
     let role = changes.role.filter(|_| who.is_admin);
     let user = by_id(app, id).await?;
     let (is_own, current) = (who.user_id == id, changes.current_password.take());
     // A new password is compared with the current one, too.
-    if is_own && (changes.password.is_some() || current.is_some()) {
-        count_attempt(app, &user).await?;
-    }
-    let changes = ValidChanges::of(app, &user, Changes { role, ..changes }.differing_from(&user)).await?;
+    let attempt = if is_own && (changes.password.is_some() || current.is_some()) {
+        Some(Attempt::begin(app, &user.email, who.address).await?)
+    } else {
+        None
+    };
+    let mut changes = ValidChanges::of(app, &user, Changes { role, ..changes }.differing_from(&user)).await?;
     let is_confirmed = is_own && changes.need_confirmation(&user, app.config.phone_country);
     if is_confirmed {
         confirm(&user, current).await?;
     }
+    if let Some(attempt) = attempt {
+        attempt.succeeded().await;
+    }
+    // A new address of one's own counts once it is verified.
+    let held_email = changes.email.take_if(|email| is_own && *email != mail_key(&user.email));
+    if held_email.is_some() {
+        address::count_mail(app, id).await?;
+    }
+    if changes.role.is_some_and(|role| role.as_str() != user.role) || (!is_own && changes.password.is_some())
+    {
+        second_factor::require_fresh(app, who).await?;
+    }
     let hash = match &changes.password {
-        Some(password) => Some(password::hash(password.clone()).await?),
+        Some(password) => Some(password::hash(Priority::Other, password.clone()).await?),
         None => None,
     };
     retry_on_conflict(async || {
@@ -116,9 +133,12 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
             plates::replace_first(change.tx(), now, id, plate.as_deref()).await?;
             after.vehicle_number = plates::first(change.tx(), id).await?;
         }
-        // An address that an administrator sets, or has, counts as verified.
-        let is_unproven = is_own && !who.is_admin && changes.has_other_email(&before);
-        after.email_verified &= !is_unproven;
+        if after.email != before.email {
+            after.pending_email = None;
+        }
+        if let Some(email) = &held_email {
+            address::hold(&mut change, now, &mut after, email).await?;
+        }
         let row = entities::user::ActiveModel::from(after);
         let user = row.reset_all().update(change.tx()).await.map_err(conflict)?;
         let has_new_password = user.password_hash != before.password_hash;
@@ -129,9 +149,6 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         }
         if has_new_password {
             change.enqueue(&notifications::password_changed(id, now)?).await?;
-        }
-        if is_unproven {
-            change.enqueue(&notifications::verification(id)?).await?;
         }
         if has_new_password || user.email != before.email {
             tokens::revoke_all(change.tx(), now, id).await?;
@@ -195,7 +212,9 @@ impl ValidChanges {
         user: &User,
         password: String,
     ) -> Result<Option<String>> {
-        if password::verify(password.clone(), Some(user.password_hash.clone())).await? != Match::No {
+        if password::verify(Priority::Other, password.clone(), Some(user.password_hash.clone())).await?
+            != Match::No
+        {
             return Ok(None);
         }
         let (name, email) = (self.username.as_ref(), self.email.as_ref());

@@ -6,10 +6,16 @@ use sea_orm::{
     sea_query::LockType,
 };
 
-use super::{account::Account, conflict::conflict, find::lowered, plates};
+use super::{
+    account::Account,
+    conflict::{conflict, email_taken},
+    find::lowered,
+    plates,
+};
 pub use crate::platform::entities::user::Model as User;
 use crate::{
     base::error::{Error, Result},
+    parking::tokens,
     platform::{db::Transaction, entities::user},
 };
 
@@ -20,6 +26,9 @@ pub(super) async fn insert(
     password_hash: String,
     last_login_at: Option<DateTime<Utc>>,
 ) -> Result<User> {
+    if tokens::is_reserved(db, now, &account.email, None).await? {
+        return Err(email_taken());
+    }
     let name_key = spelling::name_key(&account.username);
     let row = user::ActiveModel {
         username_key: Set(name_key.clone().unwrap_or_else(|| lowered(&account.username))),
@@ -29,6 +38,8 @@ pub(super) async fn insert(
         mail_key: Set(Some(account.email.clone())),
         email: Set(account.email),
         email_verified: Set(account.email_verified),
+        unverified_since: Set((!account.email_verified).then_some(now)),
+        pending_email: Set(None),
         password_hash: Set(password_hash),
         role: Set(account.role.as_str().into()),
         vehicle_number: Set(account.vehicle_number.clone()),

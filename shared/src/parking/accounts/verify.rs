@@ -2,10 +2,10 @@
 
 use sea_orm::ConnectionTrait;
 
-use super::{reset::by_token, user};
+use super::{address, user};
 use crate::{
     app::App,
-    base::error::Result,
+    base::error::{Error, Result},
     jobs::Change,
     parking::tokens::{self, Kind},
     platform::{
@@ -14,19 +14,28 @@ use crate::{
     },
 };
 
-/// Marks the mail address of the user as verified.
+/// Marks the mail address of the user as verified. A new address replaces the old one.
 ///
 /// # Errors
-/// As [`by_token`].
+/// [`Error::Gone`] if the token is not valid, or not any more; [`Error::Conflict`] if the new address was taken meanwhile.
 pub async fn verify_email(app: &App, token: &str) -> Result<()> {
-    let id = by_token(app, Kind::EmailVerification, token).await?.id;
+    let found = tokens::find(app.db.read(), app.clock.now(), &Kind::VERIFICATIONS, token).await?;
+    let id = found.user_id;
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
-        user::lock(change.tx(), id).await?;
-        tokens::use_up(change.tx(), app.clock.now(), Kind::EmailVerification, id, token).await?;
-        let text = "UPDATE users SET email_verified = TRUE WHERE id = $1";
-        change.tx().execute_raw(sql(change.tx(), text, [id.into()])).await?;
-        change.invalidates([Group::Users, Group::User(id)]);
+        let user = user::lock(change.tx(), id).await?;
+        let used = tokens::use_up(change.tx(), app.clock.now(), found.kind, id, token).await?;
+        match used.address {
+            Some(new) if user.pending_email.as_ref() == Some(&new) => {
+                address::replace(app, &mut change, user, new).await?;
+            }
+            Some(_) => return Err(Error::Gone("another address was entered since".into())),
+            None => {
+                let text = "UPDATE users SET email_verified = TRUE WHERE id = $1";
+                change.tx().execute_raw(sql(change.tx(), text, [id.into()])).await?;
+                change.invalidates([Group::Users, Group::User(id)]);
+            }
+        }
         change.commit().await
     })
     .await

@@ -22,6 +22,8 @@ pub enum Origin {
     CommandLine,
     /// The settings, when a process starts.
     Settings,
+    /// A job that runs by itself.
+    Schedule,
 }
 
 impl Actor {
@@ -30,6 +32,9 @@ impl Actor {
 
     /// The settings of a process that starts.
     pub const SETTINGS: Self = Self { user_id: None, origin: Origin::Settings };
+
+    /// A job that runs by itself.
+    pub const SCHEDULE: Self = Self { user_id: None, origin: Origin::Schedule };
 }
 
 impl From<&Identity> for Actor {
@@ -45,6 +50,7 @@ impl std::fmt::Display for Origin {
             Self::Request(None) => f.write_str("unknown"),
             Self::CommandLine => f.write_str("command line"),
             Self::Settings => f.write_str("settings"),
+            Self::Schedule => f.write_str("schedule"),
         }
     }
 }

@@ -19,6 +19,12 @@ pub enum Action {
     RoleChanged,
     /// A user was deleted.
     UserDeleted,
+    /// A second factor was turned on.
+    SecondFactorOn,
+    /// A second factor was turned off.
+    SecondFactorOff,
+    /// All sessions of a user were ended.
+    SessionsEnded,
     /// A lot was opened.
     LotCreated,
     /// A lot was changed; a new price is in the details.
@@ -43,6 +49,9 @@ impl Action {
             Self::AdministratorCreated => "administrator_created",
             Self::RoleChanged => "role_changed",
             Self::UserDeleted => "user_deleted",
+            Self::SecondFactorOn => "second_factor_on",
+            Self::SecondFactorOff => "second_factor_off",
+            Self::SessionsEnded => "sessions_ended",
             Self::LotCreated => "lot_created",
             Self::LotChanged => "lot_changed",
             Self::LotDeleted => "lot_deleted",

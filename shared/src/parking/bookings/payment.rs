@@ -19,6 +19,7 @@ use crate::{
             payment::{Payment, PaymentState},
             state::State,
         },
+        second_factor,
     },
     platform::{
         cache::Group,
@@ -211,6 +212,7 @@ pub async fn waive(
         let detail = format!("must say why, in at most {MAX_REASON} characters, none of them NUL");
         return Err(Error::invalid("/reason", detail));
     }
+    second_factor::require_fresh(app, who).await?;
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
         let stored = lock(change.tx(), who, id).await?;

@@ -70,6 +70,9 @@ impl Job for WriteExport {
     }
 }
 
+/// Separates the pseudonyms from everything else signed with the secret.
+const PSEUDONYMS: &[u8] = b"parkade: pseudonyms in exports, 1";
+
 /// Reads the rows in this task and writes them in a thread that may block.
 async fn write_file(context: &Context, export: &export::Model) -> Result<Written> {
     let app = &context.app;
@@ -79,11 +82,8 @@ async fn write_file(context: &Context, export: &export::Model) -> Result<Written
         until: export.until_at,
         lot_id: export.lot_id,
     };
-    let anonymise = if export.anonymise {
-        Some(app.config.jwt_secret().map_err(anyhow::Error::new)?.to_vec())
-    } else {
-        None
-    };
+    let anonymise =
+        if export.anonymise { Some(app.keys.lasting(PSEUDONYMS)?.bytes().to_vec()) } else { None };
     let layout = Layout { currency: app.config.currency, with_user: export.everyone, anonymise };
     context.progress.set(0, history::count(&app.db, &filter).await?);
     let stop = CancellationToken::new();

@@ -12,7 +12,7 @@ use crate::{
         identity::Identity,
     },
     jobs::{Change, NewJob},
-    parking::activity,
+    parking::{activity, second_factor},
     platform::{
         entities::export::{self, Format},
         idempotency::Idempotency,
@@ -51,6 +51,9 @@ pub async fn request(
 ) -> Result<Uuid> {
     if request.everyone && !who.is_admin {
         return Err(Error::Forbidden("only an administrator may export the reservations of all users"));
+    }
+    if request.everyone {
+        second_factor::require_fresh(app, who).await?;
     }
     if request.from.zip(request.until).is_some_and(|(from, until)| from >= until) {
         return Err(Error::invalid("/to", "must be later than from"));

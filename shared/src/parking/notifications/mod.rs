@@ -1,5 +1,6 @@
 //! Messages to users and administrators. Each kind is a job; `delivery` makes sure that a message is sent once.
 
+mod address_changed;
 pub mod alert;
 mod bulk;
 mod chat;
@@ -8,6 +9,7 @@ pub mod deliveries;
 mod delivery;
 mod export_ready;
 mod format;
+mod guessing;
 mod monthly_reports;
 mod notice;
 mod notice_mail;
@@ -20,11 +22,13 @@ mod tests;
 mod verification;
 mod welcome;
 
+pub use address_changed::{SendAddressChanged, address_changed};
 pub use bulk::{Mailing, Summarise};
 pub use confirmation::{
     SendConfirmation, SendSms, SendSpotChanged, confirm_booking, confirmation, spot_changed,
 };
 pub use export_ready::{SendExportReady, export_ready};
+pub use guessing::{SendGuessingNotice, guessing};
 pub use monthly_reports::{SendMonthlyReport, SendMonthlyReports};
 pub use notice::{Notice, PostToChat, SendNotice, notify_administrators};
 pub use notice_mail::test_mail;

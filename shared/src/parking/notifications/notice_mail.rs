@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, Queue, new_id},
-    platform::{config::Config, mailer::Mail, templates::Templates},
+    platform::{config::Config, keys::Keys, mailer::Mail, templates::Templates},
 };
 
 impl Job for SendNotice {
@@ -43,7 +43,8 @@ pub fn test_mail(config: &Config, now: DateTime<Utc>, address: &str) -> Result<M
         values: context! { title => "A test mail from Parkade", facts => [("Sent", local_time(now, config.zone))] },
         ..Letter::default()
     };
-    let (rendered, unsubscribe) = compose(&Templates::new()?, config, &letter, "administrator")?;
+    let (rendered, unsubscribe) =
+        compose(&Templates::new()?, config, &Keys::new(config)?, &letter, "administrator")?;
     Ok(Mail {
         to_name: String::new(),
         to_address: address.to_owned(),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, NewJob, Queue},
-    parking::tokens::{self, Kind},
+    parking::tokens::{self, Kind, New},
 };
 
 /// How long a link is valid after it was requested.
@@ -67,7 +67,9 @@ impl Job for SendPasswordReset {
         if app.clock.now() >= expires_at {
             return Ok(Done::skipped("the link has expired"));
         }
-        let token = tokens::issue(app, context.id, Kind::PasswordReset, user_id, expires_at).await?;
+        let (job, kind) = (context.id, Kind::PasswordReset);
+        let new = New { job, kind, user_id, address: None, expires_at };
+        let token = tokens::issue(&app.keys, app.db.write(), app.clock.now(), new).await?;
         let letter = Letter {
             key: format!("password-reset:{}", context.id),
             kind: "password_reset",

@@ -9,7 +9,13 @@ use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::Change,
-    platform::{cache::Group, config::Config, db::sql, mac},
+    platform::{
+        cache::Group,
+        config::Config,
+        db::sql,
+        keys::{Key, Keys},
+        secrets::LINKS,
+    },
 };
 
 /// Mails that a user can unsubscribe from.
@@ -21,9 +27,6 @@ pub enum Subscription {
     /// The monthly reports.
     Reports,
 }
-
-/// Separates these signatures from everything else signed with the secret.
-const PURPOSE: &[u8] = b"parkade: links that unsubscribe, 1";
 
 impl Subscription {
     /// The name used in links.
@@ -60,26 +63,31 @@ impl Subscription {
     /// The link by which a user unsubscribes.
     ///
     /// # Errors
-    /// [`Error::Internal`] if `JWT_SECRET_KEY` is not set.
-    pub fn link(self, config: &Config, user_id: i64) -> Result<String> {
-        let signature = hex::encode(self.signature(config, user_id)?.finalize().into_bytes());
+    /// As [`Keys::lasting`].
+    pub fn link(self, config: &Config, keys: &Keys, user_id: i64) -> Result<String> {
+        let signature = self.signature(&keys.lasting(LINKS)?, user_id)?;
+        let signature = hex::encode(signature.finalize().into_bytes());
         let (base, name) = (&config.public_url, self.name());
         Ok(format!("{base}/api/unsubscribe?user_id={user_id}&mails={name}&signature={signature}"))
     }
 
-    fn signature(self, config: &Config, user_id: i64) -> Result<Hmac<Sha256>> {
-        mac::sign(config, PURPOSE, format!("{}:{user_id}", self.name()).as_bytes())
+    fn signature(self, key: &Key, user_id: i64) -> Result<Hmac<Sha256>> {
+        key.sign(format!("{}:{user_id}", self.name()).as_bytes())
     }
 
-    /// Checks the hexadecimal signature of a user's link.
+    /// Checks the hexadecimal signature of a user's link, also of one that an earlier release has mailed.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it is wrong, whether or not the user exists.
-    pub fn verify(self, config: &Config, user_id: i64, signature: &str) -> Result<()> {
+    pub fn verify(self, keys: &Keys, user_id: i64, signature: &str) -> Result<()> {
         let given = hex::decode(signature).unwrap_or_default();
-        // Compares in constant time.
-        let verified = self.signature(config, user_id)?.verify_slice(&given);
-        verified.map_err(|_| Error::NotFound("unsubscribe link"))
+        for key in keys.all_lasting(LINKS)?.iter().chain(keys.of_earlier_links()) {
+            // Compares in constant time.
+            if self.signature(key, user_id)?.verify_slice(&given).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Error::NotFound("unsubscribe link"))
     }
 
     /// Unsubscribes the user whose link this is. Idempotent.
@@ -87,7 +95,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::verify`].
     pub async fn end(self, app: &App, user_id: i64, signature: &str) -> Result<()> {
-        self.verify(&app.config, user_id, signature)?;
+        self.verify(&app.keys, user_id, signature)?;
         let off = self.column();
         let text =
             format!("UPDATE users SET {off} = TRUE WHERE id = $1 AND deleted_at IS NULL AND NOT {off}");
@@ -105,14 +113,16 @@ mod tests {
     use super::*;
     use crate::platform::config::Sources;
 
-    fn config(secret: &str) -> Config {
-        Config::load(Sources::of([("JWT_SECRET_KEY", secret)])).unwrap()
+    fn with_secret(secret: &str) -> (Config, Keys) {
+        let config = Config::load(Sources::of([("APP_SECRET", secret)])).unwrap();
+        let keys = Keys::new(&config).unwrap();
+        (config, keys)
     }
 
     #[test]
     fn link_is_valid_for_one_user_purpose_and_installation() {
-        let ours = config("a secret that is long enough: 32 bytes");
-        let link = Subscription::Reminders.link(&ours, 17).unwrap();
+        let (config, ours) = with_secret("a secret that is long enough: 32 bytes");
+        let link = Subscription::Reminders.link(&config, &ours, 17).unwrap();
         let (start, signature) = link.rsplit_once('=').unwrap();
         assert_eq!(start, "http://127.0.0.1:5000/api/unsubscribe?user_id=17&mails=reminders&signature");
         assert_eq!(signature.len(), 64);
@@ -120,14 +130,14 @@ mod tests {
         assert!(Subscription::Reminders.verify(&ours, 17, &signature.to_uppercase()).is_ok());
         assert!(Subscription::Reminders.verify(&ours, 18, signature).is_err());
         assert!(Subscription::Reports.verify(&ours, 17, signature).is_err());
-        let theirs = config("another secret that is long enough, too");
+        let (_, theirs) = with_secret("another secret that is as long as it has to be");
         assert!(Subscription::Reminders.verify(&theirs, 17, signature).is_err());
     }
 
     #[test]
     fn invalid_signatures_are_rejected() {
-        let config = config("a secret that is long enough: 32 bytes");
-        let link = Subscription::Reports.link(&config, 1).unwrap();
+        let (config, keys) = with_secret("a secret that is long enough: 32 bytes");
+        let link = Subscription::Reports.link(&config, &keys, 1).unwrap();
         let signature = link.rsplit_once('=').unwrap().1;
         let other = if signature.ends_with('0') { '1' } else { '0' };
         for forged in [
@@ -140,7 +150,7 @@ mod tests {
             &format!("{}{other}", &signature[..63]),
         ] {
             assert!(
-                matches!(Subscription::Reports.verify(&config, 1, forged), Err(Error::NotFound(_))),
+                matches!(Subscription::Reports.verify(&keys, 1, forged), Err(Error::NotFound(_))),
                 "{forged}"
             );
         }

@@ -1,4 +1,4 @@
-//! Verifying the mail address of a user: the link, and the mail that carries it after a change of the address.
+//! Verifying the mail address of a user: the link, and the mail that carries it to a new address, or once more.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use super::delivery::{Letter, deliver};
 use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, NewJob, Queue},
-    parking::tokens::{self, Kind},
+    parking::tokens::{self, Kind, New},
     platform::db::sql,
 };
 
 const LINK_LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// Mails a user the link that verifies a new address.
+/// Mails a user the link that verifies the new address, or the one that they have.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendVerification {
     /// The user.
     pub user_id: i64,
 }
 
-/// The job that mails a link to the new address of a user.
+/// The job that mails the link.
 ///
 /// # Errors
 /// As [`NewJob::of`].
@@ -40,13 +40,26 @@ pub async fn has_verified_email(db: &impl ConnectionTrait, user_id: i64) -> Resu
 
 /// The link by which the user verifies the address to which this job writes; none if it is verified.
 pub(super) async fn link(context: &Context, user_id: i64) -> Result<Option<String>> {
-    let app = &context.app;
-    if has_verified_email(app.db.read(), user_id).await? {
+    if has_verified_email(context.app.db.read(), user_id).await? {
         return Ok(None);
     }
-    let expires_at = app.clock.now() + LINK_LIFETIME;
-    let token = tokens::issue(app, context.id, Kind::EmailVerification, user_id, expires_at).await?;
-    Ok(Some(format!("{}/api/auth/verify-email?token={token}", app.config.public_url)))
+    link_for(context, user_id, None).await.map(Some)
+}
+
+/// A link that verifies the address of the user, or a new one.
+async fn link_for(context: &Context, user_id: i64, address: Option<&str>) -> Result<String> {
+    let (app, job, now) = (&context.app, context.id, context.app.clock.now());
+    let kind = if address.is_some() { Kind::EmailChange } else { Kind::EmailVerification };
+    let new = New { job, kind, user_id, address, expires_at: now + LINK_LIFETIME };
+    let token = tokens::issue(&app.keys, app.db.write(), now, new).await?;
+    Ok(format!("{}/api/auth/verify-email?token={token}", app.config.public_url))
+}
+
+/// The new address of a user that waits for verification.
+async fn pending_email(db: &impl ConnectionTrait, user_id: i64) -> Result<Option<String>> {
+    let row =
+        db.query_one_raw(sql(db, "SELECT pending_email FROM users WHERE id = $1", [user_id.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "pending_email")).transpose()?.flatten())
 }
 
 impl Job for SendVerification {
@@ -55,13 +68,19 @@ impl Job for SendVerification {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
-        let Some(url) = link(context, self.user_id).await? else {
+        let pending = pending_email(context.app.db.read(), self.user_id).await?;
+        let url = match &pending {
+            Some(address) => Some(link_for(context, self.user_id, Some(address)).await?),
+            None => link(context, self.user_id).await?,
+        };
+        let Some(url) = url else {
             return Ok(Done::skipped("the address is verified"));
         };
         let letter = Letter {
             key: format!("verify-email:{}", context.id),
             kind: "verify_email",
             user_id: self.user_id,
+            to_address: pending,
             values: context! { url },
             ..Letter::default()
         };

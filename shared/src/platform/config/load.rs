@@ -63,8 +63,10 @@ pub struct Config {
     pub redis_servers: RedisServers,
     /// `REDIS_PREFIX`.
     pub redis_prefix: String,
-    /// `JWT_SECRET_KEY`; not needed by commands without logins.
-    pub jwt_secret: Option<SecretString>,
+    /// `JWT_SECRET_KEY`: the first one signs. Not needed by commands without logins.
+    pub jwt_keys: Vec<SecretString>,
+    /// `APP_SECRET`: the first one signs.
+    pub app_secrets: Vec<SecretString>,
     /// `SESSION_HOURS`.
     pub session_lifetime: Duration,
     /// `SESSION_MAX_DAYS`.
@@ -73,6 +75,8 @@ pub struct Config {
     pub max_unpaid_stays: u32,
     /// `REQUIRE_VERIFIED_EMAIL`.
     pub require_verified_email: bool,
+    /// `REQUIRE_ADMIN_TOTP`.
+    pub require_admin_totp: bool,
     /// `CACHE_*`.
     pub cache: Cache,
     /// `COUNTERS_ENABLED`.
@@ -197,13 +201,15 @@ impl Config {
             notification_redis_url: from.redis_url(&["NOTIFICATION_REDIS_URL"], 2)?,
             redis_servers: RedisServers::read(from)?,
             redis_prefix: from.text("REDIS_PREFIX")?,
-            jwt_secret: from.parse("JWT_SECRET_KEY", parse::jwt_secret),
+            jwt_keys: from.parse("JWT_SECRET_KEY", parse::secrets).unwrap_or_default(),
+            app_secrets: from.parse("APP_SECRET", parse::secrets).unwrap_or_default(),
             session_lifetime: from.number("SESSION_HOURS", 1..=8760).map(Duration::from_hours)?,
             session_max: from
                 .number("SESSION_MAX_DAYS", 1..=3650)
                 .map(|days: u64| Duration::from_hours(24 * days))?,
             max_unpaid_stays: from.number("MAX_UNPAID_STAYS", 0..=1000)?,
             require_verified_email: from.parse("REQUIRE_VERIFIED_EMAIL", parse::boolean)?,
+            require_admin_totp: from.parse("REQUIRE_ADMIN_TOTP", parse::boolean)?,
             cache: Cache::read(from)?,
             counters_enabled: from.parse("COUNTERS_ENABLED", parse::boolean)?,
             rate_limits: Budget::read_all(from)?,
@@ -236,18 +242,19 @@ impl Config {
         migration::Settings { phone_country: self.phone_country }
     }
 
-    /// The key that signs tokens.
+    /// For commands with logins.
     ///
     /// # Errors
     /// A problem to show to the operator when `JWT_SECRET_KEY` is missing.
-    pub fn jwt_secret(&self) -> Result<&[u8], Problems> {
-        self.jwt_secret.as_ref().map(|key| key.expose_secret().as_bytes()).ok_or_else(|| {
-            Problems(vec![
-                "JWT_SECRET_KEY: is missing; it signs the login tokens and needs at least 32 bytes, \
-                 for example the output of: openssl rand -hex 32"
-                    .into(),
-            ])
-        })
+    pub fn require_jwt_keys(&self) -> Result<(), Problems> {
+        if !self.jwt_keys.is_empty() {
+            return Ok(());
+        }
+        Err(Problems(vec![
+            "JWT_SECRET_KEY: is missing; it signs the login tokens and needs at least 32 bytes, \
+             for example the output of: openssl rand -hex 32"
+                .into(),
+        ]))
     }
 }
 

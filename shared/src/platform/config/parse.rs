@@ -73,8 +73,15 @@ pub(super) fn redis_url_after(url: &str, many: u8) -> Result<SecretString, Strin
     Ok(url.to_string().into())
 }
 
-pub(super) fn jwt_secret(key: &str) -> Result<SecretString, &'static str> {
-    if key.len() >= 32 { Ok(key.into()) } else { Err("must have at least 32 bytes") }
+/// Secrets separated by commas.
+pub(super) fn secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
+    let secrets: Vec<&str> = text.split(',').map(str::trim).collect();
+    if secrets.iter().any(|secret| secret.len() < 32) {
+        return Err(
+            "must have at least 32 bytes; a comma separates several, each of which must be that long",
+        );
+    }
+    Ok(secrets.into_iter().map(SecretString::from).collect())
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

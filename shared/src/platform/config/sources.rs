@@ -1,12 +1,12 @@
 //! Where the values of settings come from, and reading them, with every problem noted together with its source.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, fmt, io, io::Read, path::Path};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
 use super::parse;
-use crate::platform::settings::SETTINGS;
+use crate::platform::settings::{SETTINGS, Setting};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -19,9 +19,21 @@ pub struct Problems(pub Vec<String>);
 /// The values: those of the environment win over `.env`, and that over a file named on the command line.
 #[derive(Debug, Default)]
 pub struct Sources {
-    values: BTreeMap<String, (String, String)>,
+    values: BTreeMap<String, Value>,
     pub(super) problems: Vec<String>,
 }
+
+#[derive(Debug)]
+struct Value {
+    text: String,
+    /// To show to the operator.
+    source: String,
+    /// Whether the source names a file with the value.
+    is_in_file: bool,
+}
+
+/// A secret in a file is no longer than this.
+const MAX_SECRET: u64 = 64 * 1024;
 
 impl Sources {
     /// Reads the environment, `.env` in the working directory and `file`.
@@ -30,11 +42,13 @@ impl Sources {
     pub fn read(file: Option<&Path>) -> Self {
         let mut sources = Self::default();
         for setting in SETTINGS {
-            match std::env::var(setting.name) {
-                Ok(value) => sources.add(setting.name, value, "the environment"),
-                Err(std::env::VarError::NotPresent) => {}
-                Err(std::env::VarError::NotUnicode(_)) => {
-                    sources.problems.push(format!("{} (from the environment): is not UTF-8", setting.name))
+            for name in [Some(setting.name.to_owned()), setting.file_name()].into_iter().flatten() {
+                match std::env::var(&name) {
+                    Ok(value) => sources.add_checked(name, value, "the environment"),
+                    Err(std::env::VarError::NotPresent) => {}
+                    Err(std::env::VarError::NotUnicode(_)) => {
+                        sources.problems.push(format!("{name} (from the environment): is not UTF-8"));
+                    }
                 }
             }
         }
@@ -76,25 +90,45 @@ impl Sources {
     }
 
     fn add_checked(&mut self, name: String, value: String, source: &str) {
-        if SETTINGS.iter().any(|s| s.name == name) {
-            self.add(&name, value, source);
+        if value.trim().is_empty() {
+            // Counts as none.
+        } else if SETTINGS.iter().any(|s| s.name == name) {
+            self.add(&name, Value { text: value, source: source.to_owned(), is_in_file: false });
+        } else if let Some(setting) = SETTINGS.iter().find(|s| s.file_name().as_deref() == Some(&*name)) {
+            self.add_secret(setting, value.trim(), source);
         } else {
             self.problems.push(format!("{name} (from {source}) is not a setting; --help lists them"));
         }
     }
 
-    /// Keeps the value of an earlier source; an empty value counts as none.
-    fn add(&mut self, name: &str, value: String, source: &str) {
-        if !value.trim().is_empty() {
-            self.values.entry(name.to_owned()).or_insert((value, source.to_owned()));
+    /// Keeps the value of an earlier source. One source must not have both the value and a file with it.
+    fn add(&mut self, name: &str, value: Value) {
+        match self.values.get(name) {
+            None => drop(self.values.insert(name.to_owned(), value)),
+            Some(other) if other.source == value.source && other.is_in_file != value.is_in_file => {
+                self.problem(name, format!("{name}_FILE is set, too; set one of them"));
+            }
+            Some(_) => {}
         }
+    }
+
+    /// Reads the value of a secret from a file.
+    fn add_secret(&mut self, setting: &Setting, file: &str, source: &str) {
+        let mut value = Value { text: String::new(), source: source.to_owned(), is_in_file: true };
+        match read_secret(Path::new(file)) {
+            Ok(text) => value.text = text,
+            Err(error) => {
+                self.problems.push(format!("{}_FILE (from {source}): {file}: {error}", setting.name))
+            }
+        }
+        self.add(setting.name, value);
     }
 
     /// The value and its source.
     fn raw(&self, name: &str) -> Option<(&str, &str)> {
         match self.values.get(name) {
-            Some((value, source)) => Some((value.trim(), source)),
-            None => default(name).map(|value| (value, "the default")),
+            Some(value) if !value.text.is_empty() => Some((value.text.trim(), &value.source)),
+            _ => default(name).map(|value| (value, "the default")),
         }
     }
 
@@ -166,6 +200,17 @@ impl Sources {
         let scheme = if self.values.contains_key("REDIS_CA_FILE") { "rediss" } else { "redis" };
         Some(format!("{scheme}://{password}{host}:{port}/{db}").into())
     }
+}
+
+/// The text of a file, which is expected to end with a line feed.
+fn read_secret(path: &Path) -> io::Result<String> {
+    let file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a file"));
+    }
+    let mut text = String::new();
+    file.take(MAX_SECRET).read_to_string(&mut text)?;
+    if text.trim().is_empty() { Err(io::Error::other("is empty")) } else { Ok(text) }
 }
 
 fn default(name: &str) -> Option<&'static str> {

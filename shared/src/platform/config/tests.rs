@@ -13,7 +13,7 @@ fn the_defaults_are_enough() {
     let config = load(&[]).unwrap();
     assert_eq!(config.http_addr.to_string(), "127.0.0.1:5000");
     assert_eq!(config.queue_redis_url.expose_secret(), "redis://127.0.0.1:6379/1");
-    assert!(config.jwt_secret().unwrap_err().to_string().contains("JWT_SECRET_KEY"));
+    assert!(config.require_jwt_keys().unwrap_err().to_string().contains("JWT_SECRET_KEY"));
 }
 
 #[test]
@@ -166,6 +166,61 @@ fn malformed_lines_are_not_shown() {
     let problems = Config::load(Sources::read(Some(file.path()))).unwrap_err().to_string();
     assert!(problems.contains("entry 2"), "{problems}");
     assert!(!problems.contains("horse"), "{problems}");
+}
+
+#[test]
+fn several_keys_are_separated_by_commas() {
+    let (one, two) = ("1".repeat(32), "2".repeat(32));
+    let config = load(&[("JWT_SECRET_KEY", &format!("{one}, {two}")), ("APP_SECRET", &two)]).unwrap();
+    let exposed = |secrets: &[secrecy::SecretString]| -> Vec<String> {
+        secrets.iter().map(|secret| secret.expose_secret().to_owned()).collect()
+    };
+    assert_eq!(exposed(&config.jwt_keys), [one.clone(), two.clone()]);
+    assert_eq!(exposed(&config.app_secrets), [two]);
+    for wrong in [format!("{one},"), format!("{one},short"), ",".to_owned()] {
+        let problems = load(&[("JWT_SECRET_KEY", &wrong)]).unwrap_err().to_string();
+        assert!(problems.contains("32 bytes") && !problems.contains("1111"), "{problems}");
+    }
+}
+
+#[test]
+fn secrets_may_be_in_files() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for setting in super::SETTINGS.iter().filter(|setting| setting.is_secret) {
+        let value = match setting.name {
+            "DATABASE_URL" => "sqlite::memory:".to_owned(),
+            name if name.ends_with("_URL") && name.contains("WEBHOOK") => {
+                "https://chat.googleapis.com/v1/x".to_owned()
+            }
+            name if name.ends_with("_URL") => "redis://:in-a-file@cache:6379/7".to_owned(),
+            _ => "in a file: ".repeat(4),
+        };
+        std::fs::write(file.path(), format!("{value}\n")).unwrap();
+        let mut sources = Sources::of([(setting.file_name().unwrap(), path)]);
+        assert_eq!(sources.text(setting.name).as_deref(), Some(value.trim()), "{}", setting.name);
+        assert!(sources.problems.is_empty(), "{:?}", sources.problems);
+        sources.problem(setting.name, "is wrong");
+        assert!(!sources.problems[0].contains("in a file: in"), "{:?}", sources.problems);
+    }
+    for setting in ["HTTP_ADDR_FILE", "JWT_SECRET_KEY_FILE_FILE", "_FILE"] {
+        assert!(load(&[(setting, path)]).unwrap_err().to_string().contains("is not a setting"), "{setting}");
+    }
+}
+
+#[test]
+fn unusable_files_of_secrets_are_named() {
+    let (empty, folder) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap());
+    let missing = folder.path().join("missing");
+    for path in [empty.path(), folder.path(), &missing] {
+        let path = path.to_str().unwrap();
+        let problems = load(&[("MAIL_PASSWORD_FILE", path)]).unwrap_err().to_string();
+        assert!(problems.contains("MAIL_PASSWORD_FILE") && problems.contains(path), "{problems}");
+    }
+    let both = [("REDIS_PASSWORD", "x"), ("REDIS_PASSWORD_FILE", missing.to_str().unwrap())];
+    for both in [both, [both[1], both[0]]] {
+        assert!(load(&both).unwrap_err().to_string().contains("set one of them"), "{both:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,10 @@ pub struct Model {
     pub email_key: String,
     pub mail_key: Option<String>,
     pub email_verified: bool,
+    /// Null for accounts that are never removed because of it.
+    pub unverified_since: Option<DateTimeUtc>,
+    /// The address that replaces `email` once it is verified.
+    pub pending_email: Option<String>,
     pub password_hash: String,
     pub role: String,
     pub vehicle_number: Option<String>,

@@ -19,6 +19,14 @@ pub struct Decision {
     pub retry_after: Duration,
 }
 
+impl Decision {
+    /// For calls that no budget limits.
+    pub(super) const fn unlimited(budget: Budget) -> Self {
+        let (remaining, none) = (budget.calls, Duration::ZERO);
+        Self { budget, allowed: true, remaining, reset: none, retry_after: none }
+    }
+}
+
 impl Budget {
     /// The part of the window that a call uses.
     pub(super) fn interval(self) -> Duration {

@@ -104,7 +104,11 @@ impl RateLimiter {
 
     /// Takes one call out of the caller's budget. Frequent calls of one caller share a round trip to Redis.
     pub async fn take(&self, action: Action, caller: &str) -> Decision {
-        let budget = self.budgets[action as usize];
+        self.take_within(action, self.budgets[action as usize], caller).await
+    }
+
+    /// As [`RateLimiter::take`], with another budget than that of the settings.
+    pub async fn take_within(&self, action: Action, budget: Budget, caller: &str) -> Decision {
         let key: Arc<str> = self.shared.redis.keys().rate_limit(action.name(), caller).into();
         if let Some(decision) = self.shared.advance.spend(&key, 1).pop() {
             return decision;
@@ -114,19 +118,16 @@ impl RateLimiter {
             let (shared, key) = (shared.clone(), decided_key.clone());
             async move { shared.decide(action, &key, budget, callers).await }
         });
-        let unlimited = Decision {
-            budget,
-            allowed: true,
-            remaining: budget.calls,
-            reset: Duration::ZERO,
-            retry_after: Duration::ZERO,
-        };
-        decided.await.unwrap_or(unlimited)
+        decided.await.unwrap_or_else(|| Decision::unlimited(budget))
     }
 
     /// Gives a call back that did not count, such as a form with a typo.
     pub async fn give_back(&self, action: Action, caller: &str) {
-        let budget = self.budgets[action as usize];
+        self.give_back_within(action, self.budgets[action as usize], caller).await;
+    }
+
+    /// As [`RateLimiter::give_back`], with another budget than that of the settings.
+    pub async fn give_back_within(&self, action: Action, budget: Budget, caller: &str) {
         let key = self.shared.redis.keys().rate_limit(action.name(), caller);
         let mut give = GIVE_BACK.key(&key);
         give.arg(micros(budget.interval()));
@@ -139,17 +140,26 @@ impl RateLimiter {
         }
     }
 
+    /// What [`RateLimiter::take_within`] would decide now. Takes nothing.
+    pub async fn peek_within(&self, action: Action, budget: Budget, caller: &str) -> Decision {
+        let key = self.shared.redis.keys().rate_limit(action.name(), caller);
+        self.shared.peek(action, &key, budget).await
+    }
+
     /// As [`RateLimiter::take`], for limits beside the one of the request.
     ///
     /// # Errors
     /// [`Error::RateLimited`].
     pub async fn check(&self, action: Action, caller: &str) -> Result<()> {
         let decision = self.take(action, caller).await;
-        if decision.allowed {
-            return Ok(());
-        }
+        if decision.allowed { Ok(()) } else { Err(self.rejection(decision.retry_after)) }
+    }
+
+    /// Counts a rejection.
+    #[must_use]
+    pub fn rejection(&self, retry_after: Duration) -> Error {
         self.counters.increment("rate_limit_violations");
-        Err(Error::RateLimited { retry_after: decision.retry_after })
+        Error::RateLimited { retry_after }
     }
 }
 
@@ -201,6 +211,19 @@ impl Shared {
         let (used, taken): (u64, u32) =
             self.redis.query(async |mut redis| take.invoke_async(&mut redis).await).await?;
         Ok((Duration::from_micros(used), taken))
+    }
+
+    async fn peek(&self, action: Action, key: &str, budget: Budget) -> Decision {
+        let decision = match self.take_in_redis(key, budget, 0, 0).await {
+            Ok((used, _)) => budget.decide(used, 1).pop(),
+            Err(_) if matches!(action, Action::UserReads | Action::Default) => None,
+            Err(_) => {
+                let free = self.in_process.lock().get(key).copied();
+                let used = free.map(|free| free.saturating_duration_since(Instant::now()));
+                budget.without_redis().decide(used.unwrap_or_default(), 1).pop()
+            }
+        };
+        decision.unwrap_or_else(|| Decision::unlimited(budget))
     }
 
     /// Half the budget for actions that attackers abuse, no limit for the others.

@@ -19,7 +19,7 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         policy: "allkeys-lru".into(),
     };
     let full = RedisServer { max_memory: 100, used_memory: 90, policy: "noeviction".into(), ..plain.clone() };
-    let key = b"0123456789abcdef0123456789abcdef";
+    let key = "0123456789abcdef0123456789abcdef";
     let cases: Vec<(Level, Vec<Verdict>)> = vec![
         (Ok, vec![schema(&known, &known)]),
         (Warning, vec![schema(&known[..1], &known), schema(&[], &known)]),
@@ -44,9 +44,9 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         (Ok, vec![latency(0.1), latency(9.9)]),
         (Warning, vec![latency(10.0), latency(99.0)]),
         (Problem, vec![latency(100.0)]),
-        (Ok, vec![secret(Some(key))]),
-        (Warning, vec![secret(Some(b"please-change-me-0123456789abcdef"))]),
-        (Problem, vec![secret(None), secret(Some(&[b'x'; 64]))]),
+        (Ok, vec![secret(&[key.into()])]),
+        (Warning, vec![secret(&[key.into(), "please-change-me-0123456789abcdef".into()])]),
+        (Problem, vec![secret(&[]), secret(&["x".repeat(64).into()])]),
         (Ok, vec![public_url("http://127.0.0.1:5000", false), public_url("https://p.example", true)]),
         (Problem, vec![public_url("http://p.example", true), public_url("https://localhost", true)]),
         (

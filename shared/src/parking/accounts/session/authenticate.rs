@@ -17,7 +17,6 @@ use crate::{
     platform::{
         counters,
         db::{at, sql},
-        mac,
     },
 };
 
@@ -59,13 +58,13 @@ impl Cached {
     fn seal(&self, app: &App) -> Result<String> {
         let json = serde_json::to_string(self)
             .map_err(|error| anyhow::Error::new(error).context("serializing a session"))?;
-        let mac = mac::sign(&app.config, PURPOSE, json.as_bytes())?.finalize().into_bytes();
+        let mac = app.keys.of_access(PURPOSE)?.sign(json.as_bytes())?.finalize().into_bytes();
         Ok(hex::encode(mac) + &json)
     }
 
     fn unseal(app: &App, sealed: &str) -> Option<Self> {
         let (mac, json) = sealed.split_at_checked(MAC_LENGTH)?;
-        let expected = mac::sign(&app.config, PURPOSE, json.as_bytes()).ok()?;
+        let expected = app.keys.of_access(PURPOSE).ok()?.sign(json.as_bytes()).ok()?;
         expected.verify_slice(&hex::decode(mac).ok()?).ok()?;
         serde_json::from_str(json).ok()
     }
@@ -91,15 +90,20 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
     let row = db
         .query_one_raw(sql(
             db,
-            "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+            "SELECT u.id, u.role, f.confirmed_at FROM sessions s JOIN users u ON u.id = s.user_id
+                 LEFT JOIN second_factors f ON f.user_id = u.id
              WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.deleted_at IS NULL",
             [id.into(), at(seen_at)],
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
+    let is_admin = row.try_get::<String>("", "role")? == "admin";
+    let has_factor = row.try_get::<Option<DateTime<Utc>>>("", "confirmed_at")?.is_some();
+    let must_enrol = is_admin && app.config.require_admin_totp && !has_factor;
     let identity = Identity {
         user_id: row.try_get("", "id")?,
-        is_admin: row.try_get::<String>("", "role")? == "admin",
+        is_admin: is_admin && !must_enrol,
+        must_enrol,
         session_id: id,
         address: None,
     };

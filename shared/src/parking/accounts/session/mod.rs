@@ -5,10 +5,10 @@ mod list;
 mod open;
 mod token;
 
-pub(super) use self::open::{end_all, end_in, end_others};
+pub(super) use self::open::{end_all, end_in, end_others, open_confirmed};
 pub use self::{
     authenticate::authenticate,
     list::{Session, list},
-    open::{end, open, refresh},
+    open::{Client, end, end_all_of, end_every_other, open, refresh},
     token::session_id,
 };

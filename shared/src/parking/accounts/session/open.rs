@@ -1,7 +1,10 @@
 //! Opening, extending and ending sessions.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ConnectionTrait};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::token;
@@ -12,11 +15,24 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
+    parking::{
+        accounts::find::by_id,
+        audit::{self, Action, Actor, Object},
+    },
     platform::{
         db::{at, sql},
         entities::session,
     },
 };
+
+/// Who logs in, as far as their request says.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Where the request comes from.
+    pub address: Option<IpAddr>,
+    /// The program.
+    pub user_agent: Option<String>,
+}
 
 /// Opens a session in the caller's transaction and returns its token.
 pub async fn open(
@@ -24,6 +40,17 @@ pub async fn open(
     db: &impl ConnectionTrait,
     user_id: i64,
     user_agent: Option<String>,
+) -> Result<String> {
+    open_confirmed(app, db, user_id, user_agent, None).await
+}
+
+/// As [`open`], by a login that was confirmed with a second factor.
+pub(in crate::parking::accounts) async fn open_confirmed(
+    app: &App,
+    db: &impl ConnectionTrait,
+    user_id: i64,
+    user_agent: Option<String>,
+    confirmed_at: Option<DateTime<Utc>>,
 ) -> Result<String> {
     let now = app.clock.now();
     let row = session::Model {
@@ -33,6 +60,7 @@ pub async fn open(
         created_at: now,
         expires_at: now + app.config.session_lifetime,
         ended_at: None,
+        confirmed_at,
     };
     let token = token::sign(app, user_id, row.id, now, row.expires_at)?;
     session::ActiveModel::from(row).insert(db).await?;
@@ -66,6 +94,26 @@ pub async fn refresh(app: &App, who: &Identity) -> Result<String> {
 pub async fn end(app: &App, user_id: i64, id: Uuid) -> Result<()> {
     let mut change = Change::begin(app).await?;
     end_in(&mut change, app.clock.now(), user_id, id).await?;
+    change.commit().await
+}
+
+/// Ends all sessions of the caller but this one.
+pub async fn end_every_other(app: &App, who: &Identity) -> Result<()> {
+    let mut change = Change::begin(app).await?;
+    end_others(&mut change, app.clock.now(), who.user_id, who.session_id).await?;
+    change.commit().await
+}
+
+/// Ends all sessions of a user on the order of an administrator.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn end_all_of(app: &App, by: &Actor, user_id: i64) -> Result<()> {
+    by_id(app, user_id).await?;
+    let (mut change, now) = (Change::begin(app).await?, app.clock.now());
+    end_all(&mut change, now, user_id).await?;
+    let (action, object) = (Action::SessionsEnded, Object::User(user_id));
+    audit::record(change.tx(), now, by, action, object, &json!({})).await?;
     change.commit().await
 }
 

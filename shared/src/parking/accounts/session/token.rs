@@ -1,11 +1,11 @@
 //! The signed token of a session.
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{app::App, base::error::Result};
+use crate::{app::App, base::error::Result, platform::keys::TokenKey};
 
 const ISSUER: &str = "parkade";
 const AUDIENCE: &str = "parkade-api";
@@ -38,8 +38,9 @@ pub(super) fn sign(
         iss: ISSUER.into(),
         aud: AUDIENCE.into(),
     };
-    let key = EncodingKey::from_secret(app.config.jwt_secret().map_err(anyhow::Error::new)?);
-    Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+    let key = &app.keys.tokens()?[0];
+    let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+    Ok(jsonwebtoken::encode(&header, &claims, &key.encoding)
         .map_err(|error| anyhow::Error::new(error).context("signing a token"))?)
 }
 
@@ -49,12 +50,19 @@ pub(super) fn verify(app: &App, token: &str) -> Result<Option<Claims>> {
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
     validation.validate_exp = false; // checked below, by the application's clock
-    let key = DecodingKey::from_secret(app.config.jwt_secret().map_err(anyhow::Error::new)?);
     let now = app.clock.now().timestamp();
-    Ok(jsonwebtoken::decode::<Claims>(token, &key, &validation)
-        .ok()
+    let Ok(header) = jsonwebtoken::decode_header(token) else { return Ok(None) };
+    let verify = |key: &TokenKey| jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).ok();
+    Ok(candidates(app.keys.tokens()?, header.kid.as_deref())
+        .find_map(verify)
         .map(|data| data.claims)
         .filter(|claims| claims.exp > now && claims.iat <= now + 60))
+}
+
+/// The key with this id, or all: releases before 0.4 named none.
+fn candidates<'a>(keys: &'a [TokenKey], id: Option<&'a str>) -> impl Iterator<Item = &'a TokenKey> {
+    let named = keys.iter().any(|key| Some(&*key.id) == id);
+    keys.iter().filter(move |key| !named || Some(&*key.id) == id)
 }
 
 /// The session that a valid token names, without a look at whether it is still open.

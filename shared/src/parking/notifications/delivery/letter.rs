@@ -17,6 +17,7 @@ use crate::{
     platform::{
         config::Config,
         db::sql,
+        keys::Keys,
         mailer::{Attachment, Inline, Mail},
         rate_limit::Action,
         templates::{Rendered, Templates},
@@ -31,6 +32,8 @@ pub struct Letter {
     /// The template; also as [`Delivery::kind`].
     pub kind: &'static str,
     pub user_id: i64,
+    /// Instead of the user's own address.
+    pub to_address: Option<String>,
     /// What the template shows besides `name` and `public_url`.
     pub values: Value,
     pub attachment: Option<Attachment>,
@@ -54,7 +57,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         return Ok(Done::skipped("the user was deleted"));
     };
     let name = greeted(&recipient.username);
-    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &letter, name)?;
+    let (rendered, unsubscribe) = compose(&app.templates, &app.config, &app.keys, &letter, name)?;
     let to_name = name.to_owned();
     wait_for_rate_limit(app).await?;
     let delivery = Delivery {
@@ -67,7 +70,7 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let send = |message_id| {
         let mail = Mail {
             to_name,
-            to_address: recipient.email,
+            to_address: letter.to_address.unwrap_or(recipient.email),
             message_id,
             date: app.clock.now(),
             subject: rendered.subject,
@@ -106,10 +109,12 @@ fn greeted(username: &str) -> &str {
 pub fn compose(
     templates: &Templates,
     config: &Config,
+    keys: &Keys,
     letter: &Letter,
     name: &str,
 ) -> Result<(Rendered, Option<String>)> {
-    let unsubscribe_url = letter.unsubscribe.map(|what| what.link(config, letter.user_id)).transpose()?;
+    let unsubscribe_url =
+        letter.unsubscribe.map(|what| what.link(config, keys, letter.user_id)).transpose()?;
     let shown = context! {
         name, public_url => &config.public_url, web_url => &config.web_url,
         unsubscribe_url => &unsubscribe_url, ..letter.values.clone()

@@ -24,6 +24,7 @@ use crate::{
     },
     platform::{
         config::{self, Config, Sources},
+        keys::Keys,
         mailer::{Attachment, Mail, Mailer},
         templates::{self, Rendered, Templates, one_line},
     },
@@ -33,7 +34,7 @@ const HOUR: i64 = 3_600_000_000;
 
 fn config() -> Config {
     let settings = [
-        ("JWT_SECRET_KEY", "a secret that is long enough: 32 bytes"),
+        ("APP_SECRET", "a secret that is long enough: 32 bytes"),
         ("PUBLIC_URL", "https://park.example"),
         ("MAIL_DEFAULT_SENDER", "Parkade <no-reply@park.example>"),
     ];
@@ -74,6 +75,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let reset = context! {
         url => url("reset-password"), expires => "20 Nov 2026, 19:07 IST",
     };
+    let changed = context! { changed => "20 Nov 2026, 18:37 IST", url => url("undo-email-change") };
     let notice = context! { title => text("Reminders of 24 November 2026"), facts };
     let reminder = |figures: &Figures| Letter {
         unsubscribe: Some(Subscription::Reminders),
@@ -88,6 +90,8 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
         ("verify_email", letter("verify_email", context! { url => url("verify-email") })),
         ("password_reset", letter("password_reset", reset)),
         ("password_changed", letter("password_changed", context! { changed => "20 Nov 2026, 18:37 IST" })),
+        ("address_changed", letter("address_changed", changed)),
+        ("guessing", letter("guessing", context! { noticed => "20 Nov 2026, 18:37 IST" })),
         ("confirmation", letter("confirmation", walk_in)),
         ("confirmation-window", letter("confirmation", window.clone())),
         ("spot_changed", letter("spot_changed", window)),
@@ -172,7 +176,8 @@ fn report(text: &dyn Fn(&str) -> String) -> Report {
 }
 
 fn rendered(letter: &Letter, name: &str) -> Rendered {
-    compose(&Templates::new().unwrap(), &config(), letter, name).unwrap().0
+    let config = config();
+    compose(&Templates::new().unwrap(), &config, &Keys::new(&config).unwrap(), letter, name).unwrap().0
 }
 
 const HOSTILE: [&str; 6] = [
@@ -279,7 +284,8 @@ async fn mails_are_written_to_files() {
     let mut rows = String::new();
     for (name, letter) in letters(&str::to_owned) {
         let (Rendered { subject, text, html }, unsubscribe) =
-            compose(&Templates::new().unwrap(), &config, &letter, "Asha Rao").unwrap();
+            compose(&Templates::new().unwrap(), &config, &Keys::new(&config).unwrap(), &letter, "Asha Rao")
+                .unwrap();
         let pictures = html.matches("<img ").count();
         assert_eq!((pictures, html.matches(" alt=\"").count()), (letter.inline.len(), pictures), "{name}");
         let file = |extension: &str| folder.join(format!("{name}.{extension}"));
@@ -335,7 +341,7 @@ fn report_page_is_printable_and_loads_nothing() {
 #[test]
 fn mails_link_to_the_web_client() {
     let config = |settings: &[(&str, &str)]| {
-        let secret = ("JWT_SECRET_KEY", "a secret that is long enough: 32 bytes");
+        let secret = ("APP_SECRET", "a secret that is long enough: 32 bytes");
         let public = ("PUBLIC_URL", "https://api.park.example/");
         Config::load(Sources::of(settings.iter().copied().chain([secret, public]))).unwrap()
     };
@@ -345,7 +351,8 @@ fn mails_link_to_the_web_client() {
         ("", "at https://api.park.example\n"),
     ] {
         let letter = Letter { kind: "welcome", values: context! { verify_url => () }, ..Letter::default() };
-        let (mail, _) = compose(&templates, &config(&[("WEB_URL", web)]), &letter, "Ann").unwrap();
+        let config = config(&[("WEB_URL", web)]);
+        let (mail, _) = compose(&templates, &config, &Keys::new(&config).unwrap(), &letter, "Ann").unwrap();
         assert!(mail.text.contains(link), "{}", mail.text);
         assert!(mail.text.contains("https://api.park.example/api/privacy"), "{}", mail.text);
     }
