@@ -9,8 +9,8 @@ use shared::{
         exports::{cleanup::CleanUpExports, job::WriteExport},
         notifications::{
             PostToChat, SendConfirmation, SendExportReady, SendMonthlyReport, SendMonthlyReports, SendNotice,
-            SendPasswordChanged, SendPasswordReset, SendReceipt, SendReminder, SendReminders, SendSms,
-            SendSpotChanged, SendVerification, SendWelcome, Summarise,
+            SendPasswordChanged, SendPasswordReset, SendPhoneCode, SendReceipt, SendReminder, SendReminders,
+            SendSms, SendSpotChanged, SendVerification, SendWelcome, Summarise,
         },
     },
 };
@@ -34,6 +34,7 @@ impl Default for Registry {
             Kind::of::<SendNotice>(),
             Kind::of::<PostToChat>(),
             Kind::of::<SendSms>(),
+            Kind::of::<SendPhoneCode>(),
             Kind::of::<SendSpotChanged>(),
             Kind::of::<SendReminders>(),
             Kind::of::<SendReminder>(),

@@ -75,19 +75,24 @@ pub(crate) struct UserView {
     email: String,
     /// Whether the user has opened a link that was mailed to the address.
     email_verified: bool,
-    role: String,
+    /// `user`, `attendant` or `admin`.
+    #[schema(pattern = "^(user|attendant|admin)$", example = "user")]
+    role: &'static str,
     vehicle_number: Option<String>,
     phone_number: Option<String>,
+    /// Whether the user has proved the phone number with a code; SMS go to no other.
+    phone_verified: bool,
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
         Self {
             id: user.id,
+            role: user.role().as_str(),
+            phone_verified: user.phone_verified_at.is_some(),
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
-            role: user.role,
             vehicle_number: user.vehicle_number,
             phone_number: user.phone_number,
         }

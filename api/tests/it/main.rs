@@ -5,6 +5,7 @@
 mod accounts;
 mod activity;
 mod admin;
+mod attendants;
 mod audit;
 mod authorisation;
 mod backup;
@@ -49,6 +50,7 @@ mod policy;
 mod race;
 mod redis_away;
 mod redis_pipes;
+mod refunds;
 mod report_figures;
 mod reports;
 mod reservation_races;

@@ -42,8 +42,13 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
     let plan = Plan::new(Size::Small, Span::Day, 1, app.clock.now(), app.config.zone, options.rows);
     demo::load(&app.db, &plan, "no password", |_| {}).await?;
     let driver = accounts::by_email(app, DRIVER).await?.context("the heavy user is missing")?;
-    let identity =
-        Identity { user_id: driver.id, is_admin: false, session_id: uuid::Uuid::nil(), address: None };
+    let identity = Identity {
+        user_id: driver.id,
+        is_admin: false,
+        is_attendant: false,
+        session_id: uuid::Uuid::nil(),
+        address: None,
+    };
     let query = Filter { user_id: Some(driver.id), ..Filter::default() }.query(engine);
     let worker = testbed.worker()?;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -12,6 +12,8 @@ pub struct Identity {
     pub user_id: i64,
     /// Whether the user is an administrator.
     pub is_admin: bool,
+    /// Whether the user is an attendant. Their lots are read with every request.
+    pub is_attendant: bool,
     /// The session of the token that came with the request.
     pub session_id: Uuid,
     /// Where the request comes from, if it is known.

@@ -1,4 +1,5 @@
-//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, idempotency keys, ticks and mails.
+//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, codes, idempotency keys, ticks, mails,
+//! and plates of cars without accounts.
 
 use std::time::Duration;
 
@@ -47,6 +48,15 @@ const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT id FROM session
 const TOKENS: &str =
     "DELETE FROM account_tokens WHERE id IN (SELECT id FROM account_tokens WHERE expires_at < $1 LIMIT 500)";
 
+const CODES: &str =
+    "DELETE FROM phone_codes WHERE id IN (SELECT id FROM phone_codes WHERE expires_at < $1 LIMIT 500)";
+
+/// How long the plate of a car without an account is kept after its bill was settled, for questions about it.
+const PLATES_OF_GUESTS_KEPT: TimeDelta = TimeDelta::days(90);
+
+const PLATES_OF_GUESTS: &str = "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE id IN (
+    SELECT id FROM reservations WHERE house AND plate IS NOT NULL AND left_at < $1 AND payment_state <> 'unpaid' LIMIT 500)";
+
 const TICKS: &str = "DELETE FROM cron_ticks WHERE (name, tick) IN (
     SELECT name, tick FROM cron_ticks WHERE tick < $1 ORDER BY tick LIMIT 500)";
 
@@ -73,6 +83,8 @@ impl Job for CleanUp {
             ("ended jobs", JOBS, retention),
             ("expired sessions", SESSIONS, TimeDelta::zero()),
             ("expired tokens", TOKENS, TimeDelta::zero()),
+            ("expired codes", CODES, TimeDelta::zero()),
+            ("plates of guests", PLATES_OF_GUESTS, PLATES_OF_GUESTS_KEPT),
             ("ticks", TICKS, retention),
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];

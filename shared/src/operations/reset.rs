@@ -24,10 +24,11 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so does the currency of running processes.
-const STATEMENTS: [&str; 17] = [
+const STATEMENTS: [&str; 19] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM account_tokens",
+    "DELETE FROM phone_codes",
     "DELETE FROM alerts",
     "DELETE FROM user_activity",
     "DELETE FROM exports",
@@ -38,6 +39,7 @@ const STATEMENTS: [&str; 17] = [
     "DELETE FROM rounded_amounts",
     "DELETE FROM reservations",
     "DELETE FROM spots",
+    "DELETE FROM attendant_lots",
     "DELETE FROM lots",
     "DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM vehicles WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",

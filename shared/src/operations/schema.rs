@@ -1,14 +1,16 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 19] = [
+pub const TABLES: [&str; 21] = [
     "installation",
     "rounded_amounts",
     "users",
     "vehicles",
     "sessions",
     "account_tokens",
+    "phone_codes",
     "lots",
+    "attendant_lots",
     "spots",
     "reservations",
     "jobs",

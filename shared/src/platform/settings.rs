@@ -223,6 +223,7 @@ pub const SETTINGS: &[Setting] = &[
         "5/3600",
         "Requests for a mail that resets a password, per address and per account",
     ),
+    text("RATE_LIMIT_PHONE_CODE", "5/3600", "Requests for a code by SMS, per address and per account"),
     text("RATE_LIMIT_EXPORT", "10/3600", "Export requests, per user"),
     text("RATE_LIMIT_DEFAULT", "600/60", "All other calls, per user or per address"),
     unset("MAIL_SERVER", "SMTP server; if unset, mails are written to MAIL_FOLDER as files"),
@@ -241,7 +242,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     unset(
         "TWILIO_ACCOUNT_SID",
-        "Twilio account; if set, bookings are also confirmed by SMS. The three TWILIO_ settings go together",
+        "Twilio account; if set, bookings are also confirmed by SMS to verified numbers. The three TWILIO_ settings go together",
     ),
     unset("TWILIO_AUTH_TOKEN", "Auth token of the Twilio account"),
     unset("TWILIO_FROM", "Phone number that SMS are sent from"),

@@ -14,7 +14,13 @@ use super::{
 };
 
 fn driver(stay: &Stay) -> Identity {
-    Identity { user_id: stay.user_id, is_admin: false, session_id: uuid::Uuid::nil(), address: None }
+    Identity {
+        user_id: stay.user_id,
+        is_admin: false,
+        is_attendant: false,
+        session_id: uuid::Uuid::nil(),
+        address: None,
+    }
 }
 
 fn payment(transaction: &str) -> Payment {

@@ -17,6 +17,7 @@ mod notices;
 mod operators;
 mod pace;
 mod passwords;
+mod phones;
 mod redis_servers;
 mod reminders;
 mod schedules;

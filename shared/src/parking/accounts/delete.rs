@@ -30,7 +30,7 @@ pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
         let mut change = Change::begin(app).await?;
         let now = app.clock.now();
         let user = user::lock(change.tx(), id).await?;
-        if user.role == Role::Admin.as_str() {
+        if user.role() == Role::Admin {
             return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
         }
         bookings::end_all(change.tx(), now, id).await?;
@@ -66,7 +66,9 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "DELETE FROM idempotency_keys WHERE user_id = $1",
         "DELETE FROM account_tokens WHERE user_id = $1",
         "DELETE FROM vehicles WHERE user_id = $1",
-        "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
+        "DELETE FROM attendant_lots WHERE user_id = $1",
+        "DELETE FROM phone_codes WHERE user_id = $1",
+        "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {
         tx.execute_raw(sql(tx, text, [id.into()])).await?;
     }
@@ -75,7 +77,8 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     tx.execute_raw(sql(
         tx,
         "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = 'deleted',
-            name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, deleted_at = $6
+            name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, phone_verified_at = NULL,
+            is_attendant = FALSE, deleted_at = $6
          WHERE id = $1",
         [
             id.into(),

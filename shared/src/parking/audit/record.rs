@@ -17,6 +17,8 @@ pub enum Action {
     AdministratorCreated,
     /// A user got another role.
     RoleChanged,
+    /// An attendant got other lots.
+    LotsAssigned,
     /// A user was deleted.
     UserDeleted,
     /// A lot was opened.
@@ -31,6 +33,8 @@ pub enum Action {
     PaymentVerified,
     /// A bill was waived.
     BillWaived,
+    /// A payment was refunded.
+    PaymentRefunded,
     /// All data was deleted.
     Reset,
 }
@@ -42,6 +46,7 @@ impl Action {
         match self {
             Self::AdministratorCreated => "administrator_created",
             Self::RoleChanged => "role_changed",
+            Self::LotsAssigned => "lots_assigned",
             Self::UserDeleted => "user_deleted",
             Self::LotCreated => "lot_created",
             Self::LotChanged => "lot_changed",
@@ -49,6 +54,7 @@ impl Action {
             Self::PaymentEntered => "payment_entered",
             Self::PaymentVerified => "payment_verified",
             Self::BillWaived => "bill_waived",
+            Self::PaymentRefunded => "payment_refunded",
             Self::Reset => "reset",
         }
     }

@@ -25,6 +25,8 @@ pub enum Alert {
     RedisBack,
     /// The mail server rejects all mail, because of its or our settings.
     MailServer,
+    /// A reservation cannot leave a spot that is being retired.
+    StuckWindow,
     /// A driver came in time for a reservation and found every spot occupied.
     TurnedAway,
 }
@@ -51,6 +53,7 @@ impl Alert {
             Self::RedisLost => "redis-lost",
             Self::RedisBack => "redis-back",
             Self::MailServer => "mail-server",
+            Self::StuckWindow => "stuck-window",
             Self::TurnedAway => "turned-away",
         }
     }

@@ -91,15 +91,17 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
     let row = db
         .query_one_raw(sql(
             db,
-            "SELECT u.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+            "SELECT u.id, u.role, u.is_attendant FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.deleted_at IS NULL",
             [id.into(), at(seen_at)],
         ))
         .await?;
     let Some(row) = row else { return Ok(None) };
+    let is_admin = row.try_get::<String>("", "role")? == "admin";
     let identity = Identity {
         user_id: row.try_get("", "id")?,
-        is_admin: row.try_get::<String>("", "role")? == "admin",
+        is_admin,
+        is_attendant: !is_admin && row.try_get("", "is_attendant")?,
         session_id: id,
         address: None,
     };
