@@ -1,6 +1,6 @@
 //! Proving one's phone number with a code that is sent to it.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use serde::Deserialize;
 use shared::{app::App, parking::accounts};
 use utoipa::ToSchema;
@@ -26,15 +26,15 @@ pub(crate) struct VerifyPhone {
 ///
 /// The code is valid for ten minutes and five attempts. Until the number is verified, no other SMS is sent to it.
 #[utoipa::path(post, path = "/users/me/phone/verification", tag = "accounts", responses(
-    (status = 202, description = "The SMS is on its way", body = Message),
+    (status = 200, description = "The SMS is on its way", body = Message),
     (status = 409, description = "Your account has no number or a verified one, or the installation sends no SMS"),
 ))]
 pub(crate) async fn send_phone_code(
     State(app): State<App>,
     CurrentUser(user): CurrentUser,
-) -> Answer<(StatusCode, Json<Message>)> {
+) -> Answer<Json<Message>> {
     accounts::send_phone_code(&app, &user).await?;
-    Ok((StatusCode::ACCEPTED, Json(Message { msg: "a code is on its way to your phone" })))
+    Ok(Json(Message { msg: "a code is on its way to your phone" }))
 }
 
 /// Verify your phone number with the code that was sent to it.

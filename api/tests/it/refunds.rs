@@ -61,6 +61,7 @@ async fn a_refund_reduces_the_revenue_of_its_own_day(t: TestApp) {
     let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(1).await);
     let id = paid(&t, &asha, lot).await;
     clock.advance(TimeDelta::days(1));
+    let (admin, asha) = (t.admin().await, t.log_in(&asha.email).await);
     let kept = paid(&t, &asha, lot).await;
     let verify = format!("/reservations/{kept}/payment/verify");
     t.post(&verify, Some(&admin), json!({})).await.expect(200);

@@ -108,6 +108,7 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
         let expires = at(now + TimeDelta::seconds(seconds));
         execute(&t, code, [Uuid::new_v4().into(), driver.id.into(), expires]).await;
     }
+    t.lot(1).await;
     for (days, state) in [(91, "paid"), (91, "unpaid"), (89, "paid")] {
         let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, left_at, hourly_rate_minor,
                 created_at, payment_state, plate, house)

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     book::park,
-    car::{Car, Plate, driver_of},
+    car::{Car, Plate, car_of_driver},
     duty::check_on_duty,
     house,
     occupy::{Arriving, arrive},
@@ -39,20 +39,17 @@ pub async fn arrive_by_plate(
 ) -> Result<Reservation> {
     let (plate, db) = (Plate::parse(plate)?, app.db.read());
     check_on_duty(db, who, lot_id).await?;
-    let Some(driver) = driver_of(db, &plate).await? else {
+    let Some(car) = car_of_driver(db, &plate).await? else {
         let user_id = house::account_of(app, lot_id).await?;
         let car = Car { user_id, plate: Some(plate), is_house: true };
         return park(app, &car, lot_id, &idempotency).await;
     };
-    let arrived = match window_of(app, driver, lot_id).await? {
+    let arrived = match window_of(app, car.user_id, lot_id).await? {
         Some(reservation_id) => {
-            let arriving = Arriving { who, reservation_id, plate: Some(&plate), idempotency: &idempotency };
-            arrive(app, &arriving).await
+            let plate = car.plate.as_ref();
+            arrive(app, &Arriving { who, reservation_id, plate, idempotency: &idempotency }).await
         }
-        None => {
-            let car = Car { user_id: driver, plate: Some(plate), is_house: false };
-            park(app, &car, lot_id, &idempotency).await
-        }
+        None => park(app, &car, lot_id, &idempotency).await,
     };
     arrived.map_err(for_attendants)
 }

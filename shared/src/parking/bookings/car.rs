@@ -65,11 +65,13 @@ async fn is_parked(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {
     Ok(db.query_one_raw(sql(db, text, [user_id.into()])).await?.is_some())
 }
 
-/// The driver to whom the plate belongs.
-pub(super) async fn driver_of(db: &impl ConnectionTrait, plate: &Plate) -> Result<Option<i64>> {
-    let text = "SELECT user_id FROM vehicles WHERE plate_key = $1";
+/// The car with this plate, as its driver spells it. `None` if it belongs to nobody.
+pub(super) async fn car_of_driver(db: &impl ConnectionTrait, plate: &Plate) -> Result<Option<Car>> {
+    let text = "SELECT user_id, plate FROM vehicles WHERE plate_key = $1";
     let row = db.query_one_raw(sql(db, text, [plate.key.clone().into()])).await?;
-    Ok(row.map(|row| row.try_get("", "user_id")).transpose()?)
+    let Some(row) = row else { return Ok(None) };
+    let plate = Plate { text: row.try_get("", "plate")?, key: plate.key.clone() };
+    Ok(Some(Car { user_id: row.try_get("", "user_id")?, plate: Some(plate), is_house: false }))
 }
 
 pub(super) fn already_parked() -> Error {
