@@ -29,6 +29,7 @@ mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
 mod m23_account_tokens;
+mod m25_attendants;
 mod m26_accounts;
 mod m27_second_factors;
 mod migration;
@@ -42,7 +43,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 25] = [
+const MIGRATIONS: [Migration; 26] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -66,6 +67,7 @@ const MIGRATIONS: [Migration; 25] = [
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
     m23_account_tokens::MIGRATION,
+    m25_attendants::MIGRATION,
     m26_accounts::MIGRATION,
     m27_second_factors::MIGRATION,
 ];

@@ -67,6 +67,22 @@ const ONE_A_SPOT: [&str; 3] =
 const ONE_A_USER: [&str; 2] = ["reservations_one_active_a_user", "reservations.user_id"];
 
 #[testkit::both_databases]
+async fn a_house_has_many_sessions_a_plate_only_one(t: TestApp) {
+    let (house, spots) = (user(&t, "House").await, spots(&t, 3).await);
+    let mark = "UPDATE reservations SET house = TRUE, plate_key = $2 WHERE id = $1";
+    for (spot, plate) in [(spots[0], "A"), (spots[1], "B")] {
+        let id = reservation(&t, house, spot, "active", noon(), None).await.unwrap();
+        change(&t, mark, [id.into(), plate.into()]).await.unwrap();
+    }
+    let third = reservation(&t, house, spots[2], "active", noon(), None).await.unwrap();
+    let again = change(&t, mark, [third.into(), "A".into()]).await;
+    assert_rejected(again, &["reservations_one_place_a_plate", "reservations.plate_key"]);
+    let left = "UPDATE reservations SET state = 'completed', left_at = starts_at WHERE plate_key = 'A'";
+    change(&t, left, []).await.unwrap();
+    change(&t, mark, [third.into(), "A".into()]).await.unwrap();
+}
+
+#[testkit::both_databases]
 async fn windows_on_one_spot_never_overlap(t: TestApp) {
     let (asha, ravi) = (user(&t, "Asha").await, user(&t, "Ravi").await);
     let spots = spots(&t, 2).await;
@@ -270,7 +286,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -294,6 +310,7 @@ const NAMES: [&str; 25] = [
     "m21_currency",
     "m22_export_formats",
     "m23_account_tokens",
+    "m25_attendants",
     "m26_accounts",
     "m27_second_factors",
 ];

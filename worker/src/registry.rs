@@ -10,8 +10,8 @@ use shared::{
         notifications::{
             PostToChat, SendAddressChanged, SendConfirmation, SendExportReady, SendGuessingNotice,
             SendMonthlyReport, SendMonthlyReports, SendNotice, SendPasswordChanged, SendPasswordReset,
-            SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged, SendVerification,
-            SendWelcome, Summarise,
+            SendPhoneCode, SendReceipt, SendReminder, SendReminders, SendSms, SendSpotChanged,
+            SendVerification, SendWelcome, Summarise,
         },
     },
 };
@@ -37,6 +37,7 @@ impl Default for Registry {
             Kind::of::<SendNotice>(),
             Kind::of::<PostToChat>(),
             Kind::of::<SendSms>(),
+            Kind::of::<SendPhoneCode>(),
             Kind::of::<SendSpotChanged>(),
             Kind::of::<SendReminders>(),
             Kind::of::<SendReminder>(),

@@ -1,5 +1,5 @@
-//! Authentication and authorisation of requests. The policy decides; `CurrentUser` and `Admin` repeat in a handler's signature
-//! who may call it.
+//! Authentication and authorisation of requests. The policy decides; `CurrentUser`, `Staff` and `Admin` repeat in a handler's
+//! signature who may call it.
 
 use std::net::SocketAddr;
 
@@ -21,6 +21,10 @@ const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Au
 /// Any user with an open session.
 #[derive(Debug, Clone, Copy)]
 pub struct CurrentUser(pub Identity);
+
+/// An attendant or administrator. The lots of an attendant are checked where the lot is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Staff(pub Identity);
 
 /// An administrator.
 #[derive(Debug, Clone, Copy)]
@@ -49,11 +53,13 @@ pub(crate) async fn identify(
             }
             Err(NO_TOKEN)
         }
-        (Access::User | Access::Admin, Some(token)) => match session::authenticate(app, token).await {
-            // Not the caller's fault, so it must not use up the limit of the address.
-            Err(error @ Error::Unavailable(_)) => return Err(error),
-            found => found,
-        },
+        (Access::User | Access::Attendant | Access::Admin, Some(token)) => {
+            match session::authenticate(app, token).await {
+                // Not the caller's fault, so it must not use up the limit of the address.
+                Err(error @ Error::Unavailable(_)) => return Err(error),
+                found => found,
+            }
+        }
         (Access::Anonymous, _) | (_, None) => Err(NO_TOKEN),
     };
     let key = match &identity {
@@ -73,8 +79,17 @@ impl Caller {
         match access {
             Access::Anonymous | Access::Public => Ok(None),
             Access::User => self.identity.map(Some),
+            Access::Attendant => require_staff(self.identity?).map(Some),
             Access::Admin => require_admin(self.identity?).map(Some),
         }
+    }
+}
+
+fn require_staff(identity: Identity) -> Result<Identity> {
+    if identity.is_admin || identity.is_attendant {
+        Ok(identity)
+    } else {
+        Err(Error::Forbidden("only an attendant or an administrator may do this"))
     }
 }
 
@@ -99,6 +114,15 @@ impl<S: Sync> FromRequestParts<S> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         Ok(Self(*parts.extensions.get::<Identity>().ok_or(NO_TOKEN)?))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Staff {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let CurrentUser(identity) = CurrentUser::from_request_parts(parts, state).await?;
+        Ok(Self(require_staff(identity)?))
     }
 }
 

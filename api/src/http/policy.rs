@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use axum::http::Method;
 use shared::platform::rate_limit::Action;
 
-use self::Access::{Admin, Anonymous, Public, User};
+use self::Access::{Admin, Anonymous, Attendant, Public, User};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Access {
     Public,
     /// Logged-in users.
     User,
+    /// Attendants, at the lots that are assigned to them, and administrators.
+    Attendant,
     /// Administrators.
     Admin,
 }
@@ -93,6 +95,10 @@ pub const ROUTES: &[Policy] = &[
     get("/users/{id}/vehicles", User).counted("api_calls:users:get"),
     post("/users/{id}/vehicles", User),
     delete("/users/{id}/vehicles/{vehicle_id}", User),
+    get("/users/{id}/lots", Admin),
+    put("/users/{id}/lots", Admin),
+    post("/users/me/phone/verification", User).limited_as(Action::PhoneCode),
+    post("/users/me/phone/verification/confirm", User),
     get("/parking-lots", Public).counted("api_calls:parking_lots:get"),
     post("/parking-lots", Admin),
     get("/parking-lots/{id}", Public).counted("api_calls:parking_lots:get"),
@@ -112,8 +118,14 @@ pub const ROUTES: &[Policy] = &[
     patch("/reservations/{id}", User),
     delete("/reservations/{id}", User),
     post("/reservations/{id}/payment", User),
-    post("/reservations/{id}/payment/verify", Admin),
+    post("/reservations/{id}/payment/verify", Attendant),
     post("/reservations/{id}/waive", Admin),
+    post("/reservations/{id}/refund", Admin),
+    get("/attendant/lots", Attendant),
+    get("/attendant/lots/{id}/spots", Attendant),
+    get("/attendant/lots/{id}/unpaid", Attendant),
+    post("/attendant/arrivals", Attendant),
+    post("/attendant/departures", Attendant),
     post("/export/csv/request", User).limited_as(Action::Export),
     get("/export/csv/status/{id}", User),
     get("/export/download/{id}", User),

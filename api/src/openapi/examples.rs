@@ -122,12 +122,22 @@ fn fits(value: &Value, object: &Object) -> bool {
 }
 
 fn members(object: &Object) -> Map<String, Value> {
-    let example = |(name, property): (&String, &RefOr<Schema>)| match property {
+    let example =
+        |(name, property): (&String, &RefOr<Schema>)| Some((name.clone(), first_example(property)?));
+    object.properties.iter().filter_map(example).collect()
+}
+
+/// A list has one item.
+fn first_example(property: &RefOr<Schema>) -> Option<Value> {
+    match property {
         RefOr::T(Schema::Object(object)) => {
             let listed = object.enum_values.iter().flatten();
-            Some((name.clone(), object.examples.iter().chain(listed).next()?.clone()))
+            object.examples.iter().chain(listed).next().cloned()
         }
+        RefOr::T(Schema::Array(array)) => match &array.items {
+            ArrayItems::RefOrSchema(items) => first_example(items).map(|item| vec![item].into()),
+            ArrayItems::False => None,
+        },
         _ => None,
-    };
-    object.properties.iter().filter_map(example).collect()
+    }
 }

@@ -65,7 +65,7 @@ fn add_security(operation: &mut Operation, access: Access) {
     operation.security = Some(match access {
         Access::Anonymous | Access::Public => Vec::new(),
         // Roles are in the description, because linters take scopes for those of OAuth.
-        Access::User | Access::Admin => vec![SecurityRequirement::new("bearer", [""; 0])],
+        Access::User | Access::Attendant | Access::Admin => vec![SecurityRequirement::new("bearer", [""; 0])],
     });
 }
 
@@ -74,6 +74,7 @@ fn add_description(operation: &mut Operation, policy: Policy) {
     let callers = match policy.access {
         Access::Anonymous | Access::Public => "Open to everyone; no login needed.",
         Access::User => "For logged-in users.",
+        Access::Attendant => "For attendants, at the lots assigned to them, and administrators.",
         Access::Admin => "For administrators.",
     };
     let limit = policy.rate_limit.map_or_else(
@@ -101,11 +102,12 @@ fn add_common_responses(operation: &mut Operation, policy: Policy) {
         (true, "414", "Path and query are longer than 8 KiB"),
         (true, "503", "The database is not available, or the server is at capacity"),
         (
-            matches!(policy.access, Access::User | Access::Admin),
+            matches!(policy.access, Access::User | Access::Attendant | Access::Admin),
             "401",
             "The token is missing or invalid, or its session has ended",
         ),
         (policy.access == Access::Admin, "403", "You are not an administrator"),
+        (policy.access == Access::Attendant, "403", "You are neither an attendant nor an administrator"),
         (
             operation.request_body.is_some() || reads_query || is_once,
             "400",

@@ -81,20 +81,25 @@ pub(crate) struct UserView {
     email_verified: bool,
     /// The new address, until the user opens the link that was mailed to it.
     pending_email: Option<String>,
-    role: String,
+    /// `user`, `attendant` or `admin`.
+    #[schema(pattern = "^(user|attendant|admin)$", example = "user")]
+    role: &'static str,
     vehicle_number: Option<String>,
     phone_number: Option<String>,
+    /// Whether the user has proved the phone number with a code; SMS go to no other.
+    phone_verified: bool,
 }
 
 impl From<User> for UserView {
     fn from(user: User) -> Self {
         Self {
             id: user.id,
+            role: user.role().as_str(),
+            phone_verified: user.phone_verified_at.is_some(),
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
             pending_email: user.pending_email,
-            role: user.role,
             vehicle_number: user.vehicle_number,
             phone_number: user.phone_number,
         }

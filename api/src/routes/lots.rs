@@ -127,6 +127,12 @@ pub(crate) struct Lots {
     lots: Vec<LotView>,
 }
 
+impl Lots {
+    pub(crate) fn new(msg: &'static str, lots: Vec<Lot>) -> Self {
+        Self { msg, lots: lots.into_iter().map(LotView::from).collect() }
+    }
+}
+
 /// One lot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OneLot {
@@ -166,8 +172,7 @@ const WHOLE_LIST: &str = "parking_lots:all";
 async fn load_lots(app: App, page: Page, when: When) -> shared::Result<Entry> {
     let list = lots::list(&app, &page, when).await?;
     let next = list.next(|lot| lot.id);
-    let lots = list.items.into_iter().map(LotView::from).collect();
-    cached::list_entry(next, &Lots { msg: "parking lots", lots })
+    cached::list_entry(next, &Lots::new("parking lots", list.items))
 }
 
 /// Loads the list of lots into the cache before the first request. A failure is left to that request.

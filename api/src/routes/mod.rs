@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activity;
 pub mod admin;
+pub mod attendants;
 pub mod availability;
 pub mod bookings;
 pub mod export_file;
@@ -12,6 +13,7 @@ pub mod lots;
 mod pages;
 pub mod passwords;
 pub mod payments;
+pub mod phones;
 pub mod privacy;
 pub mod reports;
 mod reservation_views;
@@ -45,6 +47,7 @@ use crate::{openapi, state::ApiState};
         (name = "users", description = "User accounts"),
         (name = "lots", description = "Parking lots"),
         (name = "spots", description = "Parking spots, for administrators"),
+        (name = "attendants", description = "Working at the barrier of a lot"),
         (name = "bookings", description = "Reserving, occupying, releasing and paying"),
         (name = "exports", description = "Reservations as CSV or XLSX files, created in the background"),
         (name = "tasks", description = "Background tasks"),
@@ -71,6 +74,8 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(bookings::routes())
         .merge(reservations::routes())
         .merge(payments::routes())
+        .merge(attendants::routes())
+        .merge(phones::routes())
         .merge(activity::routes())
         .merge(unsubscribe::routes())
         .merge(privacy::routes())

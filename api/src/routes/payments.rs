@@ -1,4 +1,4 @@
-//! Bills of completed stays: paying, verifying and waiving them.
+//! Bills of completed stays: paying, verifying, waiving and refunding them.
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     http::{
-        auth::{Admin, CurrentUser},
+        auth::{Admin, CurrentUser, Staff},
         body,
         idempotency::{IdempotencyKey, Once, reply},
         params::Path,
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(pay_reservation))
         .routes(routes!(verify_payment))
         .routes(routes!(waive_bill))
+        .routes(routes!(refund_payment))
 }
 
 /// How a stay was paid: a transaction, a method, or both.
@@ -50,11 +51,19 @@ pub(crate) struct WaiveBill {
     reason: String,
 }
 
+/// Why the money goes back.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct RefundPayment {
+    #[schema(schema_with = text::<{ bookings::MAX_REASON }>)]
+    reason: String,
+}
+
 /// Pay the bill of a completed stay.
 ///
 /// Repeating the same payment changes nothing.
 ///
-/// What a driver enters is declared until an administrator verifies it. What an administrator enters is verified.
+/// What a driver enters is declared until it is verified. What an administrator enters, or an attendant at one of their lots,
+/// is verified.
 #[utoipa::path(post, path = "/reservations/{id}/payment", tag = "bookings", request_body = PayReservation,
     params(("id" = i64, Path, description = "Reservation id"), IdempotencyKey), responses(
     (status = 200, description = "The stay is paid", body = OneReservation),
@@ -80,7 +89,7 @@ pub(crate) async fn pay_reservation(
 
 /// Verify a payment that a driver has declared.
 ///
-/// Repeating the request changes nothing.
+/// Repeating the request changes nothing. Nobody but an administrator verifies a payment of their own.
 #[utoipa::path(post, path = "/reservations/{id}/payment/verify", tag = "bookings",
     params(("id" = i64, Path, description = "Reservation id")), responses(
     (status = 200, description = "The payment is verified", body = OneReservation),
@@ -89,10 +98,10 @@ pub(crate) async fn pay_reservation(
 ))]
 pub(crate) async fn verify_payment(
     State(app): State<App>,
-    Admin(admin): Admin,
+    Staff(staff): Staff,
     Path(id): Path<i64>,
 ) -> Answer<Json<OneReservation>> {
-    let reservation = bookings::verify_payment(&app, &admin, id).await?;
+    let reservation = bookings::verify_payment(&app, &staff, id).await?;
     Ok(Json(OneReservation::new("payment verified", &reservation, app.clock.now())))
 }
 
@@ -119,4 +128,29 @@ pub(crate) async fn waive_bill(
         bookings::waive(&app, &admin, id, &body.reason, keep).await
     };
     once.answer(&app, admin.user_id, waived, waive).await
+}
+
+/// Record that the payment of a stay was refunded in full.
+///
+/// The payment stays in the revenue of its day, and the refund reduces the revenue of today.
+#[utoipa::path(post, path = "/reservations/{id}/refund", tag = "bookings", request_body = RefundPayment,
+    params(("id" = i64, Path, description = "Reservation id"), IdempotencyKey), responses(
+    (status = 200, description = "The payment is refunded", body = OneReservation),
+    (status = 404, description = "No such reservation"),
+    (status = 409, description = "The stay is not paid, cost nothing, or is refunded already"),
+))]
+pub(crate) async fn refund_payment(
+    State(app): State<App>,
+    Admin(admin): Admin,
+    Path(id): Path<i64>,
+    once: Once<body::Json<RefundPayment>>,
+) -> Answer<Response> {
+    let now = app.clock.now();
+    let refunded = move |reservation: &Reservation| {
+        reply(StatusCode::OK, &OneReservation::new("payment refunded", reservation, now))
+    };
+    let refund = async |body::Json(body): body::Json<RefundPayment>, keep| {
+        bookings::refund(&app, &admin, id, &body.reason, keep).await
+    };
+    once.answer(&app, admin.user_id, refunded, refund).await
 }

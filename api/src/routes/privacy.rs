@@ -63,7 +63,8 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
         (
             "How long it is stored",
             format!(
-                "As long as you have an account. Export files are kept for {hours} hours and records of background work \
+                "As long as you have an account; the plate of a car that parked without one, for 90 days after its bill was \
+                 settled. Export files are kept for {hours} hours and records of background work \
                  for {days} days. Call statistics, which are anonymous, are kept longer."
             ),
         ),

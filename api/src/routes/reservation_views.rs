@@ -19,6 +19,8 @@ pub(crate) struct ReservationDetails {
     #[schema(pattern = "^(upcoming|active|completed|cancelled|expired)$", example = "active")]
     state: &'static str,
     lot: LotOfReservation,
+    /// The plate of the car.
+    plate: Option<String>,
     spot_id: i64,
     /// The number of the spot within its lot, for people.
     spot_number: i64,
@@ -65,10 +67,14 @@ pub(crate) struct PaymentView {
     transaction_id: Option<String>,
     #[serde(with = "wire::option")]
     paid_at: Option<DateTime<Utc>>,
-    /// Whether an administrator has verified it. Before that, it is what the driver says.
+    /// Whether an attendant or administrator has taken or verified it. Before that, it is what the driver says.
     verified: bool,
     /// Why nobody has to pay.
     waive_reason: Option<String>,
+    #[serde(with = "wire::option")]
+    refunded_at: Option<DateTime<Utc>>,
+    /// Why the money went back.
+    refund_reason: Option<String>,
 }
 
 impl PaymentView {
@@ -80,6 +86,8 @@ impl PaymentView {
             paid_at: reservation.paid_at,
             verified: reservation.payment_verified_at.is_some(),
             waive_reason: reservation.waive_reason.clone(),
+            refunded_at: reservation.refunded_at,
+            refund_reason: reservation.refund_reason.clone(),
         })
     }
 }
@@ -107,6 +115,7 @@ impl ReservationDetails {
                 name: reservation.lot_name.clone(),
                 address: reservation.lot_address.clone(),
             },
+            plate: reservation.plate.clone(),
             spot_id: reservation.spot_id,
             spot_number: reservation.spot_number,
             created_at: reservation.created_at,

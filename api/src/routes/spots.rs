@@ -78,7 +78,7 @@ impl From<Spot> for SpotView {
             id: spot.id,
             spot_number: spot.number,
             lot_id: spot.lot_id,
-            user_id: spot.holder.map(|holder| holder.user_id),
+            user_id: spot.holder.as_ref().map(|holder| holder.user_id),
             status: spot.status.as_str(),
             booking_time: spot.holder.map(|holder| holder.from),
         }

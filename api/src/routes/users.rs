@@ -50,7 +50,7 @@ pub(crate) struct CreateUser {
     #[schema(min_length = 8, max_length = 256)]
     password: String,
     /// By default `user`, a driver.
-    #[schema(pattern = "^(user|admin)$")]
+    #[schema(pattern = "^(user|attendant|admin)$")]
     role: Option<String>,
     /// The licence plate of the first vehicle, unique in every spelling; blank counts as none.
     #[serde(default, deserialize_with = "optional_text_or_integer")]
@@ -82,7 +82,7 @@ pub(crate) struct UpdateUser {
     password: Option<String>,
     /// Ignored unless an administrator sends it. A new role ends all sessions of the user.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = String, required = false, pattern = "^(user|admin)$")]
+    #[schema(value_type = String, required = false, pattern = "^(user|attendant|admin)$")]
     role: Option<String>,
     /// The licence plate of the first vehicle; null or blank removes that vehicle.
     #[serde(default, deserialize_with = "nullable_text_or_integer")]

@@ -412,7 +412,24 @@ async fn first_admin_has_a_valid_name_and_a_strong_password(t: TestApp) {
         shared::parking::accounts::ensure_admin(&t.app, &admin(email, testkit::PASSWORD)).await.unwrap();
         let made = shared::parking::accounts::by_email(&t.app, email).await.unwrap().unwrap();
         assert_eq!(made.username, name);
+        testkit::change(&t, "UPDATE users SET role = 'user'", []).await.unwrap();
     }
+}
+
+#[testkit::both_databases]
+async fn settings_create_an_admin_only_if_there_is_none(t: TestApp) {
+    let boss = t.admin().await;
+    let settings = shared::platform::config::Admin {
+        email: "second@example.com".into(),
+        password: testkit::PASSWORD.into(),
+    };
+    let start = async || {
+        shared::parking::accounts::ensure_admin(&t.app, &settings).await.unwrap();
+        shared::parking::accounts::by_email(&t.app, "second@example.com").await.unwrap()
+    };
+    assert!(start().await.is_none());
+    testkit::change(&t, "UPDATE users SET role = 'user' WHERE id = $1", [boss.id.into()]).await.unwrap();
+    assert_eq!(start().await.unwrap().role, "admin");
 }
 
 /// Defect 46.

@@ -9,7 +9,7 @@ use testkit::{Driver, PASSWORD, TestApp};
 use uuid::Uuid;
 
 use crate::{
-    openapi::{is_for_administrators, is_public},
+    openapi::{is_for_administrators, is_for_attendants, is_public},
     password_reset::mailed_token,
     payments::unpaid,
     support::{change, many_drivers, noon, seconds, spots},
@@ -17,33 +17,43 @@ use crate::{
 };
 
 /// The callers, in the order of the statuses below. The tokens of the last two were valid until a moment ago.
-const CALLERS: [&str; 6] =
-    ["anonymous", "the owner", "another driver", "an administrator", "logged out", "deleted"];
+const CALLERS: [&str; 7] =
+    ["anonymous", "the owner", "another driver", "an attendant", "an administrator", "logged out", "deleted"];
 
-type Statuses = [u16; 6];
+type Statuses = [u16; 7];
 
 /// Allowed with and without a token.
 const fn public(status: u16) -> Statuses {
-    [status; 6]
+    [status; 7]
 }
 
 /// Allowed for every logged-in user.
 const fn any_user(status: u16) -> Statuses {
-    [401, status, status, status, 401, 401]
+    [401, status, status, status, status, 401, 401]
 }
 
 /// Allowed for the owner and administrators; other users get `others`.
 const fn owner(status: u16, others: u16) -> Statuses {
-    [401, status, others, status, 401, 401]
+    [401, status, others, others, status, 401, 401]
+}
+
+/// Allowed for the owner, attendants at the lot and administrators.
+const fn at_lot(status: u16, others: u16) -> Statuses {
+    [401, status, others, status, status, 401, 401]
+}
+
+/// Allowed for attendants at the lot and administrators.
+const fn staff(status: u16) -> Statuses {
+    [401, 403, 403, status, status, 401, 401]
 }
 
 /// Allowed for the owner only.
 const fn private(status: u16, others: u16) -> Statuses {
-    [401, status, others, others, 401, 401]
+    [401, status, others, others, others, 401, 401]
 }
 
 const fn admin(status: u16) -> Statuses {
-    [401, 403, 403, status, 401, 401]
+    [401, 403, 403, 403, status, 401, 401]
 }
 
 /// An operation, its path, its body, and the expected statuses. What is in braces is created for each caller.
@@ -103,12 +113,12 @@ const ROWS: &[Row] = &[
     ("DELETE /auth/sessions", "/auth/sessions", "", any_user(200)),
     ("DELETE /auth/sessions/{id}", "/auth/sessions/{session}", "", private(200, 404)),
     ("POST /booking/book-spot", "/booking/book-spot", r#"{"lot_id":{lot}}"#, any_user(201)),
-    ("POST /booking/occupy-spot", "/booking/occupy-spot", r#"{"reservation_id":{window}}"#, owner(200, 404)),
+    ("POST /booking/occupy-spot", "/booking/occupy-spot", r#"{"reservation_id":{window}}"#, at_lot(200, 404)),
     (
         "POST /booking/release-spot",
         "/booking/release-spot",
         r#"{"reservation_id":{parked}}"#,
-        owner(200, 404),
+        at_lot(200, 404),
     ),
     ("GET /debug/database-info", "/debug/database-info", "", admin(200)),
     ("POST /export/admin/cleanup", "/export/admin/cleanup", "", admin(202)),
@@ -160,17 +170,28 @@ const ROWS: &[Row] = &[
         r#"{"spot_id":{spot},"parking_time":"2026-11-21T12:00:00Z","leaving_time":"2026-11-21T13:00:00Z"}"#,
         any_user(201),
     ),
-    ("GET /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
+    ("GET /reservations/{id}", "/reservations/{window}", "", at_lot(200, 404)),
     ("PATCH /reservations/{id}", "/reservations/{window}", "{}", owner(200, 404)),
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     (
         "POST /reservations/{id}/payment",
         "/reservations/{unpaid}/payment",
         r#"{"transaction_id":"T{n}"}"#,
-        owner(200, 404),
+        at_lot(200, 404),
     ),
-    ("POST /reservations/{id}/payment/verify", "/reservations/{paid}/payment/verify", "", admin(200)),
+    ("POST /reservations/{id}/payment/verify", "/reservations/{paid}/payment/verify", "", staff(200)),
     ("POST /reservations/{id}/waive", "/reservations/{unpaid}/waive", r#"{"reason":"broken"}"#, admin(200)),
+    ("POST /reservations/{id}/refund", "/reservations/{paid}/refund", r#"{"reason":"flooded"}"#, admin(200)),
+    ("GET /attendant/lots", "/attendant/lots", "", staff(200)),
+    ("GET /attendant/lots/{id}/spots", "/attendant/lots/{lot}/spots", "", staff(200)),
+    ("GET /attendant/lots/{id}/unpaid", "/attendant/lots/{lot}/unpaid", "", staff(200)),
+    ("POST /attendant/arrivals", "/attendant/arrivals", r#"{"lot_id":{lot},"plate":"AR {n}"}"#, staff(201)),
+    (
+        "POST /attendant/departures",
+        "/attendant/departures",
+        r#"{"lot_id":{lot_of_car},"plate":"CAR {n}"}"#,
+        staff(200),
+    ),
     ("GET /tasks/{task}", "/tasks/{export}", "", owner(200, 404)),
     ("POST /tasks/{task}", "/tasks/export-csv", "{}", any_user(202)),
     ("GET /unsubscribe", "/unsubscribe?{link}", "", public(200)),
@@ -191,6 +212,15 @@ const ROWS: &[Row] = &[
     ("GET /users/{id}/vehicles", "/users/{owner}/vehicles", "", owner(200, 403)),
     ("POST /users/{id}/vehicles", "/users/{owner}/vehicles", r#"{"plate":"V {n}"}"#, owner(201, 403)),
     ("DELETE /users/{id}/vehicles/{vehicle_id}", "/users/{owner}/vehicles/{vehicle}", "", owner(200, 403)),
+    ("GET /users/{id}/lots", "/users/{owner}/lots", "", admin(200)),
+    ("PUT /users/{id}/lots", "/users/{attendant}/lots", r#"{"lot_ids":[{lot}]}"#, admin(200)),
+    ("POST /users/me/phone/verification", "/users/me/phone/verification", "", any_user(409)),
+    (
+        "POST /users/me/phone/verification/confirm",
+        "/users/me/phone/verification/confirm",
+        r#"{"code":"123456"}"#,
+        any_user(409),
+    ),
     ("DELETE /users/{id}", "/users/{owner}", "", admin(200)),
     ("DELETE /users/{id}/second-factor", "/users/{owner}/second-factor", "", admin(404)),
     ("DELETE /users/{id}/sessions", "/users/{owner}/sessions", "", admin(200)),
@@ -223,9 +253,10 @@ fn every_operation_has_an_authorization_row() {
             let row = ROWS.iter().find(|row| row.0 == name);
             let (.., statuses) = row.unwrap_or_else(|| panic!("{name} has no row"));
             let secured = !is_public(operation);
-            assert_eq!([statuses[0] == 401, statuses[4] == 401, statuses[5] == 401], [secured; 3], "{name}");
-            let for_admins = is_for_administrators(operation);
-            assert_eq!(statuses[1] == 403 && statuses[2] == 403, for_admins, "{name}");
+            assert_eq!([statuses[0] == 401, statuses[5] == 401, statuses[6] == 401], [secured; 3], "{name}");
+            let (for_admins, for_staff) = (is_for_administrators(operation), is_for_attendants(operation));
+            assert_eq!(statuses[1] == 403 && statuses[2] == 403, for_admins || for_staff, "{name}");
+            assert_eq!(statuses[1] == 403 && statuses[3] == 403, for_admins, "{name}");
             for status in statuses {
                 assert!(
                     operation["responses"].get(status.to_string()).is_some(),
@@ -267,6 +298,8 @@ impl Scene<'_> {
             "{proof}",
             "{dead}",
             "{vehicle}",
+            "{attendant}",
+            "{lot_of_car}",
         ] {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
@@ -280,6 +313,13 @@ impl Scene<'_> {
         match thing {
             "{lot}" => t.lot(1).await.to_string(),
             "{spot}" => spots(t, t.lot(1).await).await[0].to_string(),
+            "{attendant}" => attendant(t, &format!("guard{}x", self.number)).await.id.to_string(),
+            "{lot_of_car}" => {
+                let lot = t.lot(1).await;
+                let car = json!({ "lot_id": lot, "plate": format!("CAR {}", self.number) });
+                t.post("/attendant/arrivals", Some(self.admin), car).await.expect(201);
+                lot.to_string()
+            }
             "{link}" => {
                 let link = Subscription::Reminders.link(&t.app.config, &t.app.keys, self.owner.id).unwrap();
                 link.split_once('?').unwrap().1.to_owned()
@@ -339,6 +379,7 @@ impl Scene<'_> {
         match who {
             "anonymous" => return None,
             "another driver" => return many_drivers(t, &format!("other{}x", self.number), 1).await.pop(),
+            "an attendant" => return Some(attendant(t, &format!("attendant{}x", self.number)).await),
             "an administrator" => {
                 let admin = many_drivers(t, &format!("admin{}x", self.number), 1).await.pop().unwrap();
                 let text = "UPDATE users SET role = 'admin' WHERE id = $1";
@@ -357,6 +398,16 @@ impl Scene<'_> {
         }
         Some(owner)
     }
+}
+
+/// Works at all lots that there are.
+async fn attendant(t: &TestApp, name: &str) -> Driver {
+    let attendant = many_drivers(t, name, 1).await.pop().unwrap();
+    change(t, "UPDATE users SET is_attendant = TRUE WHERE id = $1", [attendant.id.into()]).await.unwrap();
+    let text = "INSERT INTO attendant_lots (user_id, lot_id, assigned_at)
+        SELECT $1, id, created_at FROM lots WHERE archived_at IS NULL";
+    change(t, text, [attendant.id.into()]).await.unwrap();
+    attendant
 }
 
 fn text(value: &Value) -> String {

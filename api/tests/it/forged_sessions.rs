@@ -48,6 +48,7 @@ async fn forged_sessions_in_redis_are_not_believed(t: TestApp) {
     for (what, forged) in [
         ("no MAC", is_admin.clone()),
         ("a role", format!("{mac}{is_admin}")),
+        ("another role", format!("{mac}{}", changed("/identity/is_attendant", json!(true)))),
         ("a user", format!("{mac}{}", changed("/identity/user_id", json!(admin.id)))),
         ("a session", format!("{mac}{}", changed("/identity/session_id", json!(Uuid::nil())))),
         ("a later time", format!("{mac}{}", changed("/seen_at", json!("2099-01-01T00:00:00Z")))),
@@ -58,9 +59,11 @@ async fn forged_sessions_in_redis_are_not_believed(t: TestApp) {
         ("the session of an administrator", of_admin.clone()),
         ("an administrator below one's own MAC", format!("{mac}{other_json}")),
     ] {
-        write(&t, &asha_key, &forged).await;
-        let answer = t.get("/users", Some(&asha)).await;
-        assert_eq!(answer.status, 403, "{what}: {}", answer.text);
+        for path in ["/users", "/attendant/lots"] {
+            write(&t, &asha_key, &forged).await;
+            let answer = t.get(path, Some(&asha)).await;
+            assert_eq!(answer.status, 403, "{what}: {}", answer.text);
+        }
     }
     t.post("/auth/logout", Some(&asha), json!({})).await.expect(200);
     clock.advance(TimeDelta::seconds(2));

@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use shared::{
     app::App,
     base::clock::Clock,
+    parking::phone_codes,
     platform::cache::{Entry, Group, Recipe},
 };
 use testkit::{Answer, Driver, TestApp};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::{
     support::{ENGINES, at_once, noon, shown, spots},
@@ -168,6 +170,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "POST /export/csv/request",
     "POST /tasks/{task}",
     "POST /unsubscribe",
+    "PUT /users/{id}/lots",
+    "POST /users/me/phone/verification",
 ];
 
 /// All other operations; [`next_read_in_any_process_shows_the_write`] calls each of them.
@@ -187,6 +191,10 @@ const WRITES: &[&str] = &[
     "POST /reservations/{id}/payment",
     "POST /reservations/{id}/payment/verify",
     "POST /reservations/{id}/waive",
+    "POST /reservations/{id}/refund",
+    "POST /attendant/arrivals",
+    "POST /attendant/departures",
+    "POST /users/me/phone/verification/confirm",
     "POST /users",
     "PUT /users/{id}",
     "DELETE /users/{id}",
@@ -232,6 +240,11 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
         .changed(&of_asha)
         .id("vehicle");
     p.write(&format!("DELETE {me}/vehicles/{vehicle}"), asha, json!({})).await.changed(&of_asha);
+    let phone = json!({ "phone_number": "+919876543210", "current_password": testkit::PASSWORD });
+    p.write(&format!("PUT {me}"), asha, phone).await.changed(&of_asha);
+    let code = phone_codes::issue(&p.writer.app, Uuid::new_v4(), p.asha.id, "+919876543210").await.unwrap();
+    let confirm = "POST /users/me/phone/verification/confirm";
+    p.write(confirm, asha, json!({ "code": code })).await.changed(&of_asha);
     p.write(&format!("PUT {me}"), asha, json!({ "username": "Asha R.", "vehicle_number": "MH 1" }))
         .await
         .changed(&["users", "by email", "by name", "user", "reservations"]);
@@ -268,6 +281,13 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
         "history",
         "report",
     ]);
+
+    p.write(&format!("POST /reservations/{reservation}/refund"), admin, json!({ "reason": "flooded" }))
+        .await
+        .changed(&mine);
+    let guest = json!({ "lot_id": lot, "plate": "GUEST 1" });
+    p.write("POST /attendant/arrivals", admin, guest.clone()).await.changed(&availability);
+    p.write("POST /attendant/departures", admin, guest).await.changed(&availability);
 
     let window = json!({ "spot_id": spot, "parking_time": clock.now(), "leaving_time": clock.now() + TimeDelta::hours(2) });
     let reservation =

@@ -135,6 +135,7 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
     s.step("POST /auth/second-factor/verify", 0, asha, json!({ "code": "1" })).await;
     let confirmed = json!({ "phone_number": "9876500001", "current_password": PASSWORD });
     s.step("PUT /users/{id}", me, asha, confirmed).await;
+    s.step("POST /users/me/phone/verification/confirm", 0, asha, json!({ "code": "123456" })).await;
     s.step("PUT /users/{id}", me, asha, json!({})).await;
     s.step("PUT /users/{id}", ravi.id, asha, json!({ "phone_number": "9876500002" })).await;
 
@@ -178,6 +179,11 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
         s.step("POST /users/{id}/vehicles", ravi.id, who, json!({ "plate": "MH 2" })).await;
         s.step("POST /admin/jobs/requeue", 0, who, json!({ "kind": "send-receipt" })).await;
         s.step("POST /admin/jobs/purge", 0, who, json!({})).await;
+        let guest = json!({ "lot_id": lot, "plate": "GUEST 1" });
+        s.step("POST /attendant/arrivals", 0, who, guest.clone()).await;
+        s.step("POST /attendant/departures", 0, who, guest).await;
+        s.step("POST /reservations/{id}/refund", paid, who, json!({ "reason": "flooded" })).await;
+        s.step("PUT /users/{id}/lots", ravi.id, who, json!({ "lot_ids": [lot] })).await;
     }
     let mut rows: Vec<_> = content(&story.t).await.iter().map(|row| scrubbed(row)).collect();
     rows.sort_unstable();

@@ -1,5 +1,5 @@
-//! Property test: random sequences of bookings, reservations, arrivals, departures and cancellations match a simple
-//! model of the car park.
+//! Property test: random sequences of bookings, reservations, arrivals, departures, cancellations and refunds, by drivers and
+//! at the barrier, match a simple model of the car park.
 
 mod park;
 
@@ -18,13 +18,12 @@ use shared::{
 use testkit::{Answer, Driver, Engine, TestApp};
 use tokio::{runtime::Handle, task::block_in_place};
 
-use self::park::{Park, Pick, RATE, Reservation, State};
+use self::park::{CARS_OF_DRIVERS, Park, Pick, RATE, Reservation, State, USERS};
 use crate::{
     sizes::{Size, size},
     support::{many_drivers, noon, spots},
 };
 
-const USERS: usize = 5;
 /// The number of spots in each lot, small enough for the model to try all of them.
 const LOTS: [[i64; 2]; 4] = [[2, 3], [1, 3], [1, 2], [1, 1]];
 const SEEDS: [u8; 3] = [1, 2, 3];
@@ -41,6 +40,10 @@ enum Step {
     Occupy(usize, Pick),
     /// With or without a transaction id.
     Release(usize, Pick, Option<u8>),
+    /// Car and lot: it comes to the barrier.
+    Arrive(usize, usize),
+    Depart(usize, usize),
+    Refund(Pick),
     Wait(i64),
     /// Until the next window begins.
     WaitForWindow,
@@ -49,6 +52,11 @@ enum Step {
     /// The worker's search for windows whose spot is occupied.
     Reseat,
     List(usize),
+}
+
+/// Those of drivers, and three without accounts.
+fn cars() -> std::ops::Range<usize> {
+    0..CARS_OF_DRIVERS + 3
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -70,6 +78,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (user.clone(), pick(State::Reserved)).prop_map(|(user, pick)| Step::Cancel(user, pick)),
         4 => (user.clone(), pick(State::Reserved)).prop_map(|(user, pick)| Step::Occupy(user, pick)),
         3 => (user.clone(), pick(State::Active), paid).prop_map(|(user, pick, paid)| Step::Release(user, pick, paid)),
+        3 => (cars(), 0..=LOTS[0].len()).prop_map(|(car, lot)| Step::Arrive(car, lot)),
+        2 => (cars(), 0..=LOTS[0].len()).prop_map(|(car, lot)| Step::Depart(car, lot)),
+        1 => pick(State::Completed).prop_map(Step::Refund),
         4 => prop_oneof![6 => 1..25_i64, 2 => Just(30), 1 => Just(60), 1 => 60..200_i64].prop_map(Step::Wait),
         2 => Just(Step::WaitForWindow),
         1 => Just(Step::Sweep),
@@ -117,6 +128,9 @@ impl Both<'_> {
             Step::Cancel(user, pick) => self.cancel(user, pick).await,
             Step::Occupy(user, pick) => self.occupy(user, pick).await,
             Step::Release(user, pick, paid) => self.release(user, pick, paid).await,
+            Step::Arrive(car, lot) => self.arrive(car, lot).await,
+            Step::Depart(car, lot) => self.depart(car, lot).await,
+            Step::Refund(pick) => self.refund(pick).await,
             Step::Wait(minutes) => self.wait(TimeDelta::minutes(minutes)),
             Step::WaitForWindow => self.wait(self.park.until_next_window()),
             Step::Sweep => {
@@ -143,22 +157,77 @@ impl Both<'_> {
             Err((status, code)) => self.refused(&answer, status, code),
             Ok(spot) => {
                 let booked = &answer.expect(201).body["reservation"];
-                let now = self.park.now;
-                assert_eq!(booked["spot_id"], spot);
-                assert_eq!(booked["parking_time"], rfc3339(now));
-                self.park.reservations.push(Reservation {
-                    id: booked["id"].as_i64().unwrap(),
-                    user,
-                    lot,
-                    spot,
-                    state: State::Active,
-                    begin: now,
-                    end: None,
-                    arrived: Some(now),
-                    left: None,
-                    cost: 0,
-                    transaction: None,
-                });
+                self.has_parked(booked, user, None, lot, spot);
+            }
+        }
+    }
+
+    fn has_parked(&mut self, booked: &Value, user: usize, guest: Option<usize>, lot: usize, spot: i64) {
+        let now = self.park.now;
+        assert_eq!(booked["spot_id"], spot);
+        assert_eq!(booked["parking_time"], rfc3339(now));
+        self.park.reservations.push(Reservation {
+            id: booked["id"].as_i64().unwrap(),
+            user,
+            guest,
+            lot,
+            spot,
+            state: State::Active,
+            begin: now,
+            end: None,
+            arrived: Some(now),
+            left: None,
+            cost: 0,
+            transaction: None,
+            refunded: false,
+        });
+    }
+
+    fn at_barrier(&self, car: usize, lot: usize) -> Value {
+        let lot = self.lots.get(lot).copied().unwrap_or(999_999_999);
+        json!({ "lot_id": lot, "plate": plate(self.number, car) })
+    }
+
+    async fn arrive(&mut self, car: usize, lot: usize) {
+        let answer = self.post(USERS, "/attendant/arrivals", self.at_barrier(car, lot)).await;
+        match self.park.arrive(car, lot) {
+            Err((status, code)) => self.refused(&answer, status, code),
+            Ok((Some((nth, after)), spot)) => {
+                assert_eq!(answer.expect(201).body["reservation"]["spot_id"], spot);
+                self.park.reservations[nth] = after;
+            }
+            Ok((None, spot)) => {
+                let guest = Some(car).filter(|car| *car >= CARS_OF_DRIVERS);
+                let user = if guest.is_some() { USERS } else { car };
+                self.has_parked(&answer.expect(201).body["reservation"], user, guest, lot, spot);
+            }
+        }
+    }
+
+    async fn depart(&mut self, car: usize, lot: usize) {
+        let answer = self.post(USERS, "/attendant/departures", self.at_barrier(car, lot)).await;
+        match self.park.stay_of(car, lot) {
+            None => self.refused(&answer, 404, "not_found"),
+            Some(nth) => {
+                let after =
+                    self.park.release(self.park.reservations[nth].user, nth, None).expect("a running stay");
+                let answer = answer.expect(200);
+                assert_eq!(answer.body["reservation"]["id"], after.id);
+                assert_eq!(minor(&answer.body["reservation"]["cost"]), after.cost);
+                self.park.reservations[nth] = after;
+            }
+        }
+    }
+
+    async fn refund(&mut self, pick: Pick) {
+        let (_, nth) = self.park.pick(USERS, pick);
+        let path = format!("/reservations/{}/refund", self.id(nth));
+        let answer = self.post(USERS, &path, json!({ "reason": "flooded" })).await;
+        match self.park.refund(nth) {
+            Err((status, code)) => self.refused(&answer, status, code),
+            Ok(after) => {
+                assert_eq!(answer.expect(200).body["reservation"]["payment"]["state"], "refunded");
+                self.park.reservations[nth] = after;
             }
         }
     }
@@ -192,6 +261,7 @@ impl Both<'_> {
                 self.park.reservations.push(Reservation {
                     id,
                     user,
+                    guest: None,
                     lot,
                     spot,
                     state: State::Reserved,
@@ -201,6 +271,7 @@ impl Both<'_> {
                     left: None,
                     cost,
                     transaction: None,
+                    refunded: false,
                 });
             }
         }
@@ -327,13 +398,23 @@ fn minor(major: &Value) -> i64 {
     minor
 }
 
+/// Cars of drivers have the plate of their vehicle, others one that no case repeats.
+fn plate(case: usize, car: usize) -> String {
+    format!("case {case} car {car}")
+}
+
 async fn case(
-    (t, clock, refusals): (&TestApp, &Clock, &Refusals),
+    (t, clock, refusals, admin): (&TestApp, &Clock, &Refusals, &Driver),
     number: usize,
     slots: [i64; 2],
     steps: &[Step],
 ) {
-    let users = many_drivers(t, &format!("case{number}driver"), USERS).await;
+    let mut users = many_drivers(t, &format!("case{number}driver"), USERS).await;
+    for (car, driver) in users.iter().enumerate().take(CARS_OF_DRIVERS) {
+        let path = format!("/users/{}/vehicles", driver.id);
+        t.post(&path, Some(driver), json!({ "plate": plate(number, car) })).await.expect(201);
+    }
+    users.push(admin.clone());
     let mut lots = Vec::new();
     let mut park = Park { lots: Vec::new(), reservations: Vec::new(), now: clock.now() };
     for slots in slots {
@@ -367,6 +448,7 @@ async fn any_sequence(engine: Engine, seed: u8) {
     let t = TestApp::start_with(engine, &[("SESSION_HOURS", "8000")]).await;
     let clock = Clock::fixed(noon());
     let t = t.at(clock.clone()).await;
+    let admin = t.admin().await;
     let (handle, count) = (Handle::current(), std::sync::atomic::AtomicUsize::new(0));
     block_in_place(|| {
         let config = Config {
@@ -381,7 +463,7 @@ async fn any_sequence(engine: Engine, seed: u8) {
         TestRunner::new_with_rng(config, rng).run(&schedules, |(slots, steps)| {
             let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let run = std::panic::AssertUnwindSafe(|| {
-                handle.block_on(case((&t, &clock, &refusals), number, slots, &steps))
+                handle.block_on(case((&t, &clock, &refusals, &admin), number, slots, &steps))
             });
             std::panic::catch_unwind(run).map_err(|panic| {
                 let text = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "it panicked".into());

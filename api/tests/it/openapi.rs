@@ -12,6 +12,10 @@ pub fn is_public(operation: &Value) -> bool {
     operation["security"].as_array().is_some_and(Vec::is_empty)
 }
 
+pub fn is_for_attendants(operation: &Value) -> bool {
+    operation["description"].as_str().is_some_and(|text| text.contains("For attendants, "))
+}
+
 pub fn is_for_administrators(operation: &Value) -> bool {
     operation["description"].as_str().is_some_and(|text| text.contains("For administrators."))
 }

@@ -43,7 +43,7 @@ async fn a_stay_is_paid_by_a_later_release(t: TestApp) {
     let lot = t.lot(1).await;
     let id = unpaid(&t, &asha, lot).await;
     let nothing = json!({ "state": "unpaid", "method": null, "transaction_id": null, "paid_at": null, "verified": false,
-        "waive_reason": null });
+        "waive_reason": null, "refunded_at": null, "refund_reason": null });
     assert_eq!(payment(&t, &asha, id).await, nothing);
     let again = t.release(&asha, id).await.expect(200).body["reservation"]["payment"].clone();
     assert_eq!(again, nothing, "a repetition without a payment pays nothing");

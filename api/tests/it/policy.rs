@@ -37,6 +37,10 @@ fn policy_table_matches_the_openapi_document() {
         let (callers, security) = match policy.access {
             Access::Anonymous | Access::Public => ("Open to everyone; no login needed.", json!([])),
             Access::User => ("For logged-in users.", json!([{ "bearer": [] }])),
+            Access::Attendant => (
+                "For attendants, at the lots assigned to them, and administrators.",
+                json!([{ "bearer": [] }]),
+            ),
             Access::Admin => ("For administrators.", json!([{ "bearer": [] }])),
         };
         assert_eq!(operation["security"], security, "{name}");

@@ -29,6 +29,8 @@ pub(crate) struct Row {
     /// From the departure to the payment.
     pub(crate) delay: TimeDelta,
     pub(crate) verified: bool,
+    /// From the payment to the refund.
+    pub(crate) refund: Option<TimeDelta>,
 }
 
 impl Row {
@@ -44,6 +46,14 @@ impl Row {
         let is_paid = self.completed() && (self.method.is_some() || self.cost == 0);
         self.left.filter(|_| is_paid).map(|left| left + self.delay)
     }
+
+    fn is_paid(&self) -> bool {
+        self.paid_at().is_some() && self.refunded_at().is_none()
+    }
+
+    fn refunded_at(&self) -> Option<DateTime<Utc>> {
+        self.paid_at().filter(|_| self.cost > 0).zip(self.refund).map(|(paid, later)| paid + later)
+    }
 }
 
 pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
@@ -55,9 +65,11 @@ pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
         let left = row.left.filter(|_| row.completed());
         let ends = row.left.filter(|_| !row.completed());
         let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, ends_at, arrived_at, left_at,
-                hourly_rate_minor, cost_minor, payment_method, payment_state, paid_at, payment_verified_at, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 100, $9, $10, $11, $12, $13, $5)";
+                hourly_rate_minor, cost_minor, payment_method, payment_state, paid_at, payment_verified_at, created_at,
+                refunded_at, refund_reason)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 100, $9, $10, $11, $12, $13, $5, $14, $15)";
         let (unpaid, paid_at) = (row.completed().then_some("unpaid"), row.paid_at());
+        let refunded = row.refunded_at().map(|_| "refunded");
         let values = [
             row.user.into(),
             row.lot.into(),
@@ -69,9 +81,11 @@ pub(crate) async fn insert(t: &TestApp, rows: &[Row]) {
             at(left),
             row.cost.into(),
             row.method.map(str::to_owned).into(),
-            paid_at.map(|_| "paid").or(unpaid).map(str::to_owned).into(),
+            refunded.or(paid_at.map(|_| "paid")).or(unpaid).map(str::to_owned).into(),
             at(paid_at),
             at(paid_at.filter(|_| row.verified)),
+            at(row.refunded_at()),
+            refunded.map(str::to_owned).into(),
         ];
         tx.execute_raw(sql(&tx, text, values)).await.unwrap();
     }
@@ -132,6 +146,7 @@ pub(crate) fn rows(instants: &[DateTime<Utc>], drivers: &[Driver], lots: &[(i64,
             method,
             delay: TimeDelta::days(if i % 4 == 2 { 33 } else { 0 }),
             verified: i % 3 == 0,
+            refund: (i % 9 == 4).then(|| TimeDelta::days([0, 1, 34][i / 9 % 3])),
         }
     };
     instants.iter().enumerate().map(row).collect()
@@ -150,6 +165,7 @@ fn live(now: DateTime<Utc>, drivers: &[Driver], lots: &[(i64, Vec<i64>)]) -> Vec
         method: None,
         delay: TimeDelta::zero(),
         verified: false,
+        refund: None,
     };
     let hour = TimeDelta::hours(1);
     vec![
@@ -195,9 +211,10 @@ fn sum<'a>(rows: impl Iterator<Item = &'a Row>) -> i64 {
     rows.map(|row| row.cost).sum()
 }
 
-/// The sum of the rows whose payment time satisfies `when`.
+/// The sum of the rows whose payment time satisfies `when`, less those whose refund does.
 fn paid(rows: &[Row], when: impl Fn(DateTime<Utc>) -> bool) -> Value {
-    money(sum(rows.iter().filter(|row| row.paid_at().is_some_and(&when))))
+    let refunded = sum(rows.iter().filter(|row| row.refunded_at().is_some_and(&when)));
+    money(sum(rows.iter().filter(|row| row.paid_at().is_some_and(&when))) - refunded)
 }
 
 fn amount(rows: &[Row], which: impl Fn(&Row) -> bool) -> Value {
@@ -228,8 +245,9 @@ pub(crate) fn expected_report(rows: &[Row], now: DateTime<Utc>, zone: Tz) -> Val
             "active_reservations": of_state("active"),
             "completed_reservations": of_state("completed"),
             "total_revenue": paid(rows, |_| true),
-            "verified_revenue": amount(rows, |row| row.paid_at().is_some() && row.verified),
-            "declared_revenue": amount(rows, |row| row.paid_at().is_some() && !row.verified),
+            "verified_revenue": amount(rows, |row| row.is_paid() && row.verified),
+            "declared_revenue": amount(rows, |row| row.is_paid() && !row.verified),
+            "refunded": amount(rows, |row| row.refunded_at().is_some()),
             "outstanding": amount(rows, |row| row.completed() && row.paid_at().is_none()),
         },
     })

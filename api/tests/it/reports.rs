@@ -50,12 +50,15 @@ async fn reports_include_erased_drivers_and_archived_lots(t: TestApp) {
         report["overall_occupancy"],
         json!({ "total_spots": 3, "occupied_spots": 1, "available_spots": 2 })
     );
-    assert_eq!(report["user_stats"], json!({ "total_users": 2, "admin_users": 1, "regular_users": 1 }));
+    assert_eq!(
+        report["user_stats"],
+        json!({ "total_users": 2, "admin_users": 1, "attendant_users": 0, "regular_users": 1 })
+    );
     assert_eq!(
         report["reservation_stats"],
         json!({
             "total_reservations": 2, "active_reservations": 1, "completed_reservations": 1, "total_revenue": 51.0,
-            "verified_revenue": 0.0, "declared_revenue": 51.0, "outstanding": 0.0,
+            "verified_revenue": 0.0, "declared_revenue": 51.0, "refunded": 0.0, "outstanding": 0.0,
         })
     );
     assert_eq!(report["payment_distribution"], json!([{ "method": "UPI", "count": 1 }]));
@@ -111,6 +114,7 @@ async fn reports_without_reservations_are_zero_and_complete(t: TestApp) {
         method: None,
         delay: TimeDelta::zero(),
         verified: false,
+        refund: None,
     };
     insert(&t, &[row]).await;
     assert_eq!(own().await["data"], nothing);
@@ -156,6 +160,7 @@ async fn history_is_newest_first_across_pages(t: TestApp) {
         method: None,
         delay: TimeDelta::zero(),
         verified: false,
+        refund: None,
     };
     // Ids increase while times do not, and two times are equal.
     insert(
@@ -311,6 +316,7 @@ async fn report_statement_count_does_not_grow_with_data() {
                 method: Some("UPI"),
                 delay: TimeDelta::zero(),
                 verified: false,
+                refund: None,
             };
             insert(&t, &(1..20).map(row).collect::<Vec<_>>()).await;
         }

@@ -10,7 +10,7 @@ use shared::base::clock::Clock;
 use testkit::{Answer, Driver, TestApp};
 
 use crate::{
-    openapi::{is_for_administrators, is_public},
+    openapi::{is_for_administrators, is_for_attendants, is_public},
     support::{content, noon, spots},
 };
 
@@ -29,6 +29,7 @@ struct Operation {
     /// With placeholders for parameters, without `/api`.
     path: &'static str,
     secured: bool,
+    /// Whether drivers are refused.
     admin: bool,
     /// The description of its body.
     body: Option<Body>,
@@ -62,7 +63,7 @@ fn operations() -> Vec<Operation> {
             method: method.to_uppercase().parse().unwrap(),
             path: path.strip_prefix("/api").unwrap(),
             secured: !is_public(operation),
-            admin: is_for_administrators(operation),
+            admin: is_for_administrators(operation) || is_for_attendants(operation),
             body,
             example: &operation["requestBody"]["content"]["application/json"]["example"],
         }
@@ -125,7 +126,9 @@ impl World {
     /// The path with well-formed parameters.
     fn path(&self, operation: &Operation) -> String {
         let id = match operation.path {
-            path if path.starts_with("/parking-lots") => self.lot.to_string(),
+            path if path.starts_with("/parking-lots") || path.starts_with("/attendant/lots") => {
+                self.lot.to_string()
+            }
             path if path.starts_with("/parking-spots") => self.spot.to_string(),
             path if path.starts_with("/users") => self.asha.id.to_string(),
             path if path.starts_with("/reservations") => self.his_reservation.to_string(),
@@ -295,7 +298,8 @@ async fn fields_of_the_wrong_type_are_pointed_at(t: TestApp) {
         for (property, schema) in body.properties {
             let types = schema["type"].to_string();
             let number = types.contains("integer") || types.contains("number");
-            let mut wrong = vec![json!({}), json!([1]), json!({ "a": 1 })];
+            let items = if schema["items"]["type"] == "integer" { json!(["x"]) } else { json!([1]) };
+            let mut wrong = vec![json!({}), items, json!({ "a": 1 })];
             if !types.contains("array") {
                 wrong.push(json!([]));
             }
@@ -410,7 +414,8 @@ async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
             let body = match end.as_str() {
                 "/payment" => json!({ "payment_method": "cash" }),
                 "/vehicles" => json!({ "plate": "MH 1" }),
-                "/waive" => json!({ "reason": "broken barrier" }),
+                "/lots" => json!({ "lot_ids": [] }),
+                "/waive" | "/refund" => json!({ "reason": "broken barrier" }),
                 _ => json!({}),
             };
             let request = world.t.request(operation.method.clone(), &path, world.caller(&operation));

@@ -46,6 +46,7 @@ pub async fn measure(engine: Engine, options: &Options, report: &mut Report) -> 
         user_id: driver.id,
         is_admin: false,
         must_enrol: false,
+        is_attendant: false,
         session_id: uuid::Uuid::nil(),
         address: None,
     };

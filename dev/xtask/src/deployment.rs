@@ -64,6 +64,7 @@ impl Deployment {
             "RATE_LIMIT_LOGIN",
             "RATE_LIMIT_REGISTER",
             "RATE_LIMIT_PASSWORD_RESET",
+            "RATE_LIMIT_PHONE_CODE",
             "RATE_LIMIT_EXPORT",
             "RATE_LIMIT_DEFAULT",
         ];

@@ -15,6 +15,8 @@ pub struct Identity {
     /// Whether the user is an administrator who has to turn on a second factor first.
     #[serde(default)]
     pub must_enrol: bool,
+    /// Whether the user is an attendant. Their lots are read with every request.
+    pub is_attendant: bool,
     /// The session of the token that came with the request.
     pub session_id: Uuid,
     /// Where the request comes from, if it is known.

@@ -1,5 +1,5 @@
-//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, idempotency keys, ticks, mails, and
-//! accounts that were never verified.
+//! The daily job that removes expired data: export files, finished jobs, sessions, tokens, codes, idempotency keys, ticks, mails,
+//! plates of cars without accounts, and accounts that were never verified.
 
 use std::time::Duration;
 
@@ -51,6 +51,15 @@ const TOKENS: &str =
 const KNOWN_ADDRESSES: &str = "DELETE FROM known_addresses WHERE (user_id, hash) IN (
     SELECT user_id, hash FROM known_addresses WHERE last_seen_at < $1 LIMIT 500)";
 
+const CODES: &str =
+    "DELETE FROM phone_codes WHERE id IN (SELECT id FROM phone_codes WHERE expires_at < $1 LIMIT 500)";
+
+/// How long the plate of a car without an account is kept after its bill was settled, for questions about it.
+const PLATES_OF_GUESTS_KEPT: TimeDelta = TimeDelta::days(90);
+
+const PLATES_OF_GUESTS: &str = "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE id IN (
+    SELECT id FROM reservations WHERE house AND plate IS NOT NULL AND left_at < $1 AND payment_state <> 'unpaid' LIMIT 500)";
+
 const TICKS: &str = "DELETE FROM cron_ticks WHERE (name, tick) IN (
     SELECT name, tick FROM cron_ticks WHERE tick < $1 ORDER BY tick LIMIT 500)";
 
@@ -78,6 +87,8 @@ impl Job for CleanUp {
             ("expired sessions", SESSIONS, TimeDelta::zero()),
             ("expired tokens", TOKENS, TimeDelta::zero()),
             ("known addresses", KNOWN_ADDRESSES, accounts::KNOWN_FOR),
+            ("expired codes", CODES, TimeDelta::zero()),
+            ("plates of guests", PLATES_OF_GUESTS, PLATES_OF_GUESTS_KEPT),
             ("ticks", TICKS, retention),
             ("records of mails", MAILS, retention + MAILS_OUTLIVE_JOBS),
         ];

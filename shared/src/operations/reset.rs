@@ -24,11 +24,12 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so do the currency and the secrets of running processes.
-const STATEMENTS: [&str; 20] = [
+const STATEMENTS: [&str; 22] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM account_tokens",
     "DELETE FROM known_addresses",
+    "DELETE FROM phone_codes",
     "DELETE FROM alerts",
     "DELETE FROM user_activity",
     "DELETE FROM exports",
@@ -39,6 +40,7 @@ const STATEMENTS: [&str; 20] = [
     "DELETE FROM rounded_amounts",
     "DELETE FROM reservations",
     "DELETE FROM spots",
+    "DELETE FROM attendant_lots",
     "DELETE FROM lots",
     "DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM second_factors WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",

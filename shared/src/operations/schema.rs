@@ -1,7 +1,7 @@
 //! The tables and migrations of this release.
 
 /// Every table of the product.
-pub const TABLES: [&str; 23] = [
+pub const TABLES: [&str; 25] = [
     "installation",
     "rounded_amounts",
     "secrets",
@@ -12,7 +12,9 @@ pub const TABLES: [&str; 23] = [
     "known_addresses",
     "second_factors",
     "recovery_codes",
+    "phone_codes",
     "lots",
+    "attendant_lots",
     "spots",
     "reservations",
     "jobs",

@@ -7,6 +7,7 @@ pub mod rules;
 pub mod activity;
 pub mod audit;
 pub mod lots;
+pub mod phone_codes;
 pub mod reports;
 pub mod second_factor;
 pub mod tokens;

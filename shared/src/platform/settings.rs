@@ -44,7 +44,10 @@ pub const SETTINGS: &[Setting] = &[
     text("REDIS_HOST", "127.0.0.1", "Redis server; used for each of the three URLs below that is not set"),
     number("REDIS_PORT", "6379", (1, 65535), "Port of the Redis server"),
     secret(unset("REDIS_PASSWORD", "Password of the Redis server")),
-    secret(unset("REDIS_URL", "redis://USER:PASSWORD@HOST:PORT/N instead of these; N+1 and N+2 are used, too")),
+    secret(unset(
+        "REDIS_URL",
+        "redis://USER:PASSWORD@HOST:PORT/N instead of these; N+1 and N+2 are used, too",
+    )),
     secret(unset(
         "CACHE_REDIS_URL",
         "Redis database for caches, sessions, counters and rate limits; redis://REDIS_HOST:REDIS_PORT/0 if unset",
@@ -211,6 +214,7 @@ pub const SETTINGS: &[Setting] = &[
         "5/3600",
         "Requests for a mail that resets a password, per address and per account",
     ),
+    text("RATE_LIMIT_PHONE_CODE", "5/3600", "Requests for a code by SMS, per address and per account"),
     text("RATE_LIMIT_EXPORT", "10/3600", "Export requests, per user"),
     text("RATE_LIMIT_DEFAULT", "600/60", "All other calls, per user or per address"),
     unset("MAIL_SERVER", "SMTP server; if unset, mails are written to MAIL_FOLDER as files"),
@@ -229,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
     )),
     unset(
         "TWILIO_ACCOUNT_SID",
-        "Twilio account; if set, bookings are also confirmed by SMS. The three TWILIO_ settings go together",
+        "Twilio account; if set, bookings are also confirmed by SMS to verified numbers. The three TWILIO_ settings go together",
     ),
     secret(unset("TWILIO_AUTH_TOKEN", "Auth token of the Twilio account")),
     unset("TWILIO_FROM", "Phone number that SMS are sent from"),

@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_receipt_omits_missing_payment_data() {
         let values = context! {
-            name => "Ann", lot => "Centre", address => "Main Street 1", is_unpaid => false, is_waived => false,
+            name => "Ann", lot => "Centre", address => "Main Street 1", is_unpaid => false, is_waived => false, is_refunded => false,
             payment_method => None::<String>,
             transaction_id => None::<String>, web_url => "http://localhost", unsubscribe_url => (), vehicle => (), reservation_id => 7, spot => 12,
             rate => "₹25.50", arrived => "now", left => "then", hours => 1, total => "₹25.50",

@@ -18,6 +18,7 @@ fn driver(stay: &Stay) -> Identity {
         user_id: stay.user_id,
         is_admin: false,
         must_enrol: false,
+        is_attendant: false,
         session_id: uuid::Uuid::nil(),
         address: None,
     }

@@ -140,6 +140,18 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     for (hash, ago) in [("old", 31), ("young", 29)] {
         execute(&t, known, [driver.id.into(), hash.into(), at(now - days(ago))]).await;
     }
+    let code = "INSERT INTO phone_codes (id, user_id, phone_number, hash, created_at, expires_at) VALUES ($1, $2, 'x', 'x', $3, $3)";
+    for seconds in [-1, 60] {
+        let expires = at(now + TimeDelta::seconds(seconds));
+        execute(&t, code, [Uuid::new_v4().into(), driver.id.into(), expires]).await;
+    }
+    t.lot(1).await;
+    for (days, state) in [(91, "paid"), (91, "unpaid"), (89, "paid")] {
+        let text = "INSERT INTO reservations (user_id, lot_id, spot_id, state, starts_at, arrived_at, left_at, hourly_rate_minor,
+                created_at, payment_state, plate, house)
+            SELECT $1, lot_id, id, 'completed', $2, $2, $2, 0, $2, $3, 'GUEST', TRUE FROM spots ORDER BY id LIMIT 1";
+        execute(&t, text, [driver.id.into(), at(now - TimeDelta::days(days)), state.into()]).await;
+    }
     let key = "INSERT INTO idempotency_keys (user_id, key, request_hash, created_at) VALUES (1, $1, '', $2)";
     for (name, hours) in [("old", 25), ("young", 23)] {
         execute(&t, key, [name.into(), at(now - TimeDelta::hours(hours))]).await;
@@ -150,8 +162,10 @@ async fn cleanup_removes_only_expired_data(t: TestApp) {
     let mut freed = clean_up(&t).await;
     // The worker's background sweep may have deleted the old key already.
     freed.as_object_mut().unwrap().remove("kept_answers");
-    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "expired_tokens": 1, "known_addresses": 1, "ticks": 1, "records_of_mails": 1 });
+    let expected = json!({ "expired_exports": 1, "files": 1, "bytes": bytes, "ended_jobs": 3, "expired_sessions": 1, "expired_tokens": 1, "known_addresses": 1, "expired_codes": 1, "plates_of_guests": 1, "ticks": 1, "records_of_mails": 1 });
     assert_eq!(freed, expected);
+    // Not sound: they belong to a driver.
+    execute(&t, "DELETE FROM reservations WHERE house", []).await;
     for (id, stays) in [
         (gone[0], false),
         (gone[1], false),

@@ -18,6 +18,7 @@ mod notices;
 mod operators;
 mod pace;
 mod passwords;
+mod phones;
 mod redis_access;
 mod redis_servers;
 mod reminders;

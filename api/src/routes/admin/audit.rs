@@ -71,7 +71,7 @@ pub(crate) struct Audit {
     rows: Vec<AuditRow>,
 }
 
-/// List who did what: changed roles, lots and prices, deleted users and lots, verified payments, waived bills.
+/// List who did what: changed roles, lots and prices, deleted users and lots, verified and refunded payments, waived bills.
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", params(PageQuery), responses(
     (status = 200, description = "Newest first", body = Audit),
 ))]

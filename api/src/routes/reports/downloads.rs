@@ -83,7 +83,7 @@ impl ParkingDetail {
             reservation_id: reservation.id,
             user_name: stay.user_name,
             user_email: stay.user_email,
-            vehicle_number: or_missing(stay.vehicle_number),
+            vehicle_number: or_missing(reservation.plate.clone()),
             details,
             parking_time: reservation.parking_time(),
             leaving_time: reservation.leaving_time(),

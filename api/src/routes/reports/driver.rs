@@ -256,7 +256,7 @@ impl PastBooking {
             duration_hours: end.map(|end| billing::hours(start, end)),
             total_amount: reservation.cost,
             status: status(reservation.state),
-            vehicle_number: stay.vehicle_number,
+            vehicle_number: reservation.plate.clone(),
             parking_space: ParkingSpace {
                 id: reservation.spot_id,
                 name: format!("{} - Spot {}", reservation.lot_name, reservation.spot_number),

@@ -104,6 +104,9 @@ impl From<LotFigures> for LotReport {
 pub(crate) struct UserStats {
     total_users: i64,
     admin_users: i64,
+    /// Attendants.
+    attendant_users: i64,
+    /// Drivers.
     regular_users: i64,
 }
 
@@ -113,15 +116,18 @@ pub(crate) struct ReservationStats {
     total_reservations: i64,
     active_reservations: i64,
     completed_reservations: i64,
-    /// What was paid.
+    /// What was paid, less refunds.
     #[schema(value_type = f64)]
     total_revenue: Money,
-    /// The part of it that administrators have verified.
+    /// The part of it that attendants and administrators have verified.
     #[schema(value_type = f64)]
     verified_revenue: Money,
     /// The part of it that drivers have declared.
     #[schema(value_type = f64)]
     declared_revenue: Money,
+    /// What was refunded, each on its day. The revenue of the day of the payment stays.
+    #[schema(value_type = f64)]
+    refunded: Money,
     /// Unpaid bills.
     #[schema(value_type = f64)]
     outstanding: Money,
@@ -135,7 +141,7 @@ pub(crate) struct MonthlyTrend {
     reservations: i64,
 }
 
-/// The payments of a day.
+/// The payments of a day, less its refunds, so that it may be negative.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DailyRevenue {
     date: NaiveDate,
@@ -143,7 +149,7 @@ pub(crate) struct DailyRevenue {
     revenue: Money,
 }
 
-/// The payments of a month.
+/// The payments of a month, less its refunds, so that it may be negative.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MonthlyRevenue {
     /// `November 2026`
@@ -235,8 +241,9 @@ impl From<admin::Report> for Report {
         let months = report.months.iter().map(|month| (month.month.month_and_year(), month));
         Self {
             user_stats: UserStats {
-                total_users: report.admins + report.drivers,
+                total_users: report.admins + report.attendants + report.drivers,
                 admin_users: report.admins,
+                attendant_users: report.attendants,
                 regular_users: report.drivers,
             },
             reservation_stats: ReservationStats {
@@ -246,6 +253,7 @@ impl From<admin::Report> for Report {
                 total_revenue: report.revenue,
                 verified_revenue: report.verified,
                 declared_revenue: Money::from_minor(report.revenue.minor() - report.verified.minor()),
+                refunded: report.refunded,
                 outstanding: report.outstanding,
             },
             monthly_trends: (months.clone())

@@ -23,6 +23,11 @@ pub(crate) enum State {
     Expired,
 }
 
+/// The drivers. The number after theirs is the administrator, who stands for the accounts of lots.
+pub(crate) const USERS: usize = 5;
+/// The first cars belong to the drivers with these numbers, the others to nobody.
+pub(crate) const CARS_OF_DRIVERS: usize = 2;
+
 /// A reservation, and who acts on it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pick {
@@ -36,6 +41,8 @@ pub(crate) enum Pick {
 pub(crate) struct Reservation {
     pub(crate) id: i64,
     pub(crate) user: usize,
+    /// A car without an account.
+    pub(crate) guest: Option<usize>,
     pub(crate) lot: usize,
     pub(crate) spot: i64,
     pub(crate) state: State,
@@ -46,6 +53,7 @@ pub(crate) struct Reservation {
     pub(crate) left: Option<DateTime<Utc>>,
     pub(crate) cost: i64,
     pub(crate) transaction: Option<String>,
+    pub(crate) refunded: bool,
 }
 
 impl Reservation {
@@ -152,7 +160,7 @@ impl Park {
     }
 
     fn parked(&self, user: usize) -> bool {
-        self.reservations.iter().any(|one| one.user == user && one.state == State::Active)
+        user < USERS && self.reservations.iter().any(|one| one.user == user && one.state == State::Active)
     }
 
     /// Expires no-shows.
@@ -178,6 +186,53 @@ impl Park {
         let mut free: Vec<_> = spots.filter(|spot| self.is_free(*spot)).collect();
         free.sort_by_key(|spot| std::cmp::Reverse(self.first_window(*spot)));
         free.first().copied().ok_or((409, "lot_full"))
+    }
+
+    /// A car without an account arrives. Returns its spot.
+    fn admit(&mut self, guest: usize, lot: usize) -> Expected<i64> {
+        let is_guest = |one: &Reservation| one.state == State::Active && one.guest == Some(guest);
+        if self.reservations.iter().any(is_guest) {
+            return Err((409, "plate_parked"));
+        }
+        self.book(USERS, lot)
+    }
+
+    /// A car arrives at the barrier: for the reservation of its driver with this number, or on this spot.
+    pub(crate) fn arrive(&mut self, car: usize, lot: usize) -> Expected<(Option<(usize, Reservation)>, i64)> {
+        if lot >= self.lots.len() {
+            return Err((404, "not_found"));
+        }
+        if car >= CARS_OF_DRIVERS {
+            return self.admit(car, lot).map(|spot| (None, spot));
+        }
+        let can_arrive = |one: &Reservation| {
+            let is_theirs = one.user == car && one.lot == lot && one.state == State::Reserved;
+            is_theirs && one.begin <= self.now + EARLY && !one.is_missed(self.now)
+        };
+        let open = (0..).zip(&self.reservations).filter(|(_, one)| can_arrive(one));
+        match open.min_by_key(|(_, one)| (one.begin, one.id)).map(|(nth, _)| nth) {
+            Some(nth) => self.occupy(car, nth).map(|after| (Some((nth, after.clone())), after.spot)),
+            None => self.book(car, lot).map(|spot| (None, spot)),
+        }
+    }
+
+    /// The stay that ends when a car leaves a lot.
+    pub(crate) fn stay_of(&self, car: usize, lot: usize) -> Option<usize> {
+        let is_its = |one: &Reservation| match one.guest {
+            Some(guest) => guest == car,
+            None => car < CARS_OF_DRIVERS && one.user == car,
+        };
+        self.reservations.iter().position(|one| one.state == State::Active && one.lot == lot && is_its(one))
+    }
+
+    /// Returns the reservation after the refund.
+    pub(crate) fn refund(&self, nth: usize) -> Expected<Reservation> {
+        let one = self.reservations.get(nth).cloned().ok_or((404, "not_found"))?;
+        match (&one.transaction, one.refunded) {
+            (_, true) => Err((409, "already_refunded")),
+            (Some(_), _) if one.state == State::Completed => Ok(Reservation { refunded: true, ..one }),
+            _ => Err((409, "not_paid")),
+        }
     }
 
     /// Returns the spot and the price of the window. Without a spot, the lot chooses one.
@@ -423,6 +478,7 @@ impl Park {
             {
                 Ok(reservation)
             }
+            State::Completed if reservation.refunded => Err((409, "refunded")),
             State::Completed if reservation.transaction.is_some() => Err((409, "paid_otherwise")),
             State::Completed | State::Active if self.is_used(transaction) => Err((409, "transaction_used")),
             State::Completed => {

@@ -2,7 +2,7 @@
 
 /// What must hold, and the query for offenders. `{AVAILABILITY}` stands for the query of the public lot list; `$1` is now,
 /// and `$2` the end of the protected time.
-pub(super) const RULES: [(&str, &str); 14] = [
+pub(super) const RULES: [(&str, &str); 17] = [
     (
         "no two windows on a spot overlap",
         "SELECT 'reservation ' || id AS offender FROM (
@@ -21,9 +21,25 @@ pub(super) const RULES: [(&str, &str); 14] = [
     ),
     (
         "no user and no spot has two active sessions",
-        "SELECT 'user ' || user_id AS offender FROM reservations WHERE state = 'active' GROUP BY user_id HAVING COUNT(*) > 1
+        "SELECT 'user ' || user_id AS offender FROM reservations WHERE state = 'active' AND NOT house
+         GROUP BY user_id HAVING COUNT(*) > 1
          UNION ALL
          SELECT 'spot ' || spot_id FROM reservations WHERE state = 'active' GROUP BY spot_id HAVING COUNT(*) > 1",
+    ),
+    (
+        "no plate is in two places at the same time",
+        "SELECT 'reservation ' || MAX(id) AS offender FROM reservations
+         WHERE state = 'active' AND plate_key IS NOT NULL GROUP BY plate_key HAVING COUNT(*) > 1",
+    ),
+    (
+        "a stay belongs to the house account of its lot exactly if its car has no account",
+        "SELECT 'reservation ' || r.id AS offender FROM reservations r JOIN users u ON u.id = r.user_id
+         WHERE r.house <> (u.house_lot_id IS NOT NULL) OR u.house_lot_id <> r.lot_id",
+    ),
+    (
+        "only attendants have lots",
+        "SELECT 'user ' || a.user_id AS offender FROM attendant_lots a JOIN users u ON u.id = a.user_id
+         WHERE NOT u.is_attendant OR u.deleted_at IS NOT NULL",
     ),
     (
         "every lot shows as many available spots as its reservations leave free",
@@ -66,7 +82,7 @@ pub(super) const RULES: [(&str, &str); 14] = [
     (
         "a deleted user holds no spot and has no open session",
         "SELECT 'user ' || u.id AS offender FROM users u WHERE u.deleted_at IS NOT NULL AND (
-            EXISTS (SELECT 1 FROM reservations r WHERE r.user_id = u.id AND r.state IN ('reserved', 'active'))
+            EXISTS (SELECT 1 FROM reservations r WHERE r.user_id = u.id AND NOT r.house AND r.state IN ('reserved', 'active'))
             OR EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL))",
     ),
     (
@@ -75,11 +91,12 @@ pub(super) const RULES: [(&str, &str); 14] = [
          WHERE (state = 'completed') <> (payment_state IS NOT NULL)",
     ),
     (
-        "a bill has a time of payment exactly if it was paid, a reason if it was waived, and nothing is due for nothing",
+        "a bill has a time of payment exactly if it was paid, a reason if it was waived or refunded, and nothing is due for nothing",
         "SELECT 'reservation ' || id AS offender FROM reservations
          WHERE payment_state IS NOT NULL AND (payment_state NOT IN ('unpaid', 'paid', 'waived', 'refunded')
             OR (payment_state IN ('paid', 'refunded')) <> (paid_at IS NOT NULL)
             OR (payment_state = 'waived') <> (waive_reason IS NOT NULL)
+            OR (payment_state = 'refunded') <> (refunded_at IS NOT NULL AND refund_reason IS NOT NULL AND cost_minor > 0)
             OR (payment_verified_at IS NOT NULL AND paid_at IS NULL)
             OR (cost_minor = 0 AND payment_state = 'unpaid'))",
     ),
@@ -92,7 +109,7 @@ pub(super) const RULES: [(&str, &str); 14] = [
         "every mail about a reservation refers to one that exists",
         // The key becomes a number, not the id a text, which no index has.
         "SELECT m.kind || ' ' || m.unique_key AS offender FROM (
-            SELECT kind, unique_key, REPLACE(unique_key, ':paid', '') AS id FROM jobs
+            SELECT kind, unique_key, REPLACE(REPLACE(unique_key, ':paid', ''), ':refunded', '') AS id FROM jobs
          ) m LEFT JOIN reservations r ON r.id = CASE
             WHEN m.id <> '' AND TRIM(m.id, '0123456789') = '' AND LENGTH(m.id) < 19 THEN CAST(m.id AS BIGINT) END
          WHERE m.kind IN ('send-confirmation', 'send-receipt') AND r.id IS NULL",

@@ -28,6 +28,8 @@ pub struct Registration {
 pub enum Role {
     /// A driver.
     User,
+    /// Works at the barrier of some lots.
+    Attendant,
     /// An administrator.
     Admin,
 }
@@ -38,6 +40,7 @@ impl Role {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
+            Self::Attendant => "attendant",
             Self::Admin => "admin",
         }
     }
@@ -45,7 +48,17 @@ impl Role {
     /// The role of this name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
-        [Self::User, Self::Admin].into_iter().find(|role| role.as_str() == text)
+        [Self::User, Self::Attendant, Self::Admin].into_iter().find(|role| role.as_str() == text)
+    }
+
+    /// The columns `role` and `is_attendant`. The first does not know attendants, because the release before reads it
+    /// during an upgrade.
+    pub(super) const fn columns(self) -> (&'static str, bool) {
+        match self {
+            Self::User => ("user", false),
+            Self::Attendant => ("user", true),
+            Self::Admin => ("admin", false),
+        }
     }
 }
 
@@ -139,7 +152,7 @@ impl Validator {
     pub(super) fn role(&mut self, text: &str) -> Role {
         let role = Role::named(text);
         if role.is_none() {
-            self.note("/role", "must be user or admin".to_owned());
+            self.note("/role", "must be user, attendant or admin".to_owned());
         }
         role.unwrap_or(Role::User)
     }

@@ -1,5 +1,6 @@
 //! Administrators that are created from the command line or the settings.
 
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::{
     base::error::{Error, Result},
     jobs::Change,
     parking::audit::{self, Action, Actor, Object},
-    platform::{cache::Group, config::Admin},
+    platform::{cache::Group, config::Admin, db::sql},
 };
 
 /// Creates an administrator on the order of an operator on the command line.
@@ -46,12 +47,12 @@ async fn insert_admin(app: &App, by: &Actor, username: &str, email: &str, passwo
     Ok(user)
 }
 
-/// Creates the administrator of the settings, unless the address already has an account.
+/// Creates the administrator of the settings, unless there is any administrator, or the address already has an account.
 ///
 /// # Errors
 /// As [`super::register`].
 pub async fn ensure_admin(app: &App, admin: &Admin) -> Result<()> {
-    if by_email(app, &admin.email).await?.is_some() {
+    if has_admin(app).await? || by_email(app, &admin.email).await?.is_some() {
         return Ok(());
     }
     let name = name_of(&admin.email);
@@ -69,6 +70,12 @@ pub async fn ensure_admin(app: &App, admin: &Admin) -> Result<()> {
         Err(Error::Conflict { .. }) if by_email(app, &admin.email).await?.is_some() => Ok(()),
         created => created.map(|user| tracing::info!(user.id, "administrator created")).map_err(in_settings),
     }
+}
+
+async fn has_admin(app: &App) -> Result<bool> {
+    let db = app.db.read();
+    let text = "SELECT 1 AS one FROM users WHERE role = 'admin' AND deleted_at IS NULL LIMIT 1";
+    Ok(db.query_one_raw(sql(db, text, [])).await?.is_some())
 }
 
 /// Names the settings that are wrong.

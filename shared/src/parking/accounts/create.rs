@@ -38,7 +38,7 @@ pub async fn create(
     let mut change = Change::begin(app).await?;
     let now = app.clock.now();
     let user = user::insert(change.tx(), now, account, hash, None).await?;
-    if user.role == Role::Admin.as_str() {
+    if user.role() == Role::Admin {
         let object = Object::User(user.id);
         audit::record(change.tx(), now, &who.into(), Action::AdministratorCreated, object, &json!({}))
             .await?;

@@ -55,7 +55,7 @@ pub(super) async fn delete_if(app: &App, by: &Actor, id: i64, condition: Option<
         {
             return Ok(false);
         }
-        if user.role == Role::Admin.as_str() {
+        if user.role() == Role::Admin {
             return Err(Error::Forbidden("an administrator cannot be deleted; take the role away first"));
         }
         bookings::end_all(change.tx(), now, id).await?;
@@ -97,7 +97,9 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
         "DELETE FROM second_factors WHERE user_id = $1",
         "DELETE FROM recovery_codes WHERE user_id = $1",
         "DELETE FROM vehicles WHERE user_id = $1",
-        "UPDATE reservations SET plate = NULL WHERE user_id = $1 AND plate IS NOT NULL",
+        "DELETE FROM attendant_lots WHERE user_id = $1",
+        "DELETE FROM phone_codes WHERE user_id = $1",
+        "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE user_id = $1 AND plate IS NOT NULL",
     ] {
         tx.execute_raw(sql(tx, text, [id.into()])).await?;
     }
@@ -106,7 +108,8 @@ async fn erase(tx: &Transaction, now: DateTime<Utc>, id: i64) -> Result<()> {
     tx.execute_raw(sql(
         tx,
         "UPDATE users SET username = $2, username_key = $3, email = $4, email_key = $5, password_hash = 'deleted',
-            pending_email = NULL, name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, deleted_at = $6
+            name_key = NULL, mail_key = NULL, phone_key = NULL, vehicle_number = NULL, phone_number = NULL, phone_verified_at = NULL,
+            is_attendant = FALSE, deleted_at = $6
          WHERE id = $1",
         [
             id.into(),

@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod admin;
+mod attendants;
 mod confirm;
 mod conflict;
 mod create;
@@ -14,6 +15,7 @@ mod hashing;
 mod known;
 mod login;
 pub mod password;
+mod phone;
 mod plates;
 mod register;
 mod reset;
@@ -29,6 +31,7 @@ pub use self::{
     account::{Registration, Role},
     address::{by_token, resend_verification, undo_email_change},
     admin::{create_admin, ensure_admin},
+    attendants::{assign_lots, assigned_lots},
     create::create,
     delete::{delete, delete_as},
     enrol::{
@@ -37,6 +40,7 @@ pub use self::{
     find::{Filter, by_email, by_id, list},
     known::KNOWN_FOR,
     login::{LoggedIn, log_in, log_out},
+    phone::{send_phone_code, verify_phone},
     register::register,
     reset::{forgot_password, reset_password},
     unverified::remove_unverified,

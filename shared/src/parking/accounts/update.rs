@@ -8,7 +8,7 @@ use spelling::Country;
 
 use super::{
     account::{Role, Validator, present},
-    address,
+    address, attendants,
     confirm::confirm,
     conflict::conflict,
     find::{by_id, lowered, mail_key},
@@ -44,7 +44,7 @@ pub struct Changes {
     pub email: Option<String>,
     /// The password, in clear text.
     pub password: Option<String>,
-    /// `user` or `admin`; ignored unless an administrator makes the change.
+    /// `user`, `attendant` or `admin`; ignored unless an administrator makes the change.
     pub role: Option<String>,
     /// The plate of the first vehicle; none or a blank one removes that vehicle.
     pub vehicle_number: Option<Option<String>>,
@@ -112,7 +112,7 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         let now = app.clock.now();
         // Before the user's own row, because whoever locks several rows locks them by id.
         let admins = match changes.role {
-            Some(Role::User) => lock_admins(change.tx()).await?,
+            Some(Role::User | Role::Attendant) => lock_admins(change.tx()).await?,
             _ => Vec::new(),
         };
         let before = user::lock(change.tx(), id).await?;
@@ -142,7 +142,8 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         let row = entities::user::ActiveModel::from(after);
         let user = row.reset_all().update(change.tx()).await.map_err(conflict)?;
         let has_new_password = user.password_hash != before.password_hash;
-        if user.role != before.role || (has_new_password && !is_own) {
+        let (role, former) = (user.role(), before.role());
+        if role != former || (has_new_password && !is_own) {
             session::end_all(&mut change, now, id).await?;
         } else if has_new_password {
             session::end_others(&mut change, now, id, who.session_id).await?;
@@ -153,11 +154,12 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         if has_new_password || user.email != before.email {
             tokens::revoke_all(change.tx(), now, id).await?;
         }
-        if user.role != before.role {
-            let (by, details) = (who.into(), json!({ "from": before.role, "to": user.role }));
+        if role != former {
+            let (by, details) = (who.into(), json!({ "from": former.as_str(), "to": role.as_str() }));
             audit::record(change.tx(), now, &by, Action::RoleChanged, Object::User(id), &details).await?;
+            attendants::unassign(change.tx(), id).await?;
         }
-        if before.role == Role::Admin.as_str() && user.role != before.role {
+        if role != former && former == Role::Admin {
             exports::withdraw_all(change.tx(), now, id).await?;
         }
         change.invalidates([Group::Users, Group::User(id)]);
@@ -236,14 +238,14 @@ impl ValidChanges {
             user.email.clone_from(email);
         }
         if let Some(phone) = &self.phone_number {
+            user.phone_verified_at = user.phone_verified_at.filter(|_| user.phone_number == *phone);
             user.phone_key.clone_from(phone);
             user.phone_number.clone_from(phone);
         }
-        User {
-            password_hash: hash.map_or(user.password_hash, ToOwned::to_owned),
-            role: self.role.map_or(user.role, |role| role.as_str().into()),
-            ..user
+        if let Some((role, is_attendant)) = self.role.map(Role::columns) {
+            (user.role, user.is_attendant) = (role.into(), is_attendant);
         }
+        User { password_hash: hash.map_or(user.password_hash, ToOwned::to_owned), ..user }
     }
 }
 

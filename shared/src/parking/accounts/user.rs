@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{
-    account::Account,
+    account::{Account, Role},
     conflict::{conflict, email_taken},
     find::lowered,
     plates,
@@ -30,6 +30,7 @@ pub(super) async fn insert(
         return Err(email_taken());
     }
     let name_key = spelling::name_key(&account.username);
+    let (role, is_attendant) = account.role.columns();
     let row = user::ActiveModel {
         username_key: Set(name_key.clone().unwrap_or_else(|| lowered(&account.username))),
         name_key: Set(name_key),
@@ -41,10 +42,13 @@ pub(super) async fn insert(
         unverified_since: Set((!account.email_verified).then_some(now)),
         pending_email: Set(None),
         password_hash: Set(password_hash),
-        role: Set(account.role.as_str().into()),
+        role: Set(role.into()),
+        is_attendant: Set(is_attendant),
+        house_lot_id: Set(None),
         vehicle_number: Set(account.vehicle_number.clone()),
         phone_key: Set(account.phone_number.clone()),
         phone_number: Set(account.phone_number),
+        phone_verified_at: Set(None),
         reminders_off: Set(false),
         reports_off: Set(false),
         last_login_at: Set(last_login_at),
@@ -60,6 +64,16 @@ pub(super) async fn insert(
 }
 
 impl User {
+    /// The role.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match (&*self.role, self.is_attendant) {
+            ("admin", _) => Role::Admin,
+            (_, true) => Role::Attendant,
+            _ => Role::User,
+        }
+    }
+
     /// What a guess of the password may be made of.
     pub(super) fn known_texts(&self) -> Vec<&str> {
         let texts = [Some(&self.username), Some(&self.email)];

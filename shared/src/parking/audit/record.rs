@@ -17,6 +17,8 @@ pub enum Action {
     AdministratorCreated,
     /// A user got another role.
     RoleChanged,
+    /// An attendant got other lots.
+    LotsAssigned,
     /// A user was deleted.
     UserDeleted,
     /// A second factor was turned on.
@@ -37,6 +39,8 @@ pub enum Action {
     PaymentVerified,
     /// A bill was waived.
     BillWaived,
+    /// A payment was refunded.
+    PaymentRefunded,
     /// All data was deleted.
     Reset,
 }
@@ -48,6 +52,7 @@ impl Action {
         match self {
             Self::AdministratorCreated => "administrator_created",
             Self::RoleChanged => "role_changed",
+            Self::LotsAssigned => "lots_assigned",
             Self::UserDeleted => "user_deleted",
             Self::SecondFactorOn => "second_factor_on",
             Self::SecondFactorOff => "second_factor_off",
@@ -58,6 +63,7 @@ impl Action {
             Self::PaymentEntered => "payment_entered",
             Self::PaymentVerified => "payment_verified",
             Self::BillWaived => "bill_waived",
+            Self::PaymentRefunded => "payment_refunded",
             Self::Reset => "reset",
         }
     }

@@ -5,6 +5,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
+    car::Car,
     driver,
     expiry::{self, Scope},
     release_spot,
@@ -43,7 +44,7 @@ pub async fn set_spot(
     user_id: Option<i64>,
 ) -> Result<Spot> {
     let spot = spots::find(app, id).await?;
-    let is_other = user_id.is_some() && user_id != spot.holder.map(|holder| holder.user_id);
+    let is_other = user_id.is_some() && user_id != spot.holder.as_ref().map(|holder| holder.user_id);
     match status {
         Some(Status::Occupied) if is_other || spot.status != Status::Occupied => match user_id {
             Some(user_id) => occupy(app, id, user_id).await,
@@ -105,9 +106,12 @@ async fn occupy(app: &App, id: i64, user_id: i64) -> Result<Spot> {
             return Err(Error::conflict("lot_full", detail));
         }
         let chosen = (chosen, Displaced::Covered);
-        let reservation = start(app, &mut change, moment, user_id, chosen).await?.ok_or_else(taken)?;
+        let reservation =
+            start(app, &mut change, moment, &Car::of(user_id), chosen).await?.ok_or_else(taken)?;
         change.commit().await?;
-        let holder = Holder { reservation_id: reservation.id, user_id, from: reservation.parking_time() };
+        let from = reservation.parking_time();
+        let plate = reservation.plate;
+        let holder = Holder { reservation_id: reservation.id, user_id, from, until: None, plate };
         Ok(Spot { status: Status::Occupied, holder: Some(holder), ..spot })
     })
     .await

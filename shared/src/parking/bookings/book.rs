@@ -3,7 +3,8 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, driver,
+    Reservation,
+    car::Car,
     expiry::{self, Scope},
     start::{MAX_ATTEMPTS, choose_spot, start},
 };
@@ -18,23 +19,36 @@ use crate::{
     },
 };
 
-/// Starts a session on the free spot of the lot whose next window begins latest.
+/// Starts a session of a driver, as [`park`].
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full or the driver is already parked.
+/// As [`park`].
 pub async fn book_spot(
     app: &App,
     user_id: i64,
     lot_id: i64,
     idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
-    match book(app, user_id, lot_id, &idempotency).await {
+    park(app, &Car::of(user_id), lot_id, &idempotency).await
+}
+
+/// Starts a session on the free spot of the lot whose next window begins latest.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full, or the driver or the car is already parked.
+pub(super) async fn park(
+    app: &App,
+    car: &Car,
+    lot_id: i64,
+    idempotency: &Idempotency<Reservation>,
+) -> Result<Reservation> {
+    match book(app, car, lot_id, idempotency).await {
         Err(full @ Error::Conflict { code: "lot_full", .. }) => {
             let expired = expiry::expire(app, Scope::Lot(lot_id)).await?;
             // Or another booking has expired them meanwhile, or had only just locked the free spots. Once more, but not
             // again and again: in a rush, the winners would wait behind everybody else.
             let retries = expired > 0 || count_free_now(app.db.read(), lot_id, Moment::of(app)).await? > 0;
-            if retries { book(app, user_id, lot_id, &idempotency).await } else { Err(full) }
+            if retries { book(app, car, lot_id, idempotency).await } else { Err(full) }
         }
         done => done,
     }
@@ -42,12 +56,12 @@ pub async fn book_spot(
 
 async fn book(
     app: &App,
-    user_id: i64,
+    car: &Car,
     lot_id: i64,
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     for _ in 0..MAX_ATTEMPTS {
-        let booked = retry_on_conflict(|| try_to_book(app, user_id, lot_id, idempotency)).await?;
+        let booked = retry_on_conflict(|| try_to_book(app, car, lot_id, idempotency)).await?;
         if let Some(reservation) = booked {
             return Ok(reservation);
         }
@@ -59,31 +73,30 @@ async fn book(
 /// `None` if another driver took the chosen spot first.
 async fn try_to_book(
     app: &App,
-    user_id: i64,
+    car: &Car,
     lot_id: i64,
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Option<Reservation>> {
     // On SQLite every transaction waits for all others, so a full lot is found by reading.
     let db = app.db.read();
     if app.db.engine() == Engine::Sqlite && count_free_now(db, lot_id, Moment::of(app)).await? <= 0 {
-        return Err(no_spot(db, user_id, lot_id).await);
+        return Err(no_spot(db, car, lot_id).await);
     }
     let mut change = Change::begin(app).await?;
     let Some(chosen) = choose_spot(change.tx(), lot_id, Moment::of(app)).await? else {
         drop(change);
-        return Err(no_spot(db, user_id, lot_id).await);
+        return Err(no_spot(db, car, lot_id).await);
     };
     // Read again after the lock: the spot's previous session may have ended while this waited for it.
-    match start(app, &mut change, Moment::of(app), user_id, chosen).await? {
+    match start(app, &mut change, Moment::of(app), car, chosen).await? {
         Some(reservation) => change.commit_with_answer(idempotency, reservation).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn no_spot(db: &impl ConnectionTrait, user_id: i64, lot_id: i64) -> Error {
-    match driver::is_parked(db, user_id).await {
-        Ok(true) => driver::already_parked(),
-        Ok(false) => lots::explain_no_spot(db, lot_id).await,
+async fn no_spot(db: &impl ConnectionTrait, car: &Car, lot_id: i64) -> Error {
+    match car.check_not_parked(db).await {
+        Ok(()) => lots::explain_no_spot(db, lot_id).await,
         Err(error) => error,
     }
 }

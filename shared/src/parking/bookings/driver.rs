@@ -20,13 +20,3 @@ pub(super) async fn exists(db: &impl ConnectionTrait, id: i64) -> Result<bool> {
     let text = "SELECT 1 AS one FROM users WHERE id = $1 AND deleted_at IS NULL";
     Ok(db.query_one_raw(sql(db, text, [id.into()])).await?.is_some())
 }
-
-/// Whether the user has a running session.
-pub(super) async fn is_parked(db: &impl ConnectionTrait, id: i64) -> Result<bool> {
-    let text = "SELECT 1 AS one FROM reservations WHERE user_id = $1 AND state = 'active'";
-    Ok(db.query_one_raw(sql(db, text, [id.into()])).await?.is_some())
-}
-
-pub(super) fn already_parked() -> Error {
-    Error::conflict("already_parked", "you have a running session; release its spot before you book another")
-}

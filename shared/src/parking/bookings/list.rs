@@ -2,7 +2,7 @@
 
 use sea_orm::FromQueryResult;
 
-use super::reservation::{COLUMNS, JOINS, Reservation, Row};
+use super::reservation::{AT_LOT, COLUMNS, JOINS, Reservation, Row, values_at_lot};
 use crate::{
     app::App,
     base::{
@@ -14,12 +14,11 @@ use crate::{
     platform::db::sql,
 };
 
-/// One reservation of the caller, or any for an administrator.
+/// One reservation of the caller, one at a lot of an attendant, or any for an administrator.
 pub async fn find(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
     let db = app.db.read();
-    let text =
-        format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3)");
-    Row::find_by_statement(sql(db, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
+    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND {AT_LOT}");
+    Row::find_by_statement(sql(db, &text, values_at_lot(who, id)))
         .one(db)
         .await?
         .ok_or(Error::NotFound("reservation"))?
@@ -98,6 +97,17 @@ pub async fn of_user(app: &App, user_id: i64, shown: Shown, page: &Page) -> Resu
          WHERE r.user_id = $1 AND {condition} AND r.id > $2 ORDER BY r.id LIMIT $3"
     );
     let values = [user_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()];
+    parse(page, Row::find_by_statement(sql(db, &text, values)).all(db).await?)
+}
+
+/// The unpaid stays at a lot, by id.
+pub async fn unpaid_at(app: &App, lot_id: i64, page: &Page) -> Result<Paged<Reservation>> {
+    let db = app.db.read();
+    let text = format!(
+        "SELECT {COLUMNS} FROM reservations r {JOINS}
+         WHERE r.lot_id = $1 AND r.payment_state = 'unpaid' AND r.id > $2 ORDER BY r.id LIMIT $3"
+    );
+    let values = [lot_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()];
     parse(page, Row::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
 

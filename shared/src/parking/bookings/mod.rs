@@ -3,16 +3,22 @@
 mod archive_lot;
 pub mod attendant;
 mod book;
+mod by_plate;
 mod cancel;
+mod car;
 mod driver;
+mod duty;
 mod end_all;
 mod expiry;
 mod fair_use;
 pub mod history;
+mod house;
 mod list;
 mod occupy;
 mod payment;
 mod place;
+mod receipt;
+mod refund;
 mod release;
 mod reschedule;
 mod reseat;
@@ -20,18 +26,23 @@ mod reservation;
 mod reserve;
 mod start;
 pub mod stays;
+mod stuck;
 mod unpaid;
 
 pub(super) use self::end_all::end_all;
 pub use self::{
     archive_lot::archive_lot,
     book::book_spot,
+    by_plate::{arrive_by_plate, depart_by_plate},
     cancel::cancel,
+    duty::check_on_duty,
     expiry::expire_no_shows,
-    list::{Shown, find, list, of_user},
+    list::{Shown, find, list, of_user, unpaid_at},
     occupy::occupy_spot,
     payment::{MAX_REASON, pay, verify_payment, waive},
     place::Place,
+    receipt::receipt_text,
+    refund::refund,
     release::release_spot,
     reschedule::{NewWindow, reschedule},
     reseat::reseat_all,

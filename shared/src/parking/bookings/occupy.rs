@@ -4,11 +4,12 @@ use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, driver,
+    Reservation,
+    car::{self, Plate},
     expiry::{self, Scope},
     list,
     reseat::{emptiest_spot, exchange, is_claimed, is_occupied, unclaimed_spot},
-    reservation::{self, NO_OVERLAP, lock, next_state},
+    reservation::{self, NO_OVERLAP, lock_at_lot, next_state},
     reserve::insist,
 };
 use crate::{
@@ -28,12 +29,23 @@ use crate::{
     platform::{
         cache::Group,
         db::{Transaction, at, retry_on_conflict, sql, violates},
+        idempotency::Idempotency,
     },
 };
 
 /// The unique indexes on active sessions, by their name in PostgreSQL and their column in SQLite.
 const ONE_SESSION_PER_USER: (&str, &str) = ("reservations_one_active_a_user", "reservations.user_id");
+const ONE_PLACE_PER_PLATE: (&str, &str) = ("reservations_one_place_a_plate", "reservations.plate_key");
 const ONE_SESSION_PER_SPOT: (&str, &str) = ("reservations_one_active_a_spot", "reservations.spot_id");
+
+/// An arrival for a reservation.
+pub(super) struct Arriving<'a> {
+    pub(super) who: &'a Identity,
+    pub(super) reservation_id: i64,
+    /// The car that arrives; by default, the one for which the reservation was made.
+    pub(super) plate: Option<&'a Plate>,
+    pub(super) idempotency: &'a Idempotency<Reservation>,
+}
 
 /// How an arrival ends.
 enum Arrival {
@@ -48,14 +60,21 @@ enum Arrival {
 /// alerted.
 ///
 /// # Errors
-/// [`Error::NotFound`] for somebody else's reservation; [`Error::Conflict`] if the session cannot start.
+/// [`Error::NotFound`] for somebody else's reservation, unless it is at a lot of an attendant; [`Error::Conflict`] if the
+/// session cannot start.
 pub async fn occupy_spot(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
-    if let Some(parked) = retry_on_conflict(|| park_on_reserved_spot(app, who, id)).await? {
+    let idempotency = &Idempotency::none();
+    arrive(app, &Arriving { who, reservation_id: id, plate: None, idempotency }).await
+}
+
+/// As [`occupy_spot`].
+pub(super) async fn arrive(app: &App, arriving: &Arriving<'_>) -> Result<Reservation> {
+    if let Some(parked) = retry_on_conflict(|| park_on_reserved_spot(app, arriving)).await? {
         return Ok(parked);
     }
-    let lot_id = list::find(app, who, id).await?.lot_id;
+    let lot_id = list::find(app, arriving.who, arriving.reservation_id).await?.lot_id;
     expiry::expire(app, Scope::Lot(lot_id)).await?;
-    match insist(|| park_somewhere(app, who, id, lot_id)).await? {
+    match insist(|| park_somewhere(app, arriving, lot_id)).await? {
         Arrival::Parked(reservation) => Ok(reservation),
         Arrival::TurnedAway(reservation) => {
             alert_operators(app, &reservation).await;
@@ -68,9 +87,9 @@ pub async fn occupy_spot(app: &App, who: &Identity, id: i64) -> Result<Reservati
 }
 
 /// The usual case: the driver is in time and the spot is free. `None` otherwise.
-async fn park_on_reserved_spot(app: &App, who: &Identity, id: i64) -> Result<Option<Reservation>> {
+async fn park_on_reserved_spot(app: &App, arriving: &Arriving<'_>) -> Result<Option<Reservation>> {
     let change = Change::begin(app).await?;
-    let reservation = lock(change.tx(), who, id).await?;
+    let reservation = lock_at_lot(change.tx(), arriving.who, arriving.reservation_id).await?;
     next_state(app, &reservation, Event::Occupy)?;
     check_not_too_early(app, &reservation)?;
     let is_early = app.clock.now() < reservation.starts_at;
@@ -78,7 +97,7 @@ async fn park_on_reserved_spot(app: &App, who: &Identity, id: i64) -> Result<Opt
         return Ok(None);
     }
     let spot_id = reservation.spot_id;
-    start(app, change, reservation, spot_id).await
+    start(app, arriving, change, reservation, spot_id).await
 }
 
 fn check_not_too_early(app: &App, reservation: &Reservation) -> Result<()> {
@@ -94,11 +113,11 @@ fn check_not_too_early(app: &App, reservation: &Reservation) -> Result<()> {
 }
 
 /// Looks at the whole lot, which is locked against others who do. `None` if another driver took the chosen spot first.
-async fn park_somewhere(app: &App, who: &Identity, id: i64, lot_id: i64) -> Result<Option<Arrival>> {
+async fn park_somewhere(app: &App, arriving: &Arriving<'_>, lot_id: i64) -> Result<Option<Arrival>> {
     let change = Change::begin(app).await?;
     let tx = change.tx();
     lots::lock(tx, lot_id).await?;
-    let reservation = lock(tx, who, id).await?;
+    let reservation = lock_at_lot(tx, arriving.who, arriving.reservation_id).await?;
     next_state(app, &reservation, Event::Occupy)?;
     let moment = Moment::of(app);
     let spot_id = if moment.now < reservation.starts_at {
@@ -107,7 +126,7 @@ async fn park_somewhere(app: &App, who: &Identity, id: i64, lot_id: i64) -> Resu
         punctual_spot(tx, moment, &reservation).await?
     };
     match spot_id {
-        Some(spot_id) => Ok(start(app, change, reservation, spot_id).await?.map(Arrival::Parked)),
+        Some(spot_id) => Ok(start(app, arriving, change, reservation, spot_id).await?.map(Arrival::Parked)),
         None => turn_away(change, moment, reservation).await.map(|turned| Some(Arrival::TurnedAway(turned))),
     }
 }
@@ -157,18 +176,24 @@ fn stay(moment: Moment, reservation: &Reservation) -> Window {
 /// Starts the session. `None` if another driver took the spot first.
 async fn start(
     app: &App,
+    arriving: &Arriving<'_>,
     mut change: Change,
     reservation: Reservation,
     spot_id: i64,
 ) -> Result<Option<Reservation>> {
     // Read after every lock: the previous session may have ended while this waited.
     let now = app.clock.now();
-    let text = "UPDATE reservations SET state = 'active', arrived_at = $2, spot_id = $3 WHERE id = $1";
-    let values = [reservation.id.into(), at(now), spot_id.into()];
+    let text = "UPDATE reservations SET state = 'active', arrived_at = $2, spot_id = $3, plate = COALESCE($4, plate),
+            plate_key = COALESCE($5, (SELECT MIN(v.plate_key) FROM vehicles v
+                WHERE v.user_id = reservations.user_id AND v.plate = reservations.plate))
+        WHERE id = $1";
+    let (plate, key) = arriving.plate.map(|plate| (plate.text.clone(), plate.key.clone())).unzip();
+    let values = [reservation.id.into(), at(now), spot_id.into(), plate.into(), key.into()];
     if let Err(error) = change.tx().execute_raw(sql(change.tx(), text, values)).await {
-        let (user, spot) = (ONE_SESSION_PER_USER, ONE_SESSION_PER_SPOT);
+        let (user, plate, spot) = (ONE_SESSION_PER_USER, ONE_PLACE_PER_PLATE, ONE_SESSION_PER_SPOT);
         return match error {
-            error if violates(&error, user.0, user.1) => Err(driver::already_parked()),
+            error if violates(&error, user.0, user.1) => Err(car::already_parked()),
+            error if violates(&error, plate.0, plate.1) => Err(car::plate_parked()),
             error if violates(&error, spot.0, spot.1) => Ok(None),
             error if violates(&error, NO_OVERLAP, NO_OVERLAP) => Ok(None),
             error => Err(error.into()),
@@ -176,8 +201,7 @@ async fn start(
     }
     let parked = reservation::read(change.tx(), reservation.id).await?;
     change.invalidates([Group::Occupancy, Group::User(parked.user_id)]);
-    change.commit().await?;
-    Ok(Some(parked))
+    change.commit_with_answer(arriving.idempotency, parked).await.map(Some)
 }
 
 async fn turn_away(change: Change, moment: Moment, reservation: Reservation) -> Result<Reservation> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::reservation::{self, Reservation, lock};
+use super::reservation::{self, Reservation, lock, lock_at_lot};
 use crate::{
     app::App,
     base::{
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// The most characters of a reason for waiving a bill.
+/// The most characters of a reason for waiving or refunding a bill.
 pub const MAX_REASON: usize = 500;
 
 /// The index that lets a transaction settle one stay.
@@ -56,8 +56,8 @@ pub(super) fn checked(payment: Payment) -> Result<Payment> {
     Ok(Payment { transaction_id: field("/transaction_id", payment.transaction_id, 50)?, method })
 }
 
-/// Pays the bill of a stay that has ended. Repeating the same payment changes nothing. Until an administrator verifies
-/// it, or if one enters it, the payment is what the driver says.
+/// Pays the bill of a stay that has ended. Repeating the same payment changes nothing. What a driver enters is a claim
+/// until it is verified; what an attendant enters for somebody else, or an administrator, is verified at once.
 ///
 /// # Errors
 /// [`Error::Invalid`] unless a method or a transaction is named; [`Error::NotFound`] for somebody else's reservation;
@@ -78,7 +78,7 @@ pub async fn pay(
     }
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
-        let stored = lock(change.tx(), who, id).await?;
+        let stored = lock_at_lot(change.tx(), who, id).await?;
         if stored.state != State::Completed {
             return Err(not_ended());
         }
@@ -106,6 +106,12 @@ pub(super) async fn settle(
         Some(PaymentState::Waived) => {
             return Err(Error::conflict("waived", "the bill was waived; there is nothing left to pay"));
         }
+        Some(PaymentState::Refunded) => {
+            return Err(Error::conflict(
+                "refunded",
+                "the payment was refunded; there is nothing left to pay",
+            ));
+        }
         _ if stored.payment.is_empty() => {
             return Err(Error::conflict("nothing_due", "the stay cost nothing; there is nothing to pay"));
         }
@@ -116,18 +122,21 @@ pub(super) async fn settle(
     }
     let bill = paid(stored, app.clock.now(), who, payment);
     store(change.tx(), who, &bill).await?;
-    change.enqueue(&notifications::receipt_of_payment(bill.id, bill.user_id)?).await?;
+    if !bill.is_house {
+        change.enqueue(&notifications::receipt_of_payment(bill.id, bill.user_id)?).await?;
+    }
     change.invalidates([Group::Occupancy, Group::User(bill.user_id)]);
     Ok(bill)
 }
 
-/// The bill after a payment. One that an administrator enters is verified at once.
+/// The bill after a payment. Whoever may enter one for somebody else took the money, so it is verified at once.
 pub(super) fn paid(bill: Reservation, now: DateTime<Utc>, who: &Identity, payment: &Payment) -> Reservation {
+    let is_verified = who.is_admin || who.user_id != bill.user_id;
     Reservation {
         payment_state: Some(PaymentState::Paid),
         payment: payment.clone(),
         paid_at: Some(now),
-        payment_verified_at: Some(now).filter(|_| who.is_admin && !payment.is_empty()),
+        payment_verified_at: Some(now).filter(|_| is_verified && !payment.is_empty()),
         ..bill
     }
 }
@@ -172,11 +181,15 @@ pub(super) async fn store(tx: &Transaction, who: &Identity, bill: &Reservation) 
 /// Verifies a payment that a driver has declared. Repeating it changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] if the stay is not paid.
+/// [`Error::NotFound`], also for an attendant at another lot; [`Error::Forbidden`] for an attendant's own stay;
+/// [`Error::Conflict`] if the stay is not paid.
 pub async fn verify_payment(app: &App, who: &Identity, id: i64) -> Result<Reservation> {
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
-        let stored = lock(change.tx(), who, id).await?;
+        let stored = lock_at_lot(change.tx(), who, id).await?;
+        if stored.user_id == who.user_id && !who.is_admin {
+            return Err(Error::Forbidden("somebody else must verify the payment of your own stay"));
+        }
         if stored.payment_state != Some(PaymentState::Paid) {
             return Err(Error::conflict(
                 "not_paid",
@@ -196,6 +209,19 @@ pub async fn verify_payment(app: &App, who: &Identity, id: i64) -> Result<Reserv
     .await
 }
 
+/// The reason without blanks around it.
+///
+/// # Errors
+/// [`Error::Invalid`] for none, or one that is too long or contains NUL.
+pub(super) fn checked_reason(reason: &str) -> Result<&str> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.contains('\0') {
+        let detail = format!("must say why, in at most {MAX_REASON} characters, none of them NUL");
+        return Err(Error::invalid("/reason", detail));
+    }
+    Ok(reason)
+}
+
 /// Waives the bill of a stay, for a reason. Repeating it changes nothing.
 ///
 /// # Errors
@@ -207,11 +233,7 @@ pub async fn waive(
     reason: &str,
     idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > MAX_REASON || reason.contains('\0') {
-        let detail = format!("must say why, in at most {MAX_REASON} characters, none of them NUL");
-        return Err(Error::invalid("/reason", detail));
-    }
+    let reason = checked_reason(reason)?;
     second_factor::require_fresh(app, who).await?;
     retry_on_conflict(async || {
         let mut change = Change::begin(app).await?;
@@ -235,7 +257,7 @@ pub async fn waive(
 }
 
 /// Writes the audit row of a change to a bill, and reads the result.
-async fn record(
+pub(super) async fn record(
     change: &mut Change,
     now: DateTime<Utc>,
     who: &Identity,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     payment::{checked, paid, settle, store},
-    reservation::{Reservation, lock, next_state},
+    reservation::{Reservation, lock_at_lot, next_state},
 };
 use crate::{
     app::App,
@@ -25,7 +25,7 @@ use crate::{
 /// and pays it if it is unpaid and a payment is named.
 ///
 /// # Errors
-/// [`Error::NotFound`](crate::Error::NotFound) for somebody else's reservation; [`Error::Conflict`](crate::Error::Conflict)
+/// [`Error::NotFound`](crate::Error::NotFound) for somebody else's reservation, unless it is at a lot of an attendant; [`Error::Conflict`](crate::Error::Conflict)
 /// if it has no running session, was paid otherwise, or the transaction has paid for another stay.
 pub async fn release_spot(
     app: &App,
@@ -38,7 +38,7 @@ pub async fn release_spot(
     retry_on_conflict(async || {
         let now = app.clock.now();
         let mut change = Change::begin(app).await?;
-        let stored = lock(change.tx(), who, id).await?;
+        let stored = lock_at_lot(change.tx(), who, id).await?;
         if stored.state == State::Completed {
             let settled = settle(app, &mut change, who, stored, &payment).await?;
             return change.commit_with_answer(&idempotency, settled).await;
@@ -47,8 +47,10 @@ pub async fn release_spot(
         let bill = billed(Reservation { state, ..stored }, now, who, &payment);
         let owner = bill.user_id;
         store(change.tx(), who, &bill).await?;
-        activity::record(change.tx(), now, owner, activity::Kind::Release, Some(id.to_string())).await?;
-        change.enqueue(&notifications::receipt(id, owner)?).await?;
+        if !bill.is_house {
+            activity::record(change.tx(), now, owner, activity::Kind::Release, Some(id.to_string())).await?;
+            change.enqueue(&notifications::receipt(id, owner)?).await?;
+        }
         change.invalidates([Group::Occupancy, Group::User(owner)]);
         change.commit_with_answer(&idempotency, bill).await
     })

@@ -66,8 +66,11 @@ async fn try_to_reschedule(
     new: NewWindow,
 ) -> Result<Option<Reservation>> {
     let change = Change::begin(app).await?;
-    let owner = list::find(app, who, id).await?.user_id;
-    driver::lock_to_reserve(change.tx(), owner).await?;
+    let found = list::find(app, who, id).await?;
+    if found.is_house {
+        return Err(Error::conflict("wrong_state", "a car without an account has no reservation to change"));
+    }
+    driver::lock_to_reserve(change.tx(), found.user_id).await?;
     let reservation = lock(change.tx(), who, id).await?;
     match reservation.state {
         State::Active => extend(app, change, reservation, new).await.map(Some),

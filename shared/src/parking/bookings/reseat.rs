@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::expiry::{self, Scope};
+use super::{
+    expiry::{self, Scope},
+    stuck,
+};
 use crate::{
     app::App,
     base::error::{Error, Result},
@@ -25,7 +28,7 @@ use crate::{
 };
 
 /// Moves waiting windows in every lot where one is displaced, or waits for a spot that leaves service. Tells the drivers
-/// whose spot changes, and returns their number.
+/// whose spot changes, and operators which windows cannot leave a spot that is being retired. Returns how many were moved.
 pub async fn reseat_all(app: &App) -> Result<usize> {
     let (db, moment) = (app.db.read(), Moment::of(app));
     let text = format!(
@@ -33,16 +36,21 @@ pub async fn reseat_all(app: &App) -> Result<usize> {
          UNION SELECT w.lot_id FROM reservations w JOIN spots s ON s.id = w.spot_id
          WHERE s.retiring AND w.state = 'reserved' AND w.starts_at >= $2"
     );
-    let mut moved = 0;
+    let (mut moved, mut stuck) = (0, Vec::new());
     for row in db.query_all_raw(sql(db, &text, moment.values())).await? {
         let lot_id = row.try_get("", "lot_id")?;
         expiry::expire(app, Scope::Lot(lot_id)).await?;
-        moved += match retry_on_conflict(|| reseat(app, lot_id)).await {
+        match retry_on_conflict(|| reseat(app, lot_id)).await {
             // The lot was closed meanwhile.
-            Err(Error::NotFound(_)) => 0,
-            done => done?,
-        };
+            Err(Error::NotFound(_)) => {}
+            done => {
+                let (moved_here, stuck_here) = done?;
+                moved += moved_here;
+                stuck.extend(stuck_here);
+            }
+        }
     }
+    stuck::announce(app, &stuck).await?;
     Ok(moved)
 }
 
@@ -61,7 +69,8 @@ impl Waiting {
     }
 }
 
-async fn reseat(app: &App, lot_id: i64) -> Result<usize> {
+/// Returns how many windows were moved, and which cannot leave a spot that is being retired.
+async fn reseat(app: &App, lot_id: i64) -> Result<(usize, Vec<i64>)> {
     let mut change = Change::begin(app).await?;
     let tx = change.tx();
     lots::lock(tx, lot_id).await?;
@@ -83,7 +92,7 @@ async fn reseat(app: &App, lot_id: i64) -> Result<usize> {
             }
         }
     }
-    leave_retiring_spots(app, tx, lot_id, moment).await?;
+    let remaining = leave_retiring_spots(app, tx, lot_id, moment).await?;
     let after = spots_of_waiting(tx, lot_id).await?;
     let moved: Vec<_> = after
         .into_iter()
@@ -94,7 +103,7 @@ async fn reseat(app: &App, lot_id: i64) -> Result<usize> {
         change.invalidates([Group::Occupancy, Group::User(*user_id)]);
     }
     change.commit().await?;
-    Ok(moved.len())
+    Ok((moved.len(), remaining))
 }
 
 /// The driver and spot of each waiting window of the lot.
@@ -217,9 +226,10 @@ pub(super) async fn exchange(tx: &Transaction, now: DateTime<Utc>, occupied: i64
     Ok(())
 }
 
-/// Moves windows that are not due yet to spots that stay in service, where they fit. The others keep their spot, which
-/// leaves service after them.
-async fn leave_retiring_spots(app: &App, tx: &Transaction, lot_id: i64, moment: Moment) -> Result<()> {
+/// Moves windows that are not due yet to spots that stay in service, where they fit. The others, which are returned, keep
+/// their spot, which leaves service after them.
+async fn leave_retiring_spots(app: &App, tx: &Transaction, lot_id: i64, moment: Moment) -> Result<Vec<i64>> {
+    let mut remaining = Vec::new();
     let text = "SELECT w.id, w.user_id, w.spot_id, w.starts_at, w.ends_at
         FROM reservations w JOIN spots s ON s.id = w.spot_id
         WHERE w.lot_id = $1 AND w.state = 'reserved' AND s.retiring AND w.starts_at >= $2 ORDER BY w.starts_at, w.id";
@@ -232,9 +242,10 @@ async fn leave_retiring_spots(app: &App, tx: &Transaction, lot_id: i64, moment: 
         );
         let mut values = window_values(&app.config.parking, moment, window.window());
         values.push(lot_id.into());
-        if let Some(row) = tx.query_one_raw(sql(tx, &text, values)).await? {
-            move_to(tx, &window, row.try_get("", "id")?).await?;
+        match tx.query_one_raw(sql(tx, &text, values)).await? {
+            Some(row) => move_to(tx, &window, row.try_get("", "id")?).await?,
+            None => remaining.push(window.id),
         }
     }
-    Ok(())
+    Ok(remaining)
 }

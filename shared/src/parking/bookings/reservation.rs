@@ -1,7 +1,7 @@
 //! A reservation as its owner sees it, and what all changes to one share.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 
 use crate::{
     app::App,
@@ -31,6 +31,10 @@ pub struct Reservation {
     pub lot_name: String,
     /// The address of the lot.
     pub lot_address: String,
+    /// The plate that it was made with.
+    pub plate: Option<String>,
+    /// Whether the car has no account, so that the stay belongs to the house account of the lot.
+    pub is_house: bool,
     /// The spot.
     pub spot_id: i64,
     /// The number of the spot within its lot.
@@ -57,10 +61,14 @@ pub struct Reservation {
     pub payment: Payment,
     /// When it was paid.
     pub paid_at: Option<DateTime<Utc>>,
-    /// When an administrator verified the payment; until then it is what the driver says.
+    /// When an attendant or administrator verified the payment; until then it is what the driver says.
     pub payment_verified_at: Option<DateTime<Utc>>,
     /// Why the bill was waived.
     pub waive_reason: Option<String>,
+    /// When the payment was refunded.
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub refund_reason: Option<String>,
 }
 
 impl Reservation {
@@ -124,6 +132,10 @@ pub(super) struct Row {
     paid_at: Option<DateTime<Utc>>,
     payment_verified_at: Option<DateTime<Utc>>,
     waive_reason: Option<String>,
+    refunded_at: Option<DateTime<Utc>>,
+    refund_reason: Option<String>,
+    plate: Option<String>,
+    house: bool,
     lot_name: String,
     lot_address: String,
 }
@@ -157,6 +169,10 @@ impl TryFrom<Row> for Reservation {
             paid_at: row.paid_at,
             payment_verified_at: row.payment_verified_at,
             waive_reason: row.waive_reason,
+            refunded_at: row.refunded_at,
+            refund_reason: row.refund_reason,
+            plate: row.plate,
+            is_house: row.house,
         })
     }
 }
@@ -165,7 +181,7 @@ impl TryFrom<Row> for Reservation {
 pub(super) const COLUMNS: &str =
     "r.id, r.user_id, r.lot_id, r.spot_id, s.number AS spot_number, r.state, r.created_at, r.starts_at, r.ends_at,
     r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method, r.payment_state, r.paid_at,
-    r.payment_verified_at, r.waive_reason, l.location_name AS lot_name, l.address AS lot_address";
+    r.payment_verified_at, r.waive_reason, r.refunded_at, r.refund_reason, r.plate, r.house, l.location_name AS lot_name, l.address AS lot_address";
 
 pub(super) const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id";
 
@@ -179,17 +195,34 @@ pub(super) async fn read(tx: &Transaction, id: i64) -> Result<Reservation> {
 /// The constraint that keeps the windows of a spot apart.
 pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
 
+/// A reservation `r` that belongs to the caller `$2`; `$3` means any.
+const OWN: &str = "(r.user_id = $2 OR $3)";
+
+/// As [`OWN`]; if `$4`, also one at a lot that is assigned to the caller.
+pub(super) const AT_LOT: &str = "(r.user_id = $2 OR $3
+    OR ($4 AND EXISTS (SELECT 1 FROM attendant_lots a WHERE a.user_id = $2 AND a.lot_id = r.lot_id)))";
+
 /// Locks a reservation that belongs to the caller, or any for an administrator.
 pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
+    let values = [id.into(), who.user_id.into(), who.is_admin.into()];
+    lock_if(tx, OWN, values.into()).await
+}
+
+/// As [`lock`], or one at a lot of an attendant.
+pub(super) async fn lock_at_lot(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
+    lock_if(tx, AT_LOT, values_at_lot(who, id).into()).await
+}
+
+/// The values of a query for reservation `$1` with [`AT_LOT`].
+pub(super) fn values_at_lot(who: &Identity, id: i64) -> [Value; 4] {
+    [id.into(), who.user_id.into(), who.is_admin.into(), who.is_attendant.into()]
+}
+
+async fn lock_if(tx: &Transaction, condition: &str, values: Vec<Value>) -> Result<Reservation> {
     let lock = row_lock(tx, "FOR UPDATE OF r");
-    let text = format!(
-        "SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}"
-    );
-    Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
-        .one(tx)
-        .await?
-        .ok_or(Error::NotFound("reservation"))?
-        .try_into()
+    let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND {condition} {lock}");
+    let row = Row::find_by_statement(sql(tx, &text, values)).one(tx).await?;
+    row.ok_or(Error::NotFound("reservation"))?.try_into()
 }
 
 /// The state after `event`. A reservation whose driver did not come in time counts as expired, even if the sweep has

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
-use super::{Reservation, driver, reservation};
+use super::{Reservation, car::Car, driver, reservation};
 use crate::{
     app::App,
     base::error::{Error, Result},
@@ -154,17 +154,21 @@ pub(super) async fn start(
     app: &App,
     change: &mut Change,
     moment: Moment,
-    user_id: i64,
+    car: &Car,
     (spot, displaced): (ChosenSpot, Displaced),
 ) -> Result<Option<Reservation>> {
-    let Some(id) = insert(change.tx(), moment, user_id, &spot, displaced).await? else {
-        if !driver::exists(change.tx(), user_id).await? {
+    let Some(id) = insert(change.tx(), moment, car, &spot, displaced).await? else {
+        if !car.is_house && !driver::exists(change.tx(), car.user_id).await? {
             return Err(Error::Unauthenticated("the account has been deleted"));
         }
-        let is_parked = driver::is_parked(change.tx(), user_id).await?;
-        return if is_parked { Err(driver::already_parked()) } else { Ok(None) };
+        return car.check_not_parked(change.tx()).await.map(|()| None);
     };
-    record_booking(app, change, id, user_id).await?;
+    if car.is_house {
+        change.invalidates([Group::Occupancy]);
+        change.counts(Event::Reservation);
+    } else {
+        record_booking(app, change, id, car.user_id).await?;
+    }
     Ok(Some(reservation::read(change.tx(), id).await?))
 }
 
@@ -178,34 +182,45 @@ pub(super) async fn record_booking(app: &App, change: &mut Change, id: i64, user
     Ok(())
 }
 
-/// Inserts nothing for a deleted user (it waits for a pending deletion), while the spot's previous session has not ended
-/// (it does not wait for a pending release), or if a window has been reserved meanwhile that needs the spot. With several
-/// processes, the previous session may have ended a little in this one's future; the new session then starts at that time.
+const FIRST_VEHICLE: &str =
+    "(SELECT v.plate FROM vehicles v WHERE v.user_id = u.id ORDER BY v.position, v.id LIMIT 1)";
+const FIRST_KEY: &str =
+    "(SELECT v.plate_key FROM vehicles v WHERE v.user_id = u.id ORDER BY v.position, v.id LIMIT 1)";
+
+/// Inserts nothing for a deleted user (it waits for a pending deletion), for a driver or a car that is parked, while the
+/// spot's previous session has not ended (it does not wait for a pending release), or if a window has been reserved meanwhile
+/// that needs the spot. With several processes, the previous session may have ended a little in this one's future; the new
+/// session then starts at that time.
 async fn insert(
     tx: &Transaction,
     moment: Moment,
-    user_id: i64,
+    car: &Car,
     spot: &ChosenSpot,
     displaced: Displaced,
 ) -> Result<Option<i64>> {
     let lock = row_lock(tx, "FOR SHARE OF u");
     let text = format!(
         "INSERT INTO reservations
-            (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at)
-         SELECT u.id, $4, $5, 'active', since.at, since.at, $6, $1 FROM users u, (
+            (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at, house, plate, plate_key)
+         SELECT u.id, $4, $5, 'active', since.at, since.at, $6, $1, u.house_lot_id IS NOT NULL,
+            COALESCE($8, {FIRST_VEHICLE}), CASE WHEN CAST($8 AS TEXT) IS NULL THEN {FIRST_KEY} ELSE $9 END
+         FROM users u, (
             SELECT COALESCE(MAX(left_at), $1) AS at FROM reservations
             WHERE spot_id = $5 AND state = 'completed' AND left_at > $1) since
-         WHERE u.id = $3 AND u.deleted_at IS NULL
+         WHERE u.id = $3 AND (u.deleted_at IS NULL OR u.house_lot_id = $4)
            AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $5 AND {HOLDS})
            AND ($7 OR NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $4)) {lock}
          ON CONFLICT DO NOTHING RETURNING id"
     );
-    let values: [Value; 5] = [
-        user_id.into(),
+    let (plate, key) = car.plate.clone().map(|plate| (plate.text, plate.key)).unzip();
+    let values: [Value; 7] = [
+        car.user_id.into(),
         spot.lot_id.into(),
         spot.id.into(),
         spot.price_minor.into(),
         (displaced == Displaced::Covered).into(),
+        plate.into(),
+        key.into(),
     ];
     let values = moment.values().into_iter().chain(values);
     let row = tx.query_one_raw(sql(tx, &text, values)).await?;

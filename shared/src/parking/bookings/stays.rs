@@ -22,8 +22,6 @@ pub struct Stay {
     pub user_name: String,
     /// The driver's mail address.
     pub user_email: String,
-    /// The plate it was made with.
-    pub vehicle_number: Option<String>,
 }
 
 impl Stay {
@@ -38,7 +36,6 @@ impl Stay {
             reservation: Row::from_query_result(row, "")?.try_into()?,
             user_name: row.try_get("", "username")?,
             user_email: row.try_get("", "email")?,
-            vehicle_number: row.try_get("", "plate")?,
         })
     }
 }
@@ -70,7 +67,7 @@ async fn select<C>(
 ) -> Result<Paged<Stay>> {
     let db = app.db.read();
     let text = format!(
-        "SELECT {COLUMNS}, u.username, u.email, r.plate
+        "SELECT {COLUMNS}, u.username, u.email
          FROM (SELECT * FROM reservations r WHERE {condition} AND {COUNTED} ORDER BY {order} LIMIT $1) AS r
          {JOINS} JOIN users u ON u.id = r.user_id
          ORDER BY {order}"

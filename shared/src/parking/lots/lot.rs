@@ -114,10 +114,10 @@ async fn rows(
 ) -> Result<Vec<Row>> {
     let (db, (text, mut values)) = (app.db.read(), when.query(app));
     let first = values.len() + 1;
-    let text = format!(
-        "{text} {}",
-        condition.replace("{1}", &format!("${first}")).replace("{2}", &format!("${}", first + 1))
-    );
+    let condition = (0..3).fold(condition.to_owned(), |condition, n| {
+        condition.replace(&format!("{{{}}}", n + 1), &format!("${}", first + n))
+    });
+    let text = format!("{text} {condition}");
     values.extend(more);
     Ok(Row::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
@@ -126,6 +126,15 @@ async fn rows(
 pub async fn list(app: &App, page: &Page, when: When) -> Result<Paged<Lot>> {
     let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let rows = rows(app, when, "AND l.id > {1} ORDER BY l.id LIMIT {2}", values).await?;
+    Ok(page.trim(rows).map(Lot::from))
+}
+
+/// The open lots that are assigned to an attendant, by id.
+pub async fn assigned_to(app: &App, user_id: i64, page: &Page) -> Result<Paged<Lot>> {
+    let condition = "AND l.id > {1} AND l.id IN (SELECT a.lot_id FROM attendant_lots a WHERE a.user_id = {3})
+        ORDER BY l.id LIMIT {2}";
+    let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into(), user_id.into()];
+    let rows = rows(app, When::Now(Moment::of(app)), condition, values).await?;
     Ok(page.trim(rows).map(Lot::from))
 }
 

@@ -16,6 +16,6 @@ pub use self::{
     capacity::finish_retirements,
     create::{NewLot, create},
     etag::{etag, matches},
-    lot::{FreeSpot, Lot, When, emptiest, find, free_spots, list},
+    lot::{FreeSpot, Lot, When, assigned_to, emptiest, find, free_spots, list},
     update::{ChangedLot, LotChange, update},
 };

@@ -48,7 +48,7 @@ impl std::str::FromStr for Status {
 }
 
 /// The driver who occupies a spot, or for whose reservation it is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Their reservation.
     pub reservation_id: i64,
@@ -56,10 +56,14 @@ pub struct Holder {
     pub user_id: i64,
     /// The arrival, or the beginning of the reserved window.
     pub from: DateTime<Utc>,
+    /// The end of the reserved window; `None` without one.
+    pub until: Option<DateTime<Utc>>,
+    /// The plate of the car.
+    pub plate: Option<String>,
 }
 
 /// A spot in service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
     /// Identifies the spot among those of all lots.
     pub id: i64,
@@ -82,13 +86,15 @@ struct Row {
     user_id: Option<i64>,
     state: Option<String>,
     begins_at: Option<DateTime<Utc>>,
+    ends_at: Option<DateTime<Utc>>,
+    plate: Option<String>,
 }
 
 impl From<Row> for Spot {
     fn from(row: Row) -> Self {
         let holder = match (row.reservation_id, row.user_id, row.begins_at) {
             (Some(reservation_id), Some(user_id), Some(from)) => {
-                Some(Holder { reservation_id, user_id, from })
+                Some(Holder { reservation_id, user_id, from, until: row.ends_at, plate: row.plate })
             }
             _ => None,
         };
@@ -106,7 +112,7 @@ impl From<Row> for Spot {
 fn select() -> String {
     format!(
         "SELECT s.id, s.number, s.lot_id, r.id AS reservation_id, r.user_id, r.state,
-            COALESCE(r.arrived_at, r.starts_at) AS begins_at
+            COALESCE(r.arrived_at, r.starts_at) AS begins_at, r.ends_at, r.plate
          FROM spots s JOIN lots l ON l.id = s.lot_id
          LEFT JOIN reservations r ON r.id = (
             SELECT r.id FROM reservations r WHERE r.spot_id = s.id AND {HOLDS} ORDER BY r.state, r.starts_at LIMIT 1)
@@ -121,6 +127,16 @@ pub async fn list(app: &App, page: &Page) -> Result<Paged<Spot>> {
     let text = format!("{} AND s.id > $3 ORDER BY s.id LIMIT $4", select());
     let page_values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let values = Moment::of(app).values().into_iter().chain(page_values);
+    let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
+    Ok(page.trim(rows).map(Spot::from))
+}
+
+/// The spots in service of one lot, by number.
+pub async fn of_lot(app: &App, lot_id: i64, page: &Page) -> Result<Paged<Spot>> {
+    let db = app.db.read();
+    let text = format!("{} AND s.lot_id = $3 AND s.number > $4 ORDER BY s.number LIMIT $5", select());
+    let more = [lot_id.into(), page.after.unwrap_or(0).into(), page.fetch_limit().into()];
+    let values = Moment::of(app).values().into_iter().chain(more);
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
     Ok(page.trim(rows).map(Spot::from))
 }

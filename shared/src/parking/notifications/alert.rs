@@ -27,6 +27,8 @@ pub enum Alert {
     MailServer,
     /// The clock of a worker is wrong.
     WrongClock,
+    /// A reservation cannot leave a spot that is being retired.
+    StuckWindow,
     /// A driver came in time for a reservation and found every spot occupied.
     TurnedAway,
 }
@@ -54,6 +56,7 @@ impl Alert {
             Self::RedisBack => "redis-back",
             Self::MailServer => "mail-server",
             Self::WrongClock => "wrong-clock",
+            Self::StuckWindow => "stuck-window",
             Self::TurnedAway => "turned-away",
         }
     }

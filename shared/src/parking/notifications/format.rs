@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 /// A local time: `20 Nov 2026, 18:37 IST`.
-pub(super) fn local_time(instant: DateTime<Utc>, zone: Tz) -> String {
+pub(in crate::parking) fn local_time(instant: DateTime<Utc>, zone: Tz) -> String {
     instant.with_timezone(&zone).format("%-d %b %Y, %H:%M %Z").to_string()
 }
 

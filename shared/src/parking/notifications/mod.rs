@@ -14,8 +14,10 @@ mod monthly_reports;
 mod notice;
 mod notice_mail;
 mod password;
+mod phone_code;
 mod receipt;
 mod reminders;
+mod sms;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -28,12 +30,14 @@ pub use confirmation::{
     SendConfirmation, SendSms, SendSpotChanged, confirm_booking, confirmation, spot_changed,
 };
 pub use export_ready::{SendExportReady, export_ready};
+pub(super) use format::local_time;
 pub use guessing::{SendGuessingNotice, guessing};
 pub use monthly_reports::{SendMonthlyReport, SendMonthlyReports};
 pub use notice::{Notice, PostToChat, SendNotice, notify_administrators};
 pub use notice_mail::test_mail;
 pub use password::{SendPasswordChanged, SendPasswordReset, password_changed, password_reset};
-pub use receipt::{SendReceipt, receipt, receipt_of_payment};
+pub use phone_code::{SendPhoneCode, phone_code};
+pub use receipt::{SendReceipt, receipt, receipt_of_payment, receipt_of_refund};
 pub use reminders::{SendReminder, SendReminders};
 pub use subscription::Subscription;
 pub use verification::{SendVerification, has_verified_email, verification};

@@ -45,6 +45,14 @@ pub fn receipt_of_payment(reservation_id: i64, user_id: i64) -> Result<NewJob> {
     Ok(receipt(reservation_id, user_id)?.unique(format!("{reservation_id}:paid")))
 }
 
+/// The job that sends the receipt for a refund.
+///
+/// # Errors
+/// As [`NewJob::of`].
+pub fn receipt_of_refund(reservation_id: i64, user_id: i64) -> Result<NewJob> {
+    Ok(receipt(reservation_id, user_id)?.unique(format!("{reservation_id}:refunded")))
+}
+
 #[derive(FromQueryResult)]
 struct Stay {
     user_id: i64,
@@ -77,9 +85,15 @@ impl Stay {
     }
 
     /// A payment after the departure has a receipt of its own, because the first mail was a bill.
+    /// So has a refund.
     fn key(&self, reservation_id: i64) -> String {
         let is_later = self.paid_at.is_some_and(|paid_at| paid_at > self.left_at);
-        format!("receipt:{reservation_id}{}", if is_later { ":paid" } else { "" })
+        let what = match () {
+            () if self.is_in(PaymentState::Refunded) => ":refunded",
+            () if is_later => ":paid",
+            () => "",
+        };
+        format!("receipt:{reservation_id}{what}")
     }
 }
 
@@ -95,6 +109,7 @@ impl Job for SendReceipt {
         let arrived = stay.arrived_at.unwrap_or(stay.starts_at);
         let is_unpaid = stay.is_in(PaymentState::Unpaid);
         let is_waived = stay.is_in(PaymentState::Waived);
+        let is_refunded = stay.is_in(PaymentState::Refunded);
         let letter = Letter {
             key: stay.key(self.reservation_id),
             kind: "receipt",
@@ -112,6 +127,7 @@ impl Job for SendReceipt {
                 total => Money::from_minor(stay.cost_minor).to_string(),
                 is_unpaid,
                 is_waived,
+                is_refunded,
                 payment_method => stay.payment_method,
                 transaction_id => stay.transaction_id,
             },

@@ -7,6 +7,7 @@ use sea_orm::ConnectionTrait;
 use super::{
     calendar::{self, MONTHS, Period},
     slices::{ACTIVE, RESERVED, Row, Slices},
+    sql::paid_between,
 };
 use crate::{
     app::App,
@@ -25,6 +26,8 @@ pub struct Report {
     pub lots: Vec<LotFigures>,
     /// Existing accounts of administrators.
     pub admins: i64,
+    /// Existing accounts of attendants.
+    pub attendants: i64,
     /// Existing accounts of drivers.
     pub drivers: i64,
     /// Stays that are running.
@@ -33,10 +36,12 @@ pub struct Report {
     pub reserved: i64,
     /// Stays that have ended.
     pub completed: i64,
-    /// All-time revenue.
+    /// All-time revenue, less refunds.
     pub revenue: Money,
-    /// The part of it that administrators have verified; the rest is what drivers say.
+    /// The part of it that is verified; the rest is what drivers say.
     pub verified: Money,
+    /// All-time refunds.
+    pub refunded: Money,
     /// Unpaid bills.
     pub outstanding: Money,
     /// The last twelve months, oldest first.
@@ -99,7 +104,7 @@ pub struct MonthFigures {
     pub month: Period,
     /// Reservations that began in it.
     pub reservations: i64,
-    /// Amount paid in it.
+    /// Amount paid in it, less refunds.
     pub revenue: Money,
 }
 
@@ -108,7 +113,7 @@ pub async fn report(app: &App) -> Result<Report> {
     let (now, zone) = (app.clock.now(), app.config.zone);
     let (months, days) = (calendar::months(now, zone, MONTHS), calendar::days(now, zone, DAYS));
     let (all, free_now) = (Page::default(), When::Now(Moment::of(app)));
-    let (open, (admins, drivers), slices) = tokio::try_join!(
+    let (open, [admins, attendants, drivers], slices) = tokio::try_join!(
         lots::list(app, &all, free_now),
         accounts(app),
         Slices::load(app.db.read(), &months, &days),
@@ -125,12 +130,14 @@ pub async fn report(app: &App) -> Result<Report> {
     Ok(Report {
         lots: with_figures(open.items, slices.of("lot")),
         admins,
+        attendants,
         drivers,
         active: slices.count("slice", ACTIVE),
         reserved: slices.count("slice", RESERVED),
         completed: slices.of("slice").filter(|row| row.key >= 0).map(|row| row.n).sum(),
         revenue: sum(|row| row.revenue),
         verified: sum(|row| row.verified),
+        refunded: sum(|row| row.refunded),
         outstanding: sum(|row| row.owed),
         months: months.iter().enumerate().map(month).collect(),
         days: days.iter().map(|day| (*day, slices.paid(day))).collect(),
@@ -153,14 +160,18 @@ fn with_figures<'a>(open: Vec<Lot>, rows: impl Iterator<Item = &'a Row>) -> Vec<
     lots.into_values().collect()
 }
 
-/// The numbers of administrators and drivers.
-async fn accounts(app: &App) -> Result<(i64, i64)> {
+/// The numbers of administrators, attendants and drivers.
+async fn accounts(app: &App) -> Result<[i64; 3]> {
     let db = app.db.read();
-    let text = "SELECT COUNT(*) FILTER (WHERE role = 'admin') AS admins, COUNT(*) FILTER (WHERE role = 'user') AS drivers
-                FROM users WHERE deleted_at IS NULL";
+    let text = "SELECT COUNT(*) FILTER (WHERE role = 'admin') AS admins,
+            COUNT(*) FILTER (WHERE role = 'user' AND is_attendant) AS attendants,
+            COUNT(*) FILTER (WHERE role = 'user' AND NOT is_attendant) AS drivers
+        FROM users WHERE deleted_at IS NULL";
     Ok(match db.query_one_raw(sql(db, text, [])).await? {
-        Some(row) => (row.try_get("", "admins")?, row.try_get("", "drivers")?),
-        None => (0, 0),
+        Some(row) => {
+            [row.try_get("", "admins")?, row.try_get("", "attendants")?, row.try_get("", "drivers")?]
+        }
+        None => [0; 3],
     })
 }
 
@@ -169,6 +180,7 @@ pub async fn this_month(app: &App) -> Result<MonthFigures> {
     let db = app.db.read();
     let months = calendar::months(app.clock.now(), app.config.zone, 1);
     let month = months[0];
+    let refunded = paid_between("$1", "$2");
     // A stay that began in this month and has ended, ended in this month or later.
     let text = format!(
         "SELECT CAST(COALESCE(SUM(began), 0) AS BIGINT) AS reservations, CAST(COALESCE(SUM(paid), 0) AS BIGINT) AS revenue
@@ -179,7 +191,10 @@ pub async fn this_month(app: &App) -> Result<MonthFigures> {
                FROM reservations WHERE {LIVE}
                UNION ALL
                SELECT 0, SUM(cost_minor)
-               FROM reservations WHERE payment_state = 'paid' AND paid_at >= $1 AND paid_at < $2) AS part"
+               FROM reservations WHERE payment_state = 'paid' AND paid_at >= $1 AND paid_at < $2
+               UNION ALL
+               SELECT 0, {refunded}
+               FROM reservations WHERE payment_state = 'refunded') AS part"
     );
     let row = db.query_one_raw(sql(db, &text, [at(month.begins), at(month.ends)])).await?;
     let (reservations, revenue) = match row {

@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub(super) verified: i64,
     /// Unpaid bills.
     pub(super) owed: i64,
+    /// The amount by which refunds have reduced the revenue.
+    pub(super) refunded: i64,
 }
 
 /// The result of the statement.
@@ -52,7 +54,7 @@ impl Slices {
         self.of(kind).find(|row| row.key == key).map_or(0, |row| row.n)
     }
 
-    /// Revenue of a day or month.
+    /// Revenue of a day or month, less its refunds.
     pub(super) fn paid(&self, period: &Period) -> Money {
         let is_within = |row: &&Row| self.begin(row.key).is_some_and(|begin| period.contains(begin));
         Money::from_minor(self.of("slice").filter(is_within).map(|row| row.revenue).sum())
@@ -78,16 +80,17 @@ fn boundaries<'a>(periods: impl Iterator<Item = &'a Period>) -> Vec<DateTime<Utc
 }
 
 /// The amounts of a part of the statement, in order.
-const AMOUNTS: [&str; 4] = ["payments", "revenue", "verified", "owed"];
+const AMOUNTS: [&str; 5] = ["payments", "revenue", "verified", "owed", "refunded"];
 
 /// Cuts time at all boundaries of days and months into slices, each a range of the index `reservations_paid` of ended
 /// stays and of the index `reservations_revenue` of payments, and sums the slices up by lot, by payment method and by
-/// slice.
+/// slice. Refunded payments, which are few, are scanned twice: for the day of the payment and for that of the refund.
 fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Utc>]) -> Statement {
     let mut bound = Bound::default();
     let begins = boundaries(months.iter());
     let mut parts: Vec<String> = (0..=slices.len()).map(|n| ended(n, slices, &begins, &mut bound)).collect();
     parts.extend((0..=slices.len()).map(|n| paid(n, slices, begins.len(), &mut bound)));
+    parts.extend([Refund::Paid, Refund::Returned].map(|of| refunded(of, slices, begins.len(), &mut bound)));
     parts.push(unpaid(begins.len()));
     // With the same column types as the other parts, or PostgreSQL does not scan them in parallel.
     for (slice, state) in [(ACTIVE, "active"), (RESERVED, "reserved")] {
@@ -102,7 +105,7 @@ fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Ut
     let sums = format!("CAST(SUM(n) AS BIGINT) AS n{amounts}");
     let months: String = (0..begins.len())
         .map(|i| {
-            format!(" UNION ALL SELECT 'month', {i}, NULL, CAST(COALESCE(SUM(since_{i}), 0) AS BIGINT), 0, 0, 0, 0 FROM part")
+            format!(" UNION ALL SELECT 'month', {i}, NULL, CAST(COALESCE(SUM(since_{i}), 0) AS BIGINT), 0, 0, 0, 0, 0 FROM part")
         })
         .collect();
     let text = format!(
@@ -117,7 +120,8 @@ fn statement(db: &impl ConnectionTrait, months: &[Period], slices: &[DateTime<Ut
 }
 
 /// Amounts of reservations without a payment or an unpaid bill.
-const NO_AMOUNTS: &str = "CAST(0 AS BIGINT), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC)";
+const NO_AMOUNTS: &str =
+    "CAST(0 AS BIGINT), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC), CAST(0 AS NUMERIC)";
 
 /// The condition of slice `n` for the instants in a column.
 fn within(n: usize, column: &str, slices: &[DateTime<Utc>], bound: &mut Bound) -> String {
@@ -132,8 +136,36 @@ fn paid(n: usize, slices: &[DateTime<Utc>], months: usize, bound: &mut Bound) ->
     format!(
         "SELECT {n}, lot_id, payment_method, CAST(0 AS BIGINT), COUNT(*), CAST(SUM(cost_minor) AS NUMERIC),
             CAST(COALESCE(SUM(cost_minor) FILTER (WHERE payment_verified_at IS NOT NULL), 0) AS NUMERIC),
-            CAST(0 AS NUMERIC){since}
+            CAST(0 AS NUMERIC), CAST(0 AS NUMERIC){since}
          FROM reservations WHERE payment_state = 'paid'{condition} GROUP BY lot_id, payment_method"
+    )
+}
+
+/// What is counted of a payment that was refunded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refund {
+    /// The payment, on its day.
+    Paid,
+    /// The refund, on its day.
+    Returned,
+}
+
+/// The refunded payments by slice, lot and payment method.
+fn refunded(of: Refund, slices: &[DateTime<Utc>], months: usize, bound: &mut Bound) -> String {
+    let (column, sign, payments, refunded) = match of {
+        Refund::Paid => ("paid_at", "", "COUNT(*)", "0"),
+        Refund::Returned => ("refunded_at", "-", "CAST(0 AS BIGINT)", "SUM(cost_minor)"),
+    };
+    let cases: String = (slices.iter().enumerate())
+        .map(|(n, until)| format!(" WHEN {column} < {} THEN {n}", bound.instant(*until)))
+        .collect();
+    let (last, since) = (slices.len(), no_since(months));
+    format!(
+        "SELECT CASE{cases} ELSE {last} END, lot_id, payment_method, CAST(0 AS BIGINT), {payments},
+            CAST({sign}SUM(cost_minor) AS NUMERIC),
+            CAST({sign}COALESCE(SUM(cost_minor) FILTER (WHERE payment_verified_at IS NOT NULL), 0) AS NUMERIC),
+            CAST(0 AS NUMERIC), CAST({refunded} AS NUMERIC){since}
+         FROM reservations WHERE payment_state = 'refunded' GROUP BY 1, lot_id, payment_method"
     )
 }
 
@@ -142,7 +174,7 @@ fn unpaid(months: usize) -> String {
     let since = no_since(months);
     format!(
         "SELECT {UNPAID}, lot_id, CAST(NULL AS TEXT), CAST(0 AS BIGINT), CAST(0 AS BIGINT), CAST(0 AS NUMERIC),
-            CAST(0 AS NUMERIC), CAST(SUM(cost_minor) AS NUMERIC){since}
+            CAST(0 AS NUMERIC), CAST(SUM(cost_minor) AS NUMERIC), CAST(0 AS NUMERIC){since}
          FROM reservations WHERE payment_state = 'unpaid' GROUP BY lot_id"
     )
 }
@@ -157,7 +189,8 @@ fn ended(n: usize, slices: &[DateTime<Utc>], begins: &[DateTime<Utc>], bound: &m
     let since = since(begins, n.checked_sub(1).map(|before| slices[before]), bound);
     format!(
         "SELECT {n} AS slice, lot_id, CAST(NULL AS TEXT) AS method, COUNT(*) AS n, CAST(0 AS BIGINT) AS payments,
-            CAST(0 AS NUMERIC) AS revenue, CAST(0 AS NUMERIC) AS verified, CAST(0 AS NUMERIC) AS owed{since}
+            CAST(0 AS NUMERIC) AS revenue, CAST(0 AS NUMERIC) AS verified, CAST(0 AS NUMERIC) AS owed,
+            CAST(0 AS NUMERIC) AS refunded{since}
          FROM reservations WHERE state = 'completed'{condition} GROUP BY lot_id"
     )
 }

@@ -8,8 +8,17 @@ use crate::platform::db::at;
 /// Reservations that count. Both databases find the matching indexes for parts of this condition.
 pub(in crate::parking) const COUNTED: &str = "state IN ('completed', 'active', 'reserved')";
 
-/// Stays that were paid, worded like the condition of the index on payments.
-pub(super) const PAID: &str = "payment_state = 'paid'";
+/// What was paid between two instants, less what was refunded between them. A refund does not change the revenue of the day
+/// of the payment.
+pub(super) fn paid_between(from: &str, to: &str) -> String {
+    let sum = |states: &str, column: &str| {
+        format!(
+            "COALESCE(SUM(cost_minor) FILTER (
+                WHERE payment_state IN ({states}) AND {column} >= {from} AND {column} < {to}), 0)"
+        )
+    };
+    format!("{} - {}", sum("'paid', 'refunded'", "paid_at"), sum("'refunded'", "refunded_at"))
+}
 
 /// Collects the bound values of a statement. Equal values share a placeholder.
 #[derive(Default)]

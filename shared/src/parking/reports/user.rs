@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
     calendar::{self, MONTHS, Offsets, Period},
-    sql::{Bound, COUNTED, PAID},
+    sql::{Bound, COUNTED, paid_between},
 };
 use crate::{
     app::App,
@@ -170,7 +170,8 @@ pub(super) async fn by_month(db: &Pool, user_id: i64, months: &[Period]) -> Resu
             let (begins, ends) = (bound.instant(month.begins), bound.instant(month.ends));
             format!(
                 ", COUNT(*) FILTER (WHERE parking_time >= {begins} AND parking_time < {ends}),
-                 CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {PAID} AND paid_at >= {begins} AND paid_at < {ends}), 0) AS BIGINT)"
+                 CAST({} AS BIGINT)",
+                paid_between(&begins, &ends)
             )
         })
         .collect();
@@ -212,16 +213,17 @@ pub async fn by_lot(db: &Pool, user_id: i64, span: Range<DateTime<Utc>>) -> Resu
         "state = 'completed' AND left_at >= $2 AND left_at < $3",
     );
     let stay = format!("({} - {})", micros(db, "left_at"), micros(db, "parking_time"));
+    let spent = paid_between("$2", "$3");
     let text = format!(
         "SELECT lot_id, location_name AS name, bookings, stays, micros, billed, spent
          FROM (SELECT lot_id, MIN(id) AS first, COUNT(*) FILTER (WHERE {began}) AS bookings,
                 COUNT(*) FILTER (WHERE {ended}) AS stays,
                 CAST(COALESCE(SUM({stay}) FILTER (WHERE {ended}), 0) AS BIGINT) AS micros,
                 CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {ended}), 0) AS BIGINT) AS billed,
-                CAST(COALESCE(SUM(cost_minor) FILTER (WHERE {PAID} AND paid_at >= $2 AND paid_at < $3), 0) AS BIGINT) AS spent
+                CAST({spent} AS BIGINT) AS spent
                FROM reservations WHERE user_id = $1 AND {COUNTED} GROUP BY lot_id) AS by_lot
          JOIN lots l ON l.id = lot_id
-         WHERE bookings > 0 OR stays > 0 OR spent > 0 ORDER BY bookings DESC, stays DESC, first"
+         WHERE bookings > 0 OR stays > 0 OR spent <> 0 ORDER BY bookings DESC, stays DESC, first"
     );
     let values = [user_id.into(), at(span.start), at(span.end)];
     Ok(LotUse::find_by_statement(sql(db, &text, values)).all(db).await?)

@@ -15,6 +15,8 @@ pub enum Action {
     Register,
     /// Asking for a mail that resets a password.
     PasswordReset,
+    /// Asking for a code by SMS.
+    PhoneCode,
     /// Requesting exports.
     Export,
     /// Sending a mail; all workers share one budget.
@@ -34,11 +36,12 @@ pub struct Budget {
 
 impl Action {
     /// Every action with the setting of its budget.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::UserReads, "RATE_LIMIT_USER_READS"),
         (Self::Login, "RATE_LIMIT_LOGIN"),
         (Self::Register, "RATE_LIMIT_REGISTER"),
         (Self::PasswordReset, "RATE_LIMIT_PASSWORD_RESET"),
+        (Self::PhoneCode, "RATE_LIMIT_PHONE_CODE"),
         (Self::Export, "RATE_LIMIT_EXPORT"),
         (Self::Mail, "MAIL_RATE_LIMIT"),
         (Self::Default, "RATE_LIMIT_DEFAULT"),
@@ -52,6 +55,7 @@ impl Action {
             Self::Login => "login",
             Self::Register => "register",
             Self::PasswordReset => "password_reset",
+            Self::PhoneCode => "phone_code",
             Self::Export => "export",
             Self::Mail => "mail",
             Self::Default => "default",

@@ -21,10 +21,16 @@ pub struct Model {
     /// The address that replaces `email` once it is verified.
     pub pending_email: Option<String>,
     pub password_hash: String,
+    /// `user` or `admin`.
     pub role: String,
+    /// Whether the user, whose role is `user`, is an attendant.
+    pub is_attendant: bool,
+    /// The lot for whose cars without accounts this account stands.
+    pub house_lot_id: Option<i64>,
     pub vehicle_number: Option<String>,
     pub phone_number: Option<String>,
     pub phone_key: Option<String>,
+    pub phone_verified_at: Option<DateTimeUtc>,
     pub reminders_off: bool,
     pub reports_off: bool,
     pub last_login_at: Option<DateTimeUtc>,

@@ -90,7 +90,7 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
     let row = db
         .query_one_raw(sql(
             db,
-            "SELECT u.id, u.role, f.confirmed_at FROM sessions s JOIN users u ON u.id = s.user_id
+            "SELECT u.id, u.role, u.is_attendant, f.confirmed_at FROM sessions s JOIN users u ON u.id = s.user_id
                  LEFT JOIN second_factors f ON f.user_id = u.id
              WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.deleted_at IS NULL",
             [id.into(), at(seen_at)],
@@ -104,6 +104,7 @@ async fn find(app: &App, id: Uuid) -> Result<Option<Identity>> {
         user_id: row.try_get("", "id")?,
         is_admin: is_admin && !must_enrol,
         must_enrol,
+        is_attendant: !is_admin && row.try_get("", "is_attendant")?,
         session_id: id,
         address: None,
     };

@@ -24,7 +24,10 @@ impl Audience {
     /// The whole condition, for mails that end with this subscription.
     pub(super) fn sql(&self, subscription: Subscription) -> String {
         let off = subscription.column();
-        format!("u.role = 'user' AND u.deleted_at IS NULL AND NOT u.{off} AND {}", self.condition)
+        format!(
+            "u.role = 'user' AND NOT u.is_attendant AND u.deleted_at IS NULL AND NOT u.{off} AND {}",
+            self.condition
+        )
     }
 
     /// The name of a user, if they belong to the audience now.

@@ -56,9 +56,10 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let receipt = context! {
         arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3,
         rate => "₹40.00", total => "₹120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
-        reservation_id => 4711, vehicle => text("MH 12 AB 1234"), is_unpaid => false, is_waived => false, ..lot
+        reservation_id => 4711, vehicle => text("MH 12 AB 1234"), is_unpaid => false, is_waived => false, is_refunded => false, ..lot
     };
     let bill = context! { is_unpaid => true, payment_method => (), transaction_id => (), ..receipt.clone() };
+    let refund = context! { is_refunded => true, ..receipt.clone() };
     let export = context! {
         file_name => text("reservations-asha.csv"), rows => 128, expires => "21 Nov 2026, 18:37 IST", attached => true,
         id => "0193a0a0-0000-7000-8000-000000000000",
@@ -97,6 +98,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
         ("spot_changed", letter("spot_changed", window)),
         ("receipt", letter("receipt", receipt)),
         ("receipt-unpaid", letter("receipt", bill)),
+        ("receipt-refunded", letter("receipt", refund)),
         ("export_ready", Letter { attachment: Some(csv), ..letter("export_ready", export) }),
         ("reminder", reminder(&figures(text))),
         ("reminder-newcomer", reminder(&Figures { bookings: 0, away: TimeDelta::days(1), ..figures(text) })),
