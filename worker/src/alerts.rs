@@ -1,4 +1,4 @@
-//! Alerts for administrators: dead jobs, full disks, an outage of Redis.
+//! Alerts for administrators: dead jobs, full disks, outages of Redis and of the mail server.
 
 use std::{
     path::PathBuf,
@@ -8,7 +8,10 @@ use std::{
 use anyhow::Context;
 use shared::{
     app::App,
-    parking::notifications::alert::{self, Alert},
+    parking::notifications::{
+        alert::{self, Alert},
+        outage,
+    },
     platform::disk,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,9 +28,12 @@ pub async fn run(worker: &Worker, stop: &CancellationToken) {
     let app = &worker.app;
     let mut redis = RedisCheck::default();
     loop {
-        for checked in
-            [alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
-        {
+        for checked in [
+            alert::check_failed_jobs(app).await,
+            outage::check(app).await,
+            check_disks(app).await,
+            redis.check(worker).await,
+        ] {
             if let Err(error) = checked {
                 tracing::warn!(error = error.chain(), "cannot check for alerts; retrying");
             }

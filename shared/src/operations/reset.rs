@@ -24,9 +24,10 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so does the currency of running processes.
-const STATEMENTS: [&str; 17] = [
+const STATEMENTS: [&str; 18] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
+    "DELETE FROM mail_outages",
     "DELETE FROM account_tokens",
     "DELETE FROM alerts",
     "DELETE FROM user_activity",

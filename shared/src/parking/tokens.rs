@@ -36,32 +36,35 @@ impl Kind {
 /// Separates these tokens from everything else signed with the secret.
 const PURPOSE: &[u8] = b"parkade: tokens in mails, 1";
 
-/// The token that a job mails to a user. Every run of the job gets the same one, so that whichever mail arrives works.
+/// The token that a job mails to a user. Every run of the job gets the same one, so that whichever mail arrives works; the
+/// last run decides when it expires. `None` if it was used or revoked.
 pub async fn issue(
     app: &App,
     job: Uuid,
     kind: Kind,
     user_id: i64,
     expires_at: DateTime<Utc>,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let signed = mac::sign(&app.config, PURPOSE, format!("{}:{job}", kind.name()).as_bytes())?;
     let token = hex::encode(signed.finalize().into_bytes());
     let db = app.db.write();
-    db.execute_raw(sql(
-        db,
-        "INSERT INTO account_tokens (id, kind, user_id, hash, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-        [
-            job.into(),
-            kind.name().into(),
-            user_id.into(),
-            hash(&token).into(),
-            at(app.clock.now()),
-            at(expires_at),
-        ],
-    ))
-    .await?;
-    Ok(token)
+    let issued = db
+        .execute_raw(sql(
+            db,
+            "INSERT INTO account_tokens (id, kind, user_id, hash, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO UPDATE SET expires_at = $6 WHERE account_tokens.used_at IS NULL",
+            [
+                job.into(),
+                kind.name().into(),
+                user_id.into(),
+                hash(&token).into(),
+                at(app.clock.now()),
+                at(expires_at),
+            ],
+        ))
+        .await?;
+    Ok((issued.rows_affected() == 1).then_some(token))
 }
 
 /// The user to whom a token was mailed.

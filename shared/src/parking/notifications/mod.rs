@@ -11,6 +11,7 @@ mod format;
 mod monthly_reports;
 mod notice;
 mod notice_mail;
+pub mod outage;
 mod password;
 mod receipt;
 mod reminders;

@@ -38,7 +38,8 @@ pub async fn has_verified_email(db: &impl ConnectionTrait, user_id: i64) -> Resu
     Ok(db.query_one_raw(sql(db, text, [user_id.into()])).await?.is_some())
 }
 
-/// The link by which the user verifies the address to which this job writes; none if it is verified.
+/// The link by which the user verifies the address to which this job writes; none if it is verified or another link was
+/// used.
 pub(super) async fn link(context: &Context, user_id: i64) -> Result<Option<String>> {
     let app = &context.app;
     if has_verified_email(app.db.read(), user_id).await? {
@@ -46,7 +47,7 @@ pub(super) async fn link(context: &Context, user_id: i64) -> Result<Option<Strin
     }
     let expires_at = app.clock.now() + LINK_LIFETIME;
     let token = tokens::issue(app, context.id, Kind::EmailVerification, user_id, expires_at).await?;
-    Ok(Some(format!("{}/api/auth/verify-email?token={token}", app.config.public_url)))
+    Ok(token.map(|token| format!("{}/api/auth/verify-email?token={token}", app.config.public_url)))
 }
 
 impl Job for SendVerification {
@@ -56,7 +57,7 @@ impl Job for SendVerification {
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let Some(url) = link(context, self.user_id).await? else {
-            return Ok(Done::skipped("the address is verified"));
+            return Ok(Done::skipped("the address is verified, or has changed"));
         };
         let letter = Letter {
             key: format!("verify-email:{}", context.id),
