@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, path::Path};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
-use super::parse;
-use crate::platform::settings::SETTINGS;
+use super::{env_file, parse};
+use crate::platform::settings::{SETTINGS, Setting};
 
 /// Everything but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -21,6 +21,7 @@ pub struct Problems(pub Vec<String>);
 pub struct Sources {
     values: BTreeMap<String, (String, String)>,
     pub(super) problems: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Sources {
@@ -38,6 +39,9 @@ impl Sources {
                 }
             }
         }
+        // Other programs have variables, too, so a wrong name is no problem.
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        sources.warnings = names.filter_map(|name| misspelt(&name)).collect();
         if Path::new(".env").exists() {
             sources.add_file(Path::new(".env"));
         }
@@ -58,17 +62,13 @@ impl Sources {
     }
 
     fn add_file(&mut self, path: &Path) {
-        match dotenvy::from_path_iter(path) {
-            Ok(entries) => {
-                for (number, entry) in (1..).zip(entries) {
-                    match entry {
-                        Ok((name, value)) => self.add_checked(name, value, &path.display().to_string()),
-                        // The error would show the line, which may contain a secret.
-                        Err(_) => self.problems.push(format!(
-                            "{}: entry {number} is malformed; write NAME=VALUE, and quote a value with spaces",
-                            path.display()
-                        )),
-                    }
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let (entries, problems) = env_file::parse(&bytes);
+                let source = path.display().to_string();
+                self.problems.extend(problems.into_iter().map(|problem| format!("{source}: {problem}")));
+                for (name, value) in entries {
+                    self.add_checked(name, value, &source);
                 }
             }
             Err(error) => self.problems.push(format!("{}: {error}", path.display())),
@@ -79,7 +79,9 @@ impl Sources {
         if SETTINGS.iter().any(|s| s.name == name) {
             self.add(&name, value, source);
         } else {
-            self.problems.push(format!("{name} (from {source}) is not a setting; --help lists them"));
+            let hint =
+                closest(&name).map_or("--help lists them".to_owned(), |known| format!("is it {known}?"));
+            self.problems.push(format!("{name} (from {source}) is not a setting; {hint}"));
         }
     }
 
@@ -163,6 +165,42 @@ impl Sources {
     }
 }
 
+/// The warning about a variable that looks like a misspelt setting.
+fn misspelt(name: &str) -> Option<String> {
+    let known = closest(name).filter(|known| *known != name)?;
+    Some(format!("{name} (from the environment) is not a setting and is ignored; is it {known}?"))
+}
+
+/// The setting whose name differs from this one by at most two letters.
+fn closest(name: &str) -> Option<&'static str> {
+    let distance = |setting: &Setting| strsim::damerau_levenshtein(setting.name, name);
+    let nearest = SETTINGS.iter().map(|setting| (distance(setting), setting.name)).min()?;
+    (nearest.0 <= 2).then_some(nearest.1)
+}
+
 fn default(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|setting| setting.name == name)?.default
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_settings_are_noticed() {
+        for (name, known) in [
+            ("DATABSE_URL", "DATABASE_URL"),
+            ("DATABASE_ULR", "DATABASE_URL"),
+            ("MAIL_SERVR", "MAIL_SERVER"),
+            ("REDIS_HOSTS", "REDIS_HOST"),
+            ("JWT_SECRET_KEYS", "JWT_SECRET_KEY"),
+        ] {
+            assert!(misspelt(name).is_some_and(|text| text.contains(&format!("is it {known}?"))), "{name}");
+        }
+        for name in
+            ["DATABASE_URL", "PATH", "HOME", "LOGNAME", "REDIS_PORT_6379_TCP", "MAIL", "DATABASE_HOST"]
+        {
+            assert_eq!(misspelt(name), None);
+        }
+    }
 }
