@@ -18,7 +18,7 @@ use crate::{
         cache::{Cache, Group},
         config::{Config, GOOGLE_CHAT_HOST},
         counters::Counters,
-        db::Db,
+        db::{self, Db},
         http, installation,
         mailer::Mailer,
         rate_limit::RateLimiter,
@@ -95,7 +95,7 @@ impl App {
         installation::settle_currency(&self.db, self.config.currency).await
     }
 
-    /// As [`App::start`], but waits up to a minute for the database: servers start in any order.
+    /// As [`App::start`], but waits up to a minute for a database that is not up yet: servers start in any order.
     ///
     /// # Errors
     /// As [`App::start`].
@@ -103,7 +103,9 @@ impl App {
         let started = Instant::now();
         loop {
             match Self::start(config.clone()).await {
-                Err(error @ Error::Unavailable(_)) if started.elapsed() < DATABASE_START_TIMEOUT => {
+                Err(error @ Error::Unavailable(_))
+                    if !error.is_misconfiguration() && started.elapsed() < DATABASE_START_TIMEOUT =>
+                {
                     tracing::warn!(error = error.chain(), "the database is not available yet; retrying");
                     tokio::time::sleep(DATABASE_START_INTERVAL).await;
                 }
@@ -118,7 +120,9 @@ impl App {
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
         config.currency.install().map_err(Error::Permanent)?;
-        let db = Db::connect(config.database_url.expose_secret(), config.database_connections).await?;
+        let url = config.database_url.expose_secret();
+        let connected = Db::connect(url, config.database_connections).await;
+        let db = connected.map_err(|error| error.context(format!("DATABASE_URL, {}", db::target(url))))?;
         let (clock, redis) = (Clock::System, Redis::new(&config).await?);
         let counters = Counters::new(redis.clone(), clock.clone(), config.zone, config.counters_enabled);
         let app = Self(Arc::new(Parts {

@@ -7,6 +7,7 @@ mod postgres;
 mod retry;
 mod sql;
 mod sqlite;
+mod target;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -17,4 +18,5 @@ pub use self::{
     engine::Engine,
     pool::{Pool, Transaction},
     sql::{at, micros, row_lock, sql, violates},
+    target::target,
 };

@@ -1,6 +1,9 @@
 //! Connecting to a SQLite file.
 
 use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -45,6 +48,7 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions> {
 pub(super) async fn connect(
     options: SqliteConnectOptions,
     readers: u32,
+    may_create: bool,
 ) -> Result<(Pool, Pool, watch::Receiver<u64>)> {
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
@@ -56,11 +60,21 @@ pub(super) async fn connect(
     if let Some(folder) = options.get_filename().parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    if may_create {
+        create_private(options.get_filename());
+    }
     let writer: DatabaseConnection = open(options.clone(), 1).await?.into();
     let reader = open(options.create_if_missing(false), readers).await?;
     let file = writer.clone();
     let (watchdog, recoveries) = Watchdog::start(move || can_write(file.clone()));
     Ok((Pool::new(writer, Some(watchdog)), Pool::new(reader.into(), None), recoveries))
+}
+
+/// Creates a new file so that only its owner can read it; SQLite gives the files beside it the same permissions. Errors are
+/// left to SQLite.
+fn create_private(file: &Path) {
+    // An existing file stays as it is.
+    let _ = File::options().write(true).create_new(true).mode(0o600).open(file);
 }
 
 /// Whether the write lock can be taken: another process may hold it, and then only writers wait.

@@ -25,7 +25,7 @@ pub(in crate::operations::backup) async fn restore(archive: Archive, config: &Co
 }
 
 /// Whether no other Parkade process is connected. Closed connections may take a moment to disappear from the server.
-async fn is_unused(url: &str) -> Result<bool> {
+pub(in crate::operations::backup) async fn is_unused(url: &str) -> Result<bool> {
     let mut own = PgConnection::connect(url).await.context("cannot connect to PostgreSQL")?;
     let text = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND application_name = 'parkade' AND pid <> pg_backend_pid()";
