@@ -14,7 +14,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use crate::support::number;
 
 /// Runs a program with the settings of the test and some others.
-async fn run(
+async fn operate(
     t: &TestApp,
     program: &str,
     arguments: &[&str],
@@ -52,8 +52,9 @@ fn mode(file: &Path) -> u32 {
 
 #[testkit::both_databases(together)]
 async fn migrate_down_needs_its_phrase_and_an_unused_database(t: TestApp) {
-    let down =
-        async |more: &[&str]| run(&t, "parkade-api", &[&["migrate", "down"], more].concat(), &[], "").await;
+    let down = async |more: &[&str]| {
+        operate(&t, "parkade-api", &[&["migrate", "down"], more].concat(), &[], "").await
+    };
     let phrase = ["--confirm", "delete all data"];
     fails(&down(&[]).await, "add --confirm \"delete all data\"");
     fails(&down(&["--confirm", "yes"]).await, "does not match");
@@ -61,7 +62,7 @@ async fn migrate_down_needs_its_phrase_and_an_unused_database(t: TestApp) {
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM users").await, 0, "the schema is there");
     t.app.clone().finish().await;
     succeeds(&down(&phrase).await);
-    let status = succeeds(&run(&t, "parkade-api", &["migrate", "status"], &[], "").await);
+    let status = succeeds(&operate(&t, "parkade-api", &["migrate", "status"], &[], "").await);
     assert!(status.contains("Pending") && !status.contains("Applied"), "{status}");
 }
 
@@ -79,9 +80,10 @@ async fn admin_create_names_its_database_and_never_makes_one() {
     let arguments = ["admin", "create", "--username", "boss", "--email", "boss@example.com"];
     let password = "tarmac lemon violin\n";
     let elsewhere = [("DATABASE_URL", "sqlite://elsewhere/parkade.db?mode=rwc")];
-    let said = fails(&run(&t, "parkade-api", &arguments, &elsewhere, password).await, "elsewhere/parkade.db");
+    let said =
+        fails(&operate(&t, "parkade-api", &arguments, &elsewhere, password).await, "elsewhere/parkade.db");
     assert!(said.contains("does not exist") && !t.folder().join("elsewhere").exists(), "{said}");
-    let created = run(&t, "parkade-api", &arguments, &[], password).await;
+    let created = operate(&t, "parkade-api", &arguments, &[], password).await;
     assert!(succeeds(&created).contains("Created administrator boss (id "));
     let said = String::from_utf8_lossy(&created.stderr);
     assert!(said.contains("Using the SQLite file ") && !said.contains("lemon"), "{said}");
@@ -100,7 +102,7 @@ async fn wrong_database_urls_fail_at_once_with_their_target() {
     for (url, target) in
         [(url.as_str(), "the database no_such_database at "), (&below_a_file, "file/parkade.db")]
     {
-        let said = fails(&run(&t, "parkade-api", &["serve"], &[("DATABASE_URL", url)], "").await, target);
+        let said = fails(&operate(&t, "parkade-api", &["serve"], &[("DATABASE_URL", url)], "").await, target);
         assert!(said.contains("DATABASE_URL") && !said.contains("retrying"), "{said}");
     }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
@@ -113,7 +115,7 @@ async fn a_worker_without_a_writable_folder_does_not_start() {
     std::fs::write(&file, "").unwrap();
     let below = file.join("exports").display().to_string();
     for setting in ["UPLOAD_FOLDER", "MAIL_FOLDER"] {
-        let output = run(&t, "parkade-worker", &["run"], &[(setting, &below)], "").await;
+        let output = operate(&t, "parkade-worker", &["run"], &[(setting, &below)], "").await;
         fails(&output, &format!("{setting}: cannot write to {below}"));
     }
 }
@@ -126,14 +128,14 @@ async fn new_databases_and_backups_are_private_and_backups_stay() {
     }
     let backup = t.folder().join("a.backup");
     let arguments = ["backup", backup.to_str().unwrap()];
-    succeeds(&run(&t, "parkade-api", &arguments, &[], "").await);
+    succeeds(&operate(&t, "parkade-api", &arguments, &[], "").await);
     assert_eq!(mode(&backup), 0o600);
     let before = std::fs::read(&backup).unwrap();
-    fails(&run(&t, "parkade-api", &arguments, &[], "").await, "exists already");
+    fails(&operate(&t, "parkade-api", &arguments, &[], "").await, "exists already");
     assert_eq!(std::fs::read(&backup).unwrap(), before);
     let restored = "sqlite://restored/parkade.db?mode=rwc";
     let arguments = ["restore", arguments[1]];
-    succeeds(&run(&t, "parkade-api", &arguments, &[("DATABASE_URL", restored)], "").await);
+    succeeds(&operate(&t, "parkade-api", &arguments, &[("DATABASE_URL", restored)], "").await);
     assert_eq!(mode(&t.folder().join("restored/parkade.db")), 0o600);
 }
 
@@ -158,7 +160,7 @@ async fn closed_pipes_end_commands_quietly() {
 async fn commands_do_not_report_that_nothing_was_migrated() {
     let t = TestApp::start(Engine::Sqlite).await;
     let changed = [("LOG_LEVEL", "info"), ("MAIL_SERVR", "smtp.example.com")];
-    let output = run(&t, "parkade-api", &["migrate", "up"], &changed, "").await;
+    let output = operate(&t, "parkade-api", &["migrate", "up"], &changed, "").await;
     succeeds(&output);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!said.contains("migrations") && said.contains("is it MAIL_SERVER?"), "{said}");
@@ -175,7 +177,7 @@ async fn sqlite_is_copied_into_an_empty_postgres() {
     let gone = t.lot(1).await;
     t.delete(&format!("/parking-lots/{gone}"), Some(&t.admin().await)).await.expect(200);
     let url = testkit::postgres().await.create_database("copied").await.unwrap();
-    let copy = async || run(&t, "parkade-api", &["copy", "--to", &url], &[], "").await;
+    let copy = async || operate(&t, "parkade-api", &["copy", "--to", &url], &[], "").await;
     fails(&copy().await, "stop the API and all workers");
     let counted = number(&t, "SELECT COUNT(*) AS n FROM reservations").await;
     t.app.clone().finish().await;
@@ -188,5 +190,5 @@ async fn sqlite_is_copied_into_an_empty_postgres() {
     there.is_sound().await;
     there.log_in(&driver.email).await;
     assert!(there.lot(1).await > gone, "ids are not reused");
-    succeeds(&run(&t, "parkade-api", &["integrity"], &[("DATABASE_URL", &url)], "").await);
+    succeeds(&operate(&t, "parkade-api", &["integrity"], &[("DATABASE_URL", &url)], "").await);
 }
