@@ -32,6 +32,7 @@ mod m23_account_tokens;
 mod m25_attendants;
 mod m26_accounts;
 mod m27_second_factors;
+mod m28_mail_outages;
 mod migration;
 mod report;
 
@@ -43,7 +44,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 26] = [
+const MIGRATIONS: [Migration; 27] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -70,6 +71,7 @@ const MIGRATIONS: [Migration; 26] = [
     m25_attendants::MIGRATION,
     m26_accounts::MIGRATION,
     m27_second_factors::MIGRATION,
+    m28_mail_outages::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

@@ -20,7 +20,7 @@ use crate::{
         clock_check::{ClockGuard, WrongClock},
         config::{Config, GOOGLE_CHAT_HOST},
         counters::Counters,
-        db::Db,
+        db::{self, Db},
         http, installation,
         keys::Keys,
         mailer::Mailer,
@@ -104,8 +104,8 @@ impl App {
         secrets::load(&self.db, &self.config, &self.keys).await
     }
 
-    /// As [`App::start`] for a process that serves: waits up to a minute for the database, since servers start in any order,
-    /// and checks what it may do in Redis.
+    /// As [`App::start`] for a process that serves: waits up to a minute for a database that is not up yet, since servers start
+    /// in any order, and checks what it may do in Redis.
     ///
     /// # Errors
     /// As [`App::start`], and [`Error::Permanent`] if the Redis user lacks a permission.
@@ -120,7 +120,9 @@ impl App {
         let started = Instant::now();
         loop {
             match Self::start(config.clone()).await {
-                Err(error @ Error::Unavailable(_)) if started.elapsed() < DATABASE_START_TIMEOUT => {
+                Err(error @ Error::Unavailable(_))
+                    if !error.is_misconfiguration() && started.elapsed() < DATABASE_START_TIMEOUT =>
+                {
                     tracing::warn!(error = error.chain(), "the database is not available yet; retrying");
                     tokio::time::sleep(DATABASE_START_INTERVAL).await;
                 }
@@ -135,7 +137,9 @@ impl App {
     /// As [`App::start`].
     pub async fn connect(config: Config) -> Result<Self> {
         config.currency.install().map_err(Error::Permanent)?;
-        let db = Db::connect(config.database_url.expose_secret(), config.database_connections).await?;
+        let url = config.database_url.expose_secret();
+        let connected = Db::connect(url, config.database_connections).await;
+        let db = connected.map_err(|error| error.context(format!("DATABASE_URL, {}", db::target(url))))?;
         let (clock, redis) = (Clock::System, Redis::new(&config).await?);
         let counters = Counters::new(redis.clone(), clock.clone(), config.zone, config.counters_enabled);
         let app = Self(Arc::new(Parts {

@@ -48,6 +48,34 @@ fn ranges_of_numbers_are_those_that_are_enforced() {
     }
 }
 
+/// The compose file's own servers need none of these, or they name files.
+const NOT_IN_COMPOSE: [&str; 14] = [
+    "REDIS_PORT",
+    "REDIS_PASSWORD",
+    "CACHE_REDIS_URL",
+    "QUEUE_REDIS_URL",
+    "CELERY_BROKER_URL",
+    "NOTIFICATION_REDIS_URL",
+    "REDIS_CA_FILE",
+    "REDIS_SENTINELS",
+    "REDIS_SENTINEL_SERVICE",
+    "REDIS_SENTINEL_PASSWORD",
+    "REDIS_SENTINEL_TLS",
+    "REDIS_PREFIX",
+    "MAIL_CA_FILE",
+    "MAIL_FOLDER",
+];
+
+#[test]
+fn the_compose_file_passes_on_every_setting() {
+    let compose = read("docker-compose.yml");
+    let passed_on: BTreeSet<&str> =
+        compose.lines().filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name).collect();
+    let missing: Vec<_> =
+        SETTINGS.iter().map(|setting| setting.name).filter(|name| !passed_on.contains(name)).collect();
+    assert_eq!(missing, NOT_IN_COMPOSE);
+}
+
 /// The names of `[workspace.dependencies]`.
 fn workspace_dependencies() -> BTreeSet<String> {
     let manifest = read("Cargo.toml");

@@ -286,7 +286,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -313,6 +313,7 @@ const NAMES: [&str; 26] = [
     "m25_attendants",
     "m26_accounts",
     "m27_second_factors",
+    "m28_mail_outages",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {

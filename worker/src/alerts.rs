@@ -1,4 +1,4 @@
-//! Alerts for administrators: dead jobs, full disks, a wrong clock, an outage of Redis.
+//! Alerts for administrators: dead jobs, full disks, a wrong clock, outages of Redis and of the mail server.
 
 use std::{
     path::PathBuf,
@@ -9,7 +9,10 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use shared::{
     app::App,
-    parking::notifications::alert::{self, Alert},
+    parking::notifications::{
+        alert::{self, Alert},
+        outage,
+    },
     platform::{clock_check::WrongClock, disk},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,7 +33,12 @@ pub async fn run(worker: &Worker, stop: &CancellationToken) {
             // Alerts that are raised by a clock in the future are followed by none for as long.
             Some(ahead) => vec![alert_wrong_clock(worker, ahead).await],
             None => {
-                vec![alert::check_failed_jobs(app).await, check_disks(app).await, redis.check(worker).await]
+                vec![
+                    alert::check_failed_jobs(app).await,
+                    outage::check(app).await,
+                    check_disks(app).await,
+                    redis.check(worker).await,
+                ]
             }
         };
         for error in checked.into_iter().filter_map(Result::err) {

@@ -13,6 +13,7 @@ use shared::{
         schedule::Schedule,
     },
     operations::schedules,
+    parking::notifications::outage,
     platform::{config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;
@@ -34,9 +35,9 @@ pub struct Jobs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List queues, running jobs and the newest dead jobs
+    /// List queues, running jobs, jobs that will be retried, and the newest dead jobs
     List {
-        /// List at most this many dead jobs
+        /// List at most this many jobs to retry, and this many dead jobs
         #[arg(long, default_value_t = 50)]
         limit: i64,
         /// List dead jobs older than this one
@@ -116,12 +117,15 @@ impl Command {
     async fn run(self, app: &App) -> anyhow::Result<Vec<Section>> {
         Ok(match self {
             Self::List { limit, after } => {
-                let dead = control::list_dead(app, &Page { limit: limit.clamp(1, MAX_LIMIT), after }).await?;
-                vec![
-                    section("queues", control::list_queues(app).await?)?,
-                    section("running", control::list_running(app).await?)?,
-                    section("dead", dead.items)?,
-                ]
+                let limit = limit.clamp(1, MAX_LIMIT);
+                let mut sections = vec![section("queues", control::list_queues(app).await?)?];
+                if let Some(outage) = outage::find(&app.db).await? {
+                    sections.push(section("mail_server_outage", outage)?);
+                }
+                sections.push(section("running", control::list_running(app).await?)?);
+                sections.push(section("retrying", control::list_retrying(app, limit).await?)?);
+                sections.push(section("dead", control::list_dead(app, &Page { limit, after }).await?.items)?);
+                sections
             }
             Self::Show { id } => vec![section("job", control::find_details(app, id).await?)?],
             Self::Requeue(which) => {

@@ -9,18 +9,18 @@ use shared::{
     app::App,
     platform::{
         config::{Config, Sources},
-        settings, telemetry,
+        disk, settings, telemetry,
     },
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::{Worker, cli::Jobs, metrics, registry::Registry};
 
-/// Parkade's worker: runs background jobs such as mails, exports and cleanup
 /// Holds less memory after a load than the allocator of the C library.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Parkade's worker: runs background jobs such as mails, exports and cleanup
 #[derive(Parser)]
 #[command(name = "parkade-worker", version, after_help = settings::help())]
 struct Cli {
@@ -55,6 +55,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::TestEmail { address } => test_email::run(&config, &address).await,
         Command::Run => {
             config.require_jwt_keys()?;
+            disk::ensure_writable("UPLOAD_FOLDER", &config.upload_folder)?;
+            if config.mail.server.is_none() {
+                disk::ensure_writable("MAIL_FOLDER", &config.mail.folder)?;
+            }
             let app = App::start_together(config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
             let stop = stop_on_signal()?;
             let worker = Worker::new(app.clone(), Registry::default());

@@ -14,9 +14,10 @@ pub fn section(name: &'static str, value: impl Serialize) -> anyhow::Result<Sect
 }
 
 /// The columns of lists; JSON has more fields.
-const COLUMNS: [(&str, &[&str]); 4] = [
+const COLUMNS: [(&str, &[&str]); 5] = [
     ("queues", &["name", "waiting", "due", "oldest_seconds", "running", "paused_at"]),
     ("running", &["id", "kind", "attempt", "progress_current", "progress_total", "started_at", "worker"]),
+    ("retrying", &["id", "kind", "attempt", "next_try", "error"]),
     ("dead", &["id", "kind", "attempt", "finished_at", "error"]),
     ("schedules", &["name", "timetable", "next_run", "last_run", "last_state", "paused_at"]),
 ];
@@ -39,8 +40,10 @@ fn plain((name, value): &Section) -> String {
     match value {
         Value::Array(rows) => list(name, rows) + "\n",
         Value::Object(fields) => {
+            let heading =
+                if *name == "job" { String::new() } else { format!("{}:\n", name.replace('_', " ")) };
             let lines = fields.iter().map(|(name, value)| vec![name.clone(), cell(value)]);
-            align(&lines.collect::<Vec<_>>()) + "\n"
+            heading + &align(&lines.collect::<Vec<_>>()) + "\n"
         }
         value => format!("{name}: {}\n", cell(value)),
     }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use shared::{
-    base::clock::Clock,
+    base::{clock::Clock, plural::plural},
     operations::backup::{self, Manifest},
     platform::config::Config,
 };
 
-use super::output::print;
+use super::{output::print, progress};
 
 #[derive(Args)]
 pub(super) struct Backup {
@@ -33,7 +33,7 @@ impl Backup {
             }
             (None, None) => bail!("name a file, or set BACKUP_FOLDER"),
         };
-        let manifest = backup::create(config, &Clock::System, &file).await?;
+        let manifest = progress::show("backup", None, backup::create(config, &Clock::System, &file)).await?;
         print(&format!("{} contains {}", file.display(), contents(&manifest)))?;
         if let Some((folder, keep)) = folder.zip(self.keep) {
             prune(folder, keep.into())?;
@@ -54,8 +54,9 @@ fn prune(folder: &Path, keep: usize) -> anyhow::Result<()> {
 pub(super) fn contents(manifest: &Manifest) -> String {
     let rows: u64 = manifest.tables.values().map(|table| table.rows).sum();
     format!(
-        "{rows} rows of {} tables from {}, {} {}, schema {}",
-        manifest.tables.len(),
+        "{} of {} from {}, {} {}, schema {}",
+        plural(rows, "row"),
+        plural(manifest.tables.len(), "table"),
         manifest.created_at.format("%Y-%m-%d %H:%M:%S UTC"),
         manifest.engine.name(),
         manifest.engine_version,

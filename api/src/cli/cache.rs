@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use shared::{
     app::App,
+    base::plural::plural,
     operations::clear::{self, Scope},
     platform::config::Config,
 };
@@ -26,6 +27,6 @@ impl Cache {
         let scopes: Vec<Scope> = scope.iter().filter_map(|name| Scope::named(name)).collect();
         let cleared = clear::clear(&app, None, &scopes).await;
         app.db.close().await;
-        print(&format!("{} keys cleared", cleared?))
+        print(&format!("{} cleared", plural(cleared?, "key")))
     }
 }

@@ -4,10 +4,12 @@ mod admin;
 mod backup;
 mod cache;
 mod config;
+mod copy;
 mod doctor;
 mod integrity;
 mod migrate;
 mod output;
+mod progress;
 mod reset;
 mod restore;
 mod seed;
@@ -56,6 +58,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Write the whole database to one file, while everything keeps running.
     Backup(backup::Backup),
+    /// Copy a SQLite database into an empty PostgreSQL database; the API and the workers must be stopped.
+    Copy(copy::Copy),
     /// Replace the database with a backup; the API and the workers must be stopped.
     Restore(restore::Restore),
     /// Print the OpenAPI document.
@@ -89,6 +93,7 @@ impl Cli {
             Command::Reset(reset) => reset.run(config).await,
             Command::Doctor(doctor) => doctor.run(&config).await,
             Command::Backup(backup) => backup.run(&config).await,
+            Command::Copy(copy) => copy.run(&config).await,
             Command::Restore(restore) => restore.run(config).await,
             Command::Seed(seed) => seed.run(config).await,
         }

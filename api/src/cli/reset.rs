@@ -3,6 +3,7 @@
 use clap::Args;
 use shared::{
     app::App,
+    base::plural::plural,
     operations::reset::{self, Removed},
     parking::audit::Actor,
     platform::config::Config,
@@ -23,8 +24,12 @@ impl Reset {
         let removed = reset::reset(&app, &Actor::COMMAND_LINE, &self.confirm).await;
         app.db.close().await;
         let Removed { rows, keys, files } = removed?;
-        let keys = keys
-            .map_or_else(|| "no keys, because Redis is not available".into(), |keys| format!("{keys} keys"));
-        print(&format!("Deleted {rows} rows, {files} files and {keys}. The administrators are kept."))
+        let keys =
+            keys.map_or_else(|| "no keys, because Redis is not available".into(), |keys| plural(keys, "key"));
+        print(&format!(
+            "Deleted {}, {} and {keys}. The administrators are kept.",
+            plural(rows, "row"),
+            plural(files, "file")
+        ))
     }
 }

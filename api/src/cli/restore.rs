@@ -9,7 +9,7 @@ use shared::{
     platform::{cache::Group, config::Config},
 };
 
-use super::{backup::contents, output::print};
+use super::{backup::contents, output::print, progress};
 
 #[derive(Args)]
 pub(super) struct Restore {
@@ -29,7 +29,8 @@ impl Restore {
             let manifest = backup::inspect(&self.file)?;
             return print(&format!("{} is complete: {}", self.file.display(), contents(&manifest)));
         }
-        let manifest = backup::restore(&config, &self.file, self.confirm.as_deref()).await?;
+        let restoring = backup::restore(&config, &self.file, self.confirm.as_deref());
+        let manifest = progress::show("restore", None, restoring).await?;
         print(&format!("Restored, and compared row by row: {}", contents(&manifest)))?;
         // Cached answers are from the database before.
         let app = App::connect(config).await?;

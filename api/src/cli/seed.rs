@@ -1,8 +1,9 @@
 //! `parkade-api seed`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::bail;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use shared::{
     app::App,
     operations::demo::{self, Plan, Size, Span},
@@ -13,7 +14,7 @@ use shared::{
     },
 };
 
-use super::output::print;
+use super::{output::print, progress};
 
 #[derive(Args)]
 pub(super) struct Seed {
@@ -43,10 +44,9 @@ impl Seed {
         let password = self.password.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
         let hash = password::hash(Priority::Other, password.clone()).await?;
         let plan = Plan::new(self.size, self.span, self.seed, app.clock.now(), app.config.zone, self.heavy);
-        let bar = ProgressBar::new_spinner()
-            .with_style(ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}")?);
-        let loaded = demo::load(&app.db, &plan, &hash, |rows| bar.set_position(rows)).await?;
-        bar.finish_and_clear();
+        let rows = AtomicU64::new(0);
+        let loading = demo::load(&app.db, &plan, &hash, |loaded| rows.store(loaded, Ordering::Relaxed));
+        let loaded = progress::show("seed", Some(&rows), loading).await?;
         // An API that is already running may have cached the empty database.
         app.cache.invalidate(&[Group::Everything]).await;
         app.db.close().await;

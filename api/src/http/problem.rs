@@ -137,7 +137,7 @@ impl From<Error> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
             },
             Error::Overloaded => Self::at_capacity(),
-            Error::Unavailable(_) => {
+            Error::Unavailable(_) | Error::Deferred(_) | Error::Held(_) => {
                 tracing::error!(error = error.chain(), "a required service is not available");
                 Self::of_status(StatusCode::SERVICE_UNAVAILABLE)
             }

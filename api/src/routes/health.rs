@@ -6,6 +6,8 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use shared::{
     app::App,
+    operations::schema,
+    parking::notifications::outage,
     platform::{clock_check::Offsets, counters::Event},
 };
 use utoipa::ToSchema;
@@ -34,7 +36,8 @@ pub(crate) struct Alive {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     msg: &'static str,
-    /// `ok`, or `degraded`: `msg` says why. Without Redis, responses are slower, and background work waits.
+    /// `ok`, or `degraded`: `msg` says why. Without Redis, responses are slower, and background work waits; without the mail
+    /// server, mails wait.
     #[schema(example = "ok")]
     status: &'static str,
     version: &'static str,
@@ -43,6 +46,26 @@ pub(crate) struct Health {
     /// `ok`, or which clock is wrong: that of this machine, of PostgreSQL or of Redis.
     #[schema(example = "ok")]
     clock: String,
+    mail: MailHealth,
+}
+
+/// Whether the mail server takes mail.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MailHealth {
+    /// `ok`, or `held` while the mail server takes no mail; mails are sent when it does again.
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// Mails that wait for it.
+    waiting: i64,
+}
+
+impl MailHealth {
+    async fn load(app: &App) -> shared::Result<Self> {
+        Ok(match outage::find(&app.db).await? {
+            None => Self { status: "ok", waiting: 0 },
+            Some(_) => Self { status: "held", waiting: outage::count_held(&app.db).await? },
+        })
+    }
 }
 
 /// The health of one service.
@@ -90,14 +113,19 @@ pub(crate) async fn live() -> Json<Alive> {
 
 /// Check that the process is ready for requests.
 ///
-/// It is ready while the database answers, unless it is about to stop. Redis may be unavailable.
+/// It is ready while the database answers and has its schema, unless it is about to stop. Redis may be unavailable.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, description = "It is ready", body = Alive)))]
 pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Alive>> {
     if app.draining.is_cancelled() {
         return Err(StatusCode::SERVICE_UNAVAILABLE.into());
     }
-    app.db.ping().await?;
+    is_usable(&app).await?;
     Ok(Json(Alive { msg: "ready", status: "ok" }))
+}
+
+async fn is_usable(app: &App) -> shared::Result<()> {
+    app.db.ping().await?;
+    schema::check(&app.db).await
 }
 
 /// Check the health of everything.
@@ -107,20 +135,30 @@ pub(crate) async fn ready(State(app): State<App>) -> Answer<Json<Alive>> {
 pub(crate) async fn health(State(app): State<App>) -> Answer<Json<Health>> {
     let started = Instant::now();
     let (database, redis) =
-        tokio::join!(async { app.db.ping().await.map(|()| ServiceHealth::new(started, true)) }, async {
+        tokio::join!(async { is_usable(&app).await.map(|()| ServiceHealth::new(started, true)) }, async {
             ServiceHealth::new(started, app.redis.ping().await.is_ok())
         },);
     let wrong = Offsets::measure(&app.db, &app.redis, &app.clock).await.wrong();
     let clock = wrong.map_or_else(|| "ok".to_owned(), |wrong| wrong.to_string());
-    let (status, msg) = match redis.status {
+    let mail = MailHealth::load(&app).await?;
+    let (status, msg) = match (redis.status, mail.status) {
         _ if wrong.is_some() => ("degraded", "a clock is wrong; set the clocks of all machines"),
         _ if app.redis.access_problem().is_some() => {
             ("degraded", "the Redis user lacks permissions; parkade-api doctor names them")
         }
-        "ok" => ("ok", "all is well"),
+        ("ok", "ok") => ("ok", "all is well"),
+        ("ok", _) => ("degraded", "the mail server takes no mail; mails are sent when it does again"),
         _ => ("degraded", "Redis is not available; requests are served without it"),
     };
-    Ok(Json(Health { msg, status, version: env!("CARGO_PKG_VERSION"), database: database?, redis, clock }))
+    Ok(Json(Health {
+        msg,
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        database: database?,
+        redis,
+        clock,
+        mail,
+    }))
 }
 
 /// Check the health of Redis.

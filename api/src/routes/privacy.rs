@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use shared::app::App;
+use shared::{app::App, base::plural::plural};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -41,7 +41,8 @@ pub(crate) struct Topic {
 ))]
 pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -> Response {
     let config = &app.config;
-    let (hours, days) = (config.export_lifetime.as_secs() / 3600, config.schedules.retention.num_days());
+    let hours = plural(config.export_lifetime.as_secs() / 3600, "hour");
+    let days = plural(config.schedules.retention.num_days(), "day");
     let notice = [
         (
             "What is kept",
@@ -64,8 +65,8 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
             "How long it is stored",
             format!(
                 "As long as you have an account; the plate of a car that parked without one, for 90 days after its bill was \
-                 settled. Export files are kept for {hours} hours and records of background work \
-                 for {days} days. Call statistics, which are anonymous, are kept longer."
+                 settled. Export files are kept for {hours} and records of background work \
+                 for {days}. Call statistics, which are anonymous, are kept longer."
             ),
         ),
         (

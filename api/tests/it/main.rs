@@ -15,6 +15,7 @@ mod cached;
 mod change;
 mod client_answers;
 mod client_variants;
+mod commands;
 mod counters;
 mod currency;
 mod current_password;

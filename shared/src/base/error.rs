@@ -56,6 +56,12 @@ pub enum Error {
     /// The process is at capacity.
     #[error("the server is at capacity; try again")]
     Overloaded,
+    /// Another system rejected it for now and may accept it in minutes or hours.
+    #[error("{0}")]
+    Deferred(String),
+    /// Another system is away, for this and everything else; it is tried again when the system is back.
+    #[error("{0}")]
+    Held(String),
     /// A job cannot succeed, however often it is retried.
     #[error("{0}")]
     Permanent(String),
@@ -115,6 +121,8 @@ impl Error {
             Self::KeyReused => Self::KeyReused,
             Self::RateLimited { retry_after } => Self::RateLimited { retry_after: *retry_after },
             Self::Overloaded => Self::Overloaded,
+            Self::Deferred(text) => Self::Deferred(text.clone()),
+            Self::Held(text) => Self::Held(text.clone()),
             Self::Permanent(text) => Self::Permanent(text.clone()),
             Self::Unavailable(source) => Self::Unavailable(anyhow::anyhow!("{source:#}")),
             Self::Internal(source) => Self::Internal(anyhow::anyhow!("{source:#}")),
@@ -124,7 +132,39 @@ impl Error {
     /// Whether the same thing may succeed when it is tried again later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Internal(_) | Self::RateLimited { .. } | Self::Overloaded)
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Internal(_)
+                | Self::RateLimited { .. }
+                | Self::Overloaded
+                | Self::Deferred(_)
+                | Self::Held(_)
+        )
+    }
+
+    /// The same error with a context, which [`Self::chain`] shows in front of the cause.
+    #[must_use]
+    pub fn context(self, context: String) -> Self {
+        match self {
+            Self::Unavailable(source) => Self::Unavailable(source.context(context)),
+            Self::Internal(source) => Self::Internal(source.context(context)),
+            other => other,
+        }
+    }
+
+    /// Whether a database cannot be used until an operator corrects something, such as the password, the name of the
+    /// database or the permissions of a file.
+    pub(crate) fn is_misconfiguration(&self) -> bool {
+        let (Self::Unavailable(source) | Self::Internal(source)) = self else { return false };
+        let driver = source.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+        match driver {
+            Some(sqlx::Error::Database(error)) => {
+                is_permanent_code(error.code().as_deref().unwrap_or_default())
+            }
+            Some(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
     }
 
     /// Whether PostgreSQL aborted the transaction in favour of another one, so that a retry may succeed.
@@ -198,6 +238,17 @@ fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 { postgres } else { sqlite }
 }
 
+/// PostgreSQL: wrong password, no such role or database, no permission. SQLite: no permission, read-only, cannot be opened,
+/// not a database.
+fn is_permanent_code(code: &str) -> bool {
+    let sqlite = code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 3 | 8 | 14 | 23 | 26));
+    if code.len() == 5 {
+        ["28", "3D000", "42501"].iter().any(|class| code.starts_with(class))
+    } else {
+        sqlite
+    }
+}
+
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
         Self::Unavailable(anyhow::Error::new(error).context("redis"))
@@ -206,7 +257,7 @@ impl From<redis::RedisError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::is_transient_code;
+    use super::{is_permanent_code, is_transient_code};
 
     #[test]
     fn outages_are_distinguished_from_rejections() {
@@ -217,6 +268,12 @@ mod tests {
         // Busy, locked, read-only, I/O error, full, cannot open; the others are extended codes of these.
         for code in ["5", "6", "8", "10", "13", "14", "261", "517", "1032", "266"] {
             assert!(is_transient_code(code), "{code}");
+        }
+        for code in ["28P01", "28000", "3D000", "42501", "8", "14", "26", "1032"] {
+            assert!(is_permanent_code(code), "{code}");
+        }
+        for code in ["08006", "57P03", "53300", "5", "13"] {
+            assert!(!is_permanent_code(code), "{code}");
         }
         for code in ["23505", "23P01", "42P01", "25P02", "22021", "", "1", "11", "19", "2067", "1811", "787"]
         {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     base::error::{Error, Result},
+    jobs::policy,
     platform::queue::Queue,
 };
 
@@ -27,7 +28,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// A longer run is stopped and retried.
     const TIMEOUT: Duration = Duration::from_mins(5);
     /// How many attempts may fail with a transient error before the job is dead.
-    const MAX_ATTEMPTS: i64 = 10;
+    const MAX_ATTEMPTS: i64 = match Self::QUEUE {
+        Queue::Mail => policy::MAIL_ATTEMPTS,
+        _ => 10,
+    };
 
     /// Does the work. A transient error is retried later; any other error ends the job as failed.
     fn run(&self, context: &Context) -> impl Future<Output = Result<Done>> + Send;

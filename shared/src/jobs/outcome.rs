@@ -24,6 +24,13 @@ pub enum Outcome {
         /// The earliest time of the next attempt.
         run_at: DateTime<Utc>,
     },
+    /// Waits until another system is back. The attempt does not count.
+    Held {
+        /// The latest time of the next attempt.
+        run_at: DateTime<Utc>,
+        /// What it waits for.
+        error: String,
+    },
     /// Interrupted because the worker is shutting down, and queued at once. The attempt does not count.
     Released,
     /// Stopped at the request of its owner or an operator.
@@ -47,11 +54,24 @@ impl Outcome {
             Err(Error::RateLimited { retry_after }) => {
                 Self::Postponed { run_at: now + policy::postponement(retry_after, jitter) }
             }
-            Err(error) if error.is_transient() && attempt < max_attempts => {
+            Err(Error::Held(error)) => {
+                // Without jitter: the longest held job is released first.
+                Self::Held { run_at: now + policy::HOLD, error }
+            }
+            Err(Error::Deferred(error)) if attempt < max_attempts.max(policy::MAIL_ATTEMPTS) => {
+                Self::Retry { run_at: now + policy::deferral(attempt, jitter), error }
+            }
+            Err(error) if error.is_transient() && attempt < limit(&error, max_attempts) => {
                 Self::Retry { run_at: now + policy::backoff(attempt, jitter), error: error.chain() }
             }
             Err(error) => Self::Failed(error.chain()),
         }
+    }
+
+    /// Whether the attempt does not count.
+    #[must_use]
+    pub const fn is_refunded(&self) -> bool {
+        matches!(self, Self::Released | Self::Postponed { .. } | Self::Held { .. })
     }
 
     /// The state that the job is in afterwards, unless a cancellation was requested meanwhile. `None` if another
@@ -61,7 +81,9 @@ impl Outcome {
         match self {
             Self::Succeeded(_) => Some(JobState::Succeeded),
             Self::Failed(_) => Some(JobState::Failed),
-            Self::Retry { .. } | Self::Postponed { .. } | Self::Released => Some(JobState::Queued),
+            Self::Retry { .. } | Self::Postponed { .. } | Self::Held { .. } | Self::Released => {
+                Some(JobState::Queued)
+            }
             Self::Cancelled => Some(JobState::Cancelled),
             Self::LeaseLost => None,
         }
@@ -71,7 +93,7 @@ impl Outcome {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         match self {
-            Self::Failed(error) | Self::Retry { error, .. } => Some(error),
+            Self::Failed(error) | Self::Retry { error, .. } | Self::Held { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -84,10 +106,20 @@ impl Outcome {
             Self::Failed(_) => "failed",
             Self::Retry { .. } => "retried",
             Self::Postponed { .. } => "postponed",
+            Self::Held { .. } => "held",
             Self::Released => "released",
             Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
         }
+    }
+}
+
+/// After how many attempts a job that failed with this error is dead.
+fn limit(error: &Error, max_attempts: i64) -> i64 {
+    match error {
+        Error::Deferred(_) => 0,
+        Error::Internal(_) => max_attempts.min(policy::MAX_UNEXPECTED),
+        _ => max_attempts,
     }
 }
 
@@ -123,6 +155,16 @@ mod tests {
             let what = format!("{error:?} at attempt {attempt}");
             assert_eq!(Outcome::of(Err(error), (attempt, 3), now, 1.0), expected, "{what}");
         }
+        let deferred = || Err(Error::Deferred("greylisted".into()));
+        let last = policy::MAIL_ATTEMPTS;
+        let pause = Duration::from_mins(12);
+        let expected = Outcome::Retry { run_at: now + pause, error: "greylisted".into() };
+        assert_eq!(Outcome::of(deferred(), (4, 3), now, 1.0), expected, "a mail is tried for days");
+        assert_eq!(Outcome::of(deferred(), (last, last), now, 1.0), Outcome::Failed("greylisted".into()));
+        let held = Outcome::of(Err(Error::Held("away".into())), (99, 3), now, 0.0);
+        assert_eq!(held, Outcome::Held { run_at: now + policy::HOLD, error: "away".into() });
+        assert!(held.is_refunded());
+        assert_eq!(Outcome::of(Err(bug.duplicate()), (10, 37), now, 1.0), failed(&bug), "a bug shows soon");
         assert_eq!(Outcome::of(Ok(Done::default()), (3, 3), now, 1.0), Outcome::Succeeded(Done::default()));
     }
 }

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod cleanup;
 pub mod clear;
+pub mod copy;
 pub mod dashboard;
 pub mod database_info;
 pub mod demo;
@@ -10,6 +11,6 @@ pub mod doctor;
 pub mod integrity;
 pub mod reset;
 pub mod schedules;
-mod schema;
+pub mod schema;
 
 pub use self::schema::TABLES;

@@ -24,9 +24,10 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so do the currency and the secrets of running processes.
-const STATEMENTS: [&str; 22] = [
+const STATEMENTS: [&str; 23] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
+    "DELETE FROM mail_outages",
     "DELETE FROM account_tokens",
     "DELETE FROM known_addresses",
     "DELETE FROM phone_codes",

@@ -82,7 +82,7 @@ pub fn of_job(keys: &Keys, job: Uuid, kind: Kind) -> Result<String> {
     Ok(hex::encode(signed.finalize().into_bytes()))
 }
 
-/// Makes the token of a job valid, and returns it.
+/// Makes the token of a job valid, and returns it. The last run decides when it expires. `None` if it was used or revoked.
 ///
 /// # Errors
 /// As [`of_job`].
@@ -91,24 +91,26 @@ pub async fn issue(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
     new: New<'_>,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let token = of_job(keys, new.job, new.kind)?;
-    db.execute_raw(sql(
-        db,
-        "INSERT INTO account_tokens (id, kind, user_id, hash, address, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
-        [
-            new.job.into(),
-            new.kind.name().into(),
-            new.user_id.into(),
-            hash(&token).into(),
-            new.address.map(ToOwned::to_owned).into(),
-            at(now),
-            at(new.expires_at),
-        ],
-    ))
-    .await?;
-    Ok(token)
+    let issued = db
+        .execute_raw(sql(
+            db,
+            "INSERT INTO account_tokens (id, kind, user_id, hash, address, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (id) DO UPDATE SET expires_at = $7 WHERE account_tokens.used_at IS NULL",
+            [
+                new.job.into(),
+                new.kind.name().into(),
+                new.user_id.into(),
+                hash(&token).into(),
+                new.address.map(ToOwned::to_owned).into(),
+                at(now),
+                at(new.expires_at),
+            ],
+        ))
+        .await?;
+    Ok((issued.rows_affected() == 1).then_some(token))
 }
 
 /// What a token of one of these kinds is about.

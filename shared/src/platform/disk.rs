@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use anyhow::Context;
+
 /// The usage of the disk that contains `path`, in percent, rounded up as `df` does. A path that does not exist yet counts as
 /// in its nearest existing parent.
 pub fn used_percent(path: &Path) -> io::Result<u8> {
@@ -9,6 +11,16 @@ pub fn used_percent(path: &Path) -> io::Result<u8> {
     let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let disk = rustix::fs::statvfs(existing)?;
     Ok(percent(disk.f_blocks.saturating_sub(disk.f_bfree), disk.f_bavail))
+}
+
+/// Fails unless files can be created in the folder, which is made if it does not exist.
+///
+/// # Errors
+/// One that names the setting and the path.
+pub fn ensure_writable(setting: &str, folder: &Path) -> anyhow::Result<()> {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let tried = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop));
+    tried.with_context(|| format!("{setting}: cannot write to {}", path.display()))
 }
 
 /// Space reserved for the superuser is neither used nor available.
@@ -34,6 +46,19 @@ mod tests {
         ] {
             assert_eq!(percent(used, available), expected, "{used} {available}");
         }
+    }
+
+    #[test]
+    fn an_unwritable_folder_is_named_with_its_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        ensure_writable("UPLOAD_FOLDER", &folder.path().join("new/folder")).unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = ensure_writable("UPLOAD_FOLDER", &file.join("below")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("UPLOAD_FOLDER: cannot write to /") && error.contains("file/below"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -48,11 +48,12 @@ pub const RATE_LIMITED: &str = "parkade_rate_limited_total";
 pub const ANNOUNCED: &str = "parkade_jobs_announced_total";
 
 /// The outcomes of a job's run.
-pub const OUTCOMES: [&str; 7] =
-    ["succeeded", "failed", "retried", "postponed", "cancelled", "released", "lease_lost"];
+pub const OUTCOMES: [&str; 8] =
+    ["succeeded", "failed", "retried", "postponed", "held", "cancelled", "released", "lease_lost"];
 
-/// The outcomes of a mail: accepted, rejected for now, rejected permanently, or unknown.
-pub const MAIL_OUTCOMES: [&str; 4] = ["sent", "deferred", "refused", "unknown"];
+/// The outcomes of a mail: accepted, rejected for now, held until the server takes mail, rejected permanently, unknown, or
+/// dropped because it came too late.
+pub const MAIL_OUTCOMES: [&str; 6] = ["sent", "deferred", "held", "refused", "unknown", "dropped"];
 
 static IS_ENABLED: AtomicBool = AtomicBool::new(false);
 

@@ -91,7 +91,7 @@ impl World {
         let (row, track) = (&self.ledger.rows[&id], self.tracks.get_mut(&id).expect("a known job"));
         (track.holder, track.lost_in_a_row) = (None, 0);
         match outcome {
-            Outcome::Released | Outcome::Postponed { .. } => {
+            Outcome::Released | Outcome::Postponed { .. } | Outcome::Held { .. } => {
                 track.releases += 1;
                 self.counts.released += 1;
                 assert_eq!(

@@ -99,6 +99,11 @@ impl Row {
                 (self.run_at, self.error) = (*run_at, Some(error.clone()));
                 JobState::Queued
             }
+            Outcome::Held { run_at, error } => {
+                (self.run_at, self.error) = (*run_at, Some(error.clone()));
+                self.attempt -= 1;
+                JobState::Queued
+            }
             Outcome::Released | Outcome::Postponed { .. } => {
                 self.run_at = if let Outcome::Postponed { run_at } = outcome { *run_at } else { now };
                 self.attempt -= 1;

@@ -146,7 +146,9 @@ async fn exports_about_others_are_linked_not_attached(mut t: TestApp) {
 async fn deferred_mail_is_retried_and_arrives_once(mut t: TestApp) {
     let driver = parked(&t).await;
     let sink = sink_for(&mut t).await;
-    sink.script(vec![Behaviour::Temporary, Behaviour::Temporary]);
+    for reply in ["450 4.2.0 greylisted", "451 4.7.1 greylisted"] {
+        sink.fault("END", reply);
+    }
     let worker = t.work();
     let id = send(&t, notifications::receipt(stay(&t).await, driver.id).unwrap()).await;
     make_retry_due(&t, id, 1).await;

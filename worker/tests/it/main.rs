@@ -11,6 +11,7 @@ mod crashes;
 mod disk;
 mod events;
 mod ledger;
+mod mail_outages;
 mod mails;
 mod metrics;
 mod monthly;

@@ -57,7 +57,8 @@ async fn worker_metrics_match_what_happened(t: TestApp) {
     sink.set(Behaviour::Permanent);
     let refused = insert(&t, &notifications::welcome(others[0]).unwrap()).await.id;
     reaches(&t, refused, "failed").await;
-    sink.set(Behaviour::Temporary);
+    sink.set(Behaviour::Accept);
+    sink.fault("RCPT", "450 4.2.0 greylisted");
     let deferred = insert(&t, &notifications::welcome(others[1]).unwrap()).await.id;
     within(Duration::from_secs(20), "a retry is planned", || async {
         number(&t, "SELECT COUNT(*) AS n FROM jobs WHERE state = 'queued' AND attempt >= 1").await == 1
@@ -65,7 +66,6 @@ async fn worker_metrics_match_what_happened(t: TestApp) {
     .await;
     // No further attempt.
     assert!(jobs::cancel(&t.app, deferred).await.unwrap());
-    sink.set(Behaviour::Accept);
     let export = request_export(&t, &driver).await;
     reaches(&t, export, "succeeded").await;
     within(Duration::from_secs(20), "the export mail arrives", || async { sink.messages().len() == 4 }).await;

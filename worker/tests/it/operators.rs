@@ -160,3 +160,34 @@ async fn cli_pauses_resumes_and_runs_schedules(t: TestApp) {
     );
     fails(&t, &["run", "mail"], "mail is a queue");
 }
+
+#[testkit::both_databases(together)]
+async fn list_shows_jobs_to_retry_and_an_outage(t: TestApp) {
+    let ids = people(&t, 2).await;
+    let retried = insert(&t, &notifications::welcome(ids[0]).unwrap()).await.id;
+    let held = insert(&t, &notifications::welcome(ids[1]).unwrap()).await.id;
+    let list = as_json(&t, &["list"]);
+    assert_eq!((&list["retrying"], &list["mail_server_outage"]), (&json!([]), &Value::Null));
+    let now = t.app.clock.now();
+    let text = "UPDATE jobs SET attempt = $2, held = $3, error = $4, run_at = $5 WHERE id = $1";
+    let later = now + chrono::TimeDelta::minutes(5);
+    for (id, attempt, is_held, error, at_) in [
+        (retried, 3, false, "rejected for now: 450 greylisted", now),
+        (held, 0, true, "not sent: away", later),
+    ] {
+        let values = [id.into(), attempt.into(), is_held.into(), error.into(), at(at_)];
+        execute(&t, text, values).await;
+    }
+    let text = "INSERT INTO mail_outages (id, since, reason, needs_repair, failures, probe_at)
+         VALUES (1, $1, 'not sent: away', FALSE, 4, $1)";
+    execute(&t, text, [at(now)]).await;
+    let list = as_json(&t, &["list"]);
+    assert_eq!(list["retrying"][0]["error"], "rejected for now: 450 greylisted");
+    assert_eq!(list["retrying"][0]["attempt"], 3);
+    assert_eq!((&list["retrying"][1]["id"], &list["retrying"][1]["held"]), (&json!(held), &json!(true)));
+    assert_eq!(list["mail_server_outage"]["reason"], "not sent: away");
+    let plain = succeeds(&t, &["list"]);
+    for part in ["mail server outage:", "retrying: 2", "next try", "450 greylisted"] {
+        assert!(plain.contains(part), "{part} in {plain}");
+    }
+}

@@ -33,7 +33,8 @@ fn token(mail: &devstack::Mail) -> String {
 #[testkit::both_databases]
 async fn a_reset_mail_that_is_sent_twice_has_one_working_link(mut t: TestApp) {
     let (asha, sink) = driver_and_sink(&mut t).await;
-    sink.script(vec![Behaviour::Temporary, Behaviour::AcceptThenDrop]);
+    sink.fault("RCPT", "450 4.2.0 greylisted");
+    sink.script(vec![Behaviour::Accept, Behaviour::AcceptThenDrop]);
     let worker = t.work();
     let id = request(&t, Some(asha.id), t.app.clock.now()).await;
     make_retry_due(&t, id, 1).await;

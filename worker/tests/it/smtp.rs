@@ -177,6 +177,7 @@ enum Means {
     Temporary,
     NotSent,
     Setup,
+    Policy,
     Unknown,
 }
 
@@ -187,6 +188,7 @@ impl From<&SendError> for Means {
             SendError::Temporary(_) => Self::Temporary,
             SendError::NotSent(_) => Self::NotSent,
             SendError::Setup(_) => Self::Setup,
+            SendError::Policy(_) => Self::Policy,
             SendError::Unknown(_) => Self::Unknown,
         }
     }
@@ -202,18 +204,18 @@ const REPLIES: &[(&str, &[&str], Means)] = &[
     ("AUTH", &["535 5.7.8 wrong", "534 5.7.9 too weak", "538 5.7.11 encrypt", "504 no"], Means::Setup),
     ("MAIL", &["421 busy", "451 later", "452 full", "", "nonsense"], Means::NotSent),
     ("MAIL", &["530 5.7.0 log in", "550 not you", "552 full", "553 no such sender"], Means::Setup),
-    ("RCPT", &["421 busy", "450 greylisted", "451 later", "452 4.2.2 mailbox full"], Means::Temporary),
-    (
-        "RCPT",
-        &["550 5.1.1 none", "551 moved", "552 5.2.2 mailbox full", "553 bad", "554 no"],
-        Means::Permanent,
-    ),
-    ("RCPT", &["", "nonsense"], Means::NotSent),
-    ("DATA", &["421 busy", "451 later", "452 full"], Means::Temporary),
-    ("DATA", &["503 no", "554 no"], Means::Permanent),
-    ("DATA", &["", "nonsense", "250 go on"], Means::NotSent),
-    ("END", &["421 busy", "450 later", "451 later", "452 4.3.1 disk full"], Means::Temporary),
-    ("END", &["550 5.7.1 spam", "552 5.3.4 too big", "554 no"], Means::Permanent),
+    ("RCPT", &["450 greylisted", "451 later", "452 4.2.2 mailbox full"], Means::Temporary),
+    ("RCPT", &["550 5.1.1 none", "551 moved", "552 5.2.2 mailbox full", "553 bad"], Means::Permanent),
+    ("RCPT", &["504 5.5.2 Helo command rejected", "530 5.7.0 log in"], Means::Setup),
+    ("RCPT", &["554 Relay access denied", "550 5.7.1 relaying denied", "503 log in"], Means::Policy),
+    ("RCPT", &["421 busy", "452 4.3.1 disk full", "", "nonsense"], Means::NotSent),
+    ("DATA", &["451 later", "452 full"], Means::Temporary),
+    ("DATA", &["503 no", "554 no"], Means::Policy),
+    ("DATA", &["421 busy", "", "nonsense", "250 go on"], Means::NotSent),
+    ("END", &["450 later", "451 later"], Means::Temporary),
+    ("END", &["550 no", "552 5.3.4 too big"], Means::Permanent),
+    ("END", &["550 5.7.1 spam", "554 no"], Means::Policy),
+    ("END", &["421 busy", "452 4.3.1 disk full"], Means::NotSent),
     ("END", &["", "nonsense", "354 go on"], Means::Unknown),
 ];
 
@@ -247,6 +249,13 @@ async fn refused_smtp_login_names_the_settings() {
     assert!(matches!(refused, SendError::Setup(_)), "{text}");
     assert!(text.contains("535") && text.contains("check MAIL_USERNAME and MAIL_PASSWORD"), "{text}");
     assert!(!text.contains("a-wrong-password"));
+}
+
+#[tokio::test]
+async fn the_ehlo_name_is_a_setting() {
+    let server = Server::start(Kind::Clear).await.with("MAIL_EHLO_NAME", "parking.example.com");
+    server.send().await.unwrap();
+    assert_eq!(server.sink.received_lines()[0].line, "EHLO parking.example.com");
 }
 
 #[tokio::test]

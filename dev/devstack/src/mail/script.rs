@@ -72,6 +72,8 @@ pub(super) struct State {
     pub(super) script: VecDeque<Behaviour>,
     /// Commands and the replies to the next of each.
     pub(super) faults: VecDeque<(String, String)>,
+    /// Commands and the replies to all of each.
+    pub(super) standing: Vec<(String, String)>,
     pub(super) attempts: usize,
     pub(super) connections: usize,
     pub(super) received: Vec<ReceivedLine>,
@@ -85,10 +87,13 @@ impl Shared {
         state.script.pop_front().unwrap_or(state.default)
     }
 
-    /// The planned reply to this command, which is used once.
+    /// The planned reply to this command: one that is used once, or one that stays.
     pub(super) fn fault(&self, command: &str) -> Option<String> {
         let mut state = self.state.lock();
-        let index = state.faults.iter().position(|(planned, _)| planned == command)?;
-        state.faults.remove(index).map(|(_, reply)| reply)
+        let is_planned = |(planned, _): &(String, String)| planned == command;
+        if let Some(index) = state.faults.iter().position(is_planned) {
+            return state.faults.remove(index).map(|(_, reply)| reply);
+        }
+        state.standing.iter().find(|one| is_planned(one)).map(|(_, reply)| reply.clone())
     }
 }

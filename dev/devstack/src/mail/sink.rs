@@ -78,6 +78,16 @@ impl MailSink {
         self.shared.state.lock().faults.push_back((command.to_owned(), reply.to_owned()));
     }
 
+    /// As [`Self::fault`], but whenever `command` arrives, until [`Self::repair`].
+    pub fn break_down(&self, command: &str, reply: &str) {
+        self.shared.state.lock().standing.push((command.to_owned(), reply.to_owned()));
+    }
+
+    /// Ends what [`Self::break_down`] began.
+    pub fn repair(&self) {
+        self.shared.state.lock().standing.clear();
+    }
+
     /// What to do with mails once the script is used up.
     pub fn set(&self, behaviour: Behaviour) {
         self.shared.state.lock().default = behaviour;

@@ -55,6 +55,38 @@ pub async fn list_running(app: &App) -> Result<Vec<RunningJob>> {
     Ok(RunningJob::find_by_statement(sql(db, text, [MAX_LISTED.into()])).all(db).await?)
 }
 
+/// A job that has failed and will be tried again, or that waits for a system that is away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromQueryResult)]
+pub struct RetryingJob {
+    /// The id of the job.
+    pub id: Uuid,
+    /// Its kind.
+    pub kind: String,
+    /// Its queue.
+    pub queue: String,
+    /// The user who requested it.
+    pub owner_id: Option<i64>,
+    /// How many attempts have failed.
+    pub attempt: i64,
+    /// How many attempts may fail with a transient error.
+    pub max_attempts: i64,
+    /// Whether it waits until another system is back.
+    pub held: bool,
+    /// Why it failed, or what it waits for.
+    pub error: String,
+    /// The time of the next attempt, at the latest.
+    #[serde(with = "wire")]
+    pub next_try: DateTime<Utc>,
+}
+
+/// Jobs that wait for another attempt, the next one first.
+pub async fn list_retrying(app: &App, limit: i64) -> Result<Vec<RetryingJob>> {
+    let db = app.db.read();
+    let text = "SELECT id, kind, queue, owner_id, attempt, max_attempts, held, error, run_at AS next_try
+        FROM jobs WHERE state = 'queued' AND error IS NOT NULL ORDER BY run_at, id LIMIT $1";
+    Ok(RetryingJob::find_by_statement(sql(db, text, [limit.into()])).all(db).await?)
+}
+
 /// Everything in the ledger about a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobDetails {

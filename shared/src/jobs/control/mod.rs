@@ -10,7 +10,7 @@ mod schedules;
 
 pub use cancel::{cancel, cancel_as_operator};
 pub use dead::{Dead, DeadJob, list_dead, purge, requeue};
-pub use jobs::{JobDetails, RunningJob, find_details, list_running};
+pub use jobs::{JobDetails, RetryingJob, RunningJob, find_details, list_retrying, list_running};
 pub use operator::Operator;
 pub use queues::{Backlog, QueueRow, list_backlogs, list_queues, pause_queue, resume_queue};
 pub use repair::{Repaired, repair_times};

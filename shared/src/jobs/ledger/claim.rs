@@ -97,12 +97,13 @@ pub async fn close(
 ) -> Result<bool> {
     let Some(state) = outcome.state() else { return Ok(false) };
     let run_at = match outcome {
-        Outcome::Retry { run_at, .. } | Outcome::Postponed { run_at } => Some(*run_at),
+        Outcome::Retry { run_at, .. } | Outcome::Postponed { run_at } | Outcome::Held { run_at, .. } => {
+            Some(*run_at)
+        }
         Outcome::Released => Some(now),
         _ => None,
     };
     let result = if let Outcome::Succeeded(done) = outcome { Some(done.result.to_string()) } else { None };
-    let refunded_attempts = i64::from(matches!(outcome, Outcome::Released | Outcome::Postponed { .. }));
     let done = db
         .execute_raw(sql(
             db,
@@ -110,7 +111,7 @@ pub async fn close(
                 state = CASE WHEN $3 = 'queued' AND cancel_requested THEN 'cancelled' ELSE $3 END,
                 finished_at = CASE WHEN $3 = 'queued' AND NOT cancel_requested THEN NULL ELSE $8 END,
                 run_at = COALESCE($4, run_at), result = $5, error = $6, crashes = 0, attempt = attempt - $7,
-                worker = NULL, lease_token = NULL, lease_until = NULL
+                held = $9, worker = NULL, lease_token = NULL, lease_until = NULL
              WHERE id = $1 AND lease_token = $2 AND state = 'running'",
             [
                 claim.id.into(),
@@ -119,8 +120,9 @@ pub async fn close(
                 at(run_at),
                 result.into(),
                 outcome.error().into(),
-                refunded_attempts.into(),
+                i64::from(outcome.is_refunded()).into(),
                 at(now),
+                matches!(outcome, Outcome::Held { .. }).into(),
             ],
         ))
         .await?;

@@ -42,7 +42,10 @@ impl Relay {
                 Ok(false) => PAUSE,
                 Err(error) => {
                     let queue = self.queue.name();
-                    tracing::warn!(queue, error = error.chain(), "pushing due jobs failed; retrying");
+                    // The link to Redis logs an outage once.
+                    if self.app.redis.queue.connection().is_ok() {
+                        tracing::warn!(queue, error = error.chain(), "pushing due jobs failed; retrying");
+                    }
                     self.app.redis.queue.wait_until_available().await;
                     PAUSE
                 }

@@ -73,8 +73,8 @@ impl<T: Write> Write for Hashing<T> {
     }
 }
 
-/// Writes a backup with the database from `body`. The file appears under its name, replacing an older one, only after
-/// it is complete and synced to disk. Only its owner can read it.
+/// Writes a backup with the database from `body`. The file appears under its name only after it is complete and synced to
+/// disk, and only its owner can read it. It never replaces another.
 pub(super) fn write(
     path: &Path,
     manifest: &Manifest,
@@ -92,7 +92,7 @@ pub(super) fn write(
     writeln!(inner, "{:x}", hash.finalize())?;
     let file = inner.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist_noclobber(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(File::open(folder)?.sync_all()?)
 }
 

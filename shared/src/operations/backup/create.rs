@@ -24,6 +24,7 @@ use crate::{
 /// # Errors
 /// When the database cannot be read or the file cannot be written. An existing file is then unchanged.
 pub async fn create(config: &Config, clock: &Clock, file: &Path) -> Result<Manifest> {
+    ensure!(!file.exists(), "{} exists already; name another file", file.display());
     let url = config.database_url.expose_secret();
     ensure!(
         !is_missing(url),

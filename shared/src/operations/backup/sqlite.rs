@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -29,12 +30,13 @@ use crate::{
 };
 
 /// Whether the URL names a SQLite file that does not exist. Connecting would create it.
-pub(in crate::operations) fn is_missing(url: &str) -> bool {
+#[must_use]
+pub fn is_missing(url: &str) -> bool {
     file(url).is_ok_and(|file| file.is_some_and(|file| !file.exists()))
 }
 
 /// The file that a URL names; `None` for another engine.
-fn file(url: &str) -> Result<Option<PathBuf>> {
+pub(super) fn file(url: &str) -> Result<Option<PathBuf>> {
     if !url.starts_with("sqlite:") {
         return Ok(None);
     }
@@ -64,7 +66,7 @@ pub(super) async fn restore(archive: Archive, config: &Config) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let scratch = temporary_folder(folder)?;
     let staged = scratch.path().join("restored.db");
-    io::copy(&mut archive.body()?, &mut File::create_new(&staged)?)?;
+    io::copy(&mut archive.body()?, &mut create_private(&staged)?)?;
     let db = Db::open(&staged).await?;
     let (_, found) = content(&db).await?;
     archive.manifest.verify(&found)?;
@@ -78,6 +80,11 @@ pub(super) async fn restore(archive: Archive, config: &Config) -> Result<()> {
 fn temporary_folder(parent: &Path) -> Result<TempDir> {
     let folder = tempfile::Builder::new().prefix(".parkade-").tempdir_in(parent);
     folder.with_context(|| format!("cannot write to {}", parent.display()))
+}
+
+/// Creates a file that only its owner can read.
+fn create_private(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Renames `staged` to `target` while holding an exclusive lock on the old file.
@@ -101,7 +108,7 @@ async fn replace(target: &Path, staged: &Path) -> Result<()> {
 }
 
 /// Locks the file exclusively. Leaving write-ahead mode only succeeds when no other connection is open.
-async fn lock(target: &Path) -> Result<SqliteConnection> {
+pub(super) async fn lock(target: &Path) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(target)
         .busy_timeout(Duration::from_secs(1))

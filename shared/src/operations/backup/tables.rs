@@ -34,7 +34,7 @@ async fn names(db: &Db) -> Result<Vec<String>> {
 const WITHOUT_DATA: [&str; 2] = ["installation", "schedules"];
 
 /// Whether the database has no rows besides those that a start inserts.
-pub(super) async fn are_empty(url: &str) -> Result<bool> {
+pub(in crate::operations) async fn are_empty(url: &str) -> Result<bool> {
     let db = Db::connect(url, 1).await?;
     let names = names(&db).await?;
     let mut are_empty = true;

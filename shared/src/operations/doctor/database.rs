@@ -15,6 +15,7 @@ use crate::{
         backup,
         schema::{APPLIED_MIGRATIONS, known_migrations},
     },
+    parking::notifications::outage,
     platform::{
         config::{Config, Environment},
         db::{Db, Engine, sql},
@@ -124,6 +125,9 @@ async fn examine_jobs(clock: &Clock, db: &Db, found: &mut Vec<Verdict>) -> Resul
     let now = clock.now();
     for waiting in control::list_backlogs(db, now).await? {
         found.push(rules::backlog(&waiting.queue, waiting.jobs, (now - waiting.oldest).num_seconds()));
+    }
+    if let Some(outage) = outage::find(db).await? {
+        found.push(rules::mail_outage(&outage, outage::count_held(db).await?));
     }
     let count = sql(db.read(), "SELECT COUNT(*) AS n FROM jobs WHERE state = 'failed'", []);
     let dead = db.read().query_one_raw(count).await?;

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::verdict::{Verdict, ok, problem, warning};
 use crate::{
     base::{currency::Currency, plural::plural},
+    parking::notifications::outage::Outage,
     platform::installation::{self, Rounded},
 };
 
@@ -272,6 +273,20 @@ pub(super) fn backlog(queue: &str, jobs: i64, oldest: i64) -> Verdict {
     } else {
         ok(what)
     }
+}
+
+/// Judges an outage of the mail server, for which `held` jobs wait.
+pub(super) fn mail_outage(outage: &Outage, held: i64) -> Verdict {
+    let what = format!(
+        "{} waiting since {}, because the mail server takes none: {}",
+        plural(held, "mail"),
+        outage.since.format("%Y-%m-%d %H:%M UTC"),
+        outage.reason
+    );
+    problem(
+        what,
+        "they are sent when it takes mail again; to see each step: parkade-worker test-email ADDRESS",
+    )
 }
 
 pub(super) fn dead(jobs: i64) -> Verdict {

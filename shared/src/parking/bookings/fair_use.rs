@@ -90,10 +90,10 @@ fn check_overlaps(config: &Config, windows: &[OpenWindow], new: Window) -> Resul
         return Ok(());
     };
     let detail = format!(
-        "you have a reservation from {} to {}; at most {limit} may overlap, and there must be {} minutes between others",
+        "you have a reservation from {} to {}; at most {limit} may overlap, and there must be {} between others",
         rfc3339(first.starts_at),
         rfc3339(first.ends_at),
-        protection.num_minutes()
+        plural(protection.num_minutes(), "minute")
     );
     Err(Error::conflict("overlapping_reservations", detail))
 }

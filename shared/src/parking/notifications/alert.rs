@@ -62,9 +62,12 @@ impl Alert {
     }
 }
 
-/// Whether the message with this key carries an alert. A failure to send it must not raise another.
-pub(super) fn is_alert(key: &str) -> bool {
-    key.split_once(':').is_some_and(|(_, rest)| rest.starts_with(KEY_PREFIX))
+/// Whether the notice with this key is about an outage of the mail server and so old that a later one replaces it: while
+/// the server is away, none of them can be mailed.
+pub(super) fn is_outdated(key: &str, now: DateTime<Utc>) -> bool {
+    let raised = key.strip_prefix(KEY_PREFIX).and_then(|rest| rest.strip_prefix(Alert::MailServer.name()));
+    let seconds = raised.and_then(|rest| rest.strip_prefix(':')?.parse::<i64>().ok());
+    seconds.is_some_and(|seconds| now.timestamp() - seconds >= INTERVAL.num_seconds())
 }
 
 /// If an alert of this kind may be sent now, when the last one was sent; 1970 if there was none.
@@ -165,25 +168,21 @@ pub async fn check_failed_jobs(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Raises an alert that the mail server rejects our mail. Best effort: the mail is retried in any case.
-pub(super) async fn mail_server_refuses(app: &App, why: &str) {
-    let facts = vec![("Reason".to_owned(), why.to_owned())];
-    if let Err(error) = raise(app, Alert::MailServer, "The mail server rejects our mail", facts).await {
-        tracing::warn!(error = error.chain(), "cannot raise an alert about the mail server");
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::is_alert;
+    use super::*;
 
     #[test]
-    fn alerts_are_recognised_by_their_key() {
-        for key in ["notice:alert:dead-job:1795251600:1", "chat:alert:disk-full:1795251600"] {
-            assert!(is_alert(key), "{key}");
-        }
-        for key in ["notice:reminders:2026-11-24:1", "receipt:17", "chat:cleanup:alert:x", "alert", ""] {
-            assert!(!is_alert(key), "{key}");
+    fn only_old_alerts_about_the_mail_server_are_outdated() {
+        let now = DateTime::from_timestamp(1_795_251_600, 0).unwrap();
+        for (key, expected) in [
+            ("alert:mail-server:1795248000", true),
+            ("alert:mail-server:1795248001", false),
+            ("alert:dead-job:1795248000", false),
+            ("reminders:2026-11-24", false),
+            ("alert:mail-server:", false),
+        ] {
+            assert_eq!(is_outdated(key, now), expected, "{key}");
         }
     }
 }

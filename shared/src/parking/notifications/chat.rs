@@ -26,6 +26,7 @@ impl Job for PostToChat {
     const NAME: &'static str = "post-to-chat";
     const QUEUE: Queue = Queue::Mail;
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const MAX_ATTEMPTS: i64 = 10;
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let Some(url) = context.app.config.notifications.chat.clone() else {

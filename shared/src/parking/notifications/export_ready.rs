@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    delivery::{Letter, deliver},
+    delivery::{Letter, deliver, dropped},
     format::local_time,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Job for SendExportReady {
         let export = Export::find_by_statement(sql(db, EXPORT, [self.export_id.into()])).one(db).await?;
         let export = export.ok_or(Error::NotFound("finished export"))?;
         if export.removed_at.is_some() || export.expires_at <= context.app.clock.now() {
-            return Ok(Done::skipped("the export has expired"));
+            return Ok(dropped("the export has expired"));
         }
         let stored_name = format!("{}.{}", self.export_id, export.format.as_str());
         // Mails are copied and forwarded, so what other people parked is only behind the link.

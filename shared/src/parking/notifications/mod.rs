@@ -13,6 +13,7 @@ mod guessing;
 mod monthly_reports;
 mod notice;
 mod notice_mail;
+pub mod outage;
 mod password;
 mod phone_code;
 mod receipt;

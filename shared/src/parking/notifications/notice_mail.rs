@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use minijinja::context;
 
 use super::{
-    delivery::{Letter, compose, deliver},
+    alert,
+    delivery::{Letter, compose, deliver, dropped},
     format::local_time,
     notice::SendNotice,
 };
@@ -22,6 +23,9 @@ impl Job for SendNotice {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn run(&self, context: &Context) -> Result<Done> {
+        if alert::is_outdated(&self.notice.key, context.app.clock.now()) {
+            return Ok(dropped("a later alert says the same"));
+        }
         let letter = Letter {
             key: format!("notice:{}:{}", self.notice.key, self.user_id),
             kind: "notice",

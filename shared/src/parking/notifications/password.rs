@@ -7,7 +7,7 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    delivery::{Letter, deliver},
+    delivery::{Letter, deliver, dropped},
     format::local_time,
 };
 use crate::{
@@ -65,11 +65,12 @@ impl Job for SendPasswordReset {
         };
         let (app, expires_at) = (&context.app, self.requested_at + LINK_LIFETIME);
         if app.clock.now() >= expires_at {
-            return Ok(Done::skipped("the link has expired"));
+            return Ok(dropped("the link has expired"));
         }
         let (job, kind) = (context.id, Kind::PasswordReset);
         let new = New { job, kind, user_id, address: None, expires_at };
         let token = tokens::issue(&app.keys, app.db.write(), app.clock.now(), new).await?;
+        let Some(token) = token else { return Ok(dropped("a later link was used")) };
         let letter = Letter {
             key: format!("password-reset:{}", context.id),
             kind: "password_reset",

@@ -38,21 +38,22 @@ pub async fn has_verified_email(db: &impl ConnectionTrait, user_id: i64) -> Resu
     Ok(db.query_one_raw(sql(db, text, [user_id.into()])).await?.is_some())
 }
 
-/// The link by which the user verifies the address to which this job writes; none if it is verified.
+/// The link by which the user verifies the address to which this job writes; none if it is verified or another link was
+/// used.
 pub(super) async fn link(context: &Context, user_id: i64) -> Result<Option<String>> {
     if has_verified_email(context.app.db.read(), user_id).await? {
         return Ok(None);
     }
-    link_for(context, user_id, None).await.map(Some)
+    link_for(context, user_id, None).await
 }
 
-/// A link that verifies the address of the user, or a new one.
-async fn link_for(context: &Context, user_id: i64, address: Option<&str>) -> Result<String> {
+/// A link that verifies the address of the user, or a new one; none if another link was used.
+async fn link_for(context: &Context, user_id: i64, address: Option<&str>) -> Result<Option<String>> {
     let (app, job, now) = (&context.app, context.id, context.app.clock.now());
     let kind = if address.is_some() { Kind::EmailChange } else { Kind::EmailVerification };
     let new = New { job, kind, user_id, address, expires_at: now + LINK_LIFETIME };
     let token = tokens::issue(&app.keys, app.db.write(), now, new).await?;
-    Ok(format!("{}/api/auth/verify-email?token={token}", app.config.public_url))
+    Ok(token.map(|token| format!("{}/api/auth/verify-email?token={token}", app.config.public_url)))
 }
 
 /// The new address of a user that waits for verification.
@@ -70,11 +71,11 @@ impl Job for SendVerification {
     async fn run(&self, context: &Context) -> Result<Done> {
         let pending = pending_email(context.app.db.read(), self.user_id).await?;
         let url = match &pending {
-            Some(address) => Some(link_for(context, self.user_id, Some(address)).await?),
+            Some(address) => link_for(context, self.user_id, Some(address)).await?,
             None => link(context, self.user_id).await?,
         };
         let Some(url) = url else {
-            return Ok(Done::skipped("the address is verified"));
+            return Ok(Done::skipped("the address is verified, or has changed"));
         };
         let letter = Letter {
             key: format!("verify-email:{}", context.id),

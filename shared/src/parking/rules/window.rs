@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::base::error::FieldError;
+use crate::base::{error::FieldError, plural::plural};
 
 /// How far ahead a window may begin, for administrators too.
 const MAX_LEAD: TimeDelta = TimeDelta::days(365);
@@ -35,8 +35,8 @@ impl Window {
                 Some(format!("must be after {}", fields[0].trim_start_matches('/')))
             }
             length if length > max_length => Some(format!(
-                "must be at most {} hours after {}",
-                max_length.num_hours(),
+                "must be at most {} after {}",
+                plural(max_length.num_hours(), "hour"),
                 fields[0].trim_start_matches('/')
             )),
             _ => None,

@@ -29,6 +29,8 @@ use crate::base::currency::Currency;
 /// All settings of a process.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What is probably a mistake.
+    pub warnings: Vec<String>,
     /// `APP_ENV`.
     pub environment: Environment,
     /// `HTTP_ADDR`.
@@ -177,6 +179,7 @@ impl Config {
     /// An invalid value is noted and replaced by its default, so that all settings are read.
     fn read(from: &mut Sources) -> Option<Self> {
         Some(Self {
+            warnings: from.warnings.clone(),
             environment: from.parse("APP_ENV", str::parse)?,
             http_addr: from.parse("HTTP_ADDR", parse::socket_address)?,
             max_requests: from.number("MAX_REQUESTS", 0..=100_000)?,

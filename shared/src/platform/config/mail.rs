@@ -1,6 +1,6 @@
 //! How mails are sent.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
@@ -21,6 +21,8 @@ pub struct Mail {
     pub ca_file: Option<PathBuf>,
     /// `MAIL_USERNAME` and `MAIL_PASSWORD`.
     pub credentials: Option<(String, SecretString)>,
+    /// `MAIL_EHLO_NAME`; the name of the machine by default.
+    pub ehlo_name: Option<String>,
     /// `MAIL_DEFAULT_SENDER`.
     pub sender: String,
     /// `MAIL_FOLDER`.
@@ -51,6 +53,7 @@ impl Mail {
             use_ssl: from.parse("MAIL_USE_SSL", parse::boolean)?,
             ca_file: from.text("MAIL_CA_FILE").map(PathBuf::from),
             credentials: credentials.map(|(user, password)| (user, password.into())),
+            ehlo_name: from.parse("MAIL_EHLO_NAME", ehlo_name),
             sender: from.parse("MAIL_DEFAULT_SENDER", |text| {
                 let mailbox = text.parse::<lettre::message::Mailbox>();
                 mailbox.map(|_| text.to_owned()).map_err(|e| format!("is not a mail address: {e}"))
@@ -72,6 +75,24 @@ impl Mail {
     }
 }
 
+/// A host name with a domain, or an address in brackets (RFC 5321, 4.1.2).
+fn ehlo_name(text: &str) -> Result<String, &'static str> {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_valid = match address {
+        Some(address) => address.strip_prefix("IPv6:").unwrap_or(address).parse::<IpAddr>().is_ok(),
+        None => text.contains('.') && text.split('.').all(is_label),
+    };
+    is_valid
+        .then(|| text.to_owned())
+        .ok_or("must be a full host name such as parking.example.com, or [192.0.2.1]")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +111,16 @@ mod tests {
             let settings = [("MAIL_PORT", port), ("MAIL_USE_TLS", tls), ("MAIL_USE_SSL", ssl)];
             let config = Config::load(Sources::of(settings)).unwrap();
             assert_eq!(config.mail.encryption(), expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn ehlo_name_is_a_full_host_name() {
+        for name in ["parking.example.com", "a-1.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
+            assert_eq!(ehlo_name(name).as_deref(), Ok(name));
+        }
+        for name in ["localhost", "a_b.example", "a..example", "-a.example", "[x]", "a.example\r\nMAIL", ""] {
+            assert!(ehlo_name(name).is_err(), "{name:?}");
         }
     }
 

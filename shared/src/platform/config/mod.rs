@@ -1,6 +1,7 @@
 //! The settings: listed once, read once, with all problems reported together.
 
 mod cache;
+mod env_file;
 mod load;
 mod mail;
 mod notifications;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, io, io::Read, path::Path};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
-use super::parse;
+use super::{env_file, parse};
 use crate::platform::settings::{SETTINGS, Setting};
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -21,6 +21,7 @@ pub struct Problems(pub Vec<String>);
 pub struct Sources {
     values: BTreeMap<String, Value>,
     pub(super) problems: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,9 @@ impl Sources {
                 }
             }
         }
+        // Other programs have variables, too, so a wrong name is no problem.
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        sources.warnings = names.filter_map(|name| misspelt(&name)).collect();
         if Path::new(".env").exists() {
             sources.add_file(Path::new(".env"));
         }
@@ -72,17 +76,13 @@ impl Sources {
     }
 
     fn add_file(&mut self, path: &Path) {
-        match dotenvy::from_path_iter(path) {
-            Ok(entries) => {
-                for (number, entry) in (1..).zip(entries) {
-                    match entry {
-                        Ok((name, value)) => self.add_checked(name, value, &path.display().to_string()),
-                        // The error would show the line, which may contain a secret.
-                        Err(_) => self.problems.push(format!(
-                            "{}: entry {number} is malformed; write NAME=VALUE, and quote a value with spaces",
-                            path.display()
-                        )),
-                    }
+        match std::fs::read(path) {
+            Ok(bytes) => {
+                let (entries, problems) = env_file::parse(&bytes);
+                let source = path.display().to_string();
+                self.problems.extend(problems.into_iter().map(|problem| format!("{source}: {problem}")));
+                for (name, value) in entries {
+                    self.add_checked(name, value, &source);
                 }
             }
             Err(error) => self.problems.push(format!("{}: {error}", path.display())),
@@ -97,7 +97,9 @@ impl Sources {
         } else if let Some(setting) = SETTINGS.iter().find(|s| s.file_name().as_deref() == Some(&*name)) {
             self.add_secret(setting, value.trim(), source);
         } else {
-            self.problems.push(format!("{name} (from {source}) is not a setting; --help lists them"));
+            let hint =
+                closest(&name).map_or("--help lists them".to_owned(), |known| format!("is it {known}?"));
+            self.problems.push(format!("{name} (from {source}) is not a setting; {hint}"));
         }
     }
 
@@ -211,8 +213,42 @@ fn read_secret(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_SECRET).read_to_string(&mut text)?;
     if text.trim().is_empty() { Err(io::Error::other("is empty")) } else { Ok(text) }
+/// The warning about a variable that looks like a misspelt setting.
+fn misspelt(name: &str) -> Option<String> {
+    let known = closest(name).filter(|known| *known != name)?;
+    Some(format!("{name} (from the environment) is not a setting and is ignored; is it {known}?"))
+}
+
+/// The setting whose name differs from this one by at most two letters.
+fn closest(name: &str) -> Option<&'static str> {
+    let distance = |setting: &Setting| strsim::damerau_levenshtein(setting.name, name);
+    let nearest = SETTINGS.iter().map(|setting| (distance(setting), setting.name)).min()?;
+    (nearest.0 <= 2).then_some(nearest.1)
 }
 
 fn default(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|setting| setting.name == name)?.default
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_settings_are_noticed() {
+        for (name, known) in [
+            ("DATABSE_URL", "DATABASE_URL"),
+            ("DATABASE_ULR", "DATABASE_URL"),
+            ("MAIL_SERVR", "MAIL_SERVER"),
+            ("REDIS_HOSTS", "REDIS_HOST"),
+            ("JWT_SECRET_KEYS", "JWT_SECRET_KEY"),
+        ] {
+            assert!(misspelt(name).is_some_and(|text| text.contains(&format!("is it {known}?"))), "{name}");
+        }
+        for name in
+            ["DATABASE_URL", "PATH", "HOME", "LOGNAME", "REDIS_PORT_6379_TCP", "MAIL", "DATABASE_HOST"]
+        {
+            assert_eq!(misspelt(name), None);
+        }
+    }
 }

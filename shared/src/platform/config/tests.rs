@@ -162,9 +162,9 @@ fn a_settings_file_overrides_defaults() {
 #[test]
 fn malformed_lines_are_not_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "CURRENCY=INR\nADMIN_PASSWORD=correct horse battery\n").unwrap();
+    std::fs::write(file.path(), "CURRENCY=INR\nADMIN_PASSWORD=\"correct $horse battery\"\n").unwrap();
     let problems = Config::load(Sources::read(Some(file.path()))).unwrap_err().to_string();
-    assert!(problems.contains("entry 2"), "{problems}");
+    assert!(problems.contains(": line 2: "), "{problems}");
     assert!(!problems.contains("horse"), "{problems}");
 }
 

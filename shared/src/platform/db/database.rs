@@ -57,7 +57,7 @@ impl Db {
     /// [`Error::Unavailable`] when the database cannot be reached, [`Error::Internal`] for a malformed URL.
     pub async fn connect(url: &str, connections: u32) -> Result<Self> {
         if url.starts_with("sqlite:") {
-            return Self::sqlite(sqlite::parse(url)?, connections).await;
+            return Self::sqlite(sqlite::parse(url)?, connections, url.contains("mode=rwc")).await;
         }
         let postgres::Connected { main, relaxed, recoveries } = postgres::connect(url, connections).await?;
         Ok(Self { engine: Engine::Postgres, write: main.clone(), read: main, relaxed, recoveries })
@@ -68,11 +68,11 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when it cannot be opened.
     pub(crate) async fn open(file: &Path) -> Result<Self> {
-        Self::sqlite(SqliteConnectOptions::new().filename(file), 1).await
+        Self::sqlite(SqliteConnectOptions::new().filename(file), 1, false).await
     }
 
-    async fn sqlite(options: SqliteConnectOptions, readers: u32) -> Result<Self> {
-        let (write, read, recoveries) = sqlite::connect(options, readers).await?;
+    async fn sqlite(options: SqliteConnectOptions, readers: u32, may_create: bool) -> Result<Self> {
+        let (write, read, recoveries) = sqlite::connect(options, readers, may_create).await?;
         Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read, recoveries })
     }
 

@@ -8,6 +8,7 @@ mod postgres;
 mod retry;
 mod sql;
 mod sqlite;
+mod target;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -17,5 +18,6 @@ pub use self::{
     engine::Engine,
     pool::{Pool, Transaction},
     sql::{at, micros, row_lock, sql, violates},
+    target::target,
 };
 pub(crate) use self::{postgres::parse as parse_postgres_url, retry::retry_on_conflict};

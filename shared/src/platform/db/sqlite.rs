@@ -1,6 +1,9 @@
 //! Connecting to a SQLite file.
 
 use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -48,6 +51,7 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions> {
 pub(super) async fn connect(
     options: SqliteConnectOptions,
     readers: u32,
+    may_create: bool,
 ) -> Result<(Pool, Pool, watch::Receiver<u64>)> {
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
@@ -59,6 +63,9 @@ pub(super) async fn connect(
     if let Some(folder) = options.get_filename().parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    if may_create {
+        create_private(options.get_filename());
+    }
     let writer = open(options.clone(), 1, WRITE_TIMEOUT).await?;
     let reader = open(options.clone().create_if_missing(false), readers, ACQUIRE_TIMEOUT).await?;
     let lock = Arc::new(Mutex::new(FileLock::of(options)));
@@ -68,6 +75,13 @@ pub(super) async fn connect(
     };
     let (watchdog, recoveries) = Watchdog::start(ping);
     Ok((Pool::new(writer.into(), Some(watchdog)), Pool::new(reader.into(), None), recoveries))
+}
+
+/// Creates a new file so that only its owner can read it; SQLite gives the files beside it the same permissions. Errors are
+/// left to SQLite.
+fn create_private(file: &Path) {
+    // An existing file stays as it is.
+    let _ = File::options().write(true).create_new(true).mode(0o600).open(file);
 }
 
 /// Opens a pool. When several processes switch a new file to a write-ahead log at once, SQLite fails at once

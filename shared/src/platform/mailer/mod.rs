@@ -5,6 +5,7 @@ mod message;
 mod sender;
 mod smtp;
 mod smtp_error;
+mod smtp_reply;
 
 pub use self::{
     mail::{Attachment, Inline, Mail},

@@ -23,7 +23,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::smtp_error::{Stage, rejection, timed_out, unreachable};
+use super::{
+    smtp_error::{failure, timed_out, unreachable},
+    smtp_reply::Step,
+};
 use crate::{
     base::{error::Result, send_error::SendError},
     platform::config::{self, Encryption},
@@ -74,7 +77,7 @@ impl Smtp {
             encryption,
             tls: tls(host, config.ca_file.as_deref())?,
             credentials: config.credentials.as_ref().map(login),
-            hello: ClientId::default(),
+            hello: config.ehlo_name.clone().map_or_else(ClientId::default, ClientId::Domain),
             sender,
             slots: Semaphore::new(MAX_CONNECTIONS),
             idle: Mutex::default(),
@@ -89,7 +92,7 @@ impl Smtp {
     /// reply shows whether it did.
     pub(super) async fn send(&self, envelope: &Envelope, content: &[u8]) -> Result<(), SendError> {
         let Ok(Ok(_slot)) = timeout(SLOT_TIMEOUT, self.slots.acquire()).await else {
-            return Err(SendError::NotSent("all connections to the mail server are busy".into()));
+            return Err(SendError::Temporary("all connections to the mail server are busy".into()));
         };
         let connecting = async {
             match self.idle_connection().await {
@@ -135,7 +138,7 @@ impl Smtp {
             let connected =
                 AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT_TIMEOUT), &self.hello, tls, None)
                     .await;
-            connected.map_err(|error| self.error(Stage::Reach, &error))?
+            connected.map_err(|error| self.failure(Step::Reach, &error))?
         } else {
             let reached = async {
                 let stream = TcpStream::connect(server).await?;
@@ -147,12 +150,12 @@ impl Smtp {
                 .await
                 .map_err(|error: io::Error| unreachable(&self.host, self.port, &error.to_string()))?;
             let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await;
-            greeted.map_err(|error| self.error(Stage::Reach, &error))?
+            greeted.map_err(|error| self.failure(Step::Reach, &error))?
         };
         report(&format!("{}:{} responds", self.host, self.port));
         if self.encryption == Encryption::StartTls {
             let encrypted = connection.starttls(self.tls.clone(), &self.hello).await;
-            encrypted.map_err(|error| self.error(Stage::Encrypt, &error))?;
+            encrypted.map_err(|error| self.failure(Step::Encrypt, &error))?;
         }
         report(if connection.is_encrypted() {
             "the connection is encrypted, and the certificate is valid"
@@ -161,7 +164,7 @@ impl Smtp {
         });
         if let Some(credentials) = &self.credentials {
             let accepted = connection.auth(DEFAULT_MECHANISMS, credentials).await;
-            accepted.map_err(|error| self.error(Stage::LogIn, &error))?;
+            accepted.map_err(|error| self.failure(Step::LogIn, &error))?;
             report("the login succeeded");
         }
         Ok(connection)
@@ -185,13 +188,13 @@ impl Smtp {
         }
         let addressed = async {
             let accepted = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
-            accepted.map_err(|error| self.error(Stage::Sender, &error))?;
+            accepted.map_err(|error| self.failure(Step::Sender, &error))?;
             for recipient in envelope.to() {
                 let accepted = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
-                accepted.map_err(|error| rejection(&error, SendError::NotSent))?;
+                accepted.map_err(|error| self.failure(Step::Recipient, &error))?;
             }
-            let ready =
-                connection.command(Data).await.map_err(|error| rejection(&error, SendError::NotSent))?;
+            let ready = connection.command(Data).await;
+            let ready = ready.map_err(|error| self.failure(Step::Recipient, &error))?;
             // After any other reply, the server would read the lines of the mail as commands.
             ready
                 .has_code(354)
@@ -204,7 +207,7 @@ impl Smtp {
         match timeout(CONTENT_TIMEOUT, connection.message(content)).await {
             Ok(Ok(answer)) if answer.code().severity == Severity::PositiveCompletion => Ok(()),
             Ok(Ok(answer)) => Err(SendError::Unknown(format!("{} to the end of the mail", answer.code()))),
-            Ok(Err(error)) => Err(rejection(&error, SendError::Unknown)),
+            Ok(Err(error)) => Err(self.failure(Step::Content, &error)),
             Err(_) => Err(SendError::Unknown(timed_out(CONTENT_TIMEOUT))),
         }
     }
@@ -213,8 +216,9 @@ impl Smtp {
         unreachable(&self.host, self.port, &timed_out(CONNECT_TIMEOUT))
     }
 
-    fn error(&self, stage: Stage, error: &SmtpError) -> SendError {
-        stage.error(&self.host, self.port, error)
+    fn failure(&self, step: Step, error: &SmtpError) -> SendError {
+        let lost = if step == Step::Content { SendError::Unknown } else { SendError::NotSent };
+        failure(step, (&self.host, self.port), error, lost)
     }
 
     /// An idle connection that still works.

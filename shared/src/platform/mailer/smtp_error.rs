@@ -4,44 +4,64 @@ use std::{error::Error as _, io, time::Duration};
 
 use lettre::transport::smtp::Error as SmtpError;
 
+use super::smtp_reply::{Meaning, Step, classify};
 use crate::{base::send_error::SendError, platform::templates::one_line};
 
-/// The steps before the recipient is named. Their failures concern the configuration, not the mail.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Stage {
-    Reach,
-    Encrypt,
-    LogIn,
-    Sender,
+/// What a failed step means for the mail. `lost` is for a connection that broke instead of a reply.
+pub(super) fn failure(
+    step: Step,
+    (host, port): (&str, u16),
+    error: &SmtpError,
+    lost: fn(String) -> SendError,
+) -> SendError {
+    let why = redacted(error);
+    if is_about_tls(error) {
+        return SendError::Setup(format!(
+            "the connection cannot be encrypted securely ({why}); MAIL_SERVER, now {host}, must be a name in the \
+             server's certificate, MAIL_CA_FILE its authority unless that is a public one, and MAIL_USE_SSL=true \
+             is for servers that encrypt from the first byte"
+        ));
+    }
+    let Some(code) = error.status() else {
+        return match (step, error.is_client()) {
+            (Step::Reach | Step::Encrypt | Step::LogIn | Step::Sender, true) => {
+                SendError::Setup(format!("{why}; {}", unsupported(step)))
+            }
+            (Step::Reach, false) => unreachable(host, port, &why),
+            _ => lost(why),
+        };
+    };
+    match classify(step, code.into(), &innermost(error).to_string()) {
+        Meaning::Away => SendError::NotSent(why),
+        Meaning::Misconfigured => SendError::Setup(format!("{why}; {}", advice(step))),
+        Meaning::Policy => SendError::Policy(format!("{why}; {}", advice(step))),
+        Meaning::Deferred => SendError::Temporary(why),
+        Meaning::Rejected => SendError::Permanent(why),
+    }
 }
 
-impl Stage {
-    /// A permanent rejection is for an operator to fix; the mail waits until then.
-    pub(super) fn error(self, host: &str, port: u16, error: &SmtpError) -> SendError {
-        let why = redacted(error);
-        if is_about_tls(error) {
-            return SendError::Setup(format!(
-                "the connection cannot be encrypted securely ({why}); MAIL_SERVER, now {host}, must be a name in the \
-                 server's certificate, MAIL_CA_FILE its authority unless that is a public one, and MAIL_USE_SSL=true \
-                 is for servers that encrypt from the first byte"
-            ));
+fn advice(step: Step) -> &'static str {
+    match step {
+        Step::Reach => "the server does not accept mail from this machine; check MAIL_EHLO_NAME",
+        Step::Encrypt => "the server refuses to encrypt",
+        Step::LogIn => "check MAIL_USERNAME and MAIL_PASSWORD",
+        Step::Sender => "check MAIL_DEFAULT_SENDER, and whether the server requires a login",
+        Step::Recipient => {
+            "check MAIL_EHLO_NAME, whether the server requires a login, and whether it relays mail for this machine"
         }
-        let is_permanent = error.is_permanent() || error.is_client();
-        let advice = match self {
-            _ if error.is_transient() => return SendError::NotSent(why),
-            Self::Reach if !is_permanent => return unreachable(host, port, &why),
-            _ if !is_permanent => return SendError::NotSent(why),
-            Self::Reach => "the server does not accept mail from this machine",
-            Self::Encrypt if error.is_client() => {
-                "nothing was sent; MAIL_USE_SSL=true is for servers that encrypt from the first byte, and \
-                 MAIL_USE_TLS=false sends unencrypted"
-            }
-            Self::Encrypt => "the server refuses to encrypt",
-            Self::LogIn if error.is_client() => "the server must support PLAIN or LOGIN authentication",
-            Self::LogIn => "check MAIL_USERNAME and MAIL_PASSWORD",
-            Self::Sender => "check MAIL_DEFAULT_SENDER, and whether the server requires a login",
-        };
-        SendError::Setup(format!("{why}; {advice}"))
+        Step::Content => "check whether MAIL_DEFAULT_SENDER may send through this server",
+    }
+}
+
+/// What to do about a server that lacks something that a step needs.
+fn unsupported(step: Step) -> &'static str {
+    match step {
+        Step::Encrypt => {
+            "nothing was sent; MAIL_USE_SSL=true is for servers that encrypt from the first byte, and \
+             MAIL_USE_TLS=false sends unencrypted"
+        }
+        Step::LogIn => "the server must support PLAIN or LOGIN authentication",
+        _ => advice(step),
     }
 }
 
@@ -50,18 +70,6 @@ pub(super) fn unreachable(host: &str, port: u16, why: &str) -> SendError {
         "{host}:{port} cannot be reached ({why}); check MAIL_SERVER and MAIL_PORT, and MAIL_USE_SSL, which is for \
          servers that encrypt from the first byte"
     ))
-}
-
-/// A reply that rejects the mail, or `lost` if the connection failed instead.
-pub(super) fn rejection(error: &SmtpError, lost: fn(String) -> SendError) -> SendError {
-    let meaning = if error.is_permanent() {
-        SendError::Permanent
-    } else if error.is_transient() {
-        SendError::Temporary
-    } else {
-        lost
-    };
-    meaning(redacted(error))
 }
 
 pub(super) fn timed_out(limit: Duration) -> String {
@@ -82,12 +90,17 @@ fn is_about_tls(error: &SmtpError) -> bool {
 
 /// The server's reply, or the innermost cause, on one line and without the address that it often repeats.
 fn redacted(error: &SmtpError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
+    let cause = innermost(error);
     let code = error.status().map(|code| format!("{code} ")).unwrap_or_default();
     let line = one_line(&format!("{code}{cause}"));
     let words = line.split(' ').map(|word| if word.contains('@') { "<address>" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}
+
+fn innermost(error: &SmtpError) -> &dyn std::error::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
 }

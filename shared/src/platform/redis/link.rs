@@ -181,7 +181,8 @@ impl Server {
     }
 
     fn start_reconnecting(self: &Arc<Self>, reason: &RedisError) {
-        tracing::warn!(error = %reason, "Redis does not respond; continuing without it");
+        let address = self.databases.first().map(|database| database.source.address());
+        tracing::warn!(address, error = %reason, "Redis does not respond; continuing without it");
         *self.reason.lock() = reason.to_string();
         tokio::spawn(reconnect(Arc::downgrade(self)));
     }

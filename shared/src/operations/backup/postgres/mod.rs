@@ -5,4 +5,7 @@ mod programs;
 mod psql;
 mod restore;
 
-pub(super) use self::{create::create, restore::restore};
+pub(super) use self::{
+    create::create,
+    restore::{is_unused, restore},
+};

@@ -25,7 +25,7 @@ pub(in crate::operations::backup) async fn restore(archive: Archive, config: &Co
 }
 
 /// Whether no other Parkade process is connected. Closed connections may take a moment to disappear from the server.
-async fn is_unused(url: &str) -> Result<bool> {
+pub(in crate::operations::backup) async fn is_unused(url: &str) -> Result<bool> {
     let mut own = Db::connect_once(url).await?;
     let text = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                 AND application_name = 'parkade' AND pid <> pg_backend_pid()";

@@ -77,3 +77,21 @@ fn rules_judge_by_their_limits_and_advise_on_what_is_wrong() {
         }
     }
 }
+
+#[test]
+fn an_outage_of_the_mail_server_is_a_problem() {
+    let time: chrono::DateTime<chrono::Utc> = "2026-11-24T12:30:00Z".parse().unwrap();
+    let outage = Outage {
+        since: time,
+        reason: "not sent: away".into(),
+        needs_repair: false,
+        failures: 3,
+        probe_at: time,
+    };
+    let found = mail_outage(&outage, 1);
+    assert_eq!(found.level, Problem);
+    assert_eq!(
+        found.what,
+        "1 mail waiting since 2026-11-24 12:30 UTC, because the mail server takes none: not sent: away"
+    );
+}

@@ -32,6 +32,11 @@ const SELECT: &str =
     WHERE r.id = $1";
 
 impl Booking {
+    /// Whether the driver has left.
+    pub(super) fn is_over(&self) -> bool {
+        self.state == "completed"
+    }
+
     /// The booking, or the reason why it is not confirmed any more.
     pub(super) async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Result<Self, String>> {
         let booking = Self::find_by_statement(sql(db, SELECT, [id.into()])).one(db).await?;

@@ -34,6 +34,7 @@ impl Job for SendSms {
     const NAME: &'static str = "send-sms";
     const QUEUE: Queue = Queue::Mail;
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const MAX_ATTEMPTS: i64 = 10;
 
     async fn run(&self, context: &Context) -> Result<Done> {
         let (db, config) = (context.app.db.read(), &context.app.config);

@@ -10,7 +10,7 @@ use crate::{
     base::error::Result,
     jobs::{Context, Done, Job, NewJob, Queue},
     parking::notifications::{
-        delivery::{Letter, deliver},
+        delivery::{Letter, deliver, dropped},
         format::local_time,
     },
 };
@@ -41,6 +41,7 @@ impl Job for SendSpotChanged {
     async fn run(&self, context: &Context) -> Result<Done> {
         let (db, config) = (context.app.db.read(), &context.app.config);
         let booking = match Booking::find(db, self.reservation_id).await? {
+            Ok(booking) if booking.is_over() => return Ok(dropped("the stay is over")),
             Ok(booking) if booking.spot_id == self.spot_id => booking,
             Ok(_) => return Ok(Done::skipped("the booking has been moved again")),
             Err(why) => return Ok(Done::skipped(why)),

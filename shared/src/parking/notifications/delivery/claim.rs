@@ -1,6 +1,7 @@
 //! Claiming a message: one attempt at a time may send it, and the state left by earlier ones decides whether to try again.
 
 use anyhow::anyhow;
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait};
 use sha2::{Digest, Sha256};
 
@@ -25,6 +26,8 @@ pub(super) struct Claim {
     pub(super) attempts: i64,
     /// Whether this attempt may produce a duplicate.
     pub(super) resent: bool,
+    /// When an earlier attempt was rejected.
+    pub(super) rejected_at: Option<DateTime<Utc>>,
 }
 
 /// Claims the message; `None` if it has been sent.
@@ -51,7 +54,7 @@ pub(super) async fn claim(context: &Context, delivery: &Delivery) -> Result<Opti
         ))
         .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Some(Claim { message_id, attempts: 1, resent: false }));
+        return Ok(Some(Claim { message_id, attempts: 1, resent: false, rejected_at: None }));
     }
     let row = email_delivery::Entity::find_by_id(delivery.key.clone()).one(app.db.read()).await?;
     let row =
@@ -87,7 +90,8 @@ async fn claim_again(context: &Context, row: &email_delivery::Model, resent: boo
     if claimed.rows_affected() == 0 {
         return Err(Error::Unavailable(anyhow!("another run has just claimed the message")));
     }
-    Ok(Claim { message_id: row.message_id.clone(), attempts: row.attempts + 1, resent })
+    let rejected_at = (row.state == "refused").then_some(row.updated_at);
+    Ok(Claim { message_id: row.message_id.clone(), attempts: row.attempts + 1, resent, rejected_at })
 }
 
 /// What to do about a message that an earlier run has claimed.

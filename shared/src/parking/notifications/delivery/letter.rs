@@ -7,18 +7,19 @@ use sea_orm::FromQueryResult;
 
 use super::{
     message::{Channel, Delivery, IfUnknown},
-    once::send_once,
+    once::send_mail_once,
 };
 use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::{Context, Done},
-    parking::notifications::subscription::Subscription,
+    parking::notifications::{outage, subscription::Subscription},
     platform::{
         config::Config,
         db::sql,
         keys::Keys,
         mailer::{Attachment, Inline, Mail},
+        metrics,
         rate_limit::Action,
         templates::{Rendered, Templates},
     },
@@ -50,7 +51,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Sends the letter unless it has been sent.
 ///
 /// # Errors
-/// As [`send_once`]; [`Error::RateLimited`] if `MAIL_RATE_LIMIT` is exceeded.
+/// As [`send_mail_once`]; [`Error::Held`] during an outage of the mail server; [`Error::RateLimited`] if `MAIL_RATE_LIMIT` is
+/// exceeded.
 pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let app = &context.app;
     let Some(recipient) = Recipient::find(app, letter.user_id).await? else {
@@ -59,7 +61,11 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let name = greeted(&recipient.username);
     let (rendered, unsubscribe) = compose(&app.templates, &app.config, &app.keys, &letter, name)?;
     let to_name = name.to_owned();
-    wait_for_rate_limit(app).await?;
+    let pass = outage::enter(app).await?;
+    if let Err(error) = wait_for_rate_limit(app).await {
+        pass.return_unused(app).await?;
+        return Err(error);
+    }
     let delivery = Delivery {
         key: letter.key,
         kind: letter.kind,
@@ -82,7 +88,14 @@ pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
         };
         async move { app.mailer.send(&mail).await }
     };
-    send_once(context, &delivery, send).await
+    send_mail_once(context, &delivery, pass, send).await
+}
+
+/// The end of a mail that has lost its meaning while it waited: it is counted, and not sent.
+pub fn dropped(why: &str) -> Done {
+    tracing::info!(why, "a mail that came too late was dropped");
+    metrics::record_mail("dropped");
+    Done::skipped(why)
 }
 
 /// Takes a mail out of `MAIL_RATE_LIMIT`, which all workers share.

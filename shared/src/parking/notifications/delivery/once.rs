@@ -17,7 +17,7 @@ use crate::{
     app::App,
     base::error::{Error, Result},
     jobs::{Context, Done},
-    parking::{activity, notifications::alert},
+    parking::{activity, notifications::outage::Pass},
     platform::{
         db::{at, sql},
         mailer::SendError,
@@ -35,22 +35,83 @@ pub async fn send_once<F: Future<Output = Result<(), SendError>>>(
     delivery: &Delivery,
     send: impl FnOnce(String) -> F,
 ) -> Result<Done> {
-    let app = &context.app;
-    let Some(claim) = claim(context, delivery).await? else {
-        return Ok(Done::with(json!({ "state": "sent" })));
-    };
-    let span = tracing::info_span!("mail", mail.kind = delivery.kind, mail.channel = delivery.channel.name());
-    match send(claim.message_id.clone()).instrument(span).await {
-        Ok(()) => record_sent_insistently(app, delivery).await,
-        Err(SendError::Setup(why)) => {
-            let error = record_failure(app, delivery, &claim, SendError::Setup(why.clone())).await?;
-            if !alert::is_alert(&delivery.key) {
-                alert::mail_server_refuses(app, &why).await;
-            }
-            Err(error)
+    let Some(claim) = claim(context, delivery).await? else { return Ok(sent()) };
+    match attempt(delivery, &claim, send).await {
+        Ok(()) => record_sent_insistently(&context.app, delivery).await,
+        Err(failure) => {
+            let error = after_failure(delivery, &claim, &failure);
+            record_failure(&context.app, delivery, &claim, &failure, error).await
         }
-        Err(failure) => Err(record_failure(app, delivery, &claim, failure).await?),
     }
+}
+
+/// Sends a mail unless it has been sent, and reports what its fate says about the mail server.
+///
+/// # Errors
+/// As [`send_once`]; [`Error::Held`] if the server takes no mail, and [`Error::Deferred`] if it rejects this one for now.
+pub async fn send_mail_once<F: Future<Output = Result<(), SendError>>>(
+    context: &Context,
+    delivery: &Delivery,
+    pass: Pass,
+    send: impl FnOnce(String) -> F,
+) -> Result<Done> {
+    let app = &context.app;
+    let claim = match claim(context, delivery).await {
+        Ok(Some(claim)) => claim,
+        other => {
+            pass.return_unused(app).await?;
+            return other.map(|_| sent());
+        }
+    };
+    let Err(failure) = attempt(delivery, &claim, send).await else {
+        let done = record_sent_insistently(app, delivery).await?;
+        pass.report(app, None).await;
+        return Ok(done);
+    };
+    let error = after_mail_failure(app, delivery, &claim, &failure).await;
+    pass.report(app, outage_of(&failure, &error)).await;
+    record_failure(app, delivery, &claim, &failure, error).await
+}
+
+/// As [`after_failure`], for a mail.
+async fn after_mail_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: &SendError) -> Error {
+    let text = failure.to_string();
+    match failure {
+        SendError::Temporary(_) => Error::Deferred(text),
+        SendError::Policy(_) if are_others_accepted(app, claim).await.unwrap_or(false) => {
+            Error::Deferred(text)
+        }
+        SendError::NotSent(_) | SendError::Setup(_) | SendError::Policy(_) => Error::Held(text),
+        SendError::Permanent(_) | SendError::Unknown(_) => after_failure(delivery, claim, failure),
+    }
+}
+
+/// The outage of which this failure is a sign, and whether settings must be changed.
+fn outage_of(failure: &SendError, error: &Error) -> Option<(String, bool)> {
+    let is_outage = matches!(failure, SendError::Unknown(_)) || matches!(error, Error::Held(_));
+    let needs_repair = matches!(failure, SendError::Setup(_) | SendError::Policy(_));
+    is_outage.then(|| (failure.to_string(), needs_repair))
+}
+
+fn sent() -> Done {
+    Done::with(json!({ "state": "sent" }))
+}
+
+async fn attempt<F: Future<Output = Result<(), SendError>>>(
+    delivery: &Delivery,
+    claim: &Claim,
+    send: impl FnOnce(String) -> F,
+) -> Result<(), SendError> {
+    let span = tracing::info_span!("mail", mail.kind = delivery.kind, mail.channel = delivery.channel.name());
+    send(claim.message_id.clone()).instrument(span).await
+}
+
+/// Whether the server has accepted other mails since it first rejected this one.
+async fn are_others_accepted(app: &App, claim: &Claim) -> Result<bool> {
+    let Some(rejected_at) = claim.rejected_at else { return Ok(false) };
+    let db = app.db.read();
+    let text = "SELECT 1 FROM email_deliveries WHERE state = 'sent' AND channel = 'mail' AND updated_at > $1 LIMIT 1";
+    Ok(db.query_one_raw(sql(db, text, [at(rejected_at)])).await?.is_some())
 }
 
 /// Records the success, retrying for some seconds: without the record, the message might be sent twice.
@@ -85,25 +146,37 @@ async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
         metrics::record_mail("sent");
     }
     publish(app, &delivery.key, "sent").await;
-    Ok(Done::with(json!({ "state": "sent" })))
+    Ok(sent())
 }
 
-/// Records why the message is not known to be sent, and returns the error with which the job ends or is retried.
-async fn record_failure(app: &App, delivery: &Delivery, claim: &Claim, failure: SendError) -> Result<Error> {
+/// With which error the job ends or is retried.
+fn after_failure(delivery: &Delivery, claim: &Claim, failure: &SendError) -> Error {
     let text = failure.to_string();
     let may_resend = delivery.if_unknown == IfUnknown::Resend && !claim.resent;
-    let retry = || Error::Unavailable(anyhow!(text.clone()));
-    let (state, outcome, error) = match failure {
-        SendError::Permanent(_) => ("refused", "refused", Error::Permanent(text.clone())),
-        SendError::Temporary(_) | SendError::NotSent(_) | SendError::Setup(_) => {
-            ("refused", "deferred", retry())
-        }
-        SendError::Unknown(_) if may_resend => ("ambiguous", "unknown", retry()),
-        SendError::Unknown(_) => ("ambiguous", "unknown", Error::Permanent(format!("{text}; {HELD}"))),
-    };
-    if delivery.channel == Channel::Mail {
-        metrics::record_mail(outcome);
+    match failure {
+        SendError::Permanent(_) => Error::Permanent(text),
+        SendError::Unknown(_) if !may_resend => Error::Permanent(format!("{text}; {HELD}")),
+        _ => Error::Unavailable(anyhow!(text)),
     }
-    set_unsent(app, &delivery.key, claim.attempts, state, &text).await?;
-    Ok(error)
+}
+
+/// Records why the message is not known to be sent, and ends the run with `error`.
+async fn record_failure(
+    app: &App,
+    delivery: &Delivery,
+    claim: &Claim,
+    failure: &SendError,
+    error: Error,
+) -> Result<Done> {
+    if delivery.channel == Channel::Mail {
+        metrics::record_mail(match (failure, &error) {
+            (SendError::Unknown(_), _) => "unknown",
+            (_, Error::Held(_)) => "held",
+            (_, Error::Permanent(_)) => "refused",
+            _ => "deferred",
+        });
+    }
+    let state = if matches!(failure, SendError::Unknown(_)) { "ambiguous" } else { "refused" };
+    set_unsent(app, &delivery.key, claim.attempts, state, &failure.to_string()).await?;
+    Err(error)
 }

@@ -13,7 +13,7 @@ use crate::{
     parking::{
         lots::Lot,
         notifications::{
-            delivery::{Letter, deliver},
+            delivery::{Letter, deliver, dropped},
             format::hours,
             subscription::Subscription,
         },
@@ -39,7 +39,7 @@ impl Job for SendReminder {
         let (app, now) = (&context.app, context.app.clock.now());
         // The next day has a reminder of its own.
         if now.with_timezone(&app.config.zone).date_naive() != self.day {
-            return Ok(Done::skipped("the day of the reminder is over"));
+            return Ok(dropped("the day of the reminder is over"));
         }
         let audience = audience(&app.config.schedules, now);
         if audience.find(app, Subscription::Reminders, self.user_id).await?.is_none() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeZone, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, EntityTrait};
 use tempfile::TempDir;
@@ -82,6 +82,11 @@ impl World {
 
     async fn row(&self) -> email_delivery::Model {
         email_delivery::Entity::find().one(self.app.db.read()).await.unwrap().unwrap()
+    }
+
+    /// Moves the clock past the next test of a mail server that failed.
+    fn later(&self) {
+        self.app.clock.advance(TimeDelta::minutes(1));
     }
 
     fn sent(&self) -> usize {
@@ -191,6 +196,7 @@ async fn only_temporary_refusals_are_retried() {
     ]);
     assert!(waits(RECEIPT.run(&world.run(job, 1)).await));
     assert!(waits(RECEIPT.run(&world.run(job, 2)).await));
+    world.later();
     assert!(!waits(RECEIPT.run(&world.run(job, 3)).await));
     assert_eq!((world.row().await.state.as_str(), world.row().await.attempts), ("refused", 3));
     RECEIPT.run(&world.run(job, 1)).await.unwrap();
@@ -206,6 +212,7 @@ async fn confirmation_in_doubt_is_resent_with_the_same_id() {
     assert!(waits(CONFIRM.run(&world.run(job, 1)).await));
     let first = world.row().await;
     assert_eq!((first.state.as_str(), first.resent), ("ambiguous", false));
+    world.later();
     CONFIRM.run(&world.run(job, 2)).await.unwrap();
     let second = world.row().await;
     assert_eq!((second.state.as_str(), second.resent), ("sent", true));
@@ -218,7 +225,9 @@ async fn confirmation_in_doubt_twice_is_held() {
     let job = new_id();
     world.script([unknown(), unknown()]);
     assert!(waits(CONFIRM.run(&world.run(job, 1)).await));
+    world.later();
     assert!(!waits(CONFIRM.run(&world.run(job, 2)).await));
+    world.later();
     assert!(!waits(CONFIRM.run(&world.run(job, 3)).await));
     assert_eq!((world.sent(), world.row().await.state.as_str()), (0, "ambiguous"));
 }
@@ -230,6 +239,7 @@ async fn receipt_in_doubt_is_held_until_requeued() {
     world.script([unknown()]);
     let held = RECEIPT.run(&world.run(job, 1)).await.unwrap_err();
     assert!(matches!(&held, Error::Permanent(text) if text.contains("requeue")), "{held:?}");
+    world.later();
     assert!(!waits(RECEIPT.run(&world.run(job, 2)).await));
     assert!(!waits(RECEIPT.run(&world.run(new_id(), 1)).await), "another job is no requeue");
     assert_eq!((world.sent(), world.row().await.state.as_str()), (0, "ambiguous"));
@@ -246,6 +256,53 @@ async fn death_while_sending_leaves_the_mail_in_doubt() {
     world.sql("UPDATE email_deliveries SET state = 'sending'").await;
     assert!(!waits(RECEIPT.run(&world.run(job, 1)).await), "not even when the attempt was given back");
     assert_eq!((world.sent(), world.row().await.state.as_str()), (0, "ambiguous"));
+}
+
+#[tokio::test]
+async fn one_mail_at_a_time_tests_a_server_that_is_away() {
+    let world = world().await;
+    world.script([SendError::NotSent("away".into()), SendError::NotSent("away".into())]);
+    let run = async || CONFIRM.run(&world.run(new_id(), 1)).await;
+    for _ in 0..2 {
+        assert!(matches!(run().await, Err(Error::Held(why)) if why.contains("away")));
+    }
+    assert_eq!(world.outbox.lock().script.len(), 1, "the second one was not tried");
+    world.later();
+    assert!(matches!(run().await, Err(Error::Held(_))), "it tested the server");
+    assert!(matches!(run().await, Err(Error::Held(_))), "its pause has not passed");
+    assert_eq!(world.outbox.lock().script.len(), 0);
+    world.later();
+    RECEIPT.run(&world.run(new_id(), 1)).await.unwrap();
+    run().await.unwrap();
+    assert_eq!(world.sent(), 2);
+}
+
+#[tokio::test]
+async fn a_test_that_sends_nothing_is_left_to_the_next_mail() {
+    let world = world().await;
+    RECEIPT.run(&world.run(new_id(), 1)).await.unwrap();
+    world.script([SendError::NotSent("away".into())]);
+    assert!(waits(CONFIRM.run(&world.run(new_id(), 1)).await));
+    world.later();
+    RECEIPT.run(&world.run(new_id(), 1)).await.unwrap();
+    CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
+    assert_eq!(world.sent(), 2);
+}
+
+#[tokio::test]
+async fn one_rejected_mail_does_not_stop_the_others() {
+    let world = world().await;
+    let (receipt, rejected) = (new_id(), || SendError::Policy("554 5.7.1".into()));
+    world.script([rejected()]);
+    let first = RECEIPT.run(&world.run(receipt, 1)).await;
+    assert!(matches!(first, Err(Error::Held(_))), "it may be about all mails: {first:?}");
+    world.later();
+    CONFIRM.run(&world.run(new_id(), 1)).await.unwrap();
+    world.script([rejected()]);
+    let second = RECEIPT.run(&world.run(receipt, 1)).await;
+    assert!(matches!(second, Err(Error::Deferred(_))), "others are accepted: {second:?}");
+    SendWelcome { user_id: 1 }.run(&world.run(new_id(), 1)).await.unwrap();
+    assert_eq!(world.sent(), 2);
 }
 
 #[tokio::test]
