@@ -9,6 +9,7 @@ mod sql;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod watchdog;
 
 pub(crate) use self::retry::retry_on_conflict;

@@ -13,18 +13,21 @@ use sea_orm::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    pool::{ACQUIRE_TIMEOUT, Pool, Slot},
+    pool::{ACQUIRE_TIMEOUT, Pool, Slot, Statements},
     watchdog::Watchdog,
 };
 use crate::base::error::{Error, Result};
 
 /// Settings of every session.
-const SESSION: [(&str, &str); 7] = [
+const SESSION: [(&str, &str); 8] = [
     ("timezone", "UTC"),
     // The server looks for deadlocks after a second. With the time for a connection, a caller waits less than 3 seconds.
     ("lock_timeout", "1400"),
     // Compiling a report's statement takes longer than running it.
     ("jit", "off"),
+    // Without statistics, as after an installation, PostgreSQL would rather collect and sort all spots of a lot than walk an
+    // index until it finds a free one.
+    ("enable_bitmapscan", "off"),
     // The server drops the locks of a client that vanished in the middle of a transaction, and soon its connection.
     ("idle_in_transaction_session_timeout", "5000"),
     ("tcp_keepalives_idle", "30"),
@@ -61,7 +64,8 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<(Pool, Pool, 
         async move { server.lock().await.responds().await }
     };
     let (watchdog, recoveries) = Watchdog::start(ping);
-    let [main, relaxed] = slots.map(|slot| Pool::of(slot, Some(watchdog.clone())));
+    let statements = Statements::default();
+    let [main, relaxed] = slots.map(|slot| Pool::of(slot, Some(watchdog.clone()), &statements));
     Ok((main, relaxed, recoveries))
 }
 

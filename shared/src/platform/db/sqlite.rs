@@ -16,7 +16,8 @@ use sea_orm::{
 use tokio::sync::watch;
 
 use super::{
-    pool::{ACQUIRE_TIMEOUT, Pool},
+    pool::{ACQUIRE_TIMEOUT, Pool, Statements},
+    wal::WriteAheadLog,
     watchdog::Watchdog,
 };
 use crate::base::error::{Error, Result};
@@ -41,14 +42,15 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions> {
     Ok(SqliteConnectOptions::from_str(url).context("the SQLite URL is malformed")?)
 }
 
-/// Opens a file with one connection that writes and others that read. The receiver counts recoveries.
+/// Opens a file with one connection that writes, its log, and other connections that read. The receiver counts recoveries.
 pub(super) async fn connect(
     options: SqliteConnectOptions,
     readers: u32,
-) -> Result<(Pool, Pool, watch::Receiver<u64>)> {
+) -> Result<(Pool, WriteAheadLog, Pool, watch::Receiver<u64>)> {
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        // A durable commit waits for the log (see `WriteAheadLog`).
+        .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
         .pragma("temp_store", "memory")
@@ -57,10 +59,14 @@ pub(super) async fn connect(
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     let writer: DatabaseConnection = open(options.clone(), 1).await?.into();
+    // SQLite puts the log beside the file itself, not beside a link to it.
+    let log = WriteAheadLog::of(&std::fs::canonicalize(options.get_filename()).context("SQLite file")?);
     let reader = open(options.create_if_missing(false), readers).await?;
     let file = writer.clone();
     let (watchdog, recoveries) = Watchdog::start(move || can_write(file.clone()));
-    Ok((Pool::new(writer, Some(watchdog)), Pool::new(reader.into(), None), recoveries))
+    let statements = Statements::default();
+    let writer = Pool::new(writer, Some(watchdog), &statements);
+    Ok((writer, log, Pool::new(reader.into(), None, &statements), recoveries))
 }
 
 /// Whether the write lock can be taken: another process may hold it, and then only writers wait.
