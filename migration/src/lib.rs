@@ -29,6 +29,7 @@ mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
 mod m23_account_tokens;
+mod m24_walk_in_start;
 mod migration;
 mod report;
 
@@ -40,7 +41,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 23] = [
+const MIGRATIONS: [Migration; 24] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -64,6 +65,7 @@ const MIGRATIONS: [Migration; 23] = [
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
     m23_account_tokens::MIGRATION,
+    m24_walk_in_start::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

@@ -270,7 +270,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -294,6 +294,7 @@ const NAMES: [&str; 23] = [
     "m21_currency",
     "m22_export_formats",
     "m23_account_tokens",
+    "m24_walk_in_start",
 ];
 
 async fn applied(db: &Db) -> Vec<String> {

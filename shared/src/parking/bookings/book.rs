@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, driver,
+    Reservation, at_once, driver,
     expiry::{self, Scope},
     start::{MAX_ATTEMPTS, choose_spot, start},
 };
@@ -46,6 +46,11 @@ async fn book(
     lot_id: i64,
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
+    if idempotency.is_none()
+        && let Some(reservation) = retry_on_conflict(|| at_once::book(app, user_id, lot_id)).await?
+    {
+        return Ok(reservation);
+    }
     for _ in 0..MAX_ATTEMPTS {
         let booked = retry_on_conflict(|| try_to_book(app, user_id, lot_id, idempotency)).await?;
         if let Some(reservation) = booked {

@@ -1,7 +1,7 @@
 //! A reservation as its owner sees it, and what all changes to one share.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     app::App,
@@ -181,15 +181,22 @@ pub(super) const NO_OVERLAP: &str = "reservations_no_overlap";
 
 /// Locks a reservation that belongs to the caller, or any for an administrator.
 pub(super) async fn lock(tx: &Transaction, who: &Identity, id: i64) -> Result<Reservation> {
-    let lock = row_lock(tx, "FOR UPDATE OF r");
+    find_visible(tx, who, id, row_lock(tx, "FOR UPDATE OF r")).await?.ok_or(Error::NotFound("reservation"))
+}
+
+/// A reservation that belongs to the caller, or any for an administrator, with this locking clause.
+pub(super) async fn find_visible(
+    db: &impl ConnectionTrait,
+    who: &Identity,
+    id: i64,
+    lock: &str,
+) -> Result<Option<Reservation>> {
     let text = format!(
         "SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND (r.user_id = $2 OR $3) {lock}"
     );
-    Row::find_by_statement(sql(tx, &text, [id.into(), who.user_id.into(), who.is_admin.into()]))
-        .one(tx)
-        .await?
-        .ok_or(Error::NotFound("reservation"))?
-        .try_into()
+    let values = [id.into(), who.user_id.into(), who.is_admin.into()];
+    let row = Row::find_by_statement(sql(db, &text, values)).one(db).await?;
+    row.map(Reservation::try_from).transpose()
 }
 
 /// The state after `event`. A reservation whose driver did not come in time counts as expired, even if the sweep has

@@ -51,11 +51,7 @@ pub(super) async fn choose_spot(
     moment: Moment,
 ) -> Result<Option<(ChosenSpot, Displaced)>> {
     // A spot without any window is best, and found without looking at the others.
-    let unreserved = format!(
-        "AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved')
-         AND NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $3)"
-    );
-    if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved, "s.number", 1).await?.pop() {
+    if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved(), "s.number", 1).await?.pop() {
         return Ok(Some((spot, Displaced::None)));
     }
     // Most bookings that come this far find the lot full.
@@ -67,6 +63,14 @@ pub(super) async fn choose_spot(
     }
     let spot = lock_free_spots(tx, lot_id, moment, "", LATEST_NEXT_WINDOW, 1).await?.pop();
     Ok(spot.map(|spot| (spot, Displaced::None)))
+}
+
+/// Of the free spots, those without any window, if no window of the lot is displaced.
+pub(super) fn unreserved() -> String {
+    format!(
+        "AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved')
+         AND NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $3)"
+    )
 }
 
 const LATEST_NEXT_WINDOW: &str = "COALESCE((SELECT MIN(r.starts_at) FROM reservations r
