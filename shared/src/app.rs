@@ -8,9 +8,11 @@ use std::{
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     base::{
+        batches::Batches,
         clock::Clock,
         error::{Error, Result},
     },
@@ -21,6 +23,7 @@ use crate::{
         db::Db,
         http, installation,
         mailer::Mailer,
+        queue::Queue,
         rate_limit::RateLimiter,
         redis::Redis,
         templates::Templates,
@@ -53,6 +56,8 @@ pub struct Parts {
     pub counters: Counters,
     /// Rate limits.
     pub limits: RateLimiter,
+    /// Jobs that are about to be announced to the workers.
+    pub announcements: Batches<(Queue, Uuid)>,
     /// Sends mails.
     pub mailer: Mailer,
     /// Which server a chat's webhook may be at.
@@ -124,6 +129,7 @@ impl App {
         let app = Self(Arc::new(Parts {
             cache: Cache::new(redis.clone(), counters.clone(), clock.clone(), config.cache.is_enabled),
             limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
+            announcements: Batches::default(),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,
