@@ -13,6 +13,7 @@ mod cached;
 mod change;
 mod client_answers;
 mod client_variants;
+mod costs;
 mod counters;
 mod currency;
 mod current_password;

@@ -6,6 +6,7 @@
 mod support;
 
 mod cleanup;
+mod costs;
 mod crashes;
 mod disk;
 mod events;
