@@ -29,6 +29,7 @@ mod m20_vehicles_and_identities;
 mod m21_currency;
 mod m22_export_formats;
 mod m23_account_tokens;
+mod m24_walk_in_start;
 mod m25_attendants;
 mod m26_accounts;
 mod m27_second_factors;
@@ -44,7 +45,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 27] = [
+const MIGRATIONS: [Migration; 28] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -68,6 +69,7 @@ const MIGRATIONS: [Migration; 27] = [
     m21_currency::MIGRATION,
     m22_export_formats::MIGRATION,
     m23_account_tokens::MIGRATION,
+    m24_walk_in_start::MIGRATION,
     m25_attendants::MIGRATION,
     m26_accounts::MIGRATION,
     m27_second_factors::MIGRATION,

@@ -9,9 +9,11 @@ use std::{
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     base::{
+        batches::Batches,
         clock::Clock,
         error::{Error, Result},
     },
@@ -24,6 +26,7 @@ use crate::{
         http, installation,
         keys::Keys,
         mailer::Mailer,
+        queue::Queue,
         rate_limit::RateLimiter,
         redis::Redis,
         secrets,
@@ -59,6 +62,8 @@ pub struct Parts {
     pub limits: RateLimiter,
     /// Signs and verifies.
     pub keys: Keys,
+    /// Jobs that are about to be announced to the workers.
+    pub announcements: Batches<(Queue, Uuid)>,
     /// Sends mails.
     pub mailer: Mailer,
     /// Which server a chat's webhook may be at.
@@ -146,6 +151,7 @@ impl App {
             cache: Cache::new(redis.clone(), counters.clone(), clock.clone(), config.cache.is_enabled),
             limits: RateLimiter::new(redis.clone(), counters.clone(), config.rate_limits),
             keys: Keys::new(&config)?,
+            announcements: Batches::default(),
             mailer: Mailer::from_config(&config.mail)?,
             chat_rules: http::Rules::public(GOOGLE_CHAT_HOST),
             templates: Templates::new()?,

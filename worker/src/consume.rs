@@ -1,6 +1,12 @@
 //! What a worker does with a message: claim the job, run it, record how the run ended, and publish that.
 
-use std::{any::Any, convert::Infallible, io, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    any::Any,
+    convert::Infallible,
+    io,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use anyhow::anyhow;
 use apalis::prelude::{BackendExt, Data, WorkerBuilder, WorkerBuilderExt};
@@ -71,7 +77,7 @@ pub async fn perform(worker: &Worker, id: Uuid) {
     if app.wrong_clock().await.is_some() {
         return tracing::debug!(job.id = %id, "job not claimed, because the clock is wrong");
     }
-    match ledger::claim(&app.db, app.clock.now(), LEASE, &worker.name, id).await {
+    match worker.batches.claim(app, &worker.name, id).await {
         Ok(Some(claim)) => {
             let trace = claim.trace.clone().unwrap_or_else(telemetry::new_trace_id);
             let span = tracing::info_span!("job", job.id = %id, job.kind = claim.kind, job.attempt = claim.attempt, trace, job.outcome = Empty);
@@ -87,12 +93,19 @@ pub async fn perform(worker: &Worker, id: Uuid) {
 async fn perform_claimed(worker: &Worker, claim: &Claim) {
     let kind = worker.registry.find(&claim.kind);
     let metrics = RunMetrics::start(kind.map_or("unknown", |kind| kind.name));
+    let begun = Instant::now();
     let outcome = run(worker, claim, kind).await;
+    // No progress of this job was published, which a late message could confuse with its end.
+    let is_short = claim.attempt == 1 && begun.elapsed() < PROGRESS_PAUSE;
     log(&outcome);
     let outcome = record(worker, claim, outcome).await;
     tracing::Span::current().record("job.outcome", outcome.name());
     if let Some(status) = Status::after(claim, &outcome) {
-        status::publish(&worker.app, claim.id, &status).await;
+        if is_short {
+            status::notify(&worker.app, claim.id, &status).await;
+        } else {
+            status::publish(&worker.app, claim.id, &status).await;
+        }
     }
     metrics.finish(&outcome);
 }
@@ -150,13 +163,13 @@ async fn renew_lease(worker: &Worker, claim: &Claim, progress: &Progress) -> Out
     }
 }
 
-/// Publishes the progress at once, on every change, and often enough for readers to consider it current.
+/// Publishes the progress unless the run is short, then on every change, and often enough for readers to consider it current.
 async fn publish_progress(worker: &Worker, claim: &Claim, progress: &Progress) -> Infallible {
     let mut changes = progress.changes();
     loop {
+        tokio::time::sleep(PROGRESS_PAUSE).await;
         let now = *changes.borrow_and_update();
         status::publish(&worker.app, claim.id, &Status::running(claim, now)).await;
-        tokio::time::sleep(PROGRESS_PAUSE).await;
         // The sender lives as long as the run, so waiting for a change does not fail.
         let _ = tokio::time::timeout(RENEW_INTERVAL, changes.changed()).await;
     }
@@ -190,13 +203,12 @@ async fn record(worker: &Worker, claim: &Claim, outcome: Outcome) -> Outcome {
 async fn try_to_record(worker: &Worker, claim: &Claim, outcome: &Outcome) -> Result<bool> {
     let app = &worker.app;
     app.require_right_clock().await?;
-    let now = app.clock.now();
     let done = match outcome {
         Outcome::Succeeded(done) if !done.then.is_empty() => done,
-        _ => return ledger::close(app.db.relaxed(), now, claim, outcome).await,
+        _ => return worker.batches.close(app, claim, outcome).await,
     };
     let mut change = Change::begin(app).await?;
-    if !ledger::close(change.tx(), now, claim, outcome).await? {
+    if !ledger::close(change.tx(), app.clock.now(), claim, outcome).await? {
         return Ok(false);
     }
     for job in &done.then {

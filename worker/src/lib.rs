@@ -1,6 +1,7 @@
 //! The worker: takes jobs from the queues, runs them, and feeds the queues from the ledger.
 
 pub mod alerts;
+mod batches;
 pub mod cli;
 pub mod consume;
 pub mod consumers;

@@ -6,7 +6,7 @@ use shared::{app::App, jobs::transport::Signals};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{health::Health, registry::Registry};
+use crate::{batches::LedgerBatches, health::Health, registry::Registry};
 
 /// A worker process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Worker {
     pub signals: Signals,
     /// Running jobs and periodic work. Both end before the process does.
     pub tasks: TaskTracker,
+    /// Claims and ends of runs, several in one statement.
+    pub batches: LedgerBatches,
     /// What `/health` reports.
     pub health: Health,
 }
@@ -35,6 +37,7 @@ impl Worker {
             registry,
             signals: Signals::default(),
             tasks: TaskTracker::new(),
+            batches: LedgerBatches::default(),
             health: Health::default(),
         }
     }

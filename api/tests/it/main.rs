@@ -16,6 +16,7 @@ mod change;
 mod client_answers;
 mod client_variants;
 mod commands;
+mod costs;
 mod counters;
 mod currency;
 mod current_password;

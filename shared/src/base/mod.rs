@@ -1,5 +1,6 @@
 //! Vocabulary without I/O.
 
+pub mod batches;
 pub mod clock;
 pub mod coalesce;
 pub mod currency;

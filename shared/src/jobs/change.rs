@@ -23,6 +23,12 @@ use crate::{
 pub struct Change {
     app: App,
     tx: Transaction,
+    follow_ups: FollowUps,
+}
+
+/// What follows from a commit. Collected by a [`Change`], or for a write that is a single statement.
+#[derive(Debug, Default)]
+pub struct FollowUps {
     jobs: Vec<Enqueued>,
     groups: Vec<Group>,
     events: Vec<Event>,
@@ -32,14 +38,7 @@ pub struct Change {
 impl Change {
     /// Begins the transaction.
     pub async fn begin(app: &App) -> Result<Self> {
-        Ok(Self {
-            app: app.clone(),
-            tx: app.db.begin().await?,
-            jobs: Vec::new(),
-            groups: Vec::new(),
-            events: Vec::new(),
-            sessions: Vec::new(),
-        })
+        Ok(Self { app: app.clone(), tx: app.db.begin().await?, follow_ups: FollowUps::default() })
     }
 
     /// For the statements of the transaction.
@@ -51,23 +50,23 @@ impl Change {
     /// same unique key.
     pub async fn enqueue(&mut self, job: &NewJob) -> Result<Uuid> {
         let job = ledger::insert(&self.tx, self.app.clock.now(), job).await?;
-        self.jobs.push(job);
+        self.follow_ups.announces(job);
         Ok(job.id)
     }
 
     /// Marks what is cached for these groups as stale.
     pub fn invalidates(&mut self, groups: impl IntoIterator<Item = Group>) {
-        self.groups.extend(groups);
+        self.follow_ups.invalidates(groups);
     }
 
     /// Adds the event to the counters.
     pub fn counts(&mut self, event: Event) {
-        self.events.push(event);
+        self.follow_ups.counts(event);
     }
 
     /// Drops these sessions from Redis; without that they would be accepted for up to another second.
     pub fn ends_sessions(&mut self, ids: impl IntoIterator<Item = Uuid>) {
-        self.sessions.extend(ids);
+        self.follow_ups.sessions.extend(ids);
     }
 
     /// Stores the answer to the request under its key, then commits.
@@ -80,21 +79,43 @@ impl Change {
     /// Commits, then runs the follow-ups. If the connection is lost during the commit, its outcome is unknown and no
     /// follow-up runs.
     pub async fn commit(self) -> Result<()> {
-        let Self { app, tx, jobs, groups, events, sessions } = self;
+        let Self { app, tx, follow_ups } = self;
         tx.commit().await?;
-        if !sessions.is_empty() {
-            drop_sessions(&app, &sessions).await;
+        follow_ups.run(&app).await;
+        Ok(())
+    }
+}
+
+impl FollowUps {
+    /// Announces a job that was written.
+    pub fn announces(&mut self, job: Enqueued) {
+        self.jobs.push(job);
+    }
+
+    /// Marks what is cached for these groups as stale.
+    pub fn invalidates(&mut self, groups: impl IntoIterator<Item = Group>) {
+        self.groups.extend(groups);
+    }
+
+    /// Adds the event to the counters.
+    pub fn counts(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Runs them, after the commit.
+    pub async fn run(self, app: &App) {
+        if !self.sessions.is_empty() {
+            drop_sessions(app, &self.sessions).await;
         }
-        if !groups.is_empty() {
-            app.cache.invalidate(&groups).await;
+        if !self.groups.is_empty() {
+            app.cache.invalidate(&self.groups).await;
         }
-        if !jobs.is_empty() {
-            transport::announce_soon(&app, jobs);
+        if !self.jobs.is_empty() {
+            transport::announce_soon(app, self.jobs);
         }
-        for event in events {
+        for event in self.events {
             app.counters.record(event);
         }
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ pub mod status;
 pub mod transport;
 
 pub use crate::platform::queue::Queue;
-pub use change::Change;
+pub use change::{Change, FollowUps};
 pub use control::cancel;
 pub use job::{Context, Done, Job, Kind, NewJob, Progress, new_id};
 pub use ledger::Enqueued;

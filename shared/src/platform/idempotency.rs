@@ -66,6 +66,12 @@ impl<T> Idempotency<T> {
         Self(Some((claim, Arc::new(render))))
     }
 
+    /// Whether there is no answer to store.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Stores the answer in the transaction of the effect. Fails, so that nothing is committed, if the claim has timed
     /// out and another request has taken the key.
     pub async fn store(&self, tx: &impl ConnectionTrait, outcome: &T) -> Result<()> {

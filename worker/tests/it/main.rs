@@ -7,6 +7,7 @@ mod support;
 
 mod cleanup;
 mod clocks;
+mod costs;
 mod crashes;
 mod disk;
 mod events;

@@ -9,6 +9,6 @@ pub mod row;
 
 pub use backlog::{DueJob, due, fail_poison};
 pub use cancel::{cancel, cancel_all};
-pub use claim::{Claim, claim, close, renew};
-pub use insert::{Enqueued, insert};
+pub use claim::{Claim, claim, claim_all, close, close_all, renew};
+pub use insert::{Enqueued, insert, insert_selected, placeholders, trace, values};
 pub use row::{find, find_all};

@@ -126,6 +126,19 @@ pub async fn publish(app: &App, id: Uuid, status: &Status) {
     write(app, id, status, !status.state.is_final()).await;
 }
 
+/// As [`publish`] for the end of a short run: tells those who follow the job, and leaves others to the ledger.
+pub async fn notify(app: &App, id: Uuid, status: &Status) {
+    let Some(owner_id) = status.owner_id else { return };
+    let (keys, message) = (app.redis.keys(), message(&fields(app, id, status, owner_id)));
+    let mut pipe = redis::pipe();
+    pipe.unlink(keys.job(id)).ignore().publish(keys.status_channel(), message).ignore();
+    let sent: RedisResult<()> =
+        app.redis.queue.query(async |mut redis| pipe.exec_async(&mut redis).await).await;
+    if let Err(error) = sent {
+        tracing::debug!(job.id = %id, %error, "status not published");
+    }
+}
+
 /// Publishes the status of a job from the ledger.
 pub async fn publish_from_ledger(app: &App, id: Uuid) {
     match ledger::find(&app.db, id).await {
@@ -154,33 +167,43 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
 
 async fn write(app: &App, id: Uuid, status: &Status, may_be_late: bool) {
     let Some(owner_id) = status.owner_id else { return };
+    let fields = fields(app, id, status, owner_id);
     let run = status.since.timestamp_micros().to_string();
-    let fields = [
-        ("id", id.to_string()),
-        ("kind", status.kind.clone()),
-        ("owner", owner_id.to_string()),
-        ("run", run.clone()),
-        ("state", status.state.to_string()),
-        ("current", status.current.to_string()),
-        ("total", status.total.to_string()),
-        ("result", status.result.to_string()),
-        ("error", status.error.clone().unwrap_or_default()),
-        ("at", rfc3339(app.clock.now())),
-    ];
-    let message: HashMap<_, _> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let keys = app.redis.keys();
     let mut publish = PUBLISH.key(keys.job(id));
     publish
         .arg(if may_be_late { run.as_str() } else { "" })
         .arg(KEPT_SECONDS)
         .arg(keys.status_channel())
-        .arg(serde_json::to_string(&message).unwrap_or_default())
+        .arg(message(&fields))
         .arg(&fields);
     let published: RedisResult<()> =
         app.redis.queue.query(async |mut redis| publish.invoke_async(&mut redis).await).await;
     if let Err(error) = published {
         tracing::debug!(job.id = %id, %error, "status not published");
     }
+}
+
+type Fields = [(&'static str, String); 10];
+
+fn fields(app: &App, id: Uuid, status: &Status, owner_id: i64) -> Fields {
+    [
+        ("id", id.to_string()),
+        ("kind", status.kind.clone()),
+        ("owner", owner_id.to_string()),
+        ("run", status.since.timestamp_micros().to_string()),
+        ("state", status.state.to_string()),
+        ("current", status.current.to_string()),
+        ("total", status.total.to_string()),
+        ("result", status.result.to_string()),
+        ("error", status.error.clone().unwrap_or_default()),
+        ("at", rfc3339(app.clock.now())),
+    ]
+}
+
+fn message(fields: &Fields) -> String {
+    let message: HashMap<_, _> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    serde_json::to_string(&message).unwrap_or_default()
 }
 
 /// Deletes the statuses of jobs from Redis, so that readers use the ledger.

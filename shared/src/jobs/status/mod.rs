@@ -6,6 +6,7 @@ mod live;
 mod version;
 
 pub use live::{
-    Status, delete, error_for_owner, find, find_in_ledger, parse_message, publish, publish_from_ledger,
+    Status, delete, error_for_owner, find, find_in_ledger, notify, parse_message, publish,
+    publish_from_ledger,
 };
 pub use version::Version;

@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use redis::{AsyncCommands, FromRedisValue, Pipeline, RedisResult};
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -50,17 +49,26 @@ pub fn config(redis: &Redis, queue: Queue) -> Config {
         .emit_events(false)
 }
 
-/// [`announce`] in the background.
+/// [`announce`] in the background, together with what others announce at the same time.
 pub fn announce_soon(app: &App, jobs: Vec<Enqueued>) {
     let redis = app.redis.clone();
-    app.tasks.spawn(async move { announce(&redis, &jobs).await }.in_current_span());
+    let due = jobs.iter().filter(|job| job.due).map(|job| (job.queue, job.id)).collect();
+    let announcing = app.announcements.add(due, move |due| {
+        let redis = redis.clone();
+        async move { announce_due(&redis, &due).await }
+    });
+    announcing.map(|announcing| app.tasks.spawn(announcing));
 }
 
 /// Pushes jobs that are due to the workers, after the commit. Best effort: the relay finds what is not announced.
 pub async fn announce(redis: &Redis, jobs: &[Enqueued]) {
+    let due: Vec<_> = jobs.iter().filter(|job| job.due).map(|job| (job.queue, job.id)).collect();
+    announce_due(redis, &due).await;
+}
+
+async fn announce_due(redis: &Redis, due: &[(Queue, Uuid)]) {
     for queue in Queue::ALL {
-        let of_queue = jobs.iter().filter(|job| job.queue == queue && job.due);
-        let ids: Vec<Uuid> = of_queue.map(|job| job.id).collect();
+        let ids: Vec<Uuid> = due.iter().filter(|job| job.0 == queue).map(|job| job.1).collect();
         if ids.is_empty() {
             continue;
         }

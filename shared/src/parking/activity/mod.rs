@@ -3,6 +3,7 @@
 mod history;
 mod record;
 
+pub(super) use self::record::INSERT;
 pub use self::{
     history::{Activity, History, count, history},
     record::{Kind, record},

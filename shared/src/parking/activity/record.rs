@@ -46,6 +46,9 @@ impl Kind {
     }
 }
 
+/// The beginning of the INSERT, for a statement that also writes what the activity is about.
+pub(in crate::parking) const INSERT: &str = "INSERT INTO user_activity (user_id, kind, subject, created_at)";
+
 /// Records an activity in the caller's transaction. `subject` is the id of what it is about.
 pub async fn record(
     db: &impl ConnectionTrait,
@@ -56,7 +59,7 @@ pub async fn record(
 ) -> Result<()> {
     db.execute_raw(sql(
         db,
-        "INSERT INTO user_activity (user_id, kind, subject, created_at) VALUES ($1, $2, $3, $4)",
+        &format!("{INSERT} VALUES ($1, $2, $3, $4)"),
         [user_id.into(), kind.as_str().into(), subject.into(), at(now)],
     ))
     .await?;

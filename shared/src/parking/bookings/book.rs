@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation,
+    Reservation, at_once,
     car::Car,
     expiry::{self, Scope},
     start::{MAX_ATTEMPTS, choose_spot, start},
@@ -60,6 +60,11 @@ async fn book(
     lot_id: i64,
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
+    if idempotency.is_none()
+        && let Some(reservation) = retry_on_conflict(|| at_once::book(app, car, lot_id)).await?
+    {
+        return Ok(reservation);
+    }
     for _ in 0..MAX_ATTEMPTS {
         let booked = retry_on_conflict(|| try_to_book(app, car, lot_id, idempotency)).await?;
         if let Some(reservation) = booked {

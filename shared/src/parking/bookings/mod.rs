@@ -1,6 +1,7 @@
 //! Bookings of parking spots: from the booking or reservation to the bill.
 
 mod archive_lot;
+mod at_once;
 pub mod attendant;
 mod book;
 mod by_plate;

@@ -10,12 +10,14 @@ use crate::{
     base::{
         error::{Error, Result},
         identity::Identity,
+        money::Money,
     },
     jobs::Change,
     parking::{
         audit::{self, Action, Object},
         notifications,
         rules::{
+            billing,
             payment::{Payment, PaymentState},
             state::State,
         },
@@ -141,17 +143,31 @@ pub(super) fn paid(bill: Reservation, now: DateTime<Utc>, who: &Identity, paymen
     }
 }
 
-/// Stores the end of a stay and its bill.
-///
-/// # Errors
-/// [`Error::Conflict`] if the transaction settles another stay.
-pub(super) async fn store(tx: &Transaction, who: &Identity, bill: &Reservation) -> Result<()> {
-    let text =
-        "UPDATE reservations SET state = $2, left_at = $3, cost_minor = $4, payment_state = $5, paid_at = $6,
-            payment_method = $7, transaction_id = $8, transaction_key = $9, payment_verified_at = $10,
-            payment_verified_by = $11
-        WHERE id = $1";
-    let values = [
+/// The bill of a session that ends now. There is nothing to pay if it cost nothing.
+pub(super) fn billed(
+    session: Reservation,
+    now: DateTime<Utc>,
+    who: &Identity,
+    payment: &Payment,
+) -> Reservation {
+    let arrived = session.parking_time();
+    let left = now.max(arrived);
+    let cost = billing::cost(session.hourly_rate, billing::charged_hours(arrived, left));
+    let bill =
+        Reservation { left_at: Some(left), cost, payment_state: Some(PaymentState::Unpaid), ..session };
+    if payment.is_empty() && cost > Money::default() { bill } else { paid(bill, left, who, payment) }
+}
+
+/// The end of a stay and its bill.
+pub(super) const STORE: &str =
+    "UPDATE reservations SET state = $2, left_at = $3, cost_minor = $4, payment_state = $5, paid_at = $6,
+        payment_method = $7, transaction_id = $8, transaction_key = $9, payment_verified_at = $10,
+        payment_verified_by = $11
+    WHERE id = $1";
+
+/// The values of [`STORE`].
+pub(super) fn stored_values(who: &Identity, bill: &Reservation) -> [sea_orm::Value; 11] {
+    [
         bill.id.into(),
         bill.state.as_str().into(),
         at(bill.left_at),
@@ -163,14 +179,24 @@ pub(super) async fn store(tx: &Transaction, who: &Identity, bill: &Reservation) 
         bill.payment.transaction_key().map(str::to_owned).into(),
         at(bill.payment_verified_at),
         bill.payment_verified_at.map(|_| who.user_id).into(),
-    ];
-    match tx.execute_raw(sql(tx, text, values)).await {
-        Err(error) if violates(&error, ONE_STAY_A_TRANSACTION, ONE_STAY_A_TRANSACTION) => {
-            let detail = "this transaction has paid for another stay; check the transaction id";
-            return Err(Error::conflict("transaction_used", detail));
-        }
-        done => done?,
-    };
+    ]
+}
+
+/// Names the conflict if the transaction settles another stay.
+pub(super) fn not_stored(error: sea_orm::DbErr) -> Error {
+    if violates(&error, ONE_STAY_A_TRANSACTION, ONE_STAY_A_TRANSACTION) {
+        let detail = "this transaction has paid for another stay; check the transaction id";
+        return Error::conflict("transaction_used", detail);
+    }
+    error.into()
+}
+
+/// Stores the end of a stay and its bill.
+///
+/// # Errors
+/// [`Error::Conflict`] if the transaction settles another stay.
+pub(super) async fn store(tx: &Transaction, who: &Identity, bill: &Reservation) -> Result<()> {
+    tx.execute_raw(sql(tx, STORE, stored_values(who, bill))).await.map_err(not_stored)?;
     if let Some(now) = bill.payment_verified_at {
         let object = Object::Reservation(bill.id);
         audit::record(tx, now, &who.into(), Action::PaymentEntered, object, &json!({})).await?;

@@ -1,20 +1,18 @@
 //! Leaving: the session ends, the bill is made and the spot becomes free.
 
-use chrono::{DateTime, Utc};
-
 use super::{
-    payment::{checked, paid, settle, store},
+    at_once,
+    payment::{billed, checked, settle, store},
     reservation::{Reservation, lock_at_lot, next_state},
 };
 use crate::{
     app::App,
-    base::{error::Result, identity::Identity, money::Money},
+    base::{error::Result, identity::Identity},
     jobs::Change,
     parking::{
         activity, notifications,
         rules::{
-            billing,
-            payment::{Payment, PaymentState},
+            payment::Payment,
             state::{Event, State},
         },
     },
@@ -35,6 +33,11 @@ pub async fn release_spot(
     idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
     let payment = checked(payment)?;
+    if idempotency.is_none()
+        && let Some(bill) = retry_on_conflict(|| at_once::release(app, who, id, &payment)).await?
+    {
+        return Ok(bill);
+    }
     retry_on_conflict(async || {
         let now = app.clock.now();
         let mut change = Change::begin(app).await?;
@@ -55,14 +58,4 @@ pub async fn release_spot(
         change.commit_with_answer(&idempotency, bill).await
     })
     .await
-}
-
-/// The bill of a session that ends now. There is nothing to pay if it cost nothing.
-fn billed(session: Reservation, now: DateTime<Utc>, who: &Identity, payment: &Payment) -> Reservation {
-    let arrived = session.parking_time();
-    let left = now.max(arrived);
-    let cost = billing::cost(session.hourly_rate, billing::charged_hours(arrived, left));
-    let bill =
-        Reservation { left_at: Some(left), cost, payment_state: Some(PaymentState::Unpaid), ..session };
-    if payment.is_empty() && cost > Money::default() { bill } else { paid(bill, left, who, payment) }
 }

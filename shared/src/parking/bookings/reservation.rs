@@ -1,7 +1,7 @@
 //! A reservation as its owner sees it, and what all changes to one share.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use crate::{
     app::App,
@@ -219,10 +219,28 @@ pub(super) fn values_at_lot(who: &Identity, id: i64) -> [Value; 4] {
 }
 
 async fn lock_if(tx: &Transaction, condition: &str, values: Vec<Value>) -> Result<Reservation> {
-    let lock = row_lock(tx, "FOR UPDATE OF r");
+    let found = find_if(tx, condition, values, row_lock(tx, "FOR UPDATE OF r")).await?;
+    found.ok_or(Error::NotFound("reservation"))
+}
+
+/// As [`lock`], without a lock.
+pub(super) async fn find_own(
+    db: &impl ConnectionTrait,
+    who: &Identity,
+    id: i64,
+) -> Result<Option<Reservation>> {
+    find_if(db, OWN, vec![id.into(), who.user_id.into(), who.is_admin.into()], "").await
+}
+
+async fn find_if(
+    db: &impl ConnectionTrait,
+    condition: &str,
+    values: Vec<Value>,
+    lock: &str,
+) -> Result<Option<Reservation>> {
     let text = format!("SELECT {COLUMNS} FROM reservations r {JOINS} WHERE r.id = $1 AND {condition} {lock}");
-    let row = Row::find_by_statement(sql(tx, &text, values)).one(tx).await?;
-    row.ok_or(Error::NotFound("reservation"))?.try_into()
+    let row = Row::find_by_statement(sql(db, &text, values)).one(db).await?;
+    row.map(Reservation::try_from).transpose()
 }
 
 /// The state after `event`. A reservation whose driver did not come in time counts as expired, even if the sweep has

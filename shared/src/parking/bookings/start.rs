@@ -51,11 +51,7 @@ pub(super) async fn choose_spot(
     moment: Moment,
 ) -> Result<Option<(ChosenSpot, Displaced)>> {
     // A spot without any window is best, and found without looking at the others.
-    let unreserved = format!(
-        "AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved')
-         AND NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $3)"
-    );
-    if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved, "s.number", 1).await?.pop() {
+    if let Some(spot) = lock_free_spots(tx, lot_id, moment, &unreserved(), "s.number", 1).await?.pop() {
         return Ok(Some((spot, Displaced::None)));
     }
     // Most bookings that come this far find the lot full.
@@ -67,6 +63,14 @@ pub(super) async fn choose_spot(
     }
     let spot = lock_free_spots(tx, lot_id, moment, "", LATEST_NEXT_WINDOW, 1).await?.pop();
     Ok(spot.map(|spot| (spot, Displaced::None)))
+}
+
+/// Of the free spots, those without any window, if no window of the lot is displaced.
+pub(super) fn unreserved() -> String {
+    format!(
+        "AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = s.id AND r.state = 'reserved')
+         AND NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $3)"
+    )
 }
 
 const LATEST_NEXT_WINDOW: &str = "COALESCE((SELECT MIN(r.starts_at) FROM reservations r
@@ -182,9 +186,11 @@ pub(super) async fn record_booking(app: &App, change: &mut Change, id: i64, user
     Ok(())
 }
 
-const FIRST_VEHICLE: &str =
+/// The plate of the first vehicle of user `u`.
+pub(super) const FIRST_VEHICLE: &str =
     "(SELECT v.plate FROM vehicles v WHERE v.user_id = u.id ORDER BY v.position, v.id LIMIT 1)";
-const FIRST_KEY: &str =
+/// The form in which it is compared.
+pub(super) const FIRST_KEY: &str =
     "(SELECT v.plate_key FROM vehicles v WHERE v.user_id = u.id ORDER BY v.position, v.id LIMIT 1)";
 
 /// Inserts nothing for a deleted user (it waits for a pending deletion), for a driver or a car that is parked, while the

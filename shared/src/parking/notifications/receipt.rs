@@ -8,7 +8,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    delivery::{IfUnknown, Letter, deliver},
+    delivery::{IfUnknown, Letter, Recipient, deliver},
     format::local_time,
 };
 use crate::{
@@ -70,13 +70,16 @@ struct Stay {
     pincode: String,
     number: i64,
     plate: Option<String>,
+    #[sea_orm(nested)]
+    recipient: Option<Recipient>,
 }
 
 const STAY: &str =
     "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor,
         r.transaction_id, r.payment_method, r.payment_state, r.paid_at, l.location_name, l.address, l.pincode, s.number,
-        r.plate
+        r.plate, u.username, u.email
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+        LEFT JOIN users u ON u.id = r.user_id AND u.deleted_at IS NULL
     WHERE r.id = $1 AND r.state = 'completed'";
 
 impl Stay {
@@ -114,6 +117,7 @@ impl Job for SendReceipt {
             key: stay.key(self.reservation_id),
             kind: "receipt",
             user_id: stay.user_id,
+            recipient: stay.recipient,
             values: context! {
                 reservation_id => self.reservation_id,
                 lot => stay.location_name,

@@ -213,6 +213,8 @@ fn read_secret(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     file.take(MAX_SECRET).read_to_string(&mut text)?;
     if text.trim().is_empty() { Err(io::Error::other("is empty")) } else { Ok(text) }
+}
+
 /// The warning about a variable that looks like a misspelt setting.
 fn misspelt(name: &str) -> Option<String> {
     let known = closest(name).filter(|known| *known != name)?;

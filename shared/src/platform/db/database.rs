@@ -33,8 +33,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite has one writer: a pool of one connection queues writes in this process, where waiting is fair and
 /// cheap, and readers have their own connections. On PostgreSQL both are the same pool.
 ///
-/// PostgreSQL has a second pool for writes that can be repeated after a crash of the server, so that they need not wait
-/// for its disk.
+/// Writes that can be repeated after a crash of the machine need not wait for its disk. PostgreSQL has a second pool for
+/// them, SQLite another handle on the one connection that writes.
 #[derive(Debug, Clone)]
 pub struct Db {
     engine: Engine,
@@ -72,8 +72,8 @@ impl Db {
     }
 
     async fn sqlite(options: SqliteConnectOptions, readers: u32, may_create: bool) -> Result<Self> {
-        let (write, read, recoveries) = sqlite::connect(options, readers, may_create).await?;
-        Ok(Self { engine: Engine::Sqlite, relaxed: write.clone(), write, read, recoveries })
+        let (relaxed, log, read, recoveries) = sqlite::connect(options, readers, may_create).await?;
+        Ok(Self { engine: Engine::Sqlite, write: relaxed.with_log(log), relaxed, read, recoveries })
     }
 
     /// The engine.
@@ -241,6 +241,12 @@ impl Db {
             return Err(Error::Unavailable(anyhow::anyhow!("the database is not available")));
         }
         self.read.execute_unprepared("SELECT 1").await.map(drop).map_err(|e| Error::Unavailable(e.into()))
+    }
+
+    /// How many statements were sent to the database so far, with BEGIN and COMMIT.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.write.statements().total()
     }
 
     /// The pools by name, with their numbers of connections and of idle ones.

@@ -11,6 +11,7 @@ mod sqlite;
 mod target;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod watchdog;
 
 pub use self::{

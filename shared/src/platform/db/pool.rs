@@ -1,6 +1,12 @@
 //! Connections and transactions whose statements fail as soon as the database is known to be down.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use sea_orm::{
@@ -10,7 +16,7 @@ use sea_orm::{
 };
 use tokio::task::JoinError;
 
-use super::watchdog::Watchdog;
+use super::{wal::WriteAheadLog, watchdog::Watchdog};
 use crate::base::error::Result;
 
 /// How long a caller waits for a free connection before its statement fails.
@@ -34,6 +40,20 @@ impl Slot {
     }
 }
 
+/// Counts statements, with BEGIN and COMMIT: each is a round trip. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statements(Arc<AtomicU64>);
+
+impl Statements {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Pool {
@@ -41,6 +61,9 @@ pub struct Pool {
     pub(super) watchdog: Option<Arc<Watchdog>>,
     /// What a transaction begins with where sessions are shared. There, single statements become transactions, too.
     prelude: Option<&'static [&'static str]>,
+    statements: Statements,
+    /// Set if what is committed has still to be written to the disk.
+    pub(super) log: Option<WriteAheadLog>,
 }
 
 /// A transaction; rolled back when it is dropped.
@@ -52,21 +75,36 @@ pub struct Transaction {
     /// Set for a transaction that writes to SQLite: pings had to wait for it, so its commit proves that the file was
     /// available all the time.
     blocks: Option<Arc<Watchdog>>,
+    statements: Statements,
+    log: Option<WriteAheadLog>,
 }
 
 impl Pool {
     /// Without a watchdog, callers wait for as long as it takes.
-    pub(super) fn new(pool: DatabaseConnection, watchdog: Option<Arc<Watchdog>>) -> Self {
-        Self::of(Slot::new(pool), watchdog)
+    pub(super) fn new(
+        pool: DatabaseConnection,
+        watchdog: Option<Arc<Watchdog>>,
+        statements: &Statements,
+    ) -> Self {
+        Self::of(Slot::new(pool), watchdog, statements)
     }
 
-    pub(super) const fn of(slot: Slot, watchdog: Option<Arc<Watchdog>>) -> Self {
-        Self { slot, watchdog, prelude: None }
+    pub(super) fn of(slot: Slot, watchdog: Option<Arc<Watchdog>>, statements: &Statements) -> Self {
+        Self { slot, watchdog, prelude: None, statements: statements.clone(), log: None }
     }
 
     pub(super) const fn with_prelude(mut self, prelude: Option<&'static [&'static str]>) -> Self {
         self.prelude = prelude;
         self
+    }
+
+    /// The same connections, for statements that are on the disk when they return.
+    pub(super) fn with_log(&self, log: WriteAheadLog) -> Self {
+        Self { log: Some(log), ..self.clone() }
+    }
+
+    pub(super) const fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     /// The current pool. Its statements do not fail early.
@@ -116,6 +154,7 @@ impl Pool {
     /// committed. The task continues, and an unused transaction is rolled back.
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<Transaction, DbErr> {
         let (pool, prelude) = (self.pool(), self.prelude.unwrap_or_default());
+        self.statements.count();
         let begin = tokio::spawn(async move {
             let inner = pool.begin_with_options(options).await?;
             for text in prelude {
@@ -130,7 +169,20 @@ impl Pool {
             DbBackend::Sqlite => (None, self.watchdog.clone()),
             _ => (self.watchdog.clone(), None),
         };
-        Ok(Transaction { inner, watchdog, blocks })
+        Ok(Transaction {
+            inner,
+            watchdog,
+            blocks,
+            statements: self.statements.clone(),
+            log: self.log.clone(),
+        })
+    }
+
+    async fn run<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.statements.count();
+        let result = self.fail_fast(statement).await?;
+        write_log(self.log.as_ref()).await?;
+        Ok(result)
     }
 
     /// The transaction for a single statement, if it needs one.
@@ -153,11 +205,12 @@ impl Transaction {
     /// # Errors
     /// Those of the database.
     pub async fn commit(self) -> Result<(), DbErr> {
+        self.statements.count();
         fail_fast(self.watchdog.as_deref(), self.inner.commit()).await?;
         if let Some(watchdog) = self.blocks {
             watchdog.ping_succeeded();
         }
-        Ok(())
+        write_log(self.log.as_ref()).await
     }
 
     /// Rolls back now.
@@ -165,7 +218,20 @@ impl Transaction {
     /// # Errors
     /// Those of the database.
     pub async fn rollback(self) -> Result<(), DbErr> {
+        self.statements.count();
         fail_fast(self.watchdog.as_deref(), self.inner.rollback()).await
+    }
+
+    async fn run<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        self.statements.count();
+        fail_fast(self.watchdog.as_deref(), statement).await
+    }
+}
+
+async fn write_log(log: Option<&WriteAheadLog>) -> Result<(), DbErr> {
+    match log {
+        Some(log) => log.write().await,
+        None => Ok(()),
     }
 }
 
@@ -187,7 +253,7 @@ impl ConnectionTrait for Pool {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let Some(tx) = self.begin_if_shared().await? else {
-            return self.fail_fast(self.pool().execute_raw(statement)).await;
+            return self.run(self.pool().execute_raw(statement)).await;
         };
         let done = tx.execute_raw(statement).await?;
         tx.commit().await?;
@@ -195,12 +261,12 @@ impl ConnectionTrait for Pool {
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        self.fail_fast(self.pool().execute_unprepared(text)).await
+        self.run(self.pool().execute_unprepared(text)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let Some(tx) = self.begin_if_shared().await? else {
-            return self.fail_fast(self.pool().query_one_raw(statement)).await;
+            return self.run(self.pool().query_one_raw(statement)).await;
         };
         let done = tx.query_one_raw(statement).await?;
         tx.commit().await?;
@@ -209,7 +275,7 @@ impl ConnectionTrait for Pool {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let Some(tx) = self.begin_if_shared().await? else {
-            return self.fail_fast(self.pool().query_all_raw(statement)).await;
+            return self.run(self.pool().query_all_raw(statement)).await;
         };
         let done = tx.query_all_raw(statement).await?;
         tx.commit().await?;
@@ -224,18 +290,18 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        fail_fast(self.watchdog.as_deref(), self.inner.execute_raw(statement)).await
+        self.run(self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
-        fail_fast(self.watchdog.as_deref(), self.inner.execute_unprepared(text)).await
+        self.run(self.inner.execute_unprepared(text)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        fail_fast(self.watchdog.as_deref(), self.inner.query_one_raw(statement)).await
+        self.run(self.inner.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        fail_fast(self.watchdog.as_deref(), self.inner.query_all_raw(statement)).await
+        self.run(self.inner.query_all_raw(statement)).await
     }
 }

@@ -21,7 +21,8 @@ use tokio::sync::{Mutex, watch};
 
 use super::{
     file_lock::{FileLock, is_busy},
-    pool::{ACQUIRE_TIMEOUT, Pool},
+    pool::{ACQUIRE_TIMEOUT, Pool, Statements},
+    wal::WriteAheadLog,
     watchdog::Watchdog,
 };
 use crate::base::error::{Error, Result};
@@ -47,15 +48,16 @@ pub(super) fn parse(url: &str) -> Result<SqliteConnectOptions> {
     Ok(SqliteConnectOptions::from_str(url).context("the SQLite URL is malformed")?)
 }
 
-/// Opens a file with one connection that writes and others that read. The receiver counts recoveries.
+/// Opens a file with one connection that writes, its log, and other connections that read. The receiver counts recoveries.
 pub(super) async fn connect(
     options: SqliteConnectOptions,
     readers: u32,
     may_create: bool,
-) -> Result<(Pool, Pool, watch::Receiver<u64>)> {
+) -> Result<(Pool, WriteAheadLog, Pool, watch::Receiver<u64>)> {
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        // A durable commit waits for the log (see `WriteAheadLog`).
+        .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
         .busy_timeout(WRITE_TIMEOUT)
         .pragma("temp_store", "memory")
@@ -67,6 +69,8 @@ pub(super) async fn connect(
         create_private(options.get_filename());
     }
     let writer = open(options.clone(), 1, WRITE_TIMEOUT).await?;
+    // SQLite puts the log beside the file itself, not beside a link to it.
+    let log = WriteAheadLog::of(&std::fs::canonicalize(options.get_filename()).context("SQLite file")?);
     let reader = open(options.clone().create_if_missing(false), readers, ACQUIRE_TIMEOUT).await?;
     let lock = Arc::new(Mutex::new(FileLock::of(options)));
     let ping = move || {
@@ -74,7 +78,9 @@ pub(super) async fn connect(
         async move { lock.lock().await.check().await }
     };
     let (watchdog, recoveries) = Watchdog::start(ping);
-    Ok((Pool::new(writer.into(), Some(watchdog)), Pool::new(reader.into(), None), recoveries))
+    let statements = Statements::default();
+    let writer = Pool::new(writer.into(), Some(watchdog), &statements);
+    Ok((writer, log, Pool::new(reader.into(), None, &statements), recoveries))
 }
 
 /// Creates a new file so that only its owner can read it; SQLite gives the files beside it the same permissions. Errors are

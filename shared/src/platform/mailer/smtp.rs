@@ -39,8 +39,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long each step may take; together less than the timeout of a mail job.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(10);
+const REUSE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const ENVELOPE_TIMEOUT: Duration = Duration::from_secs(8);
+const SENDER_TIMEOUT: Duration = Duration::from_secs(4);
+const ENVELOPE_TIMEOUT: Duration = Duration::from_secs(4);
 const CONTENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A mail server, with idle connections to it.
@@ -94,14 +96,15 @@ impl Smtp {
         let Ok(Ok(_slot)) = timeout(SLOT_TIMEOUT, self.slots.acquire()).await else {
             return Err(SendError::Temporary("all connections to the mail server are busy".into()));
         };
-        let connecting = async {
-            match self.idle_connection().await {
-                Some(connection) => Ok(connection),
-                None => self.connect(&mut |_| {}).await,
+        let mut connection = match timeout(REUSE_TIMEOUT, self.reuse(envelope)).await {
+            Ok(Some(connection)) => connection,
+            _ => {
+                let connecting = timeout(CONNECT_TIMEOUT, self.connect(&mut |_| {})).await;
+                let mut connection = connecting.unwrap_or_else(|_| Err(self.not_connected()))?;
+                self.name_sender(&mut connection, envelope).await?;
+                connection
             }
         };
-        let mut connection =
-            timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(self.not_connected()))?;
         self.transfer(&mut connection, envelope, content).await?;
         self.keep(connection);
         Ok(())
@@ -116,6 +119,7 @@ impl Smtp {
     ) -> Result<(), SendError> {
         let connecting = timeout(CONNECT_TIMEOUT, self.connect(report)).await;
         let mut connection = connecting.unwrap_or_else(|_| Err(self.not_connected()))?;
+        self.name_sender(&mut connection, envelope).await?;
         self.transfer(&mut connection, envelope, content).await?;
         report("the server accepted the mail");
         connection.quit().await.ok();
@@ -170,11 +174,11 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn transfer(
+    /// Begins a mail.
+    async fn name_sender(
         &self,
         connection: &mut AsyncSmtpConnection,
         envelope: &Envelope,
-        content: &[u8],
     ) -> Result<(), SendError> {
         let mut parameters = Vec::new();
         if needs_utf8(envelope) {
@@ -186,9 +190,19 @@ impl Smtp {
             parameters =
                 vec![MailParameter::SmtpUtfEight, MailParameter::Body(MailBodyParameter::EightBitMime)];
         }
+        let accepted = connection.command(Mail::new(envelope.from().cloned(), parameters));
+        let accepted = timeout(SENDER_TIMEOUT, accepted).await;
+        let accepted = accepted.map_err(|_| SendError::NotSent(timed_out(SENDER_TIMEOUT)))?;
+        accepted.map(drop).map_err(|error| self.failure(Step::Sender, &error))
+    }
+
+    async fn transfer(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        envelope: &Envelope,
+        content: &[u8],
+    ) -> Result<(), SendError> {
         let addressed = async {
-            let accepted = connection.command(Mail::new(envelope.from().cloned(), parameters)).await;
-            accepted.map_err(|error| self.failure(Step::Sender, &error))?;
             for recipient in envelope.to() {
                 let accepted = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
                 accepted.map_err(|error| self.failure(Step::Recipient, &error))?;
@@ -221,11 +235,12 @@ impl Smtp {
         failure(step, (&self.host, self.port), error, lost)
     }
 
-    /// An idle connection that still works.
-    async fn idle_connection(&self) -> Option<AsyncSmtpConnection> {
+    /// An idle connection on which the mail has begun. Whether a connection still works shows when it is used: nothing has
+    /// been sent then, and a NOOP before each mail would be a round trip.
+    async fn reuse(&self, envelope: &Envelope) -> Option<AsyncSmtpConnection> {
         loop {
             let (since, mut connection) = self.idle.lock().pop()?;
-            if since.elapsed() < IDLE_TIMEOUT && connection.test_connected().await {
+            if since.elapsed() < IDLE_TIMEOUT && self.name_sender(&mut connection, envelope).await.is_ok() {
                 return Some(connection);
             }
         }

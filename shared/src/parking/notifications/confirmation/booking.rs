@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     base::error::{Error, Result},
+    parking::notifications::delivery::Recipient,
     platform::db::sql,
 };
 
@@ -23,12 +24,15 @@ pub(super) struct Booking {
     /// Number of the spot within the lot.
     pub(super) number: i64,
     pub(super) plate: Option<String>,
+    #[sea_orm(nested)]
+    pub(super) recipient: Option<Recipient>,
 }
 
 const SELECT: &str =
     "SELECT r.user_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
-        l.location_name, l.address, l.pincode, s.number, r.plate
+        l.location_name, l.address, l.pincode, s.number, r.plate, u.username, u.email
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+        LEFT JOIN users u ON u.id = r.user_id AND u.deleted_at IS NULL
     WHERE r.id = $1";
 
 impl Booking {

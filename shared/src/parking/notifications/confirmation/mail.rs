@@ -46,6 +46,7 @@ impl Job for SendConfirmation {
             key,
             kind: "confirmation",
             user_id: booking.user_id,
+            recipient: booking.recipient,
             values: context! {
                 reservation_id => self.reservation_id,
                 lot => booking.location_name,

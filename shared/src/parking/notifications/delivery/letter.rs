@@ -35,6 +35,8 @@ pub struct Letter {
     pub user_id: i64,
     /// Instead of the user's own address.
     pub to_address: Option<String>,
+    /// The user's name and address, if they have been read already.
+    pub recipient: Option<Recipient>,
     /// What the template shows besides `name` and `public_url`.
     pub values: Value,
     pub attachment: Option<Attachment>,
@@ -55,9 +57,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// exceeded.
 pub async fn deliver(context: &Context, letter: Letter) -> Result<Done> {
     let app = &context.app;
-    let Some(recipient) = Recipient::find(app, letter.user_id).await? else {
-        return Ok(Done::skipped("the user was deleted"));
+    let recipient = match letter.recipient.clone() {
+        None => Recipient::find(app, letter.user_id).await?,
+        known => known,
     };
+    let Some(recipient) = recipient else { return Ok(Done::skipped("the user was deleted")) };
     let name = greeted(&recipient.username);
     let (rendered, unsubscribe) = compose(&app.templates, &app.config, &app.keys, &letter, name)?;
     let to_name = name.to_owned();
@@ -135,10 +139,11 @@ pub fn compose(
     Ok((templates.render(letter.kind, shown)?, unsubscribe_url))
 }
 
-#[derive(FromQueryResult)]
-struct Recipient {
-    username: String,
-    email: String,
+/// Whom a mail is sent to.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Recipient {
+    pub username: String,
+    pub email: String,
 }
 
 impl Recipient {

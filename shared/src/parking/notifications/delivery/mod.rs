@@ -7,6 +7,6 @@ mod message;
 mod once;
 mod state;
 
-pub(super) use letter::{Letter, compose, deliver, dropped};
+pub(super) use letter::{Letter, Recipient, compose, deliver, dropped};
 pub(super) use message::{Channel, Delivery, IfUnknown};
 pub(super) use once::send_once;

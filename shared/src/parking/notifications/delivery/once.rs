@@ -19,7 +19,7 @@ use crate::{
     jobs::{Context, Done},
     parking::{activity, notifications::outage::Pass},
     platform::{
-        db::{at, sql},
+        db::{Engine, at, sql},
         mailer::SendError,
         metrics,
     },
@@ -130,23 +130,41 @@ async fn record_sent_insistently(app: &App, delivery: &Delivery) -> Result<Done>
 
 /// Records the success, whatever another run has done with the row since.
 async fn record_sent(app: &App, delivery: &Delivery) -> Result<Done> {
-    let now = app.clock.now();
-    let tx = app.db.begin().await?;
-    let text = "UPDATE email_deliveries SET state = 'sent', error = NULL, updated_at = $2
-        WHERE key = $1 AND state <> 'sent'";
-    let recorded = tx.execute_raw(sql(&tx, text, [delivery.key.clone().into(), at(now)])).await?;
-    let is_first = recorded.rows_affected() == 1;
-    if let Some(user_id) = delivery.user_id.filter(|_| is_first) {
-        let subject = Some(delivery.kind.to_owned());
-        activity::record(&tx, now, user_id, activity::Kind::Notification, subject).await?;
-    }
-    tx.commit().await?;
+    let is_first = store_sent(app, delivery).await?;
     if is_first && delivery.channel == Channel::Mail {
         app.counters.increment("emails_sent_total");
         metrics::record_mail("sent");
     }
     publish(app, &delivery.key, "sent").await;
     Ok(sent())
+}
+
+const SENT: &str = "UPDATE email_deliveries SET state = 'sent', error = NULL, updated_at = $2
+    WHERE key = $1 AND state <> 'sent'";
+
+/// Stores that the message was sent, with the activity of its recipient. Whether it was not stored before.
+async fn store_sent(app: &App, delivery: &Delivery) -> Result<bool> {
+    let (db, now, kind) = (app.db.write(), app.clock.now(), activity::Kind::Notification);
+    let values = [delivery.key.clone().into(), at(now)];
+    let Some(user_id) = delivery.user_id else {
+        return Ok(db.execute_raw(sql(db, SENT, values)).await?.rows_affected() == 1);
+    };
+    if app.db.engine() == Engine::Postgres {
+        // A single statement needs neither BEGIN nor COMMIT.
+        let record = format!(
+            "WITH sent AS ({SENT} RETURNING key) {} SELECT $3, $4, $5, $2 FROM sent",
+            activity::INSERT
+        );
+        let values = values.into_iter().chain([user_id.into(), kind.as_str().into(), delivery.kind.into()]);
+        return Ok(db.execute_raw(sql(db, &record, values)).await?.rows_affected() == 1);
+    }
+    let tx = app.db.begin().await?;
+    let is_first = tx.execute_raw(sql(&tx, SENT, values)).await?.rows_affected() == 1;
+    if is_first {
+        activity::record(&tx, now, user_id, kind, Some(delivery.kind.to_owned())).await?;
+    }
+    tx.commit().await?;
+    Ok(is_first)
 }
 
 /// With which error the job ends or is retried.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::error::{Error, Result},
     platform::db::{
-        pool::{ACQUIRE_TIMEOUT, Pool, Slot},
+        pool::{ACQUIRE_TIMEOUT, Pool, Slot, Statements},
         watchdog::Watchdog,
     },
 };
@@ -56,9 +56,10 @@ pub(in crate::platform::db) async fn connect(url: &str, connections: u32) -> Res
     let (watchdog, recoveries) = Watchdog::start(ping);
     let [main, relaxed] = slots;
     let [of_main, of_relaxed] = sessions.preludes();
+    let statements = Statements::default();
     Ok(Connected {
-        main: Pool::of(main, Some(watchdog.clone())).with_prelude(of_main),
-        relaxed: Pool::of(relaxed, Some(watchdog)).with_prelude(of_relaxed),
+        main: Pool::of(main, Some(watchdog.clone()), &statements).with_prelude(of_main),
+        relaxed: Pool::of(relaxed, Some(watchdog), &statements).with_prelude(of_relaxed),
         recoveries,
     })
 }

@@ -8,11 +8,14 @@ use sea_orm::sqlx::{AssertSqlSafe, Error, Executor, PgConnection, Row, postgres:
 pub(in crate::platform::db) const LOCK_TIMEOUT: &str = "1400";
 
 /// Settings of every session.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("timezone", "UTC"),
     ("lock_timeout", LOCK_TIMEOUT),
     // Compiling a report's statement takes longer than running it.
     ("jit", "off"),
+    // Without statistics, as after an installation, PostgreSQL would rather collect and sort all spots of a lot than walk an
+    // index until it finds a free one.
+    ("enable_bitmapscan", "off"),
     // The server drops the locks of a client that vanished in the middle of a transaction, and soon its connection.
     ("idle_in_transaction_session_timeout", "5000"),
     ("tcp_keepalives_idle", "30"),
@@ -27,13 +30,13 @@ const MARK: (&str, &str) = ("parkade.session", "own");
 /// clients of the same session use too.
 const BEGIN_SHARED: &[&str] = &[
     "DEALLOCATE ALL",
-    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = 5000",
+    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL idle_in_transaction_session_timeout = 5000",
 ];
 
 /// Likewise for transactions whose commits do not wait for the server's disk.
 const BEGIN_SHARED_RELAXED: &[&str] = &[
     "DEALLOCATE ALL",
-    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = 5000;
+    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL idle_in_transaction_session_timeout = 5000;
      SET LOCAL synchronous_commit = off",
 ];
 
