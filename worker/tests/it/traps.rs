@@ -368,8 +368,9 @@ async fn trap_9_finished_jobs_leave_only_a_status(t: TestApp) {
         let others = |key: &&String| !key.starts_with(&format!("{prefix}:job:")) && !key.contains(":workers");
         all.iter().filter(others).cloned().collect::<Vec<_>>()
     };
-    let empty =
-        within(Duration::from_secs(5), "the keys of the queue are gone", || async { left().await.is_empty() });
+    let empty = within(Duration::from_secs(5), "the keys of the queue are gone", || async {
+        left().await.is_empty()
+    });
     if tokio::time::timeout(Duration::from_secs(4), empty).await.is_err() {
         panic!("left behind: {:?}", left().await);
     }
