@@ -85,12 +85,12 @@ async fn processes_share_sessions_of_pgbouncer() {
     let worker = processes.worker();
     let (_api, base) = processes.api().await;
     let drivers: Vec<Driver> = futures::future::join_all(
-        (0..12)
+        (0..6)
             .map(|n| async move { n.to_string() })
             .map(|name| async { t.driver(&format!("Driver {}", name.await)).await }),
     )
     .await;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let booked = futures::future::join_all(drivers.iter().map(|driver| book(&t, driver, lot))).await;
         assert!(booked.iter().all(|status| *status == 201), "{booked:?}");
     }

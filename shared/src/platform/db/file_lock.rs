@@ -12,7 +12,7 @@ const ATTEMPT: Duration = Duration::from_millis(100);
 
 /// Somebody who holds the lock and has not written to the disk for longer is stuck: suspended, or idle in a transaction.
 /// SQLite writes the pages of a long transaction long before its end.
-const STUCK_AFTER: Duration = Duration::from_secs(2);
+const STUCK_AFTER: Duration = Duration::from_millis(1_500);
 
 /// The sizes and times of the files.
 type Written = [Option<(u64, Option<SystemTime>)>; 2];
