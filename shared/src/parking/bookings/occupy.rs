@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 
 use super::{
     Reservation,
-    car::{self, Plate},
+    car::{self, Car, Plate},
     expiry::{self, Scope},
     list,
     reseat::{emptiest_spot, exchange, is_claimed, is_occupied, unclaimed_spot},
@@ -193,7 +193,11 @@ async fn start(
         let (user, plate, spot) = (ONE_SESSION_PER_USER, ONE_PLACE_PER_PLATE, ONE_SESSION_PER_SPOT);
         return match error {
             error if violates(&error, user.0, user.1) => Err(car::already_parked()),
-            error if violates(&error, plate.0, plate.1) => Err(car::plate_parked()),
+            error if violates(&error, plate.0, plate.1) => {
+                // A driver who is parked with the same car breaks both rules, and databases name either.
+                Car::of(reservation.user_id).check_not_parked(app.db.read()).await?;
+                Err(car::plate_parked())
+            }
             error if violates(&error, spot.0, spot.1) => Ok(None),
             error if violates(&error, NO_OVERLAP, NO_OVERLAP) => Ok(None),
             error => Err(error.into()),
