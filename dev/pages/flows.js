@@ -208,7 +208,8 @@ async function operate(page, admin, name) {
   await press(page, "Log out");
 }
 
-export async function flows(browser, base, admin, script) {
+/** What a driver does. Returns the page and the driver's name, for the operator. */
+async function drive(browser, base, script) {
   const name = `Flow${script ? "With" : "Without"}${String(Date.now()).slice(-6)}`;
   const page = await watched(browser, base, { javaScriptEnabled: script });
   await register(page, name);
@@ -225,6 +226,16 @@ export async function flows(browser, base, admin, script) {
   await leave(page);
   await logOutAndIn(page, name);
   await forgotten(page);
-  await operate(page, admin, name);
-  await page.context().close();
+  console.log(`  a driver ${script ? "with" : "without"} JavaScript: done`);
+  return [page, name];
+}
+
+/** Drivers at the same time; operators one after the other, because they pause the same queue. */
+export async function flows(browser, base, admin) {
+  const drivers = await Promise.all([true, false].map((script) => drive(browser, base, script)));
+  for (const [page, name] of drivers) {
+    await operate(page, admin, name);
+    await page.context().close();
+  }
+  console.log("  an operator with and without JavaScript: done");
 }

@@ -10,10 +10,7 @@ const browser = await launch(executable);
 const begun = Date.now();
 try {
   if (what === "flows") {
-    for (const script of [true, false]) {
-      console.log(`  every flow ${script ? "with" : "without"} JavaScript`);
-      await flows(browser, base, admin, script);
-    }
+    await flows(browser, base, admin);
   } else {
     await matrix(browser, base, { admin, driver, password }, folder);
   }

@@ -118,18 +118,29 @@ async function park(page, folder) {
   await visit(page, [stay, new URL(page.url()).pathname], folder, ["/ui/bill", "/ui/export"]);
 }
 
+/** A page in a context of its own. Colours that fade from one scheme to the other would be measured on their way. */
+function steady(browser, base) {
+  return watched(browser, base, { reducedMotion: "reduce" });
+}
+
 export async function matrix(browser, base, { admin, driver, password }, folder) {
   mkdirSync(folder, { recursive: true });
-  // Colours that fade from one scheme to the other would be measured on their way.
-  const page = await watched(browser, base, { reducedMotion: "reduce" });
-  await visit(page, ANONYMOUS, folder);
-  await keyboard(page);
-  await preferences(page, folder);
-  await logIn(page, driver, password);
-  await park(page, folder);
-  await visit(page, DRIVER, folder);
-  await page.context().clearCookies();
-  await logIn(page, admin, password);
-  await visit(page, ADMIN.map((path) => `/ui/admin${path}`), folder);
-  await page.context().close();
+  const anonymous = async () => {
+    const page = await steady(browser, base);
+    await visit(page, ANONYMOUS, folder);
+    await keyboard(page);
+    await preferences(page, folder);
+  };
+  const asDriver = async () => {
+    const page = await steady(browser, base);
+    await logIn(page, driver, password);
+    await park(page, folder);
+    await visit(page, DRIVER, folder);
+  };
+  const asOperator = async () => {
+    const page = await steady(browser, base);
+    await logIn(page, admin, password);
+    await visit(page, ADMIN.map((path) => `/ui/admin${path}`), folder);
+  };
+  await Promise.all([anonymous(), asDriver(), asOperator()]);
 }
