@@ -188,6 +188,9 @@ async fn reserve(
     form: Form,
 ) -> Answer<Response> {
     let user = visitor.user()?;
+    if form.is_ticked("check") {
+        return Ok(see(&shown_in_window(id, &form)));
+    }
     let reserved = async {
         let window = read_window(&app, form.text("from"), form.text("to"), ["/from", "/to"])?;
         let new = NewReservation { place: Place::Lot(id), window, user_id: None };
@@ -197,6 +200,13 @@ async fn reserve(
         Ok(_) => Ok(see("/ui/parking?done=reserved")),
         Err(error) => rejected(&app, &visitor, id, renamed(error), &form).await,
     }
+}
+
+/// The page of the lot with the price of the window. Sent on, so that no address has the token of a form.
+fn shown_in_window(id: i64, form: &Form) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("from", form.text("from")).append_pair("to", form.text("to"));
+    format!("/ui/lots/{id}?{}", query.finish())
 }
 
 /// The fields of the form have shorter names than those of the JSON body.

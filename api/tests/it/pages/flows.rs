@@ -56,6 +56,10 @@ async fn a_driver_reserves_extends_arrives_and_cancels(t: TestApp) {
     refused.has("id=\"to-error\"");
     let window = [("from", "2026-11-20T17:35"), ("to", "2026-11-20T19:00")];
     assert_eq!(browser.submit(&page, &reserve, &window).await.leads_to(), "/ui/parking?done=reserved");
+    let checked: Vec<_> = window.into_iter().chain([("check", "yes")]).collect();
+    let priced = browser.submit(&page, &reserve, &checked).await;
+    assert!(!priced.leads_to().contains("csrf"));
+    browser.get(priced.leads_to()).await.has("₹36.13");
     browser.get("/ui/parking").await.has("20 Nov 2026, 17:35 until 20 Nov 2026, 19:00");
     let until = [("until", "2026-11-20T20:00")];
     browser.submit("/ui/parking", "/ui/reservations/1/extend", &until).await.leads_to();
