@@ -146,7 +146,8 @@ async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Answer<Response> {
     let values = lot_page(&app, &visitor, id, &wanted).await?;
-    visitor.page("lot.html", values)
+    let errors = wanted.window(&app).err().map(|error| form::errors(visitor.language(), &error));
+    visitor.page("lot.html", context! { errors, ..values })
 }
 
 async fn lot_page(app: &App, visitor: &Visitor, id: i64, wanted: &Wanted) -> Result<Value> {
