@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod openapi;
+pub mod pages;
 pub mod routes;
 pub mod state;
 
@@ -13,5 +14,6 @@ pub use state::ApiState;
 pub fn router(state: impl Into<ApiState>) -> Router {
     let state = state.into();
     let app = state.app.clone();
-    http::stack::wrap(routes::all(state), &app)
+    let pages = pages::routes(&app).with_state(state.clone());
+    pages::with_errors(http::stack::wrap(routes::all(state).merge(pages), &app), &app)
 }

@@ -14,7 +14,13 @@ use shared::{
     parking::accounts::session,
 };
 
-use crate::http::{client::Address, params::UserPath, policy::Access, problem::Problem};
+use crate::http::{
+    client::Address,
+    cookies::Cookie,
+    params::UserPath,
+    policy::{Access, Policy},
+    problem::Problem,
+};
 
 const NO_TOKEN: Error = Error::Unauthenticated("log in and send the token as: Authorization: Bearer TOKEN");
 
@@ -41,12 +47,14 @@ pub(crate) struct Caller {
 /// Identifies the sender of a request, as far as the route requires.
 pub(crate) async fn identify(
     app: &App,
-    access: Access,
+    policy: Policy,
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
 ) -> Result<Caller> {
     let address = Address::of(&app.config.trusted_proxies, headers, peer);
-    let identity = match (access, bearer(headers)) {
+    // A cookie is sent with requests from any site, so only pages take it; their forms have tokens.
+    let token = if policy.is_page { Cookie::Session.read(headers, &app.config) } else { bearer(headers) };
+    let identity = match (policy.access, token) {
         (Access::Public, Some(token)) => {
             if let Some(session) = session::session_id(app, token)? {
                 return Ok(Caller { key: format!("session:{session}"), address, identity: Err(NO_TOKEN) });

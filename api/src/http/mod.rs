@@ -6,6 +6,7 @@ pub mod auth;
 pub mod body;
 pub mod cached;
 pub(crate) mod client;
+pub(crate) mod cookies;
 pub mod drain;
 pub mod etag;
 pub mod fields;

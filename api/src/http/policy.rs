@@ -55,6 +55,8 @@ pub struct Policy {
     pub counter: Option<&'static str>,
     /// Whether there is a handler; otherwise the response is 404 or 405, except for pages.
     pub is_route: bool,
+    /// Whether it is a page for people: the session is in a cookie, and errors are pages.
+    pub is_page: bool,
 }
 
 /// The routes of the OpenAPI document.
@@ -170,13 +172,76 @@ pub const ROUTES: &[Policy] = &[
 /// Routes that tell authorised callers that the last part of a path is wrong.
 const UNDOCUMENTED: &[Policy] = &[post("/booking/{action}", User), get("/export/{kind}", Admin)];
 
+/// Pages for people, and the forms that they send. They are not part of the OpenAPI document.
+pub const PAGES: &[Policy] = &[
+    get("/ui", Public).page(),
+    get("/ui/static/{file}", Public).unlimited().page(),
+    post("/ui/language", Public).page(),
+    get("/ui/login", Public).page(),
+    post("/ui/login", Anonymous).limited_as(Action::Login).gated(Gate::Passwords).page(),
+    get("/ui/register", Public).page(),
+    post("/ui/register", Anonymous).limited_as(Action::Register).gated(Gate::Passwords).page(),
+    get("/ui/forgot-password", Public).page(),
+    post("/ui/forgot-password", Anonymous).limited_as(Action::PasswordReset).page(),
+    post("/ui/logout", User).page(),
+    get("/ui/lots", Public).page(),
+    get("/ui/lots/{id}", Public).page(),
+    post("/ui/lots/{id}/book", User).page(),
+    post("/ui/lots/{id}/reserve", User).page(),
+    get("/ui/parking", User).page(),
+    get("/ui/reservations/{id}", User).page(),
+    post("/ui/reservations/{id}/arrive", User).page(),
+    post("/ui/reservations/{id}/leave", User).page(),
+    post("/ui/reservations/{id}/extend", User).page(),
+    post("/ui/reservations/{id}/cancel", User).page(),
+    post("/ui/reservations/{id}/pay", User).page(),
+    get("/ui/history", User).page(),
+    get("/ui/figures", User).page(),
+    get("/ui/exports", User).page(),
+    post("/ui/exports", User).limited_as(Action::Export).page(),
+    get("/ui/exports/{id}", User).page(),
+    get("/ui/exports/{id}/events", User).page(),
+    get("/ui/exports/{id}/file", User).page(),
+    post("/ui/exports/{id}/cancel", User).page(),
+    get("/ui/profile", User).page(),
+    post("/ui/profile/name", User).page(),
+    post("/ui/profile/contact", User).gated(Gate::Passwords).page(),
+    post("/ui/profile/password", User).gated(Gate::Passwords).page(),
+    post("/ui/profile/mails", User).page(),
+    post("/ui/profile/vehicles", User).page(),
+    post("/ui/profile/vehicles/{id}/remove", User).page(),
+    post("/ui/profile/sessions/{id}/end", User).page(),
+    get("/ui/admin", Admin).page(),
+    get("/ui/admin/lots", Admin).page(),
+    post("/ui/admin/lots", Admin).page(),
+    get("/ui/admin/lots/new", Admin).page(),
+    get("/ui/admin/lots/{id}", Admin).page(),
+    post("/ui/admin/lots/{id}", Admin).page(),
+    post("/ui/admin/lots/{id}/close", Admin).page(),
+    get("/ui/admin/users", Admin).page(),
+    get("/ui/admin/reports", Admin).page(),
+    get("/ui/admin/unpaid", Admin).page(),
+    post("/ui/admin/unpaid/{id}/waive", Admin).page(),
+    get("/ui/admin/jobs", Admin).page(),
+    post("/ui/admin/jobs/{id}/requeue", Admin).page(),
+    post("/ui/admin/queues/{name}/pause", Admin).page(),
+    post("/ui/admin/queues/{name}/resume", Admin).page(),
+    post("/ui/admin/schedules/{name}/run", Admin).page(),
+    post("/ui/admin/schedules/{name}/pause", Admin).page(),
+    post("/ui/admin/schedules/{name}/resume", Admin).page(),
+    get("/ui/admin/deliveries", Admin).page(),
+    get("/ui/admin/audit", Admin).page(),
+    get("/ui/admin/health", Admin).page(),
+];
+
 const fn get(path: &'static str, access: Access) -> Policy {
     Policy { writes: false, ..post(path, access).by("GET") }
 }
 
 const fn post(path: &'static str, access: Access) -> Policy {
     let (rate_limit, gate) = (Some(Action::Default), Gate::Requests);
-    Policy { method: "POST", path, access, rate_limit, gate, writes: true, counter: None, is_route: true }
+    let (counter, is_route, is_page) = (None, true, false);
+    Policy { method: "POST", path, access, rate_limit, gate, writes: true, counter, is_route, is_page }
 }
 
 const fn put(path: &'static str, access: Access) -> Policy {
@@ -208,13 +273,23 @@ impl Policy {
         Self { gate, ..self }
     }
 
+    const fn page(self) -> Self {
+        Self { is_page: true, ..self }
+    }
+
     const fn counted(self, counter: &'static str) -> Self {
         Self { counter: Some(counter), ..self }
     }
 
     /// The rules for a path or a method that no route has. `path` is for labels.
     fn of_no_route(method: &Method, path: &'static str) -> Self {
-        Self { writes: !method.is_safe(), is_route: false, ..get(path, Public).by(method_name(method)) }
+        let is_page = path.starts_with("/ui");
+        Self {
+            writes: !method.is_safe(),
+            is_route: false,
+            is_page,
+            ..get(path, Public).by(method_name(method))
+        }
     }
 
     /// Whether the path leads to a route, perhaps with another method.
@@ -225,7 +300,7 @@ impl Policy {
 
 static BY_PATH: LazyLock<matchit::Router<Vec<Policy>>> = LazyLock::new(|| {
     let mut router = matchit::Router::new();
-    let all = || ROUTES.iter().chain(UNDOCUMENTED);
+    let all = || ROUTES.iter().chain(UNDOCUMENTED).chain(PAGES);
     for path in all().map(|policy| policy.path) {
         let of_path = all().filter(|policy| policy.path == path).copied().collect();
         // The methods of a path come one after the other; only the first is new.
@@ -237,7 +312,9 @@ static BY_PATH: LazyLock<matchit::Router<Vec<Policy>>> = LazyLock::new(|| {
 /// The policy for a request, whichever of its two addresses it uses.
 pub(crate) fn find(method: &Method, path: &str) -> Policy {
     let inner = without_prefix(path);
-    let Ok(found) = BY_PATH.at(inner.unwrap_or(path)) else {
+    let found = BY_PATH.at(inner.unwrap_or(path)).ok();
+    // Pages have one address.
+    let Some(found) = found.filter(|found| inner.is_none() || !found.value[0].is_page) else {
         return Policy::of_no_route(method, page(path));
     };
     let wanted = method_name(if *method == Method::HEAD { &Method::GET } else { method });
@@ -251,6 +328,7 @@ fn page(path: &str) -> &'static str {
         "/" => "/",
         "/api" | "/api/" => "/api",
         "/openapi.json" => "/openapi.json",
+        _ if path == "/ui" || path.starts_with("/ui/") => "/ui",
         _ if path == "/docs" || path.starts_with("/docs/") => "/docs",
         _ => "",
     }
@@ -276,41 +354,4 @@ pub(crate) fn method_name(method: &Method) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_found_at_both_addresses() {
-        for row in ROUTES.iter().chain(UNDOCUMENTED) {
-            let path = row.path.replace(['{', '}'], "");
-            let method: Method = row.method.parse().unwrap();
-            for path in [path.clone(), format!("/api{path}")] {
-                let found = find(&method, &path);
-                assert_eq!((found.method, found.path), (row.method, row.path), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn only_public_routes_are_unlimited() {
-        assert!(ROUTES.iter().all(|row| row.rate_limit.is_some() || row.access == Public));
-    }
-
-    #[test]
-    fn other_methods_and_paths_get_the_default_rules() {
-        let head = find(&Method::HEAD, "/users");
-        assert_eq!((head.method, head.access, head.writes), ("GET", Admin, false));
-        let wrong_method = find(&Method::PATCH, "/api/users");
-        assert_eq!((wrong_method.path, wrong_method.access, wrong_method.writes), ("/users", Public, true));
-        for (path, label) in [
-            ("/nowhere", ""),
-            ("/api/docs", ""),
-            ("/api/", "/api"),
-            ("/api/openapi.json", ""),
-            ("/docs/", "/docs"),
-            ("/", "/"),
-        ] {
-            assert_eq!(find(&Method::GET, path).path, label, "{path}");
-        }
-    }
-}
+mod tests;

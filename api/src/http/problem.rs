@@ -82,6 +82,16 @@ impl Problem {
         &self.errors
     }
 
+    /// Its status, its code, and what went wrong, for people.
+    pub(crate) fn parts(self) -> (StatusCode, &'static str, String) {
+        (self.status, self.code, self.detail)
+    }
+
+    /// Seconds to wait before the next attempt.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     /// The process is at capacity.
     pub(crate) fn at_capacity() -> Self {
         let detail = "the server is at capacity; try again in a second";
@@ -89,7 +99,7 @@ impl Problem {
     }
 
     /// For a response without a body, such as those of the router.
-    fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not_found", "there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => {

@@ -76,7 +76,10 @@ async fn run_request(State(stack): State<Arc<Stack>>, mut request: Request, next
         request_id::traced(request, &id, policy, |request| run_until_deadline(stack, policy, request, next))
             .await
     };
-    problem::complete(&mut response, &path, &id);
+    // Pages write their errors for people, outside of all this.
+    if !policy.is_page {
+        problem::complete(&mut response, &path, &id);
+    }
     request_id::add(&mut response, &id);
     response
 }
@@ -142,7 +145,7 @@ async fn run_within_limits(
     }
     let Some(action) = policy.rate_limit else { return next.run(request).await };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let caller = match auth::identify(app, policy.access, request.headers(), peer).await {
+    let caller = match auth::identify(app, policy, request.headers(), peer).await {
         Ok(caller) => caller,
         Err(error) => return Problem::from(error).into_response(),
     };

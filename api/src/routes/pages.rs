@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use serde::Serialize;
@@ -37,14 +37,10 @@ struct Greeting {
     openapi: &'static str,
 }
 
-/// At `/` and `/api`. Mails link here unless `WEB_URL` is set, so people get a page.
+/// At `/` and `/api`. Mails link here unless `WEB_URL` is set, so browsers go on to the pages.
 async fn greet(headers: HeaderMap) -> Response {
     if page::is_wanted(&headers) {
-        return page::page(
-            "Parkade",
-            "<p>This is the server of a parking service. To park, use the app or the website of its operator.</p>\
-             <p><a href=\"/api/privacy\">How your data is used</a> · <a href=\"/docs\">For developers</a></p>",
-        );
+        return ([(header::VARY, "accept")], Redirect::to("/ui")).into_response();
     }
     Json(Greeting {
         msg: "Parkade is running; the API is under /api, its documentation at /docs",

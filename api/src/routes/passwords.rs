@@ -105,7 +105,7 @@ pub(crate) async fn reset_password(
             Ok(match accounts::reset_password(&app, &body.token, &body.password).await {
                 Ok(()) => page(
                     "Your password is set",
-                    "<p>You are logged out everywhere. Log in with the new password.</p>",
+                    "<p>You are logged out everywhere. <a href=\"/ui/login\">Log in</a> with the new password.</p>",
                 ),
                 Err(error) => failed(&body.token, error),
             })

@@ -14,6 +14,7 @@ use futures::{Stream, StreamExt, stream};
 use shared::{
     Error,
     app::App,
+    base::identity::Identity,
     jobs::{
         JobState,
         status::{
@@ -62,10 +63,22 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
     (status = 429, description = "Too many requests, or you follow too many tasks at once; wait for `Retry-After` seconds"),
 ))]
 pub(crate) async fn follow_task(
-    State(ApiState { app, followers }): State<ApiState>,
+    State(state): State<ApiState>,
     CurrentUser(user): CurrentUser,
     Path(id): Path<Uuid>,
     headers: HeaderMap,
+) -> Answer<Response> {
+    let token = bearer(&headers).unwrap_or_default().to_owned();
+    follow(state, user, token, id, &headers).await
+}
+
+/// Follows a task for as long as the session of the token is open.
+pub(crate) async fn follow(
+    ApiState { app, followers }: ApiState,
+    user: Identity,
+    token: String,
+    id: Uuid,
+    headers: &HeaderMap,
 ) -> Answer<Response> {
     // Followed before it is read, so that no change in between is missed.
     let following = followers.follow(id, user.user_id)?;
@@ -79,7 +92,7 @@ pub(crate) async fn follow_task(
         tokio::time::interval_at(Instant::now() + bounds.recheck_interval, bounds.recheck_interval);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let events = TaskEvents {
-        token: bearer(&headers).unwrap_or_default().to_owned(),
+        token,
         id,
         owner_id: status.owner_id,
         following,

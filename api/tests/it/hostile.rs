@@ -91,7 +91,7 @@ fn as_cell(text: &str) -> String {
 
 /// For each text, a driver and a lot with that name, and a paid stay with that text as transaction id. Users with such
 /// names and plates are from before these were restricted.
-async fn stays(t: &TestApp, clock: &Clock) -> Vec<Driver> {
+pub(crate) async fn stays(t: &TestApp, clock: &Clock) -> Vec<Driver> {
     let admin = t.admin().await;
     let drivers = many_drivers(t, "driver", HOSTILE.len()).await;
     for (driver, text) in drivers.iter().zip(HOSTILE) {

@@ -49,6 +49,7 @@ mod old_client;
 mod once;
 mod openapi;
 mod overload;
+mod pages;
 mod password_reset;
 mod payments;
 mod policy;

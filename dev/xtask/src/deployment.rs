@@ -16,6 +16,9 @@ pub(crate) const PASSWORD: &str = "Correct-horse-1";
 const FIRST_ADMIN: &str = "first@example.com";
 pub(crate) const ADMIN: &str = "admin@example.com";
 pub(crate) const DRIVER: &str = "driver@example.com";
+/// The users of simulated data, as in the demo.
+pub(crate) const SEEDED_ADMIN: &str = "admin@parkade.test";
+pub(crate) const SEEDED_DRIVER: &str = "driver@parkade.test";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub(crate) enum Database {

@@ -15,6 +15,7 @@ mod fuzz;
 mod install;
 mod mails;
 mod node;
+mod pages;
 mod python;
 mod rules;
 mod seed;
@@ -43,6 +44,8 @@ enum Command {
     Conformance(conformance::Args),
     /// Lint the OpenAPI document, and do the main job with clients generated from it.
     Clients,
+    /// Use the pages in a real browser: every flow, and every page.
+    Pages(pages::Args),
     /// Check the files for Docker, systemd and supervisor, and the shell scripts.
     DeployCheck,
     /// Prove the rules of the architecture.
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Check => check::run(),
         Command::Conformance(args) => conformance::run(&args).await,
         Command::Clients => clients::run().await,
+        Command::Pages(args) => pages::run(&args).await,
         Command::DeployCheck => deploy::run(),
         Command::Rules => rules::run(),
         Command::Deny => deny::run(),

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::{
     cargo, clients, conformance,
     install::{self, Server},
-    python,
+    pages, python,
 };
 
 /// The release with which tests open workbooks.
@@ -55,9 +55,16 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
             conformance::run(&conformance::Args::default()).await?;
             // Python also brings Node.js if the machine has none.
             clients::run().await?;
+            if pages::browser().is_some() {
+                pages::run(&pages::Args::default()).await?;
+            } else {
+                println!(
+                    "==> the pages are not tried in a browser, because there is none (Debian: chromium)"
+                );
+            }
         } else {
             println!(
-                "==> schemathesis and the generated clients are skipped, because python3 with venv is missing (Debian: python3-venv)"
+                "==> schemathesis, the generated clients and the pages in a browser are skipped, because python3 with venv is missing (Debian: python3-venv)"
             );
         }
     }

@@ -11,10 +11,7 @@ use crate::{
         error::{Error, Result},
         plural::plural,
     },
-    platform::{
-        db::{Transaction, at, sql},
-        mac,
-    },
+    platform::db::{Transaction, at, sql},
 };
 
 /// How long a code is valid.
@@ -29,7 +26,7 @@ const HASHES: &[u8] = b"parkade: hashes of codes for phones, 1";
 
 /// The code of six digits that a job sends to a number of a user. Every run of the job gets the same one.
 pub async fn issue(app: &App, job: Uuid, user_id: i64, phone_number: &str) -> Result<String> {
-    let signed = mac::sign(&app.config, CODES, job.as_bytes())?.finalize().into_bytes();
+    let signed = app.keys.of_access(CODES)?.sign(job.as_bytes())?.finalize().into_bytes();
     let number = signed.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
     let code = format!("{:06}", number % 1_000_000);
     let (db, now) = (app.db.write(), app.clock.now());
@@ -52,7 +49,7 @@ pub async fn issue(app: &App, job: Uuid, user_id: i64, phone_number: &str) -> Re
 
 /// The code cannot be found by trying all of them, as it could with a plain hash.
 fn hash(app: &App, job: Uuid, code: &str) -> Result<String> {
-    let signed = mac::sign(&app.config, HASHES, format!("{job}:{code}").as_bytes())?;
+    let signed = app.keys.of_access(HASHES)?.sign(format!("{job}:{code}").as_bytes())?;
     Ok(hex::encode(signed.finalize().into_bytes()))
 }
 

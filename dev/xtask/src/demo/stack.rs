@@ -82,7 +82,7 @@ impl Stack {
     /// Prints addresses, logins and folders.
     pub(super) fn introduce(&self, show: &Show) {
         show.title("Parkade is running");
-        show.result("API", format!("{}/api", self.url));
+        show.result("open", format!("{}/ui", self.url));
         let password = &self.state.secrets.password;
         for (role, email) in [("admin", ADMIN), ("driver", DRIVER)] {
             if self.logins.contains(&email) {
@@ -91,6 +91,7 @@ impl Stack {
                 show.result(role, format!("{email}  (password from before this demo)"));
             }
         }
+        show.result("API", format!("{}/api, documented at {}/docs", self.url, self.url));
         show.result(
             "database",
             if self.state.database.contains('@') { "as given" } else { &self.state.database },

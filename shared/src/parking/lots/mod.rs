@@ -6,6 +6,7 @@ mod capacity;
 mod create;
 mod etag;
 mod lot;
+mod search;
 pub mod spots;
 mod update;
 
@@ -17,5 +18,6 @@ pub use self::{
     create::{NewLot, create},
     etag::{etag, matches},
     lot::{FreeSpot, Lot, When, assigned_to, emptiest, find, free_spots, list},
+    search::{Sort, search},
     update::{ChangedLot, LotChange, update},
 };

@@ -90,6 +90,16 @@ impl Subscription {
         Err(Error::NotFound("unsubscribe link"))
     }
 
+    /// Subscribes or unsubscribes a user who is logged in. Idempotent.
+    pub async fn choose(self, app: &App, user_id: i64, wanted: bool) -> Result<()> {
+        let off = self.column();
+        let text = format!("UPDATE users SET {off} = $2 WHERE id = $1 AND deleted_at IS NULL");
+        let mut change = Change::begin(app).await?;
+        change.tx().execute_raw(sql(change.tx(), &text, [user_id.into(), (!wanted).into()])).await?;
+        change.invalidates([Group::Users, Group::User(user_id)]);
+        change.commit().await
+    }
+
     /// Unsubscribes the user whose link this is. Idempotent.
     ///
     /// # Errors

@@ -1,0 +1,69 @@
+//! Figures about revenue, reservations and lots, as charts and tables.
+
+use axum::{Router, extract::State, response::Response, routing::get};
+use minijinja::{Value, context};
+use shared::{
+    app::App,
+    parking::reports::admin::{self, Report},
+};
+
+use super::{
+    super::{
+        chart::{Bar, chart},
+        format,
+        i18n::Language,
+        visitor::Visitor,
+    },
+    today,
+};
+use crate::{http::problem::Answer, state::ApiState};
+
+pub(super) fn routes() -> Router<ApiState> {
+    Router::new().route("/ui/admin/reports", get(show))
+}
+
+async fn show(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
+    let (report, language) = (admin::report(&app).await?, visitor.language());
+    let lots: Vec<Value> = (report.lots.iter())
+        .map(|lot| {
+            context! {
+                name => &lot.name, archived => lot.archived, spots => lot.spots, free => lot.available,
+                reservations => lot.reservations, revenue => lot.revenue.minor(), outstanding => lot.outstanding.minor(),
+            }
+        })
+        .collect();
+    let methods: Vec<Value> =
+        report.methods.iter().map(|(name, count)| context! { name, count => *count }).collect();
+    let values = context! {
+        revenue => report.revenue.minor(), verified => report.verified.minor(),
+        declared => report.revenue.minor() - report.verified.minor(), outstanding => report.outstanding.minor(),
+        completed => report.completed, drivers => report.drivers, lots, methods,
+        days => today::revenue(language, &report),
+        months => months(language, &report), reservations => reservations(language, &report),
+    };
+    visitor.page("admin/reports.html", values)
+}
+
+fn months(language: Language, report: &Report) -> Value {
+    let bars: Vec<Bar> = (report.months.iter())
+        .map(|month| Bar {
+            short: format::short_month(language, month.month.date),
+            label: format::month(language, month.month.date),
+            amount: month.revenue.minor(),
+            shown: format::money(language, month.revenue),
+        })
+        .collect();
+    chart("chart-revenue-months", &bars)
+}
+
+fn reservations(language: Language, report: &Report) -> Value {
+    let bars: Vec<Bar> = (report.months.iter())
+        .map(|month| Bar {
+            short: format::short_month(language, month.month.date),
+            label: format::month(language, month.month.date),
+            amount: month.reservations,
+            shown: format::number(language, month.reservations),
+        })
+        .collect();
+    chart("chart-reservations", &bars)
+}
