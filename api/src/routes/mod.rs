@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod activity;
 pub mod admin;
 pub mod availability;
+pub mod bills;
 pub mod bookings;
 pub mod export_file;
 pub mod exports;
@@ -68,6 +69,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(spots::routes())
         .merge(bookings::routes())
         .merge(reservations::routes())
+        .merge(bills::routes())
         .merge(payments::routes())
         .merge(activity::routes())
         .merge(unsubscribe::routes())

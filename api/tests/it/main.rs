@@ -8,6 +8,7 @@ mod admin;
 mod audit;
 mod authorisation;
 mod backup;
+mod bills;
 mod bookings;
 mod cached;
 mod change;

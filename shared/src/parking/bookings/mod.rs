@@ -2,6 +2,7 @@
 
 mod archive_lot;
 pub mod attendant;
+mod bill;
 mod book;
 mod cancel;
 mod driver;
@@ -25,6 +26,7 @@ mod unpaid;
 pub(super) use self::end_all::end_all;
 pub use self::{
     archive_lot::archive_lot,
+    bill::{StayBill, bill},
     book::book_spot,
     cancel::cancel,
     expiry::expire_no_shows,

@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::reservation::{self, Reservation, lock};
+use super::{
+    bill::not_ended,
+    reservation::{self, Reservation, lock},
+};
 use crate::{
     app::App,
     base::{
@@ -85,10 +88,6 @@ pub async fn pay(
         change.commit_with_answer(&idempotency, paid).await
     })
     .await
-}
-
-fn not_ended() -> Error {
-    Error::conflict("wrong_state", "the session has not ended, so there is no bill yet")
 }
 
 /// Applies a payment to the bill of a completed stay.
