@@ -117,6 +117,7 @@ pub const ROUTES: &[Policy] = &[
     get("/reservations", Admin),
     post("/reservations", User),
     get("/reservations/{id}", User),
+    get("/reservations/{id}/bill", User),
     patch("/reservations/{id}", User),
     delete("/reservations/{id}", User),
     post("/reservations/{id}/payment", User),

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod admin;
 pub mod attendants;
 pub mod availability;
+pub mod bills;
 pub mod bookings;
 pub mod export_file;
 pub mod exports;
@@ -73,6 +74,7 @@ fn resources() -> OpenApiRouter<ApiState> {
         .merge(spots::routes())
         .merge(bookings::routes())
         .merge(reservations::routes())
+        .merge(bills::routes())
         .merge(payments::routes())
         .merge(attendants::routes())
         .merge(phones::routes())

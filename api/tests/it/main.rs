@@ -10,6 +10,7 @@ mod attendants;
 mod audit;
 mod authorisation;
 mod backup;
+mod bills;
 mod bookings;
 mod cached;
 mod change;

@@ -23,7 +23,7 @@ use crate::api::PASSWORD;
 pub async fn measure(options: &Options, report: &mut Report) -> Result<()> {
     let testbed = Testbed::start(Engine::Postgres).await?;
     let server = testbed.postgres.as_ref().context("PostgreSQL is not running")?;
-    let hash = password::hash(PASSWORD.into()).await?;
+    let hash = password::hash(Priority::Other, PASSWORD.into()).await?;
     data::seed(server, options, &hash).await?;
     let peer = System::peer(server, &options.python).await?;
     let ours = System::ours(testbed).await?;

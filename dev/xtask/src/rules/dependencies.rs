@@ -4,12 +4,13 @@ use anyhow::Result;
 
 const TOOLS: [&str; 7] = ["bench", "chaos", "devstack", "fuzz", "testkit", "testkit-macros", "xtask"];
 
-const SHIPPED: [(&str, &[&str]); 5] = [
+const SHIPPED: [(&str, &[&str]); 6] = [
     ("api", &["worker"]),
     ("worker", &["api"]),
     ("shared", &["api", "worker"]),
     ("migration", &["api", "worker", "shared"]),
-    ("spelling", &["api", "worker", "shared", "migration"]),
+    ("spelling", &["api", "worker", "shared", "migration", "tariff"]),
+    ("tariff", &["api", "worker", "shared", "migration", "spelling"]),
 ];
 
 /// `tree` lists a package's dependencies, one on each line.

@@ -21,8 +21,7 @@ struct Bill {
 impl Bill {
     fn is_right(&self) -> bool {
         self.arrived_at.zip(self.left_at).is_some_and(|(arrived, left)| {
-            let hours = billing::charged_hours(arrived, left);
-            billing::cost(Money::from_minor(self.hourly_rate_minor), hours).minor() == self.cost_minor
+            billing::bill(Money::from_minor(self.hourly_rate_minor), arrived, left).total == self.cost_minor
         })
     }
 }

@@ -38,7 +38,7 @@ pub async fn assign_lots(app: &App, by: &Actor, user_id: i64, lot_ids: Vec<i64>)
     }
     retry_on_conflict(async || {
         let now = app.clock.now();
-        let mut change = Change::begin(app).await?;
+        let change = Change::begin(app).await?;
         if user::lock(change.tx(), user_id).await?.role() != Role::Attendant {
             return Err(Error::conflict(
                 "not_an_attendant",

@@ -3,6 +3,7 @@
 mod archive_lot;
 mod at_once;
 pub mod attendant;
+mod bill;
 mod book;
 mod by_plate;
 mod cancel;
@@ -33,6 +34,7 @@ mod unpaid;
 pub(super) use self::end_all::end_all;
 pub use self::{
     archive_lot::archive_lot,
+    bill::{StayBill, bill},
     book::book_spot,
     by_plate::{arrive_by_plate, depart_by_plate},
     cancel::cancel,

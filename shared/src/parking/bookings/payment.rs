@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::reservation::{self, Reservation, lock, lock_at_lot};
+use super::{
+    bill::not_ended,
+    reservation::{self, Reservation, lock, lock_at_lot},
+};
 use crate::{
     app::App,
     base::{
@@ -88,10 +91,6 @@ pub async fn pay(
         change.commit_with_answer(&idempotency, paid).await
     })
     .await
-}
-
-fn not_ended() -> Error {
-    Error::conflict("wrong_state", "the session has not ended, so there is no bill yet")
 }
 
 /// Applies a payment to the bill of a completed stay.

@@ -1,9 +1,13 @@
 //! The price of a stay: every started hour at the rate of the booking, at least one. The quote for a reserved window is
 //! for its exact length. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeSet;
 
-use crate::base::money::Money;
+use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use tariff::{Bill, Version};
+
+use crate::base::{currency::Currency, money::Money};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -18,6 +22,14 @@ pub fn charged_hours(arrived: DateTime<Utc>, left: DateTime<Utc>) -> i64 {
 #[must_use]
 pub fn cost(hourly_rate: Money, hours: i64) -> Money {
     hourly_rate.times(hours)
+}
+
+/// The bill for a stay, line by line; its total is the [`cost`] of the [`charged_hours`].
+#[must_use]
+pub fn bill(hourly_rate: Money, arrived: DateTime<Utc>, left: DateTime<Utc>) -> Bill {
+    let tariff = Version::hourly(Currency::installed().code(), hourly_rate.minor());
+    // An hourly rate depends on no local time.
+    tariff::bill(&tariff, arrived, left, Tz::UTC, &BTreeSet::new())
 }
 
 /// The quote for a reserved window: its exact length at `hourly_rate`, rounded half up to a minor unit.
@@ -116,6 +128,15 @@ mod tests {
         fn a_longer_stay_never_costs_less(a in 0i64..100_000_000, b in 0i64..100_000_000, rate in 0i64..1_000_000) {
             let price = |seconds| cost(Money::from_minor(rate), charged_hours(instant(0), instant(seconds)));
             prop_assert!(price(a.min(b)) <= price(a.max(b)));
+        }
+
+        #[test]
+        fn the_bill_is_the_price_of_the_charged_hours(micros in -10i64..100_000_000_000_000, rate in 0..i64::MAX) {
+            let (rate, left) = (Money::from_minor(rate), instant(0) + TimeDelta::microseconds(micros));
+            let hours = charged_hours(instant(0), left);
+            let bill = bill(rate, instant(0), left);
+            prop_assert_eq!(bill.total, cost(rate, hours).minor());
+            prop_assert_eq!((bill.lines.len(), bill.lines[0].quantity), (1, hours));
         }
 
         #[test]
