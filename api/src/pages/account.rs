@@ -3,16 +3,19 @@
 use axum::{
     Router,
     extract::State,
-    http::{HeaderMap, header},
+    http::header,
     response::Response,
     routing::{get, post},
 };
 use minijinja::context;
 use serde::Deserialize;
 use shared::{
-    Result,
+    Error, Result,
     app::App,
-    parking::accounts::{self, LoggedIn, Registration},
+    parking::{
+        accounts::{self, LoggedIn, Registration},
+        second_factor,
+    },
 };
 
 use super::{
@@ -20,7 +23,7 @@ use super::{
     visitor::{Visitor, local, see},
 };
 use crate::{
-    http::{cookies::Cookie, params::Query, problem::Answer},
+    http::{client::Client, cookies::Cookie, params::Query, problem::Answer},
     state::ApiState,
 };
 
@@ -30,6 +33,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/ui/register", get(show_registration).post(register))
         .route("/ui/forgot-password", get(show_forgotten).post(forgot_password))
         .route("/ui/logout", post(log_out))
+        .route("/ui/confirm", get(show_confirmation).post(confirm))
 }
 
 /// Where to continue after a login.
@@ -43,20 +47,23 @@ async fn show_login(visitor: Visitor, Query(Next { next }): Query<Next>) -> Answ
     if visitor.identity().is_some() {
         return Ok(see(local(&next)));
     }
-    visitor.page("login.html", context! { next => local(&next) })
+    visitor.page("login.html", context! { next => local(&next), asks_for_code => false })
 }
 
 async fn log_in(
     State(app): State<App>,
     visitor: Visitor,
-    headers: HeaderMap,
+    Client(client): Client,
     form: Form,
 ) -> Answer<Response> {
     let next = local(form.text("next")).to_owned();
-    let password = form.raw("password").to_owned();
-    match accounts::log_in(&app, form.text("email"), password, user_agent(&headers)).await {
+    let (password, code) = (form.raw("password").to_owned(), form.optional("code"));
+    match accounts::log_in(&app, form.text("email"), password, code.as_deref(), client).await {
         Ok(logged_in) => Ok(welcome(&app, &visitor, &logged_in, &next).await?),
-        Err(error) => visitor.rejected("login.html", error, &form, context! { next }),
+        Err(error) => {
+            let asks_for_code = code.is_some() || matches!(error, Error::Unconfirmed { .. });
+            visitor.rejected("login.html", error, &form, context! { next, asks_for_code })
+        }
     }
 }
 
@@ -70,7 +77,7 @@ async fn show_registration(visitor: Visitor, Query(Next { next }): Query<Next>) 
 async fn register(
     State(app): State<App>,
     visitor: Visitor,
-    headers: HeaderMap,
+    Client(client): Client,
     form: Form,
 ) -> Answer<Response> {
     let next = local(form.text("next")).to_owned();
@@ -81,7 +88,7 @@ async fn register(
         vehicle_number: form.optional("vehicle_number"),
         phone_number: form.optional("phone_number"),
     };
-    match accounts::register(&app, registration, user_agent(&headers)).await {
+    match accounts::register(&app, registration, client).await {
         Ok(logged_in) => Ok(welcome(&app, &visitor, &logged_in, &next).await?),
         Err(error) => visitor.rejected("register.html", error, &form, context! { next }),
     }
@@ -100,10 +107,6 @@ async fn welcome(app: &App, visitor: &Visitor, logged_in: &LoggedIn, next: &str)
     Ok(response)
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
-}
-
 async fn log_out(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
     accounts::log_out(&app, &visitor.user()?).await?;
     let mut response = see("/ui?done=logout");
@@ -120,5 +123,17 @@ async fn forgot_password(State(app): State<App>, visitor: Visitor, form: Form) -
     match accounts::forgot_password(&app, form.text("email")).await {
         Ok(()) => visitor.page("forgot_password.html", context! { sent => true }),
         Err(error) => visitor.rejected("forgot_password.html", error, &form, context! { sent => false }),
+    }
+}
+
+async fn show_confirmation(visitor: Visitor) -> Answer<Response> {
+    visitor.page("confirm.html", context! {})
+}
+
+/// Confirms the session with a code, so that what was refused can be done.
+async fn confirm(State(app): State<App>, visitor: Visitor, form: Form) -> Answer<Response> {
+    match second_factor::verify(&app, &visitor.user()?, form.text("code")).await {
+        Ok(()) => Ok(see("/ui?done=confirmed")),
+        Err(error) => visitor.rejected("confirm.html", error, &form, context! {}),
     }
 }

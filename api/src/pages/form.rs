@@ -62,8 +62,9 @@ impl<S: Sync> FromRequestParts<S> for Form {
 /// A message about a form, in the language of the visitor where the catalogue has one.
 fn message(language: Language, code: &str, detail: &str) -> Value {
     let key = format!("error-{}", code.replace('_', "-"));
+    let href = (code == "second_factor_required").then_some("/ui/confirm");
     match language.find(&key) {
-        Some(text) => context! { text, lang => language.tag() },
+        Some(text) => context! { text, href, lang => language.tag() },
         None => context! { text => sentence(detail), lang => Language::English.tag() },
     }
 }

@@ -14,6 +14,7 @@ templates![
     "error.html",
     "landing.html",
     "login.html",
+    "confirm.html",
     "register.html",
     "forgot_password.html",
     "lots.html",

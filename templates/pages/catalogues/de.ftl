@@ -102,11 +102,15 @@ error-vehicle-taken = Dieses Fahrzeug gehört schon zu einem Konto.
 error-too-many-vehicles = Mehr Fahrzeuge können Sie nicht hinzufügen.
 error-job-lives = Ein gleicher Auftrag wartet oder läuft schon.
 error-job-not-dead = Der Auftrag ist nicht fehlgeschlagen.
+error-second-factor-required = Bestätigen Sie dies mit einem Code Ihres zweiten Faktors.
+error-wrong-code = Der Code ist falsch oder wurde schon verwendet.
+error-second-factor-missing = Die Verwaltung braucht hier einen zweiten Faktor. Schalten Sie Ihren zuerst über die API ein.
 
 # Felder
 field-username = Name
 field-email = E-Mail-Adresse
 field-password = Passwort
+field-code = Code
 field-new-password = Neues Passwort
 field-current-password = Jetziges Passwort
 field-vehicle-number = Kennzeichen
@@ -153,6 +157,10 @@ login-title = Anmelden
 login-button = Anmelden
 login-forgotten = Passwort vergessen?
 login-new = Neu hier?
+login-code-hint = Aus Ihrer Authenticator-App oder einer Ihrer Wiederherstellungscodes. Geben Sie auch das Passwort noch einmal ein.
+confirm-title = Mit einem Code bestätigen
+confirm-text = Ihre Sitzung gilt fünf Minuten lang als bestätigt.
+confirm-button = Bestätigen
 register-title = Konto anlegen
 register-button = Konto anlegen
 register-known = Haben Sie schon ein Konto?
@@ -336,6 +344,7 @@ done-requeued = Der Auftrag wartet auf den nächsten Versuch.
 done-paused = Angehalten.
 done-resumed = Fortgesetzt.
 done-started = Läuft jetzt.
+done-confirmed = Bestätigt. Wiederholen Sie, was Sie tun wollten.
 
 # Betrieb
 admin-today = Heute

@@ -102,11 +102,15 @@ error-vehicle-taken = An account has this vehicle already.
 error-too-many-vehicles = You cannot add more vehicles.
 error-job-lives = Another job like this is already waiting or running.
 error-job-not-dead = The job has not failed.
+error-second-factor-required = Confirm this with a code of your second factor.
+error-wrong-code = The code is wrong or was used before.
+error-second-factor-missing = Administrators need a second factor here. Turn yours on with the API first.
 
 # Fields
 field-username = Name
 field-email = Email address
 field-password = Password
+field-code = Code
 field-new-password = New password
 field-current-password = Current password
 field-vehicle-number = Licence plate
@@ -153,6 +157,10 @@ login-title = Log in
 login-button = Log in
 login-forgotten = Forgot your password?
 login-new = New here?
+login-code-hint = From your authenticator app, or one of your recovery codes. Enter your password again, too.
+confirm-title = Confirm with a code
+confirm-text = Your session counts as confirmed for five minutes.
+confirm-button = Confirm
 register-title = Create an account
 register-button = Create account
 register-known = Do you have an account?
@@ -336,6 +344,7 @@ done-requeued = The job is waiting for its next attempt.
 done-paused = Paused.
 done-resumed = Resumed.
 done-started = It runs now.
+done-confirmed = Confirmed. Repeat what you wanted to do.
 
 # Operations
 admin-today = Today

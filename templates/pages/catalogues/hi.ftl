@@ -102,11 +102,15 @@ error-vehicle-taken = यह गाड़ी पहले से किसी �
 error-too-many-vehicles = आप और गाड़ियाँ नहीं जोड़ सकते।
 error-job-lives = ऐसा ही एक कार्य पहले से प्रतीक्षा में है या चल रहा है।
 error-job-not-dead = यह कार्य विफल नहीं हुआ है।
+error-second-factor-required = इसे अपने दूसरे चरण के कोड से पुष्टि करें।
+error-wrong-code = कोड गलत है या पहले इस्तेमाल हो चुका है।
+error-second-factor-missing = यहाँ प्रशासकों को दूसरे चरण की ज़रूरत है। पहले API से अपना चालू करें।
 
 # फ़ील्ड
 field-username = नाम
 field-email = ईमेल पता
 field-password = पासवर्ड
+field-code = कोड
 field-new-password = नया पासवर्ड
 field-current-password = वर्तमान पासवर्ड
 field-vehicle-number = गाड़ी का नंबर
@@ -153,6 +157,10 @@ login-title = लॉग इन
 login-button = लॉग इन करें
 login-forgotten = पासवर्ड भूल गए?
 login-new = नए हैं?
+login-code-hint = अपने ऑथेंटिकेटर ऐप से, या अपने रिकवरी कोड में से एक। पासवर्ड भी फिर से दर्ज करें।
+confirm-title = कोड से पुष्टि करें
+confirm-text = आपका सत्र पाँच मिनट तक पुष्ट माना जाएगा।
+confirm-button = पुष्टि करें
 register-title = खाता बनाएँ
 register-button = खाता बनाएँ
 register-known = पहले से खाता है?
@@ -336,6 +344,7 @@ done-requeued = कार्य अगली कोशिश की प्रत
 done-paused = रोका गया।
 done-resumed = फिर शुरू किया गया।
 done-started = अब चल रहा है।
+done-confirmed = पुष्टि हो गई। जो करना चाहते थे, वह दोहराएँ।
 
 # संचालन
 admin-today = आज

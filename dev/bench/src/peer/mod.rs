@@ -14,7 +14,10 @@ mod work;
 
 use anyhow::{Context, Result};
 use bench::{report::Report, testbed::Testbed};
-use shared::{parking::accounts::password, platform::db::Engine};
+use shared::{
+    parking::accounts::password::{self, Priority},
+    platform::db::Engine,
+};
 
 pub use self::options::Options;
 use self::{run::Run, system::System};

@@ -19,7 +19,10 @@ fn the_defaults_are_enough() {
 #[test]
 fn every_action_has_a_default_budget() {
     let budgets = load(&[]).unwrap().rate_limits.map(|budget| (budget.calls, budget.window.as_secs()));
-    assert_eq!(budgets, [(50, 3600), (10, 60), (5, 60), (5, 3600), (10, 3600), (600, 60), (600, 60)]);
+    assert_eq!(
+        budgets,
+        [(50, 3600), (10, 60), (5, 60), (5, 3600), (5, 3600), (10, 3600), (600, 60), (600, 60)]
+    );
 }
 
 #[test]

@@ -108,7 +108,7 @@ mod tests {
         let fast = |action| may_be_taken_in_advance(action, FAST);
         assert_eq!(
             Action::ALL.map(|(action, _)| fast(action)),
-            [true, false, false, false, false, false, true]
+            [true, false, false, false, false, false, false, true]
         );
         let slow = Budget { calls: 50, window: Duration::from_secs(3600) };
         assert!(!may_be_taken_in_advance(Action::UserReads, slow));

@@ -1,6 +1,6 @@
 //! The server as the watchdog sees it: one of several hosts, found again after an outage.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use sea_orm::{
     DatabaseConnection, SqlxPostgresConnector,
@@ -69,8 +69,15 @@ pub(in crate::platform::db) async fn connect_once(url: &str) -> Result<PgConnect
     Ok(Hosts::of(url)?.connect_first().await.map_err(unreachable)?.0)
 }
 
-fn unreachable(problems: String) -> Error {
-    Error::Unavailable(anyhow::anyhow!("cannot connect to PostgreSQL: {problems}"))
+/// Names each host with what is wrong. The cause is the problem of the last one, which tells whether retrying may help.
+fn unreachable(mut problems: Vec<(String, SqlxError)>) -> Error {
+    let Some((last, cause)) = problems.pop() else {
+        return Error::Internal(anyhow::anyhow!("DATABASE_URL names no host"));
+    };
+    let others: String = problems.iter().map(|(host, problem)| format!("{host}: {problem}; ")).collect();
+    Error::Unavailable(
+        anyhow::Error::new(cause).context(format!("cannot connect to PostgreSQL at {others}{last}")),
+    )
 }
 
 /// The hosts of the URL, of which one is used at a time.
@@ -89,26 +96,26 @@ impl Hosts {
     }
 
     /// Connects to the first host that can be written to, and finds out whether sessions are shared.
-    async fn connect_first(&mut self) -> Result<(PgConnection, PgConnectOptions), String> {
+    async fn connect_first(&mut self) -> Result<(PgConnection, PgConnectOptions), Vec<(String, SqlxError)>> {
         let mut problems = Vec::new();
         for _ in 0..self.all.len() {
             let name = self.name();
             let connecting = tokio::time::timeout(START_TIMEOUT, self.connect_and_learn());
-            match connecting.await.unwrap_or_else(|_| Err("it does not respond".to_owned())) {
+            match connecting.await.unwrap_or_else(|_| Err(SqlxError::Io(io::ErrorKind::TimedOut.into()))) {
                 Ok(connected) => return Ok(connected),
-                Err(problem) => problems.push(format!("{name}: {problem}")),
+                Err(problem) => problems.push((name, problem)),
             }
         }
-        Err(problems.join("; "))
+        Err(problems)
     }
 
-    async fn connect_and_learn(&mut self) -> Result<(PgConnection, PgConnectOptions), String> {
+    async fn connect_and_learn(&mut self) -> Result<(PgConnection, PgConnectOptions), SqlxError> {
         let host = self.next;
         match self.connect().await {
             Err(error) if session::refuses_options(&error) => self.sessions = Sessions::Shared,
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error),
             Ok((mut connection, options)) => {
-                if session::is_own(&mut connection).await.map_err(|error| error.to_string())? {
+                if session::is_own(&mut connection).await? {
                     return Ok((connection, options));
                 }
                 self.sessions = Sessions::Shared;
@@ -118,7 +125,7 @@ impl Hosts {
             "DATABASE_URL leads to a pooler that shares sessions; each statement is a transaction"
         );
         self.next = host;
-        self.connect().await.map_err(|error| error.to_string())
+        self.connect().await
     }
 
     /// Connects to the next host, which must be writable. If this fails or is dropped, the one after it is next.
