@@ -49,9 +49,10 @@ fn ranges_of_numbers_are_those_that_are_enforced() {
 }
 
 /// The compose file's own servers need none of these, or they name files.
-const NOT_IN_COMPOSE: [&str; 14] = [
+const NOT_IN_COMPOSE: [&str; 15] = [
     "REDIS_PORT",
     "REDIS_PASSWORD",
+    "REDIS_URL",
     "CACHE_REDIS_URL",
     "QUEUE_REDIS_URL",
     "CELERY_BROKER_URL",

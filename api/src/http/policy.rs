@@ -1,12 +1,15 @@
 //! The rules of every route in one table: who may call it, which rate limit counts it, which gate admits it, and whether it
 //! writes. A test compares the table with the OpenAPI document.
 
+mod pages;
+
 use std::sync::LazyLock;
 
 use axum::http::Method;
 use shared::platform::rate_limit::Action;
 
 use self::Access::{Admin, Anonymous, Attendant, Public, User};
+pub use self::pages::PAGES;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,70 +175,6 @@ pub const ROUTES: &[Policy] = &[
 
 /// Routes that tell authorised callers that the last part of a path is wrong.
 const UNDOCUMENTED: &[Policy] = &[post("/booking/{action}", User), get("/export/{kind}", Admin)];
-
-/// Pages for people, and the forms that they send. They are not part of the OpenAPI document.
-pub const PAGES: &[Policy] = &[
-    get("/ui", Public).page(),
-    get("/ui/static/{file}", Public).unlimited().page(),
-    post("/ui/language", Public).page(),
-    get("/ui/login", Public).page(),
-    post("/ui/login", Anonymous).gated(Gate::Logins).page(),
-    get("/ui/register", Public).page(),
-    post("/ui/register", Anonymous).limited_as(Action::Register).gated(Gate::Passwords).page(),
-    get("/ui/forgot-password", Public).page(),
-    post("/ui/forgot-password", Anonymous).limited_as(Action::PasswordReset).page(),
-    post("/ui/logout", User).page(),
-    get("/ui/confirm", User).page(),
-    post("/ui/confirm", User).page(),
-    get("/ui/lots", Public).page(),
-    get("/ui/lots/{id}", Public).page(),
-    post("/ui/lots/{id}/book", User).page(),
-    post("/ui/lots/{id}/reserve", User).page(),
-    get("/ui/parking", User).page(),
-    get("/ui/reservations/{id}", User).page(),
-    post("/ui/reservations/{id}/arrive", User).page(),
-    post("/ui/reservations/{id}/leave", User).page(),
-    post("/ui/reservations/{id}/extend", User).page(),
-    post("/ui/reservations/{id}/cancel", User).page(),
-    post("/ui/reservations/{id}/pay", User).page(),
-    get("/ui/history", User).page(),
-    get("/ui/figures", User).page(),
-    get("/ui/exports", User).page(),
-    post("/ui/exports", User).limited_as(Action::Export).page(),
-    get("/ui/exports/{id}", User).page(),
-    get("/ui/exports/{id}/events", User).page(),
-    get("/ui/exports/{id}/file", User).page(),
-    post("/ui/exports/{id}/cancel", User).page(),
-    get("/ui/profile", User).page(),
-    post("/ui/profile/name", User).page(),
-    post("/ui/profile/contact", User).gated(Gate::Passwords).page(),
-    post("/ui/profile/password", User).gated(Gate::Passwords).page(),
-    post("/ui/profile/mails", User).page(),
-    post("/ui/profile/vehicles", User).page(),
-    post("/ui/profile/vehicles/{id}/remove", User).page(),
-    post("/ui/profile/sessions/{id}/end", User).page(),
-    get("/ui/admin", Admin).page(),
-    get("/ui/admin/lots", Admin).page(),
-    post("/ui/admin/lots", Admin).page(),
-    get("/ui/admin/lots/new", Admin).page(),
-    get("/ui/admin/lots/{id}", Admin).page(),
-    post("/ui/admin/lots/{id}", Admin).page(),
-    post("/ui/admin/lots/{id}/close", Admin).page(),
-    get("/ui/admin/users", Admin).page(),
-    get("/ui/admin/reports", Admin).page(),
-    get("/ui/admin/unpaid", Admin).page(),
-    post("/ui/admin/unpaid/{id}/waive", Admin).page(),
-    get("/ui/admin/jobs", Admin).page(),
-    post("/ui/admin/jobs/{id}/requeue", Admin).page(),
-    post("/ui/admin/queues/{name}/pause", Admin).page(),
-    post("/ui/admin/queues/{name}/resume", Admin).page(),
-    post("/ui/admin/schedules/{name}/run", Admin).page(),
-    post("/ui/admin/schedules/{name}/pause", Admin).page(),
-    post("/ui/admin/schedules/{name}/resume", Admin).page(),
-    get("/ui/admin/deliveries", Admin).page(),
-    get("/ui/admin/audit", Admin).page(),
-    get("/ui/admin/health", Admin).page(),
-];
 
 const fn get(path: &'static str, access: Access) -> Policy {
     Policy { writes: false, ..post(path, access).by("GET") }

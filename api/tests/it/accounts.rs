@@ -44,7 +44,7 @@ async fn registration_returns_user_and_working_token(t: TestApp) {
         user,
         json!({
             "username": "Asha", "email": "asha@example.com", "email_verified": false, "pending_email": null, "role": "user",
-            "vehicle_number": "MH12AB1234", "phone_number": null,
+            "vehicle_number": "MH12AB1234", "phone_number": null, "phone_verified": false,
         })
     );
     let asha = Driver {

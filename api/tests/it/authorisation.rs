@@ -171,7 +171,7 @@ const ROWS: &[Row] = &[
         any_user(201),
     ),
     ("GET /reservations/{id}", "/reservations/{window}", "", at_lot(200, 404)),
-    ("GET /reservations/{id}/bill", "/reservations/{unpaid}/bill", "", owner(200, 404)),
+    ("GET /reservations/{id}/bill", "/reservations/{unpaid}/bill", "", at_lot(200, 404)),
     ("PATCH /reservations/{id}", "/reservations/{window}", "{}", owner(200, 404)),
     ("DELETE /reservations/{id}", "/reservations/{window}", "", owner(200, 404)),
     (

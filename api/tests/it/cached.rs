@@ -60,7 +60,7 @@ async fn cached_session_holds_ids_and_role_and_expires(t: TestApp) {
     assert!((1..=12 * 3600).contains(&seconds), "{seconds}");
     let (_mac, kept) = kept.split_at(64);
     let kept: Value = serde_json::from_str(kept).unwrap();
-    let identity = json!({ "user_id": asha.id, "is_admin": false, "must_enrol": false, "session_id": id });
+    let identity = json!({ "user_id": asha.id, "is_admin": false, "is_attendant": false, "must_enrol": false, "session_id": id });
     assert_eq!(kept, json!({ "identity": identity, "seen_at": "2026-11-20T12:00:00Z" }));
     clock.advance(TimeDelta::hours(12));
     t.get("/auth/sessions", Some(&asha)).await.problem(401, "unauthenticated");

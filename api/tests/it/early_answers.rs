@@ -138,7 +138,7 @@ async fn early_answers_reach_clients_that_write_twice() {
     let t = TestApp::start_with(Engine::Sqlite, &[("RATE_LIMIT_LOGIN", "1/3600")]).await;
     let asha = t.driver("Asha").await;
     let book = || Head::of("POST /api/booking/book-spot");
-    let limited = Head::of("POST /api/auth/login");
+    let limited = Head::of("POST /api/auth/reset-password");
     Connection::open(&t).await.send(&limited, b"{}").await;
     let text = Head { kind: "text/plain", ..book().by(&asha) };
     for (head, body, status) in [
@@ -253,7 +253,7 @@ async fn refused_expectations_get_no_100() {
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
     let expecting = |line| Head { more: "expect: 100-continue\r\n", ..Head::of(line) };
     let book = || expecting("POST /api/booking/book-spot");
-    Connection::open(&t).await.send(&Head::of("POST /api/auth/login"), b"{}").await;
+    Connection::open(&t).await.send(&Head::of("POST /api/auth/reset-password"), b"{}").await;
     for (head, length, status) in [
         (book(), 12, 401),
         (expecting("POST /api/parking-lots").by(&asha), 12, 403),
@@ -261,7 +261,7 @@ async fn refused_expectations_get_no_100() {
         (expecting("PATCH /api/booking/book-spot"), 12, 405),
         (book().by(&asha), 65 * 1024, 413),
         (book().by(&asha), 1024 * 1024 * 1024, 413),
-        (expecting("POST /api/auth/login"), 12, 429),
+        (expecting("POST /api/auth/reset-password"), 12, 429),
     ] {
         let mut connection = Connection::open(&t).await;
         let begun = Instant::now();

@@ -45,12 +45,14 @@ impl Session {
         let quoted = |quote: char| {
             names.iter().map(|name| format!("{quote}{name}{quote}")).collect::<Vec<_>>().join(", ")
         };
-        // The functions of triggers would outlive their tables.
+        // The functions of triggers, and the one of bookings, would outlive their tables.
         self.send(&format!(
             "\\o /dev/null\nSET TIME ZONE 'UTC'; SET lock_timeout = '10s'; BEGIN;
              DO $$ DECLARE f regprocedure; BEGIN
                  FOR f IN SELECT DISTINCT tgfoid::regprocedure FROM pg_trigger WHERE NOT tgisinternal
                      AND tgrelid IN (SELECT to_regclass(name) FROM unnest(ARRAY[{}]) AS name)
+                     UNION SELECT oid::regprocedure FROM pg_proc
+                     WHERE pronamespace = current_schema()::regnamespace AND proname = 'walk_in_start'
                  LOOP EXECUTE 'DROP FUNCTION ' || f || ' CASCADE'; END LOOP;
              END $$;
              DROP TABLE IF EXISTS {} CASCADE;\n",
