@@ -58,7 +58,7 @@ async fn values(app: &App, visitor: &Visitor) -> Result<Value> {
         username => &user.username, email => &user.email, phone_number => user.phone_number.as_deref().unwrap_or_default(),
     };
     Ok(context! {
-        verified => user.email_verified, reminders => !user.reminders_off, reports => !user.reports_off,
+        verified => user.email_verified, pending => user.pending_email.as_deref(), reminders => !user.reminders_off, reports => !user.reports_off,
         vehicles, sessions, known,
     })
 }

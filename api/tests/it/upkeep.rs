@@ -135,6 +135,8 @@ async fn reset_keeps_only_admins(t: TestApp) {
             "users" | "sessions" | "user_activity" => 1,
             // The currency.
             "installation" => 1,
+            // What keys are derived from.
+            "secrets" => 2,
             // The schedules that the workers know.
             "schedules" => 3,
             _ => 0,

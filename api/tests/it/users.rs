@@ -130,7 +130,7 @@ async fn admin_created_account_works_and_is_welcomed(t: TestApp) {
         created,
         json!({ "user": {
         "username": "Asha", "email": "asha@example.com", "email_verified": true, "pending_email": null, "role": "user",
-        "vehicle_number": "MH12AB1234", "phone_number": null,
+        "vehicle_number": "MH12AB1234", "phone_number": null, "phone_verified": false,
     } })
     );
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM sessions").await, sessions);

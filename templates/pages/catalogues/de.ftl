@@ -305,6 +305,7 @@ profile-name = Ihr Name
 profile-vehicles = Fahrzeuge
 profile-contact = E-Mail und Telefon
 profile-unverified = Noch nicht bestätigt: siehe Begrüßungsmail
+profile-pending = { $email } gilt, sobald Sie den Link öffnen, den wir dorthin geschickt haben.
 profile-password = Passwort
 profile-password-button = Passwort ändern
 profile-mails = E-Mails

@@ -305,6 +305,7 @@ profile-name = Your name
 profile-vehicles = Vehicles
 profile-contact = Email and phone
 profile-unverified = Not confirmed yet: see our welcome mail
+profile-pending = { $email } counts once you open the link that we mailed to it.
 profile-password = Password
 profile-password-button = Change password
 profile-mails = Emails

@@ -305,6 +305,7 @@ profile-name = आपका नाम
 profile-vehicles = गाड़ियाँ
 profile-contact = ईमेल और फ़ोन
 profile-unverified = पुष्टि बाक़ी है: हमारा स्वागत मेल देखें
+profile-pending = { $email } पर भेजा गया लिंक खोलने के बाद यह पता मान्य होगा।
 profile-password = पासवर्ड
 profile-password-button = पासवर्ड बदलें
 profile-mails = ईमेल

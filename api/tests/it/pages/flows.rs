@@ -177,6 +177,8 @@ async fn a_profile_is_changed(t: TestApp) {
         .has("Your current password is wrong");
     let change = [("email", "asha@example.org"), ("current_password", PASSWORD)];
     browser.submit("/ui/profile", "/ui/profile/contact", &change).await.leads_to();
-    t.log_in("asha@example.org").await;
+    let page = browser.get("/ui/profile").await;
+    page.has("asha@example.org counts once you open the link that we mailed to it.");
+    t.log_in(&asha.email).await;
     browser.get("/ui/profile").await.has("Log out there");
 }
