@@ -3,6 +3,7 @@
 mod database;
 mod engine;
 mod file_lock;
+mod lock_holder;
 mod pool;
 mod postgres;
 mod retry;
