@@ -46,7 +46,7 @@ async fn users_read_themselves_and_admins_everybody(t: TestApp) {
     let (admin, asha, ravi) = (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await);
     let me = json!({ "user": {
         "id": asha.id, "username": "Asha", "email": "asha@example.com", "email_verified": false, "pending_email": null, "role": "user",
-        "vehicle_number": null, "phone_number": null,
+        "vehicle_number": null, "phone_number": null, "phone_verified": false,
     } });
     for (who, path) in [(&asha, format!("/users/{}", asha.id)), (&admin, format!("/users/{}", asha.id))] {
         assert_eq!(plain(&t.get(&path, Some(who)).await.expect(200)), me);
@@ -227,7 +227,7 @@ async fn update_changes_only_named_fields(t: TestApp) {
     let (admin, asha) = (t.admin().await, t.driver("Asha").await);
     let mut user = json!({
         "id": asha.id, "username": "Asha", "email": "asha@example.com", "email_verified": false, "pending_email": null, "role": "user",
-        "vehicle_number": null, "phone_number": null,
+        "vehicle_number": null, "phone_number": null, "phone_verified": false,
     });
     assert_eq!(plain(&put(&t, &asha, asha.id, json!({})).await.expect(200))["user"], user);
     for (field, sent, kept) in [

@@ -53,7 +53,6 @@ pub(crate) async fn fresh_database() -> String {
 }
 
 /// The URL of a database. With `PARKADE_TEST_PGBOUNCER` set, it leads through a PgBouncer in transaction mode.
-#[expect(clippy::disallowed_methods, reason = "a switch for developers, not a setting")]
 async fn url(name: &str) -> String {
     static BOUNCER: OnceCell<PgBouncer> = OnceCell::const_new();
     let server = postgres().await;

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
         return driver.look_at(url, SEEDED_ADMIN, SEEDED_DRIVER, password, &out);
     }
     install::ensure(&[Server::Redis, Server::Postgres])?;
-    cargo::run(["build", "-p", "api", "-p", "worker", "-p", "xtask"])?;
+    cargo::build_debug()?;
     for database in [Database::Sqlite, Database::Postgres] {
         println!("==> every flow of the pages on {database:?}");
         let deployment = Deployment::start(database).await?;

@@ -86,7 +86,7 @@ async fn a_phone_is_verified_by_a_code_and_only_then_gets_sms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_expire_and_are_limited_by_account_and_address() {
     let (t, _twilio) = with_sms(Engine::Sqlite).await;
-    let clock = Clock::fixed(Utc::now());
+    let clock = Clock::fixed(Clock::System.now());
     let t = t.at(clock.clone()).await;
     let t = t.second_process(&[("RATE_LIMIT_PHONE_CODE", "2/3600")]).await;
     let asha = t.driver("Asha").await;

@@ -46,7 +46,7 @@ impl Job for SendPhoneCode {
         };
         let to = match spelling::phone(&stored, app.config.phone_country) {
             Ok(number) => number,
-            Err(why) => return Ok(Done::skipped(&format!("the phone number {why}"))),
+            Err(why) => return Ok(Done::skipped(format!("the phone number {why}"))),
         };
         let code = phone_codes::issue(app, context.id, self.user_id, &stored).await?;
         let minutes = phone_codes::LIFETIME.num_minutes();
