@@ -1,6 +1,6 @@
 //! Proving a phone number with a code by SMS.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use devstack::HttpSink;
 use serde_json::json;
 use shared::{base::clock::Clock, parking::phone_codes};
