@@ -210,7 +210,8 @@ async function operate(page, admin, name) {
 
 /** What a driver does. Returns the page and the driver's name, for the operator. */
 async function drive(browser, base, script) {
-  const name = `Flow${script ? "With" : "Without"}${String(Date.now()).slice(-6)}`;
+  // Its end becomes a plate, which no two drivers may share.
+  const name = `Flow${script ? "With" : "Without"}${String(Date.now()).slice(-6)}${script ? 1 : 2}`;
   const page = await watched(browser, base, { javaScriptEnabled: script });
   await register(page, name);
   await language(page);

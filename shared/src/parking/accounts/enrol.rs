@@ -53,7 +53,7 @@ pub async fn begin_second_factor(
 /// Turns the second factor on with its first code, and returns the recovery codes. They are shown once.
 ///
 /// # Errors
-/// As [`accept`]; [`Error::Conflict`] if it is on.
+/// [`Error::Unconfirmed`] for a wrong code; [`Error::Conflict`] if it is on; [`Error::RateLimited`].
 pub async fn confirm_second_factor(app: &App, who: &Identity, code: &str) -> Result<Vec<String>> {
     if second_factor::status(app.db.write(), who.user_id).await?.is_on {
         return Err(Error::conflict("second_factor_on", IS_ON));

@@ -1,4 +1,4 @@
-//! Password hashes: Argon2id, on the threads of [`hashing`](super::hashing).
+//! Password hashes: Argon2id, on the threads of `hashing.rs`.
 
 use anyhow::anyhow;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};

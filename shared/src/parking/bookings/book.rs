@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// Starts a session of a driver, as [`park`].
+/// Starts a session of a driver with their first vehicle, on the free spot of the lot whose next window begins latest.
 ///
 /// # Errors
-/// As [`park`].
+/// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full, or the driver or the car is already parked.
 pub async fn book_spot(
     app: &App,
     user_id: i64,

@@ -39,7 +39,7 @@ pub async fn require_fresh(app: &App, who: &Identity) -> Result<()> {
 /// Confirms the caller's session with a code, for five minutes.
 ///
 /// # Errors
-/// As [`accept`].
+/// [`Error::Unconfirmed`] for a wrong code; [`Error::Conflict`] if the caller has no second factor; [`Error::RateLimited`].
 pub async fn verify(app: &App, who: &Identity, code: &str) -> Result<()> {
     if !store::find(app.db.read(), who.user_id).await?.is_some_and(|factor| factor.is_confirmed) {
         return Err(Error::conflict("second_factor_off", "this account has no second factor"));
