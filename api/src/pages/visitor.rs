@@ -1,4 +1,4 @@
-//! Who looks at a page: their language, their session and what their forms are bound to. Every page is entered through [`enter`].
+//! The visitor of a page: language, session, and what forms are bound to. Every request for a page passes [`enter`].
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-/// Who looks at a page. Cheap to clone.
+/// The visitor of a page. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor(Arc<Parties>);
 

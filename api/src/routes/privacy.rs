@@ -64,8 +64,8 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
         (
             "How long it is stored",
             format!(
-                "As long as you have an account; the plate of a car that parked without one, for 90 days after its bill was \
-                 settled. Export files are kept for {hours} and records of background work \
+                "As long as you have an account; the plate of a car that parked without one, for 90 days after it left, or \
+                 until its bill is settled. Export files are kept for {hours} and records of background work \
                  for {days}. Call statistics, which are anonymous, are kept longer."
             ),
         ),

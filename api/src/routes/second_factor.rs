@@ -123,7 +123,7 @@ pub(crate) async fn confirm_second_factor(
 
 /// Confirm this session with a code, for five minutes.
 ///
-/// Accounts with a second factor need this before they change roles, set passwords of others, waive bills, export the reservations of all
+/// Accounts with a second factor need this before they change roles, set passwords of others, waive or refund bills, export the reservations of all
 /// users, delete users, or turn a second factor off.
 #[utoipa::path(post, path = "/auth/second-factor/verify", tag = "accounts", request_body = Code, responses(
     (status = 200, description = "The session is confirmed", body = Message),
@@ -153,7 +153,7 @@ pub(crate) async fn remove_second_factor(
     Ok(Json(Message { msg: "second factor off" }))
 }
 
-/// Turn the second factor of a user off who has lost their device.
+/// Turn off the second factor of a user who has lost their device.
 #[utoipa::path(delete, path = "/users/{id}/second-factor", tag = "users",
     params(("id" = i64, Path, description = "User id")), responses(
     (status = 200, description = "The user logs in without a code", body = Message),

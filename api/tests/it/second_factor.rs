@@ -15,19 +15,19 @@ use crate::{
 const FACTOR: &str = "/auth/second-factor";
 
 /// A user with a second factor, and their authenticator app.
-struct Enrolled {
-    who: Driver,
+pub(crate) struct Enrolled {
+    pub(crate) who: Driver,
     app: TOTP,
     recovery: Vec<String>,
 }
 
 impl Enrolled {
-    fn code(&self, t: &TestApp) -> String {
+    pub(crate) fn code(&self, t: &TestApp) -> String {
         self.app.generate(t.app.clock.now().timestamp().unsigned_abs())
     }
 }
 
-async fn enrol(t: &TestApp, clock: &Clock, who: Driver) -> Enrolled {
+pub(crate) async fn enrol(t: &TestApp, clock: &Clock, who: Driver) -> Enrolled {
     let begun = t.post(FACTOR, Some(&who), json!({ "current_password": PASSWORD })).await.expect(200).body;
     let secret = begun["secret"].as_str().unwrap().to_owned();
     assert!(begun["url"].as_str().unwrap().contains(&secret));
@@ -55,7 +55,7 @@ async fn log_in(t: &TestApp, email: &str, code: Option<&str>) -> Answer {
     t.post("/auth/login", None, body).await
 }
 
-async fn with_clock(t: TestApp) -> (TestApp, Clock) {
+pub(crate) async fn with_clock(t: TestApp) -> (TestApp, Clock) {
     let clock = Clock::fixed(noon());
     (t.at(clock.clone()).await, clock)
 }
@@ -119,6 +119,8 @@ async fn what_does_most_harm_needs_a_fresh_code(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
     let stay = unpaid(&t, &asha, lot).await;
+    let paid = t.book(&ravi, lot).await;
+    t.release(&ravi, paid).await.expect(200);
     let boss = enrol(&t, &clock, admin).await;
     let new = json!({ "username": "New", "email": "new@example.com", "password": PASSWORD, "role": "admin" });
     let calls = [
@@ -126,6 +128,7 @@ async fn what_does_most_harm_needs_a_fresh_code(t: TestApp) {
         (Method::PUT, format!("/users/{}", asha.id), json!({ "password": "Another-horse-1" })),
         (Method::POST, "/users".to_owned(), new),
         (Method::POST, format!("/reservations/{stay}/waive"), json!({ "reason": "broken barrier" })),
+        (Method::POST, format!("/reservations/{paid}/refund"), json!({ "reason": "broken barrier" })),
         (Method::POST, "/export/csv/request".to_owned(), json!({ "scope": "all" })),
         (Method::DELETE, format!("/users/{}", ravi.id), json!({})),
         (Method::DELETE, FACTOR.to_owned(), json!({})),

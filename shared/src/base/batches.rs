@@ -1,4 +1,4 @@
-//! Doing together what is wanted at the same time.
+//! Batches of items that are added concurrently.
 
 use std::{future::Future, sync::Arc};
 
@@ -36,7 +36,7 @@ impl<I: Send + 'static> Batches<I> {
     /// Adds items. If none are being processed, `process` starts, and continues until there are no more. A batch whose
     /// processing panics is dropped.
     ///
-    /// Returns the processing, to be spawned by the caller.
+    /// Returns the future that processes them, which the caller spawns.
     pub fn add<F, Fut>(
         &self,
         items: Vec<I>,

@@ -54,7 +54,7 @@ const KNOWN_ADDRESSES: &str = "DELETE FROM known_addresses WHERE (user_id, hash)
 const CODES: &str =
     "DELETE FROM phone_codes WHERE id IN (SELECT id FROM phone_codes WHERE expires_at < $1 LIMIT 500)";
 
-/// How long the plate of a car without an account is kept after its bill was settled, for questions about it.
+/// How long the plate of a car without an account is kept after it left, for questions about its bill.
 const PLATES_OF_GUESTS_KEPT: TimeDelta = TimeDelta::days(90);
 
 const PLATES_OF_GUESTS: &str = "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE id IN (

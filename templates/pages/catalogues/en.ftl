@@ -63,12 +63,12 @@ weekday-7 = Sun
 
 # Errors
 error-page-title = Something went wrong
-error-page-403 = You may not see this page
+error-page-403 = You cannot view this page
 error-page-404 = There is no such page
 error-page-429 = Too many requests
 error-page-500 = Something went wrong on our side
 error-page-home = Go to the start page
-error-page-id = If you ask for help, name this id:
+error-page-id = If you ask for help, quote this ID:
 error-page-wait = { $seconds ->
     [one] Try again in a second.
    *[other] Try again in { $seconds } seconds.
@@ -96,7 +96,7 @@ error-waived = The bill was waived. There is nothing to pay.
 error-already-paid = The stay is paid. There is nothing to waive.
 error-email-not-verified = Confirm your email address first, with the link in our welcome mail.
 error-unpaid-stays = You have unpaid stays. Pay them first.
-error-changed = Somebody else has changed this meanwhile. Open the page again.
+error-changed = Somebody else has changed this in the meantime. Open the page again.
 error-lot-in-use = The lot cannot be closed while spots are occupied or reserved.
 error-vehicle-taken = An account has this vehicle already.
 error-too-many-vehicles = You cannot add more vehicles.
@@ -104,7 +104,7 @@ error-job-lives = Another job like this is already waiting or running.
 error-job-not-dead = The job has not failed.
 error-second-factor-required = Confirm this with a code of your second factor.
 error-wrong-code = The code is wrong or was used before.
-error-second-factor-missing = Administrators need a second factor here. Turn yours on with the API first.
+error-second-factor-missing = Administrators need a second factor here. Turn yours on through the API first.
 
 # Fields
 field-username = Name
@@ -136,7 +136,7 @@ hint-slots = Spots in use leave service when they become free.
 hint-reason = It is kept in the audit log.
 
 # Landing page, login
-landing-title = Parking made calm
+landing-title = Parking without the hassle
 landing-head = Find a spot before you set off
 landing-lead = See what is free right now, reserve ahead, and pay when you leave. By the started hour, without surprises.
 landing-free = { $free ->
@@ -157,9 +157,9 @@ login-title = Log in
 login-button = Log in
 login-forgotten = Forgot your password?
 login-new = New here?
-login-code-hint = From your authenticator app, or one of your recovery codes. Enter your password again, too.
+login-code-hint = From your authenticator app, or one of your recovery codes. Please enter your password again as well.
 confirm-title = Confirm with a code
-confirm-text = Your session counts as confirmed for five minutes.
+confirm-text = Enter a code of your second factor. It confirms your session for five minutes.
 confirm-button = Confirm
 register-title = Create an account
 register-button = Create account
@@ -246,11 +246,11 @@ payment-refunded = Refunded
 reservation-title = No. { $id }
 reservation-from = From
 reservation-to = Until
-reservation-quote = Price of the time
+reservation-quote = Price for this time
 reservation-bill = Total
 reservation-paid = Paid
 reservation-declared = not yet verified
-reservation-waived = Waived because
+reservation-waived = Reason for waiving
 
 # History and figures
 history-none = No stays yet

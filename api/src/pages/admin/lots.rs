@@ -105,7 +105,7 @@ async fn change(
             pincode: Some(pincode),
             number_of_slots: Some(number_of_slots),
         };
-        // Nobody overwrites what somebody else has changed meanwhile.
+        // Fails if the lot was changed after the form was opened.
         lots::update(&app, &by, id, change, form.optional("etag").as_deref()).await
     };
     match changed.await {

@@ -1,4 +1,4 @@
-//! Stays that are not paid, and waiving them.
+//! Unpaid stays, and waiving their bills.
 
 use axum::{
     Router,

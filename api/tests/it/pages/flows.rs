@@ -101,7 +101,7 @@ async fn an_operator_opens_changes_and_closes_a_lot(t: TestApp) {
     browser.submit("/ui/admin/lots/1", "/ui/admin/lots/1", &change).await.leads_to();
     // The page was opened before the change.
     let late = browser.submit("/ui/admin/lots/1", "/ui/admin/lots/1", &change).await.expect(412);
-    late.has("Somebody else has changed this meanwhile");
+    late.has("Somebody else has changed this in the meantime");
     browser.submit("/ui/admin/lots/1", "/ui/admin/lots/1/close", &[]).await.expect(400);
     browser.submit("/ui/admin/lots/1", "/ui/admin/lots/1/close", &[("sure", "yes")]).await.leads_to();
     browser.get("/ui/admin/lots").await.has("No lots yet");

@@ -4,5 +4,6 @@ mod access;
 mod browser;
 mod flows;
 mod forms;
+mod second_factor;
 mod security;
 mod texts;

@@ -26,7 +26,7 @@ pub async fn assigned_lots(app: &App, user_id: i64) -> Result<Vec<i64>> {
     Ok(of_user(app.db.read(), user_id).await?.into_iter().collect())
 }
 
-/// Assigns these lots to an attendant, and no others. It applies from the attendant's next request on.
+/// Replaces the lots that are assigned to an attendant. It applies from the attendant's next request on.
 ///
 /// # Errors
 /// [`Error::NotFound`] for an unknown user; [`Error::Conflict`] for one who is no attendant; [`Error::Invalid`] for a lot

@@ -84,7 +84,7 @@ pub async fn remove_second_factor(app: &App, who: &Identity) -> Result<()> {
     Err(Error::conflict("second_factor_off", "this account has no second factor"))
 }
 
-/// Turns the second factor of a user off who has lost their device.
+/// Turns off the second factor of a user who has lost their device.
 ///
 /// # Errors
 /// As [`require_fresh`], of the administrator; [`Error::NotFound`] if there is none.

@@ -26,8 +26,8 @@ use crate::{
 /// and the refund reduces that of today.
 ///
 /// # Errors
-/// [`Error::Invalid`] without a reason; [`Error::Unconfirmed`] without a fresh code of the second factor; [`Error::NotFound`]; [`Error::Conflict`] if the stay is not paid, cost nothing or is
-/// refunded already.
+/// [`Error::Invalid`] without a reason; [`Error::Unconfirmed`] without a fresh code of the second factor;
+/// [`Error::NotFound`]; [`Error::Conflict`] if the stay is not paid, cost nothing or is refunded already.
 pub async fn refund(
     app: &App,
     who: &Identity,

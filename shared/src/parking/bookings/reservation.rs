@@ -67,7 +67,7 @@ pub struct Reservation {
     pub waive_reason: Option<String>,
     /// When the payment was refunded.
     pub refunded_at: Option<DateTime<Utc>>,
-    /// Why.
+    /// The reason for the refund.
     pub refund_reason: Option<String>,
 }
 
