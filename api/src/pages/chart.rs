@@ -1,6 +1,10 @@
 //! Bar charts as SVG, with the same figures as a table behind. Pure.
 
+use chrono::NaiveDate;
 use minijinja::{Value, context};
+use shared::base::money::Money;
+
+use super::{format, i18n::Language};
 
 /// A bar.
 pub(super) struct Bar {
@@ -12,6 +16,23 @@ pub(super) struct Bar {
     pub(super) amount: i64,
     /// The amount for people.
     pub(super) shown: String,
+}
+
+impl Bar {
+    /// An amount of the month of this day.
+    pub(super) fn money_of_month(language: Language, day: NaiveDate, amount: Money) -> Self {
+        Self::of_month(language, day, amount.minor(), format::money(language, amount))
+    }
+
+    /// A number for the month of this day.
+    pub(super) fn count_of_month(language: Language, day: NaiveDate, count: i64) -> Self {
+        Self::of_month(language, day, count, format::number(language, count))
+    }
+
+    fn of_month(language: Language, day: NaiveDate, amount: i64, shown: String) -> Self {
+        let (short, label) = (format::short_month(language, day), format::month(language, day));
+        Self { short, label, amount, shown }
+    }
 }
 
 const WIDTH: i64 = 640;

@@ -38,24 +38,14 @@ async fn show(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
 
 fn spending(language: Language, report: &Report) -> Value {
     let bars: Vec<Bar> = (report.months.iter())
-        .map(|month| Bar {
-            short: format::short_month(language, month.month.date),
-            label: format::month(language, month.month.date),
-            amount: month.spent.minor(),
-            shown: format::money(language, month.spent),
-        })
+        .map(|month| Bar::money_of_month(language, month.month.date, month.spent))
         .collect();
     chart("chart-spending", &bars)
 }
 
 fn arrivals(language: Language, report: &Report) -> Value {
     let bars: Vec<Bar> = (report.months.iter())
-        .map(|month| Bar {
-            short: format::short_month(language, month.month.date),
-            label: format::month(language, month.month.date),
-            amount: month.bookings,
-            shown: format::number(language, month.bookings),
-        })
+        .map(|month| Bar::count_of_month(language, month.month.date, month.bookings))
         .collect();
     chart("chart-arrivals", &bars)
 }

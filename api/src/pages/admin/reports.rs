@@ -10,7 +10,6 @@ use shared::{
 use super::{
     super::{
         chart::{Bar, chart},
-        format,
         i18n::Language,
         visitor::Visitor,
     },
@@ -46,24 +45,14 @@ async fn show(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
 
 fn months(language: Language, report: &Report) -> Value {
     let bars: Vec<Bar> = (report.months.iter())
-        .map(|month| Bar {
-            short: format::short_month(language, month.month.date),
-            label: format::month(language, month.month.date),
-            amount: month.revenue.minor(),
-            shown: format::money(language, month.revenue),
-        })
+        .map(|month| Bar::money_of_month(language, month.month.date, month.revenue))
         .collect();
     chart("chart-revenue-months", &bars)
 }
 
 fn reservations(language: Language, report: &Report) -> Value {
     let bars: Vec<Bar> = (report.months.iter())
-        .map(|month| Bar {
-            short: format::short_month(language, month.month.date),
-            label: format::month(language, month.month.date),
-            amount: month.reservations,
-            shown: format::number(language, month.reservations),
-        })
+        .map(|month| Bar::count_of_month(language, month.month.date, month.reservations))
         .collect();
     chart("chart-reservations", &bars)
 }
