@@ -3,9 +3,10 @@
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, at_once,
+    Reservation,
     car::Car,
     expiry::{self, Scope},
+    fast_path,
     start::{MAX_ATTEMPTS, choose_spot, start},
 };
 use crate::{
@@ -61,7 +62,7 @@ async fn book(
     idempotency: &Idempotency<Reservation>,
 ) -> Result<Reservation> {
     if idempotency.is_none()
-        && let Some(reservation) = retry_on_conflict(|| at_once::book(app, car, lot_id)).await?
+        && let Some(reservation) = retry_on_conflict(|| fast_path::book(app, car, lot_id)).await?
     {
         return Ok(reservation);
     }

@@ -1,6 +1,6 @@
-//! The common booking and the common release as one writing statement each, on PostgreSQL: without BEGIN and COMMIT, and in
-//! three round trips instead of thirteen. Whatever is not common, such as a full lot, a window, an `Idempotency-Key` or a
-//! stay that has ended, is left to the transactions of `book.rs` and `release.rs`, which also know the reasons.
+//! The fast path of bookings and releases on PostgreSQL: one writing statement each, without BEGIN and COMMIT, so a booking
+//! and its release take three round trips instead of thirteen. Everything else (a full lot, a window, an `Idempotency-Key`, a
+//! stay that has ended) is left to the transactions of `book.rs` and `release.rs`, which also explain refusals.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// Starts a session on the first spot that no window needs. `None` if there is none, or for any other reason.
+/// Starts a session on the first spot that no window needs. `None` if that fails for any reason.
 ///
 /// The spot is locked before `walk_in_start` looks at it again, with a snapshot of its own.
 pub(super) async fn book(app: &App, car: &Car, lot_id: i64) -> Result<Option<Reservation>> {

@@ -1,7 +1,6 @@
 //! Bookings of parking spots: from the booking or reservation to the bill.
 
 mod archive_lot;
-mod at_once;
 pub mod attendant;
 mod bill;
 mod book;
@@ -13,6 +12,7 @@ mod duty;
 mod end_all;
 mod expiry;
 mod fair_use;
+mod fast_path;
 pub mod history;
 mod house;
 mod list;

@@ -1,7 +1,7 @@
 //! Leaving: the session ends, the bill is made and the spot becomes free.
 
 use super::{
-    at_once,
+    fast_path,
     payment::{billed, checked, settle, store},
     reservation::{Reservation, lock_at_lot, next_state},
 };
@@ -34,7 +34,7 @@ pub async fn release_spot(
 ) -> Result<Reservation> {
     let payment = checked(payment)?;
     if idempotency.is_none()
-        && let Some(bill) = retry_on_conflict(|| at_once::release(app, who, id, &payment)).await?
+        && let Some(bill) = retry_on_conflict(|| fast_path::release(app, who, id, &payment)).await?
     {
         return Ok(bill);
     }
