@@ -20,7 +20,7 @@ use shared::{
 
 use super::{
     form::Form,
-    visitor::{Visitor, local, see},
+    visitor::{Visitor, home, local, see},
 };
 use crate::{
     http::{client::Client, cookies::Cookie, params::Query, problem::Answer},
@@ -132,8 +132,9 @@ async fn show_confirmation(visitor: Visitor) -> Answer<Response> {
 
 /// Confirms the session with a code, so that what was refused can be done.
 async fn confirm(State(app): State<App>, visitor: Visitor, form: Form) -> Answer<Response> {
-    match second_factor::verify(&app, &visitor.user()?, form.text("code")).await {
-        Ok(()) => Ok(see("/ui?done=confirmed")),
+    let user = visitor.user()?;
+    match second_factor::verify(&app, &user, form.text("code")).await {
+        Ok(()) => Ok(see(&format!("{}?done=confirmed", home(&user)))),
         Err(error) => visitor.rejected("confirm.html", error, &form, context! {}),
     }
 }

@@ -17,7 +17,7 @@ use super::{
     form::Form,
     i18n::Language,
     views,
-    visitor::{Visitor, local, see},
+    visitor::{Visitor, home, local, see},
 };
 use crate::{
     http::{cookies::Cookie, problem::Answer},
@@ -34,7 +34,7 @@ const LOTS: usize = 3;
 /// Logged-in users go on to what they came for.
 async fn show(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
     if let Some(identity) = visitor.identity() {
-        return Ok(see(if identity.is_admin { "/ui/admin" } else { "/ui/parking" }));
+        return Ok(see(home(&identity)));
     }
     let all = lots::list(&app, &shared::base::page::Page::default(), When::Now(Moment::of(&app))).await?;
     let free: i64 = all.items.iter().map(|lot| lot.available_slots).sum();

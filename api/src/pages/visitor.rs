@@ -225,6 +225,11 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     }
 }
 
+/// The page on which a logged-in user starts.
+pub(super) const fn home(identity: &Identity) -> &'static str {
+    if identity.is_admin { "/ui/admin" } else { "/ui/parking" }
+}
+
 /// Sends the browser on after a form.
 pub(super) fn see(path: &str) -> Response {
     Redirect::to(path).into_response()

@@ -119,8 +119,9 @@ async fn what_does_most_harm_needs_a_fresh_code(t: TestApp) {
     let (admin, asha, ravi, lot) =
         (t.admin().await, t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
     let stay = unpaid(&t, &asha, lot).await;
-    let paid = t.book(&ravi, lot).await;
-    t.release(&ravi, paid).await.expect(200);
+    let paid = unpaid(&t, &ravi, lot).await;
+    let payment = json!({ "transaction_id": "UPI-1" });
+    t.post(&format!("/reservations/{paid}/payment"), Some(&ravi), payment).await.expect(200);
     let boss = enrol(&t, &clock, admin).await;
     let new = json!({ "username": "New", "email": "new@example.com", "password": PASSWORD, "role": "admin" });
     let calls = [

@@ -35,7 +35,7 @@ async fn a_bill_is_waived_after_a_fresh_code(t: TestApp) {
     let mut browser = Browser::of(&t, &admin.who);
     let reason = [("reason", "A broken barrier")];
     let refused = browser.submit("/ui/admin/unpaid", &waive, &reason).await.expect(403);
-    refused.has("href=\"/ui/confirm\"");
+    refused.has("confirm\">Confirm this with a code of your second factor.</a>");
     browser.submit("/ui/confirm", "/ui/confirm", &[("code", "000000")]).await.expect(403);
     let code = admin.code(&t);
     let confirmed = browser.submit("/ui/confirm", "/ui/confirm", &[("code", &code)]).await;
