@@ -27,7 +27,7 @@ pub struct Offsets {
 /// A clock that is wrong, and by how much it is ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongClock {
-    /// That of this machine. Nobody else is right if the others disagree, too.
+    /// That of this machine, also if the two others disagree with each other.
     Own(TimeDelta),
     /// That of PostgreSQL.
     Database(TimeDelta),
@@ -123,13 +123,16 @@ impl ClockGuard {
         let offsets = Offsets::measure(db, redis, clock).await;
         let wrong = match offsets.wrong() {
             Some(WrongClock::Own(ahead)) => Some(ahead),
-            // Nobody says that it is right again.
+            // No server could be asked, so nothing is known anew.
             None if offsets == Offsets::default() => before,
             _ => None,
         };
         *self.0.lock() = Some(Checked { at: Instant::now(), now, wrong });
         match (before, wrong) {
-            (None, Some(ahead)) => tracing::error!("{}; nothing is done by it", WrongClock::Own(ahead)),
+            (None, Some(ahead)) => tracing::error!(
+                "{}; no jobs, schedules or maintenance run until it is right",
+                WrongClock::Own(ahead)
+            ),
             (Some(_), None) => tracing::info!("the clock of this machine is right again"),
             _ => {}
         }
