@@ -96,6 +96,11 @@ async fn exercise_everything(t: &TestApp, seen: &mut BTreeSet<&'static str>) {
     let reservation = t.book(&asha, lot).await;
     read_all(t, &admin, &asha, lot).await;
     t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202);
+    // A cancelled job keeps its status in Redis; a short one that succeeds does not.
+    let cancelled =
+        t.post("/export/csv/request", Some(&ravi), json!({})).await.expect(202).body["task_id"].clone();
+    let cancelled = cancelled.as_str().unwrap();
+    t.post(&format!("/export/csv/cancel/{cancelled}"), Some(&ravi), json!({})).await.expect(200);
     // Jobs are pending.
     t.eventually("jobs are announced", async || number(t, "SELECT COUNT(*) AS n FROM jobs").await >= 3).await;
     scan_keys(t, seen).await;
