@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use testkit::{Driver, Engine, TestApp};
 
@@ -104,4 +105,17 @@ async fn bookings_cost_few_round_trips() {
         assert!(costs.iter().zip(limits).all(|(cost, limit)| cost.min(limit) == *cost), "{costs:?}");
     })
     .await;
+}
+
+/// Planning a booking for its values takes longer than running it, and PostgreSQL does so once tables have statistics.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_postgresql_keep_their_plans() {
+    let t = TestApp::start(Engine::Postgres).await;
+    for pool in [t.app.db.read(), t.app.db.write(), t.app.db.relaxed()] {
+        for (setting, value) in [("plan_cache_mode", "force_generic_plan"), ("enable_bitmapscan", "off")] {
+            let query = format!("SELECT current_setting('{setting}') AS t");
+            let row = pool.query_one_raw(shared::platform::db::sql(pool, &query, [])).await.unwrap().unwrap();
+            assert_eq!(row.try_get::<String>("", "t").unwrap(), value, "{setting}");
+        }
+    }
 }

@@ -11,6 +11,9 @@ use crate::{
 /// The release with which tests open workbooks.
 const OPENPYXL: &str = "openpyxl==3.1.5";
 
+/// The variable of the test harness with how many tests run at once.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Test only these crates.
@@ -44,32 +47,50 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     }
     let mut tests = command(&args.arguments);
     tests.env("PARKADE_BINARIES", cargo::binaries("debug")?);
+    if std::env::var_os(THREADS).is_none() {
+        // Tests wait for servers and processes half of their time.
+        let cores = std::thread::available_parallelism()?;
+        tests.env(THREADS, (2 * cores.get()).to_string());
+    }
     if python::is_available() {
         // Reads workbooks independently of the library that wrote them.
         tests.env("PARKADE_PYTHON", python::programs("openpyxl", &[OPENPYXL])?.join("python"));
     }
     println!("==> cargo test");
-    cargo::succeed(&mut tests)?;
+    let mut failed = Vec::from_iter(failure("cargo test", cargo::succeed(&mut tests)));
     if args.packages.is_empty() && args.arguments.is_empty() {
-        if python::is_available() {
-            conformance::run(&conformance::Args::default()).await?;
-            // Python also brings Node.js if the machine has none.
-            clients::run().await?;
-            if pages::browser().is_some() {
-                pages::run(&pages::Args::default()).await?;
-            } else {
-                println!(
-                    "==> the pages are not tried in a browser, because there is none (Debian: chromium)"
-                );
-            }
-        } else {
-            println!(
-                "==> schemathesis, the generated clients and the pages in a browser are skipped, because python3 with venv is missing (Debian: python3-venv)"
-            );
-        }
+        failed.extend(test_from_outside().await);
     }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     println!("==> all tests passed");
     Ok(())
+}
+
+/// Programs written by others use the product: schemathesis, generated clients, Chromium. Each runs whatever became of
+/// the others. Returns the names of those that failed.
+async fn test_from_outside() -> Vec<&'static str> {
+    if !python::is_available() {
+        println!(
+            "==> schemathesis, the generated clients and the pages in a browser are skipped, because python3 with venv is missing (Debian: python3-venv)"
+        );
+        return Vec::new();
+    }
+    let mut failed =
+        Vec::from_iter(failure("conformance", conformance::run(&conformance::Args::default()).await));
+    // Python also brings Node.js if the machine has none.
+    failed.extend(failure("clients", clients::run().await));
+    if pages::browser().is_some() {
+        failed.extend(failure("pages", pages::run(&pages::Args::default()).await));
+    } else {
+        println!("==> the pages are not tried in a browser, because there is none (Debian: chromium)");
+    }
+    failed
+}
+
+/// Prints why a part failed, and returns its name.
+fn failure(part: &'static str, result: Result<()>) -> Option<&'static str> {
+    println!("==> {part} failed: {:#}", result.err()?);
+    Some(part)
 }
 
 /// Whether the output of `--list` has a test.

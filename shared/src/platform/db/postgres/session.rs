@@ -8,7 +8,7 @@ use sea_orm::sqlx::{AssertSqlSafe, Error, Executor, PgConnection, Row, postgres:
 pub(in crate::platform::db) const LOCK_TIMEOUT: &str = "1400";
 
 /// Settings of every session.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 9] = [
     ("timezone", "UTC"),
     ("lock_timeout", LOCK_TIMEOUT),
     // Compiling a report's statement takes longer than running it.
@@ -16,6 +16,9 @@ const SETTINGS: [(&str, &str); 8] = [
     // Without statistics, as after an installation, PostgreSQL would rather collect and sort all spots of a lot than walk an
     // index until it finds a free one.
     ("enable_bitmapscan", "off"),
+    // A statement is planned once on each connection. Otherwise PostgreSQL plans a booking anew for each of its values, which
+    // takes longer than running it.
+    ("plan_cache_mode", "force_generic_plan"),
     // The server drops the locks of a client that vanished in the middle of a transaction, and soon its connection.
     ("idle_in_transaction_session_timeout", "5000"),
     ("tcp_keepalives_idle", "30"),
@@ -30,13 +33,13 @@ const MARK: (&str, &str) = ("parkade.session", "own");
 /// clients of the same session use too.
 const BEGIN_SHARED: &[&str] = &[
     "DEALLOCATE ALL",
-    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL idle_in_transaction_session_timeout = 5000",
+    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL idle_in_transaction_session_timeout = 5000",
 ];
 
 /// Likewise for transactions whose commits do not wait for the server's disk.
 const BEGIN_SHARED_RELAXED: &[&str] = &[
     "DEALLOCATE ALL",
-    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL idle_in_transaction_session_timeout = 5000;
+    "SET LOCAL lock_timeout = 1400; SET LOCAL jit = off; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL idle_in_transaction_session_timeout = 5000;
      SET LOCAL synchronous_commit = off",
 ];
 
