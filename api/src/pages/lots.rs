@@ -176,7 +176,7 @@ fn next_hour(now: DateTime<Utc>) -> DateTime<Utc> {
 
 async fn book(State(app): State<App>, visitor: Visitor, Path(id): Path<i64>, form: Form) -> Answer<Response> {
     let user = visitor.user()?;
-    match bookings::book_spot(&app, user.user_id, id, Idempotency::none()).await {
+    match bookings::book_spot(&app, user.user_id, id, None, Idempotency::none()).await {
         Ok(_) => Ok(see("/ui/parking?done=booked")),
         Err(error) => rejected(&app, &visitor, id, error, &form).await,
     }
@@ -194,7 +194,7 @@ async fn reserve(
     }
     let reserved = async {
         let window = read_window(&app, form.text("from"), form.text("to"), ["/from", "/to"])?;
-        let new = NewReservation { place: Place::Lot(id), window, user_id: None };
+        let new = NewReservation { place: Place::Lot(id), window, user_id: None, vehicle_id: None };
         bookings::reserve(&app, &user, new, Idempotency::none()).await
     };
     match reserved.await {

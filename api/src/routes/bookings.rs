@@ -25,12 +25,13 @@ use crate::{
         auth::CurrentUser,
         body, cached,
         etag::IfNoneMatch,
-        fields::{integer, optional_text_or_integer},
+        fields::{integer, optional_integer, optional_text_or_integer},
         idempotency::{IdempotencyKey, Once, located, reply},
         paging::{PageQuery, Paging},
         params::{Path, Query},
         problem::{Answer, Problem},
     },
+    openapi::schemas::optional_id,
     routes::reservation_views::{OneReservation, ReservationView, next_change},
     state::ApiState,
 };
@@ -49,6 +50,10 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 pub(crate) struct BookSpot {
     #[serde(deserialize_with = "integer")]
     lot_id: i64,
+    /// Which of your vehicles parks; by default the first one.
+    #[serde(default, deserialize_with = "optional_integer")]
+    #[schema(schema_with = optional_id)]
+    vehicle_id: Option<i64>,
 }
 
 /// Which reservation starts.
@@ -83,7 +88,7 @@ pub(crate) struct UserReservations {
 /// Book a spot: start a parking session now on a free spot of the lot.
 #[utoipa::path(post, path = "/booking/book-spot", tag = "bookings", request_body = BookSpot, params(IdempotencyKey), responses(
     (status = 201, description = "The parking session has started", body = OneReservation, headers(("Location"))),
-    (status = 404, description = "No such lot"),
+    (status = 404, description = "No such lot or vehicle"),
     (status = 409, description = "The lot is full, or you are already parked"),
 ))]
 pub(crate) async fn book_spot(
@@ -97,7 +102,7 @@ pub(crate) async fn book_spot(
         located(format!("/api/reservations/{}", reservation.id), &body)
     };
     let book = |body::Json(body): body::Json<BookSpot>, keep| {
-        bookings::book_spot(&app, user.user_id, body.lot_id, keep)
+        bookings::book_spot(&app, user.user_id, body.lot_id, body.vehicle_id, keep)
     };
     once.answer(&app, user.user_id, booked, book).await
 }

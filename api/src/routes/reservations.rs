@@ -59,6 +59,10 @@ pub(crate) struct Reserve {
     #[serde(default, deserialize_with = "optional_integer_or_text")]
     #[schema(schema_with = optional_id)]
     user_id: Option<i64>,
+    /// Which of the user's vehicles will park; by default the first one.
+    #[serde(default, deserialize_with = "optional_integer")]
+    #[schema(schema_with = optional_id)]
+    vehicle_id: Option<i64>,
 }
 
 impl Reserve {
@@ -78,9 +82,12 @@ impl Reserve {
             }),
         };
         match (place, begin, end) {
-            (Ok(place), Ok(from), Ok(to)) => {
-                Ok(NewReservation { place, window: Window { from, to }, user_id: self.user_id })
-            }
+            (Ok(place), Ok(from), Ok(to)) => Ok(NewReservation {
+                place,
+                window: Window { from, to },
+                user_id: self.user_id,
+                vehicle_id: self.vehicle_id,
+            }),
             (place, begin, end) => {
                 Err(Error::Invalid([place.err(), begin.err(), end.err()].into_iter().flatten().collect()))
             }
@@ -101,7 +108,7 @@ pub(crate) struct AllReservations {
 #[utoipa::path(post, path = "/reservations", tag = "bookings", request_body = Reserve, params(IdempotencyKey), responses(
     (status = 201, description = "The spot is reserved", body = OneReservation, headers(("Location"))),
     (status = 403, description = "Only administrators may reserve for others"),
-    (status = 404, description = "No such lot, spot or user"),
+    (status = 404, description = "No such lot, spot, user or vehicle"),
     (status = 409, description = "No such spot is free during this window, or a limit for drivers is reached"),
 ))]
 pub(crate) async fn reserve(

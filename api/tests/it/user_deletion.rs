@@ -334,6 +334,7 @@ async fn cached_session_of_a_deleted_user_books_nothing(t: TestApp) {
         &t.app,
         asha.id,
         lot,
+        None,
         shared::platform::idempotency::Idempotency::none(),
     )
     .await;

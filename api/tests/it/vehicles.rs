@@ -90,6 +90,26 @@ async fn adding_a_vehicle_is_idempotent(t: TestApp) {
 }
 
 #[testkit::both_databases]
+async fn drivers_say_which_of_their_vehicles_parks(t: TestApp) {
+    let (asha, ravi, lot) = (t.driver("Asha").await, t.driver("Ravi").await, t.lot(2).await);
+    for plate in ["MH 12 AB 1234", "KA 05 C 77"] {
+        add(&t, &asha, plate).await.expect(201);
+    }
+    let second = t.get(&format!("/users/{}/vehicles", asha.id), Some(&asha)).await.expect(200);
+    let second = second.body["vehicles"][1]["id"].clone();
+    let from = t.app.clock.now() + chrono::TimeDelta::hours(1);
+    let window = json!({ "lot_id": lot, "parking_time": from, "leaving_time": from + chrono::TimeDelta::hours(1), "vehicle_id": second });
+    let reserved = t.post("/reservations", Some(&asha), window).await.expect(201);
+    assert_eq!(reserved.body["reservation"]["plate"], "KA 05 C 77");
+    let booking = json!({ "lot_id": lot, "vehicle_id": second });
+    // Of somebody else.
+    t.post("/booking/book-spot", Some(&ravi), booking.clone()).await.problem(404, "not_found");
+    let booked = t.post("/booking/book-spot", Some(&asha), booking).await.expect(201);
+    assert_eq!(booked.body["reservation"]["plate"], "KA 05 C 77");
+    t.is_sound().await;
+}
+
+#[testkit::both_databases]
 async fn a_reservation_keeps_the_plate_it_was_made_with(t: TestApp) {
     let (asha, lot) = (t.driver("Asha").await, t.lot(1).await);
     let me = format!("/users/{}", asha.id);

@@ -20,17 +20,20 @@ use crate::{
     },
 };
 
-/// Starts a session of a driver with their first vehicle, on the free spot of the lot whose next window begins latest.
+/// Starts a session of a driver, by default with their first vehicle, on the free spot of the lot whose next window begins
+/// latest.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown lot; [`Error::Conflict`] if it is full, or the driver or the car is already parked.
+/// [`Error::NotFound`] for an unknown lot or vehicle; [`Error::Conflict`] if it is full, or the driver or the car is already parked.
 pub async fn book_spot(
     app: &App,
     user_id: i64,
     lot_id: i64,
+    vehicle_id: Option<i64>,
     idempotency: Idempotency<Reservation>,
 ) -> Result<Reservation> {
-    park(app, &Car::of(user_id), lot_id, &idempotency).await
+    let car = Car::chosen(app.db.read(), user_id, vehicle_id).await?;
+    park(app, &car, lot_id, &idempotency).await
 }
 
 /// Starts a session on the free spot of the lot whose next window begins latest.

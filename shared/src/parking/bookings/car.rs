@@ -42,6 +42,22 @@ impl Car {
         Self { user_id, plate: None, is_house: false }
     }
 
+    /// A vehicle of a driver, by default the first one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the driver has no such vehicle.
+    pub(super) async fn chosen(
+        db: &impl ConnectionTrait,
+        user_id: i64,
+        vehicle_id: Option<i64>,
+    ) -> Result<Self> {
+        let Some(vehicle_id) = vehicle_id else { return Ok(Self::of(user_id)) };
+        let text = "SELECT plate FROM vehicles WHERE id = $1 AND user_id = $2";
+        let row = db.query_one_raw(sql(db, text, [vehicle_id.into(), user_id.into()])).await?;
+        let plate: String = row.ok_or(Error::NotFound("vehicle"))?.try_get("", "plate")?;
+        Ok(Self { user_id, plate: Some(Plate::parse(&plate)?), is_house: false })
+    }
+
     /// # Errors
     /// [`Error::Conflict`] if the car or its driver is parked already.
     pub(super) async fn check_not_parked(&self, db: &impl ConnectionTrait) -> Result<()> {

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 
 use super::{
-    Reservation, driver,
+    Reservation,
+    car::Car,
+    driver,
     expiry::{self, Scope},
     fair_use,
     place::{LOT_FULL, Place, Placed, SPOT_TAKEN, lot_of, place},
@@ -40,13 +42,15 @@ pub struct NewReservation {
     pub window: Window,
     /// The driver; the caller by default.
     pub user_id: Option<i64>,
+    /// The vehicle; the driver's first one by default.
+    pub vehicle_id: Option<i64>,
 }
 
 /// Reserves a spot for a window that overlaps no other.
 ///
 /// # Errors
 /// [`Error::Forbidden`] for another driver, unless an administrator asks; [`Error::Invalid`] for an impossible window;
-/// [`Error::NotFound`] for an unknown user, lot or spot; [`Error::Conflict`] if the spot is taken or retiring, the lot is
+/// [`Error::NotFound`] for an unknown user, vehicle, lot or spot; [`Error::Conflict`] if the spot is taken or retiring, the lot is
 /// full, or a limit for drivers is reached.
 pub async fn reserve(
     app: &App,
@@ -111,7 +115,8 @@ async fn try_to_reserve(
     let Some(spot) = spot else { return Ok(None) };
     let hourly_rate = Money::from_minor(spot.price_minor);
     let quote = billing::quote(hourly_rate, new.window.from, new.window.to);
-    let id = insert(change.tx(), moment.now, user_id, new.window, &spot, quote).await?;
+    let car = Car::chosen(change.tx(), user_id, new.vehicle_id).await?;
+    let id = insert(change.tx(), moment.now, car, new.window, &spot, quote).await?;
     let Some(id) = id else { return Ok(None) };
     record_booking(app, &mut change, id, user_id).await?;
     let reservation = reservation::read(change.tx(), id).await?;
@@ -122,7 +127,7 @@ async fn try_to_reserve(
 async fn insert(
     tx: &Transaction,
     now: DateTime<Utc>,
-    user_id: i64,
+    car: Car,
     window: Window,
     spot: &Placed,
     quote: Money,
@@ -131,11 +136,12 @@ async fn insert(
         .query_one_raw(sql(
             tx,
             "INSERT INTO reservations
-                (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at)
-             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8)
+                (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at,
+                 plate)
+             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8, $9)
              ON CONFLICT DO NOTHING RETURNING id",
             [
-                user_id.into(),
+                car.user_id.into(),
                 spot.lot_id.into(),
                 spot.id.into(),
                 at(window.from),
@@ -143,6 +149,7 @@ async fn insert(
                 spot.price_minor.into(),
                 quote.minor().into(),
                 at(now),
+                car.plate.map(|plate| plate.text).into(),
             ],
         ))
         .await;
