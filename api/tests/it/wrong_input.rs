@@ -126,7 +126,10 @@ impl World {
     /// The path with well-formed parameters.
     fn path(&self, operation: &Operation) -> String {
         let id = match operation.path {
-            path if path.starts_with("/parking-lots") || path.starts_with("/attendant/lots") => {
+            path if ["/parking-lots", "/attendant/lots", "/admin/lots"]
+                .iter()
+                .any(|start| path.starts_with(start)) =>
+            {
                 self.lot.to_string()
             }
             path if path.starts_with("/parking-spots") => self.spot.to_string(),
@@ -415,6 +418,7 @@ async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
                 "/payment" => json!({ "payment_method": "cash" }),
                 "/vehicles" => json!({ "plate": "MH 1" }),
                 "/lots" => json!({ "lot_ids": [] }),
+                "/tariffs" => json!({ "tariff": { "currency": "INR", "lines": [] } }),
                 "/waive" | "/refund" => json!({ "reason": "broken barrier" }),
                 _ => json!({}),
             };

@@ -5,6 +5,7 @@ use super::source::Source;
 /// Files of `shared/src` with rules and calculations only.
 pub(super) const PURE: &[&str] = &[
     "parking/rules/billing.rs",
+    "parking/rules/pricing.rs",
     "parking/rules/state.rs",
     "jobs/outcome.rs",
     "jobs/policy.rs",

@@ -23,7 +23,7 @@ use crate::{
     parking::{
         lots::Moment,
         notifications,
-        rules::{billing, window::Window},
+        rules::{pricing::Pricing, window::Window},
     },
     platform::{
         db::{Transaction, at, retry_on_conflict, sql, violates},
@@ -109,8 +109,8 @@ async fn try_to_reserve(
     }
     let spot = place(change.tx(), &app.config.parking, moment, new.place, new.window).await?;
     let Some(spot) = spot else { return Ok(None) };
-    let hourly_rate = Money::from_minor(spot.price_minor);
-    let quote = billing::quote(hourly_rate, new.window.from, new.window.to);
+    let pricing = Pricing::read(Money::from_minor(spot.price_minor), spot.terms.as_deref())?;
+    let quote = pricing.quote(new.window);
     let id = insert(change.tx(), moment.now, user_id, new.window, &spot, quote).await?;
     let Some(id) = id else { return Ok(None) };
     record_booking(app, &mut change, id, user_id).await?;
@@ -131,8 +131,9 @@ async fn insert(
         .query_one_raw(sql(
             tx,
             "INSERT INTO reservations
-                (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at)
-             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8)
+                (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at,
+                 tariff_version_id)
+             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8, $9)
              ON CONFLICT DO NOTHING RETURNING id",
             [
                 user_id.into(),
@@ -143,6 +144,7 @@ async fn insert(
                 spot.price_minor.into(),
                 quote.minor().into(),
                 at(now),
+                spot.tariff_version_id.into(),
             ],
         ))
         .await;

@@ -5,7 +5,9 @@ use super::lot::Lot;
 /// A strong entity tag: it changes whenever the representation of the lot does.
 #[must_use]
 pub fn etag(lot: &Lot) -> String {
-    format!("\"{}-{}-{}\"", lot.id, lot.version, lot.available_slots)
+    // A version of the tariff can come into force without a change of the lot.
+    let tariff = lot.tariff_version_id.map(|id| format!("-{id}")).unwrap_or_default();
+    format!("\"{}-{}-{}{tariff}\"", lot.id, lot.version, lot.available_slots)
 }
 
 /// Whether one of the tags in the value of `If-Match` belongs to this version of the lot.
@@ -39,8 +41,13 @@ mod tests {
             number_of_slots: 3,
             available_slots: 2,
             version: 12,
+            tariff_version_id: None,
+            terms: None,
         };
         assert_eq!(etag(&lot), "\"7-12-2\"");
+        let billed = Lot { tariff_version_id: Some(3), ..lot.clone() };
+        assert_eq!(etag(&billed), "\"7-12-2-3\"");
+        assert!(matches(&etag(&billed), 7, 12));
         assert!(matches(&etag(&lot), 7, 12));
         for tags in [
             "*",

@@ -1,0 +1,11 @@
+//! Tariffs of lots: their versions, and the public holidays that these know.
+
+mod add;
+mod holidays;
+mod list;
+
+pub use self::{
+    add::{NewTariff, add, check},
+    holidays::{MAX_HOLIDAYS, holidays, set_holidays},
+    list::{Version, list},
+};
