@@ -2,10 +2,17 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use shared::{base::clock::Clock, operations::integrity};
+use shared::{
+    base::{clock::Clock, money::Money},
+    operations::{
+        integrity,
+        simulate::{Comparison, simulate},
+    },
+    parking::reports::calendar,
+};
 use testkit::{Answer, Driver, TestApp, change, number};
 
-use crate::support::{has, noon, pointers};
+use crate::support::{content, has, noon, pointers};
 
 /// 10.00 for every quarter of an hour, at most 100.00 a day, and 10 minutes free.
 pub(crate) fn by_the_quarter() -> Value {
@@ -244,6 +251,28 @@ async fn integrity_recomputes_bills_from_their_version(t: TestApp) {
         change(&t, &format!("UPDATE reservations SET {right}"), []).await.unwrap();
     }
     t.is_sound().await;
+}
+
+#[testkit::both_databases]
+async fn a_simulation_compares_the_revenue_of_a_month(t: TestApp) {
+    let (t, clock) = start(&t).await;
+    let (lot, other, asha) = (t.lot(1).await, t.lot(1).await, t.driver("Asha").await);
+    for (lot, minutes) in [(lot, 5), (lot, 61), (other, 61)] {
+        let id = t.book(&asha, lot).await;
+        clock.advance(TimeDelta::minutes(minutes));
+        t.release(&asha, id).await.expect(200);
+    }
+    let month = calendar::month_of("2026-11-01".parse().unwrap(), t.app.config.zone);
+    let tariff = || serde_json::from_value(by_the_quarter()).unwrap();
+    let before = content(&t).await;
+    let found = simulate(&t.app, lot, tariff(), &month).await.unwrap();
+    let money = Money::from_minor;
+    let expected = Comparison { stays: 2, cheaper: 2, dearer: 0, before: money(7650), after: money(5000) };
+    assert_eq!(found, expected);
+    assert_eq!(content(&t).await, before);
+    let earlier = calendar::last_month(noon(), t.app.config.zone);
+    assert_eq!(simulate(&t.app, lot, tariff(), &earlier).await.unwrap(), Comparison::default());
+    assert!(simulate(&t.app, 999_999, tariff(), &month).await.is_err());
 }
 
 #[testkit::both_databases]
