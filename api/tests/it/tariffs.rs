@@ -182,6 +182,12 @@ async fn new_holidays_are_for_later_bookings(t: TestApp) {
         json!(["2026-11-20", "2026-12-25"])
     );
     assert_eq!(number(&t, "SELECT COUNT(*) AS n FROM tariff_versions").await, 4, "each has one successor");
+    let calendar = "BEGIN:VEVENT\nDTSTART:20261225\nEND:VEVENT";
+    let both = json!({ "holidays": ["2026-11-20"], "calendar": calendar });
+    let both = t.put(&path, Some(&admin), both).await.expect(200).body;
+    assert_eq!(both["holidays"], json!(["2026-11-20", "2026-12-25"]));
+    let nothing = json!({ "calendar": "BEGIN:VCALENDAR" });
+    assert_eq!(pointers(&t.put(&path, Some(&admin), nothing).await), ["/calendar"]);
     let holiday = t.book(&ravi, lot).await;
     clock.advance(TimeDelta::minutes(30));
     assert_eq!((cost(&t, &asha, ordinary).await, cost(&t, &ravi, holiday).await), (json!(50.0), json!(1.0)));

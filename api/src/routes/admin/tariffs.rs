@@ -152,6 +152,10 @@ pub(crate) struct SetHolidays {
     #[serde(default)]
     #[schema(value_type = Vec<String>, format = Date, max_items = 500)]
     holidays: Vec<String>,
+    /// A calendar in iCalendar format, whose days are added to the list.
+    #[serde(default)]
+    #[schema(max_length = 60_000)]
+    calendar: Option<String>,
 }
 
 /// Read the public holidays of a lot.
@@ -182,7 +186,11 @@ pub(crate) async fn set_holidays(
     Path(id): Path<i64>,
     body::Json(body): body::Json<SetHolidays>,
 ) -> Answer<Json<Holidays>> {
-    let days = days(&body.holidays)?;
+    let mut days = days(&body.holidays)?;
+    if let Some(text) = &body.calendar {
+        let more = tariffs::calendar::days(text).map_err(|why| Error::invalid("/calendar", why))?;
+        days.extend(more);
+    }
     let holidays = tariffs::set_holidays(&app, &(&admin).into(), id, days).await?;
     Ok(Json(Holidays { msg: "holidays", holidays }))
 }

@@ -16,6 +16,7 @@ pub(super) const PURE: &[&str] = &[
     "operations/demo/traffic.rs",
     "operations/backup/checksum.rs",
     "parking/reports/calendar.rs",
+    "parking/tariffs/calendar.rs",
     "parking/reports/insights.rs",
     "parking/reports/charts.rs",
     "platform/http/address.rs",

@@ -1,6 +1,7 @@
 //! Tariffs of lots: their versions, and the public holidays that these know.
 
 mod add;
+pub mod calendar;
 mod holidays;
 mod list;
 
