@@ -86,7 +86,8 @@ pub(crate) struct OneTariffVersion {
 
 /// A new version.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = AddTariff)]
+#[schema(as = AddTariff, example = json!({ "tariff": { "currency": "INR", "free_minutes": 15, "lines": [
+    { "name": "Day", "amount": 1000, "charge": { "kind": "step", "minutes": 15 } }] } }))]
 pub(crate) struct AddTariff {
     /// From when stays are booked by it; now by default.
     #[serde(default)]

@@ -80,7 +80,7 @@ fn booking() -> String {
         SELECT b.id, b.starts_at, b.plate, c.id AS spot_id, c.number, c.price_minor, c.location_name, c.address,
             t.terms
         FROM b JOIN chosen c ON c.id = b.spot_id LEFT JOIN tariff_versions t ON t.id = c.tariff_version_id",
-        version = version_in_force("s.lot_id"),
+        version = version_in_force("$3"),
         free = free_spots(),
         unreserved = unreserved(),
         activity = activity::INSERT,
