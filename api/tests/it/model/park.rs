@@ -484,15 +484,13 @@ impl Park {
             State::Completed => {
                 Ok(Reservation { transaction: transaction.map(ToOwned::to_owned), ..reservation })
             }
-            State::Active => {
-                Ok(Reservation {
-                    state: State::Completed,
-                    left: Some(self.now),
-                    cost: self.bill(&reservation),
-                    transaction: transaction.map(ToOwned::to_owned),
-                    ..reservation
-                })
-            }
+            State::Active => Ok(Reservation {
+                state: State::Completed,
+                left: Some(self.now),
+                cost: self.bill(&reservation),
+                transaction: transaction.map(ToOwned::to_owned),
+                ..reservation
+            }),
             State::Reserved | State::Cancelled | State::Expired => Err(self.refused(&reservation)),
         }
     }

@@ -1,13 +1,13 @@
 //! Adding a version of a tariff.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use sea_orm::ConnectionTrait;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tariff::Version as Tariff;
 
-use super::{holidays, list::Version};
+use super::{
+    holidays,
+    versions::{Version, insert},
+};
 use crate::{
     app::App,
     base::{
@@ -20,10 +20,7 @@ use crate::{
         lots,
         rules::pricing::Terms,
     },
-    platform::{
-        cache::Group,
-        db::{Transaction, at, retry_on_conflict, sql},
-    },
+    platform::{cache::Group, db::retry_on_conflict},
 };
 
 /// How far ahead a version may come into force.
@@ -89,24 +86,4 @@ pub async fn add(app: &App, by: &Actor, lot_id: i64, new: NewTariff) -> Result<V
         Ok(Version { id, valid_from, created_at: now, hourly_rate: None, terms: Some(terms) })
     })
     .await
-}
-
-pub(super) async fn insert(
-    tx: &Transaction,
-    lot_id: i64,
-    valid_from: DateTime<Utc>,
-    now: DateTime<Utc>,
-    terms: &Terms,
-) -> Result<i64> {
-    let stored = serde_json::to_string(terms).map_err(anyhow::Error::from)?;
-    let text = "INSERT INTO tariff_versions (lot_id, valid_from, created_at, terms)
-        VALUES ($1, $2, $3, $4) RETURNING id";
-    let values = [lot_id.into(), at(valid_from), at(now), stored.into()];
-    let row = tx.query_one_raw(sql(tx, text, values)).await?;
-    Ok(row.map(|row| row.try_get("", "id")).transpose()?.unwrap_or_default())
-}
-
-/// The same prices with other holidays.
-pub(super) fn with_holidays(terms: &Terms, holidays: &BTreeSet<NaiveDate>) -> Terms {
-    Terms { holidays: holidays.clone(), ..terms.clone() }
 }

@@ -6,10 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use super::{
-    add::{insert, with_holidays},
-    list::{Version, select},
-};
+use super::versions::{Version, check_lot, insert, select};
 use crate::{
     app::App,
     base::error::{Error, Result},
@@ -17,6 +14,7 @@ use crate::{
     parking::{
         audit::{self, Action, Actor, Object},
         lots,
+        rules::pricing::Terms,
     },
     platform::{
         cache::Group,
@@ -35,12 +33,6 @@ pub async fn holidays(app: &App, lot_id: i64) -> Result<BTreeSet<NaiveDate>> {
     let db = app.db.read();
     check_lot(db, lot_id).await?;
     read(db, lot_id).await
-}
-
-pub(super) async fn check_lot(db: &impl ConnectionTrait, lot_id: i64) -> Result<()> {
-    let text = "SELECT 1 AS one FROM lots WHERE id = $1 AND archived_at IS NULL";
-    let lot = db.query_one_raw(sql(db, text, [lot_id.into()])).await?;
-    lot.map(drop).ok_or(Error::NotFound("parking lot"))
 }
 
 pub(super) async fn read(db: &impl ConnectionTrait, lot_id: i64) -> Result<BTreeSet<NaiveDate>> {
@@ -76,7 +68,7 @@ pub async fn set_holidays(
         store(change.tx(), lot_id, &days).await?;
         for version in current(change.tx(), lot_id, now).await? {
             if let Some(terms) = &version.terms {
-                let terms = with_holidays(terms, &days);
+                let terms = Terms { holidays: days.clone(), ..terms.clone() };
                 insert(change.tx(), lot_id, version.valid_from.max(now), now, &terms).await?;
             }
         }

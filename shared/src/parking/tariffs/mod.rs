@@ -3,10 +3,10 @@
 mod add;
 pub mod calendar;
 mod holidays;
-mod list;
+mod versions;
 
 pub use self::{
     add::{NewTariff, add, check},
     holidays::{MAX_HOLIDAYS, holidays, set_holidays},
-    list::{Version, list},
+    versions::{Version, list},
 };

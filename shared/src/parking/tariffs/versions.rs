@@ -11,7 +11,7 @@ use crate::{
         page::{Page, Paged},
     },
     parking::rules::pricing::Terms,
-    platform::db::sql,
+    platform::db::{Transaction, at, sql},
 };
 
 /// A version of a tariff.
@@ -58,7 +58,7 @@ impl TryFrom<Row> for Version {
 /// [`Error::NotFound`].
 pub async fn list(app: &App, lot_id: i64, page: &Page) -> Result<Paged<Version>> {
     let db = app.db.read();
-    super::holidays::check_lot(db, lot_id).await?;
+    check_lot(db, lot_id).await?;
     let condition = "id > $2 ORDER BY id LIMIT $3";
     let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     Ok(page.trim(select(db, lot_id, condition, values).await?))
@@ -78,4 +78,25 @@ pub(super) async fn select(
     let values = std::iter::once(lot_id.into()).chain(values);
     let rows = Row::find_by_statement(sql(db, &text, values)).all(db).await?;
     rows.into_iter().map(Version::try_from).collect()
+}
+
+pub(super) async fn insert(
+    tx: &Transaction,
+    lot_id: i64,
+    valid_from: DateTime<Utc>,
+    now: DateTime<Utc>,
+    terms: &Terms,
+) -> Result<i64> {
+    let stored = serde_json::to_string(terms).map_err(anyhow::Error::from)?;
+    let text = "INSERT INTO tariff_versions (lot_id, valid_from, created_at, terms)
+        VALUES ($1, $2, $3, $4) RETURNING id";
+    let values = [lot_id.into(), at(valid_from), at(now), stored.into()];
+    let row = tx.query_one_raw(sql(tx, text, values)).await?;
+    Ok(row.map(|row| row.try_get("", "id")).transpose()?.unwrap_or_default())
+}
+
+pub(super) async fn check_lot(db: &impl ConnectionTrait, lot_id: i64) -> Result<()> {
+    let text = "SELECT 1 AS one FROM lots WHERE id = $1 AND archived_at IS NULL";
+    let lot = db.query_one_raw(sql(db, text, [lot_id.into()])).await?;
+    lot.map(drop).ok_or(Error::NotFound("parking lot"))
 }
