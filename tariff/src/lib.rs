@@ -13,11 +13,12 @@ mod tax;
 mod validate;
 mod version;
 mod walk;
+mod words;
 
 pub use self::{
     bill::{Bill, BillLine, Rule},
     local_time::{LocalTime, Window},
-    tax::{Tax, TaxAmount, TaxRate},
+    tax::{Tax, TaxAmount, TaxRate, percent},
     validate::Problem,
     version::{Caps, Charge, Elapsed, Line, Version},
     walk::{bill, lost_ticket},

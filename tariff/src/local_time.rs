@@ -9,6 +9,7 @@ const DAY_MINUTES: u16 = 24 * 60;
 /// A time of day with a precision of minutes, from `00:00` to `24:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", examples("08:30")))]
 pub struct LocalTime(u16);
 
 impl LocalTime {
@@ -70,6 +71,7 @@ impl fmt::Display for LocalTime {
 /// A part of each local day. From `22:00` to `06:00` is a night; it belongs to the day on which it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffWindow))]
 pub struct Window {
     /// The first minute.
     pub from: LocalTime,

@@ -7,6 +7,7 @@ const WHOLE: i128 = 100_000;
 /// Which taxes there are, and whether prices include them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffTax))]
 pub struct Tax {
     /// Whether they are part of the prices; otherwise, they are added to the total.
     #[serde(default)]
@@ -19,6 +20,7 @@ pub struct Tax {
 /// A tax.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffTaxRate))]
 pub struct TaxRate {
     /// What bills call it.
     pub name: String,
@@ -50,6 +52,13 @@ impl Tax {
         });
         taxes.collect()
     }
+}
+
+/// Thousandths of a per cent as a decimal number of per cent: 8875 is `8.875`.
+#[must_use]
+pub fn percent(per_hundred_thousand: u32) -> String {
+    let (whole, rest) = (per_hundred_thousand / 1000, per_hundred_thousand % 1000);
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}").trim_end_matches('0').to_owned() }
 }
 
 /// `numerator / denominator`, rounded to the nearest whole number, halves up.
@@ -86,6 +95,13 @@ mod tests {
             let taxes = Tax { included, rates: rates.collect() }.on(price);
             let amounts: Vec<i64> = taxes.iter().map(|tax| tax.amount).collect();
             assert_eq!(amounts, expected, "{price} {taxes:?}");
+        }
+    }
+
+    #[test]
+    fn rates_are_shown_in_per_cent() {
+        for (rate, text) in [(19_000, "19"), (8_875, "8.875"), (5_500, "5.5"), (1, "0.001"), (0, "0")] {
+            assert_eq!(percent(rate), text);
         }
     }
 

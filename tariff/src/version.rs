@@ -8,16 +8,21 @@ use crate::{local_time::Window, tax::Tax};
 /// A version of a tariff. It never changes once a stay has been priced by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Tariff))]
 pub struct Version {
     /// The code of the currency in ISO 4217. All amounts are in its minor unit.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// A stay that is not longer costs nothing; a longer one is charged from its first minute.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(maximum = 1440))]
     pub free_minutes: u32,
     /// What would begin in these last minutes of a stay is not charged.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(maximum = 1440))]
     pub exit_grace_minutes: u32,
     /// The prices. The first line that applies at an instant is in force.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 50))]
     pub lines: Vec<Line>,
     /// Maximum amounts.
     #[serde(default)]
@@ -30,11 +35,14 @@ pub struct Version {
 /// A price, and when it applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffLine))]
 pub struct Line {
     /// What bills call it.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     pub name: String,
     /// The days on which it applies, unless they are holidays.
     #[serde(default = "every_day")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["Sat", "Sun"])))]
     pub weekdays: Vec<Weekday>,
     /// Whether it applies on public holidays, whatever day of the week they are.
     #[serde(default = "yes")]
@@ -46,6 +54,7 @@ pub struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed: Option<Elapsed>,
     /// The price in minor units.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 100_000_000_000_000_i64))]
     pub amount: i64,
     /// What the price is for.
     pub charge: Charge,
@@ -54,6 +63,7 @@ pub struct Line {
 /// Minutes since the arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffElapsed))]
 pub struct Elapsed {
     /// The first minute.
     #[serde(default)]
@@ -66,6 +76,7 @@ pub struct Elapsed {
 /// What the amount of a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffCharge))]
 pub enum Charge {
     /// For time, in whole steps: a step that has begun is charged.
     Step {
@@ -85,6 +96,7 @@ pub enum Charge {
 /// Maximum amounts, before taxes that are added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = TariffCaps))]
 pub struct Caps {
     /// For each day of the local calendar.
     #[serde(default, skip_serializing_if = "Option::is_none")]

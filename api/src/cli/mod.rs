@@ -14,6 +14,7 @@ mod reset;
 mod restore;
 mod seed;
 mod serve;
+mod tariff;
 
 use std::path::PathBuf;
 
@@ -66,6 +67,9 @@ enum Command {
     Openapi,
     /// Fill an empty database with a simulated car park.
     Seed(seed::Seed),
+    /// Try a tariff.
+    #[command(subcommand)]
+    Tariff(tariff::Tariff),
 }
 
 impl Cli {
@@ -96,6 +100,7 @@ impl Cli {
             Command::Copy(copy) => copy.run(&config).await,
             Command::Restore(restore) => restore.run(config).await,
             Command::Seed(seed) => seed.run(config).await,
+            Command::Tariff(tariff) => tariff.run(config).await,
         }
     }
 }

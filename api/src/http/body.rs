@@ -194,6 +194,11 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
             let expected = match expected {
                 "a string" => "text",
                 "a boolean" => "true or false",
+                other
+                    if ["struct ", "internally tagged enum "].iter().any(|kind| other.starts_with(kind)) =>
+                {
+                    "an object"
+                }
                 other => other,
             };
             if found.is_empty() {

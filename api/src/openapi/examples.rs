@@ -31,7 +31,7 @@ impl Examples {
         }
     }
 
-    /// Adds examples to parameters, and to the body: an object made of the examples of its properties.
+    /// Adds examples to parameters, and to the body: its own, or an object made of the examples of its properties.
     pub(super) fn add_to_operation(
         &self,
         operation: &mut Operation,
@@ -49,7 +49,8 @@ impl Examples {
                 && let Some(name) = reference.ref_location.rsplit('/').next()
                 && let Some(RefOr::T(Schema::Object(object))) = schemas.get(name)
             {
-                content.example = Some(Value::Object(members(object)));
+                let own = object.example.clone().or_else(|| object.examples.first().cloned());
+                content.example = Some(own.unwrap_or_else(|| Value::Object(members(object))));
             }
         }
     }

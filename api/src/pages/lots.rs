@@ -16,7 +16,7 @@ use shared::{
     parking::{
         bookings::{self, NewReservation, Place},
         lots::{self, Lot, Moment, Sort, When},
-        rules::{billing, window::Window},
+        rules::window::Window,
     },
     platform::idempotency::Idempotency,
 };
@@ -134,7 +134,7 @@ async fn find(State(app): State<App>, visitor: Visitor, Query(wanted): Query<Wan
 
 /// A lot, and what the whole window costs there.
 fn card(lot: &Lot, window: Option<Window>) -> Value {
-    let quote = window.map(|window| billing::quote(lot.price, window.from, window.to).minor());
+    let quote = window.map(|window| lot.pricing().quote(window).minor());
     context! { quote, ..views::lot(lot) }
 }
 

@@ -13,7 +13,7 @@ use shared::{
     },
     parking::{
         lots::{self, Moment, When},
-        rules::{billing, window::Window},
+        rules::window::Window,
     },
     platform::cache::{Entry, Group, Recipe},
 };
@@ -209,6 +209,6 @@ pub(crate) async fn read_availability(
         from: window.from,
         to: window.to,
         available_slots: lot.available_slots,
-        quote: billing::quote(lot.price, window.from, window.to),
+        quote: lot.pricing().quote(window),
     }))
 }

@@ -8,7 +8,7 @@ use shared::{
     base::{money::Money, time::wire},
     parking::bookings::{self, StayBill},
 };
-use tariff::{BillLine, Rule};
+use tariff::{BillLine, Rule, TaxAmount, percent};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -35,16 +35,34 @@ pub(crate) struct BillView {
     reservation_id: i64,
     /// In the order of the stay.
     lines: Vec<LineView>,
-    /// The `cost` of the reservation: the sum of the lines.
+    /// The taxes on the lines.
+    tax: Vec<TaxView>,
+    /// The `cost` of the reservation: the sum of the lines and of the taxes that they do not include.
     #[schema(value_type = f64, example = 76.5)]
     total: Money,
+}
+
+/// A tax on a bill.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BillTax)]
+pub(crate) struct TaxView {
+    #[schema(example = "VAT")]
+    name: String,
+    /// The rate, as a decimal number of per cent.
+    #[schema(example = "19")]
+    percent: String,
+    /// Whether the lines include it; otherwise it is added to them.
+    included: bool,
+    #[schema(value_type = f64)]
+    amount: Money,
 }
 
 /// A line of a bill.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BillLine)]
 pub(crate) struct LineView {
-    /// `line` for a price of the tariff; `rounding` for what an upgrade rounded.
+    /// `line` for a price of the tariff; `free_minutes`, `exit_grace`, `day_cap`, `24_hours_cap` and `stay_cap` for other
+    /// rules of it; `rounding` for what an upgrade rounded.
     #[schema(example = "line")]
     rule: &'static str,
     /// What the rule is called.
@@ -55,7 +73,7 @@ pub(crate) struct LineView {
     from: Option<DateTime<Utc>>,
     #[serde(with = "wire::option")]
     until: Option<DateTime<Utc>>,
-    /// How many hours are charged.
+    /// How many steps are charged, such as hours; 1 for other amounts.
     quantity: i64,
     #[schema(value_type = f64)]
     amount: Money,
@@ -63,13 +81,23 @@ pub(crate) struct LineView {
 
 impl BillView {
     fn new(reservation_id: i64, stay: StayBill) -> Self {
+        let price: i64 = stay.bill.lines.iter().map(|line| line.amount).sum();
+        let included = price == stay.bill.total;
+        let tax = stay.bill.tax.into_iter().map(|tax| TaxView::new(tax, included)).collect();
         let mut lines: Vec<LineView> = stay.bill.lines.into_iter().map(LineView::new).collect();
         if stay.rounding != Money::default() {
             let name = "Rounded by an upgrade".to_owned();
             let amount = stay.rounding;
             lines.push(LineView { rule: "rounding", name, from: None, until: None, quantity: 1, amount });
         }
-        Self { reservation_id, lines, total: stay.total }
+        Self { reservation_id, lines, tax, total: stay.total }
+    }
+}
+
+impl TaxView {
+    fn new(tax: TaxAmount, included: bool) -> Self {
+        let (percent, amount) = (percent(tax.per_hundred_thousand), Money::from_minor(tax.amount));
+        Self { name: tax.name, percent, included, amount }
     }
 }
 
@@ -95,7 +123,7 @@ impl LineView {
 
 /// Read the bill of a completed stay, line by line.
 ///
-/// Each line names the rule that produced it. The lines are recomputed from the hourly rate, the arrival and the departure that the reservation keeps.
+/// Each line names the rule that produced it. The lines are recomputed from the tariff version or the hourly rate, the arrival and the departure that the reservation keeps.
 #[utoipa::path(get, path = "/reservations/{id}/bill", tag = "bookings",
     params(("id" = i64, Path, description = "Reservation id")), responses(
     (status = 200, description = "The bill", body = OneBill),

@@ -1,11 +1,14 @@
 //! Parking lots: anybody reads them; administrators create, change and delete them.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Json,
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{AppendHeaders, Response},
 };
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use shared::{
     Error,
@@ -14,9 +17,11 @@ use shared::{
     parking::{
         bookings,
         lots::{self, Lot, LotChange, NewLot, When},
+        rules::pricing::Terms,
     },
     platform::{cache::Entry, idempotency::StoredAnswer},
 };
+use tariff::Version;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -96,7 +101,7 @@ fn to_price(amount: &str) -> Result<Money, Error> {
 pub(crate) struct LotView {
     id: i64,
     location_name: String,
-    /// Per started hour, as a decimal in the main currency unit (25.50).
+    /// Per started hour, as a decimal in the main currency unit (25.50). A lot may have a tariff instead.
     #[schema(value_type = f64)]
     price: Money,
     address: String,
@@ -138,6 +143,42 @@ impl Lots {
 pub(crate) struct OneLot {
     msg: &'static str,
     lot: LotView,
+    /// What stays that begin now are billed by; absent if every started hour costs the `price`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tariff: Option<TariffView>,
+}
+
+/// The tariff of a lot.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TariffOfLot)]
+pub(crate) struct TariffView {
+    /// Identifies the version.
+    version_id: i64,
+    /// One sentence for each rule. The first price that applies at an instant is in force.
+    rules: Vec<String>,
+    /// The rules for programs; amounts are in the minor unit of the currency.
+    tariff: Version,
+    /// By whose clocks days begin.
+    time_zone: &'static str,
+    /// The public holidays.
+    #[schema(value_type = Vec<String>, format = Date)]
+    holidays: BTreeSet<NaiveDate>,
+}
+
+impl TariffView {
+    pub(crate) fn new(version_id: i64, terms: &Terms) -> Self {
+        Self {
+            version_id,
+            rules: terms.in_words(),
+            tariff: terms.tariff.clone(),
+            time_zone: terms.zone.name(),
+            holidays: terms.holidays.clone(),
+        }
+    }
+
+    fn of(lot: &Lot) -> Option<Self> {
+        lot.tariff_version_id.zip(lot.terms.as_deref()).map(|(id, terms)| Self::new(id, terms))
+    }
 }
 
 /// A lot after a change.
@@ -197,8 +238,8 @@ pub(crate) async fn read_lot(
 ) -> Answer<Response> {
     let load = move |app: App, when| async move {
         let lot = lots::find(&app, id, when).await?;
-        let etag = lots::etag(&lot);
-        Ok(Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into() })? })
+        let (etag, tariff) = (lots::etag(&lot), TariffView::of(&lot));
+        Ok(Entry { etag, ..cached::entry(&OneLot { msg: "parking lot", lot: lot.into(), tariff })? })
     };
     let recipe = recipe(&app, format!("parking_lot:{id}"));
     cached::answer(&app, &headers, recipe, move |app| load_now(app, load)).await
@@ -214,7 +255,8 @@ pub(crate) async fn create_lot(
     once: Once<body::Json<CreateLot>>,
 ) -> Answer<Response> {
     let created = |lot: &Lot| {
-        let body = OneLot { msg: "parking lot created", lot: lot.clone().into() };
+        let body =
+            OneLot { msg: "parking lot created", lot: lot.clone().into(), tariff: TariffView::of(lot) };
         let headers = Some(format!("/api/parking-lots/{}\n{}", lot.id, lots::etag(lot)));
         Ok(StoredAnswer { headers, ..reply(StatusCode::CREATED, &body)? })
     };

@@ -145,6 +145,15 @@ const ROWS: &[Row] = &[
     ),
     ("GET /parking-lots/{id}", "/parking-lots/{lot}", "", public(200)),
     ("PUT /parking-lots/{id}", "/parking-lots/{lot}", r#"{"price":7}"#, admin(200)),
+    ("GET /admin/lots/{id}/tariffs", "/admin/lots/{lot}/tariffs", "", admin(200)),
+    (
+        "POST /admin/lots/{id}/tariffs",
+        "/admin/lots/{lot}/tariffs",
+        r#"{"tariff":{"currency":"INR","lines":[{"name":"Day","amount":1,"charge":{"kind":"flat"}}]}}"#,
+        admin(201),
+    ),
+    ("GET /admin/lots/{id}/holidays", "/admin/lots/{lot}/holidays", "", admin(200)),
+    ("PUT /admin/lots/{id}/holidays", "/admin/lots/{lot}/holidays", r#"{"holidays":[]}"#, admin(200)),
     ("DELETE /parking-lots/{id}", "/parking-lots/{lot}", "", admin(200)),
     ("GET /parking-lots/{id}/available-spots", "/parking-lots/{lot}/available-spots", "", public(200)),
     (

@@ -183,6 +183,8 @@ const WRITES: &[&str] = &[
     "POST /booking/release-spot",
     "POST /parking-lots",
     "PUT /parking-lots/{id}",
+    "POST /admin/lots/{id}/tariffs",
+    "PUT /admin/lots/{id}/holidays",
     "DELETE /parking-lots/{id}",
     "PUT /parking-spots/{id}",
     "POST /reservations",
@@ -259,6 +261,12 @@ async fn next_read_in_any_process_shows_the_write(t: TestApp) {
     )
     .await
     .changed(&availability);
+    let tariff = json!({ "currency": "INR", "lines": [
+        { "name": "Day", "amount": 100, "charge": { "kind": "step", "minutes": 60 } }] });
+    let tariffs = format!("POST /admin/lots/{other}/tariffs");
+    p.write(&tariffs, admin, json!({ "tariff": tariff })).await.changed(&[]);
+    let holidays = format!("PUT /admin/lots/{other}/holidays");
+    p.write(&holidays, admin, json!({ "holidays": ["2026-12-25"] })).await.changed(&[]);
     p.write(&format!("DELETE /parking-lots/{other}"), admin, json!({})).await.changed(&["lots", "report"]);
 
     let reservation = p

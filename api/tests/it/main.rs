@@ -70,6 +70,7 @@ mod spellings;
 mod spots;
 mod starting;
 mod support;
+mod tariffs;
 mod unsubscribe;
 mod upkeep;
 mod user_deletion;

@@ -172,6 +172,10 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
         s.step("POST /parking-lots", 0, who, lot_form).await;
         s.step("PUT /parking-lots/{id}", lot, who, json!({ "price": 30, "number_of_slots": 5 })).await;
         s.step("PUT /parking-lots/{id}", lot, who, json!({})).await;
+        let tariff = json!({ "currency": "INR", "lines": [
+            { "name": "Day", "amount": 100, "charge": { "kind": "flat" } }] });
+        s.step("POST /admin/lots/{id}/tariffs", lot, who, json!({ "tariff": tariff })).await;
+        s.step("PUT /admin/lots/{id}/holidays", lot, who, json!({ "holidays": ["2026-12-25"] })).await;
         s.step("PUT /parking-spots/{id}", spot, who, json!({ "status": "available" })).await;
         let left = reserved["reservation"]["id"].as_i64().unwrap();
         s.step("POST /reservations/{id}/waive", left, who, json!({ "reason": "broken barrier" })).await;

@@ -346,7 +346,9 @@ impl Both<'_> {
                 assert_eq!(minor(&bill["parking_cost"]), after.cost);
                 assert_eq!(bill["leaving_time"], json!(after.left.map(rfc3339)));
                 assert_eq!(bill["transaction_id"], json!(after.transaction));
-                assert_eq!(bill["charged_hours"].as_i64().unwrap() * RATE, after.cost);
+                let hours = bill["charged_hours"].as_i64();
+                let by_the_minute = self.park.is_by_the_minute(after.spot);
+                assert_eq!(hours.map(|hours| hours * RATE), (!by_the_minute).then_some(after.cost));
                 self.park.reservations[nth] = after;
             }
         }
@@ -422,6 +424,9 @@ async fn case(
         lots.push(lot);
         park.lots.push(spots(t, lot).await);
     }
+    let by_the_minute = json!({ "tariff": { "currency": "INR", "lines": [
+        { "name": "Minute", "amount": RATE, "charge": { "kind": "step", "minutes": 1, "per_minutes": 60 } }] } });
+    t.post(&format!("/admin/lots/{}/tariffs", lots[0]), Some(admin), by_the_minute).await.expect(201);
     let mut both = Both { number, t, clock, users, lots, park, refusals };
     for step in steps {
         let before: Vec<_> = (0..slots.len()).map(|lot| both.park.free_now(lot)).collect();

@@ -126,7 +126,10 @@ impl World {
     /// The path with well-formed parameters.
     fn path(&self, operation: &Operation) -> String {
         let id = match operation.path {
-            path if path.starts_with("/parking-lots") || path.starts_with("/attendant/lots") => {
+            path if ["/parking-lots", "/attendant/lots", "/admin/lots"]
+                .iter()
+                .any(|start| path.starts_with(start)) =>
+            {
                 self.lot.to_string()
             }
             path if path.starts_with("/parking-spots") => self.spot.to_string(),
@@ -324,7 +327,9 @@ async fn fields_of_the_wrong_type_are_pointed_at(t: TestApp) {
                 for (other, schema) in body.properties {
                     let types = schema["type"].to_string();
                     let number = types.contains("integer") || types.contains("number");
-                    let good = if types.contains("boolean") {
+                    let good = if operation.example[other].is_object() {
+                        operation.example[other].clone()
+                    } else if types.contains("boolean") {
                         json!(false)
                     } else if number {
                         json!(1)
@@ -415,6 +420,8 @@ async fn unknown_and_foreign_ids_change_nothing(t: TestApp) {
                 "/payment" => json!({ "payment_method": "cash" }),
                 "/vehicles" => json!({ "plate": "MH 1" }),
                 "/lots" => json!({ "lot_ids": [] }),
+                "/tariffs" => json!({ "tariff": { "currency": "INR", "lines": [
+                    { "name": "Day", "amount": 1, "charge": { "kind": "flat" } }] } }),
                 "/waive" | "/refund" => json!({ "reason": "broken barrier" }),
                 _ => json!({}),
             };

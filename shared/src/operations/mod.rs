@@ -12,5 +12,6 @@ pub mod integrity;
 pub mod reset;
 pub mod schedules;
 pub mod schema;
+pub mod simulate;
 
 pub use self::schema::TABLES;

@@ -24,7 +24,7 @@ pub const PHRASE: &str = "delete all data";
 
 /// Ordered by foreign keys. Ids are not reused. Schedules stay, because running workers rely on them and must not catch up
 /// on earlier ticks, and so do the currency and the secrets of running processes.
-const STATEMENTS: [&str; 23] = [
+const STATEMENTS: [&str; 25] = [
     "DELETE FROM idempotency_keys",
     "DELETE FROM email_deliveries",
     "DELETE FROM mail_outages",
@@ -42,6 +42,8 @@ const STATEMENTS: [&str; 23] = [
     "DELETE FROM reservations",
     "DELETE FROM spots",
     "DELETE FROM attendant_lots",
+    "DELETE FROM lot_holidays",
+    "DELETE FROM tariff_versions",
     "DELETE FROM lots",
     "DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",
     "DELETE FROM second_factors WHERE user_id NOT IN (SELECT id FROM users WHERE role = 'admin' AND deleted_at IS NULL)",

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Every table of the product.
-pub const TABLES: [&str; 26] = [
+pub const TABLES: [&str; 28] = [
     "installation",
     "rounded_amounts",
     "secrets",
@@ -23,6 +23,8 @@ pub const TABLES: [&str; 26] = [
     "phone_codes",
     "lots",
     "attendant_lots",
+    "tariff_versions",
+    "lot_holidays",
     "spots",
     "reservations",
     "jobs",

@@ -10,6 +10,7 @@ pub mod lots;
 pub mod phone_codes;
 pub mod reports;
 pub mod second_factor;
+pub mod tariffs;
 pub mod tokens;
 
 pub mod notifications;

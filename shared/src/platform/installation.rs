@@ -9,8 +9,12 @@ use crate::base::{
 };
 
 /// Every column with an amount, in minor units.
-pub const AMOUNTS: [(&str, &str); 3] =
-    [("lots", "price_minor"), ("reservations", "hourly_rate_minor"), ("reservations", "cost_minor")];
+pub const AMOUNTS: [(&str, &str); 4] = [
+    ("lots", "price_minor"),
+    ("reservations", "hourly_rate_minor"),
+    ("reservations", "cost_minor"),
+    ("tariff_versions", "hourly_rate_minor"),
+];
 
 /// Earlier releases stored every amount with two decimal places, whatever the currency.
 const EARLIER_DECIMALS: u32 = 2;

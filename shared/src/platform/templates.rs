@@ -141,7 +141,7 @@ mod tests {
             name => "Ann", lot => "Centre", address => "Main Street 1", is_unpaid => false, is_waived => false, is_refunded => false,
             payment_method => None::<String>,
             transaction_id => None::<String>, web_url => "http://localhost", unsubscribe_url => (), vehicle => (), reservation_id => 7, spot => 12,
-            rate => "₹25.50", arrived => "now", left => "then", hours => 1, total => "₹25.50",
+            charged => [["Charged", "1 hour at ₹25.50 an hour"]], arrived => "now", left => "then", hours => 1, total => "₹25.50",
         };
         let mail = Templates::new().unwrap().render("receipt", values).unwrap();
         assert!(!mail.text.contains("Paid by") && !mail.html.contains("Transaction"));

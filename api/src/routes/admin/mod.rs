@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod queues;
 pub mod redis;
 pub mod schedules;
+pub mod tariffs;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -23,4 +24,5 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(audit::routes())
         .merge(database::routes())
         .merge(deliveries::routes())
+        .merge(tariffs::routes())
 }

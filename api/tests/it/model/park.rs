@@ -484,19 +484,30 @@ impl Park {
             State::Completed => {
                 Ok(Reservation { transaction: transaction.map(ToOwned::to_owned), ..reservation })
             }
-            State::Active => {
-                let minutes = (self.now - reservation.parking_time()).num_minutes();
-                let hours = (1..).find(|hours| hours * 60 >= minutes).expect("some number of hours");
-                Ok(Reservation {
-                    state: State::Completed,
-                    left: Some(self.now),
-                    cost: hours * RATE,
-                    transaction: transaction.map(ToOwned::to_owned),
-                    ..reservation
-                })
-            }
+            State::Active => Ok(Reservation {
+                state: State::Completed,
+                left: Some(self.now),
+                cost: self.bill(&reservation),
+                transaction: transaction.map(ToOwned::to_owned),
+                ..reservation
+            }),
             State::Reserved | State::Cancelled | State::Expired => Err(self.refused(&reservation)),
         }
+    }
+
+    /// The first lot charges every started minute, by a tariff; the others every started hour.
+    pub(crate) fn is_by_the_minute(&self, spot: i64) -> bool {
+        self.lots.first().is_some_and(|spots| spots.contains(&spot))
+    }
+
+    fn bill(&self, reservation: &Reservation) -> i64 {
+        let begin = reservation.parking_time();
+        if self.is_by_the_minute(reservation.spot) {
+            return price(begin, self.now.max(begin + TimeDelta::minutes(1)));
+        }
+        let minutes = (self.now - begin).num_minutes();
+        let hours = (1..).find(|hours| hours * 60 >= minutes).expect("some number of hours");
+        hours * RATE
     }
 
     fn is_used(&self, transaction: Option<&str>) -> bool {

@@ -5,6 +5,7 @@ use super::source::Source;
 /// Files of `shared/src` with rules and calculations only.
 pub(super) const PURE: &[&str] = &[
     "parking/rules/billing.rs",
+    "parking/rules/pricing.rs",
     "parking/rules/state.rs",
     "jobs/outcome.rs",
     "jobs/policy.rs",
@@ -15,6 +16,7 @@ pub(super) const PURE: &[&str] = &[
     "operations/demo/traffic.rs",
     "operations/backup/checksum.rs",
     "parking/reports/calendar.rs",
+    "parking/tariffs/calendar.rs",
     "parking/reports/insights.rs",
     "parking/reports/charts.rs",
     "platform/http/address.rs",

@@ -29,7 +29,7 @@ pub struct Check {
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The rule that is checked in code.
-const BILLS: &str = "every ended session costs what its duration and rate give";
+const BILLS: &str = "every ended session costs what its duration and tariff give";
 
 /// Checks every rule in one snapshot of the live database.
 ///

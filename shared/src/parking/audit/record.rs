@@ -33,6 +33,10 @@ pub enum Action {
     LotChanged,
     /// A lot was closed.
     LotDeleted,
+    /// A lot got a version of a tariff.
+    TariffAdded,
+    /// A lot got another list of public holidays.
+    HolidaysChanged,
     /// A payment was entered for a driver.
     PaymentEntered,
     /// A declared payment was verified.
@@ -60,6 +64,8 @@ impl Action {
             Self::LotCreated => "lot_created",
             Self::LotChanged => "lot_changed",
             Self::LotDeleted => "lot_deleted",
+            Self::TariffAdded => "tariff_added",
+            Self::HolidaysChanged => "holidays_changed",
             Self::PaymentEntered => "payment_entered",
             Self::PaymentVerified => "payment_verified",
             Self::BillWaived => "bill_waived",

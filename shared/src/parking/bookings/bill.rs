@@ -8,10 +8,10 @@ use crate::{
         identity::Identity,
         money::Money,
     },
-    parking::rules::{billing, state::State},
+    parking::rules::state::State,
 };
 
-/// A bill, recomputed from what the reservation keeps: hourly rate, arrival and departure.
+/// A bill, recomputed from what the reservation keeps: hourly rate or tariff version, arrival and departure.
 #[derive(Debug)]
 pub struct StayBill {
     /// The lines with their rules.
@@ -30,7 +30,7 @@ pub async fn bill(app: &App, who: &Identity, id: i64) -> Result<StayBill> {
     let stay = find(app, who, id).await?;
     let times = stay.arrived_at.zip(stay.left_at).filter(|_| stay.state == State::Completed);
     let (arrived, left) = times.ok_or_else(not_ended)?;
-    let bill = billing::bill(stay.hourly_rate, arrived, left);
+    let bill = stay.pricing().bill(arrived, left);
     let rounding = Money::from_minor(stay.cost.minor().saturating_sub(bill.total));
     Ok(StayBill { bill, rounding, total: stay.cost })
 }

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     base::{error::Result, money::Money},
-    parking::rules::{billing, payment::PaymentState},
+    parking::rules::{payment::PaymentState, pricing::Pricing},
     platform::db::{Transaction, at, row_lock, sql},
 };
 
@@ -14,6 +14,7 @@ struct Running {
     id: i64,
     arrived_at: DateTime<Utc>,
     hourly_rate_minor: i64,
+    terms: Option<String>,
 }
 
 /// Cancels the user's reservations, and ends a running session with an unpaid bill.
@@ -28,13 +29,15 @@ pub async fn end_all(tx: &Transaction, now: DateTime<Utc>, user_id: i64) -> Resu
     tx.execute_raw(sql(tx, &text, [user_id.into()])).await?;
 
     let text = format!(
-        "SELECT id, arrived_at, hourly_rate_minor FROM reservations WHERE user_id = $1 AND state = 'active' {lock}"
+        "SELECT id, arrived_at, hourly_rate_minor,
+            (SELECT t.terms FROM tariff_versions t WHERE t.id = tariff_version_id) AS terms
+         FROM reservations WHERE user_id = $1 AND state = 'active' {lock}"
     );
     let running = Running::find_by_statement(sql(tx, &text, [user_id.into()])).one(tx).await?;
-    let Some(Running { id, arrived_at, hourly_rate_minor }) = running else { return Ok(()) };
+    let Some(Running { id, arrived_at, hourly_rate_minor, terms }) = running else { return Ok(()) };
     let left = now.max(arrived_at);
-    let hours = billing::charged_hours(arrived_at, left);
-    let cost = billing::cost(Money::from_minor(hourly_rate_minor), hours);
+    let pricing = Pricing::read(Money::from_minor(hourly_rate_minor), terms.as_deref())?;
+    let cost = pricing.cost(arrived_at, left);
     let (state, paid_at) =
         if cost > Money::default() { (PaymentState::Unpaid, None) } else { (PaymentState::Paid, Some(left)) };
     tx.execute_raw(sql(

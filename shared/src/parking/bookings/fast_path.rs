@@ -3,7 +3,7 @@
 //! stay that has ended) is left to the transactions of `book.rs` and `release.rs`, which also explain refusals.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, QueryResult};
 use uuid::Uuid;
 
 use super::{
@@ -18,10 +18,11 @@ use crate::{
     jobs::{Enqueued, FollowUps, Job, Queue, ledger, new_id},
     parking::{
         activity,
-        lots::{Moment, availability::free_spots},
+        lots::{Moment, availability::free_spots, version_in_force},
         notifications::{self, SendConfirmation},
         rules::{
             payment::Payment,
+            pricing::Pricing,
             state::{Event, State},
         },
     },
@@ -62,19 +63,24 @@ fn booking() -> String {
     );
     format!(
         "WITH chosen AS MATERIALIZED (
-            SELECT s.id, s.lot_id, s.number, l.price_minor, l.location_name, l.address {free} {unreserved}
+            SELECT s.id, s.lot_id, s.number, l.price_minor, l.location_name, l.address, {version} AS tariff_version_id
+            {free} {unreserved}
             ORDER BY s.number LIMIT 1 FOR UPDATE OF s SKIP LOCKED
         ), b AS (
             INSERT INTO reservations
-                (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at, plate, plate_key)
-            SELECT u.id, c.lot_id, c.id, 'active', c.since, c.since, c.price_minor, $1, {FIRST_VEHICLE}, {FIRST_KEY}
+                (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, tariff_version_id, created_at,
+                 plate, plate_key)
+            SELECT u.id, c.lot_id, c.id, 'active', c.since, c.since, c.price_minor, c.tariff_version_id, $1,
+                {FIRST_VEHICLE}, {FIRST_KEY}
             FROM (SELECT *, walk_in_start(id, lot_id, $1, $2) AS since FROM chosen) c, users u
             WHERE c.since IS NOT NULL AND u.id = $4 AND u.deleted_at IS NULL FOR SHARE OF u
             ON CONFLICT DO NOTHING RETURNING id, user_id, spot_id, starts_at, plate
         ), recorded AS ({activity} SELECT b.user_id, '{kind}', b.id::text, $1 FROM b),
         enqueued AS ({job})
-        SELECT b.id, b.starts_at, b.plate, c.id AS spot_id, c.number, c.price_minor, c.location_name, c.address
-        FROM b JOIN chosen c ON c.id = b.spot_id",
+        SELECT b.id, b.starts_at, b.plate, c.id AS spot_id, c.number, c.price_minor, c.location_name, c.address,
+            t.terms
+        FROM b JOIN chosen c ON c.id = b.spot_id LEFT JOIN tariff_versions t ON t.id = c.tariff_version_id",
+        version = version_in_force("$3"),
         free = free_spots(),
         unreserved = unreserved(),
         activity = activity::INSERT,
@@ -83,7 +89,10 @@ fn booking() -> String {
     )
 }
 
-fn booked(row: &QueryResult, now: DateTime<Utc>, user_id: i64, lot_id: i64) -> Result<Reservation, DbErr> {
+fn booked(row: &QueryResult, now: DateTime<Utc>, user_id: i64, lot_id: i64) -> Result<Reservation> {
+    let rate = Money::from_minor(row.try_get("", "price_minor")?);
+    let terms: Option<String> = row.try_get("", "terms")?;
+    let Pricing { hourly_rate, terms } = Pricing::read(rate, terms.as_deref())?;
     let starts_at = row.try_get("", "starts_at")?;
     Ok(Reservation {
         id: row.try_get("", "id")?,
@@ -99,7 +108,8 @@ fn booked(row: &QueryResult, now: DateTime<Utc>, user_id: i64, lot_id: i64) -> R
         ends_at: None,
         arrived_at: Some(starts_at),
         left_at: None,
-        hourly_rate: Money::from_minor(row.try_get("", "price_minor")?),
+        hourly_rate,
+        terms,
         cost: Money::default(),
         payment_state: None,
         payment: Payment::default(),

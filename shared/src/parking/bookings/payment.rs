@@ -20,7 +20,6 @@ use crate::{
         audit::{self, Action, Object},
         notifications,
         rules::{
-            billing,
             payment::{Payment, PaymentState},
             state::State,
         },
@@ -151,7 +150,7 @@ pub(super) fn billed(
 ) -> Reservation {
     let arrived = session.parking_time();
     let left = now.max(arrived);
-    let cost = billing::cost(session.hourly_rate, billing::charged_hours(arrived, left));
+    let cost = session.pricing().cost(arrived, left);
     let bill =
         Reservation { left_at: Some(left), cost, payment_state: Some(PaymentState::Unpaid), ..session };
     if payment.is_empty() && cost > Money::default() { bill } else { paid(bill, left, who, payment) }

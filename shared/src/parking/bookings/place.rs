@@ -9,6 +9,7 @@ use crate::{
         lots::{
             self, Moment,
             availability::{fits, is_kept, window_values},
+            version_in_force,
         },
         rules::window::Window,
     },
@@ -33,6 +34,8 @@ pub(super) struct Placed {
     pub(super) id: i64,
     pub(super) lot_id: i64,
     pub(super) price_minor: i64,
+    pub(super) tariff_version_id: Option<i64>,
+    pub(super) terms: Option<String>,
     retiring: bool,
     fits: bool,
     is_occupied: bool,
@@ -154,11 +157,12 @@ async fn lock_and_read(
     let lock = format!("SELECT id FROM spots WHERE id = $1 {}", row_lock(tx, "FOR UPDATE"));
     tx.query_one_raw(sql(tx, &lock, [id.into()])).await?;
     let text = format!(
-        "SELECT s.id, s.lot_id, s.retiring, l.price_minor,
+        "SELECT s.id, s.lot_id, s.retiring, l.price_minor, t.id AS tariff_version_id, t.terms,
             {fits} AS fits, {IS_OCCUPIED} AS is_occupied
-         FROM spots s JOIN lots l ON l.id = s.lot_id
+         FROM spots s JOIN lots l ON l.id = s.lot_id LEFT JOIN tariff_versions t ON t.id = {version}
          WHERE s.id = $7 AND s.retired_at IS NULL AND l.archived_at IS NULL",
         fits = fits(),
+        version = version_in_force("s.lot_id"),
     );
     let mut values = window_values(rules, moment, window);
     values.push(id.into());

@@ -21,7 +21,6 @@ use crate::{
     parking::{
         lots::Moment,
         rules::{
-            billing,
             state::{Event, State},
             window::Window,
         },
@@ -112,7 +111,7 @@ async fn move_window(
         own => own?,
     };
     let Some(spot) = spot else { return Ok(None) };
-    let quote = billing::quote(reservation.hourly_rate, window.from, window.to);
+    let quote = reservation.pricing().quote(window);
     let text = "UPDATE reservations SET state = 'reserved', spot_id = $2, starts_at = $3, ends_at = $4,
         cost_minor = $5, turned_away_at = NULL WHERE id = $1";
     let values = [id.into(), spot.id.into(), at(window.from), at(window.to), quote.minor().into()];
@@ -141,7 +140,7 @@ async fn extend(app: &App, change: Change, reservation: Reservation, new: NewWin
     if window.to <= now {
         return Err(Error::invalid("/leaving_time", "must not be in the past"));
     }
-    let quote = billing::quote(reservation.hourly_rate, window.from, window.to);
+    let quote = reservation.pricing().quote(window);
     let text = "UPDATE reservations SET ends_at = $2, cost_minor = $3 WHERE id = $1";
     match tx.execute_raw(sql(tx, text, [id.into(), at(window.to), quote.minor().into()])).await {
         Err(error) if violates(&error, NO_OVERLAP, NO_OVERLAP) => return Err(spot_taken()),

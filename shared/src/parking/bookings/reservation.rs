@@ -1,6 +1,8 @@
 //! A reservation as its owner sees it, and what all changes to one share.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
     parking::rules::{
         billing,
         payment::{Payment, PaymentState},
+        pricing::{Pricing, Terms},
         state::{self, Event, State},
     },
     platform::db::{Transaction, row_lock, sql},
@@ -51,8 +54,10 @@ pub struct Reservation {
     pub arrived_at: Option<DateTime<Utc>>,
     /// The departure.
     pub left_at: Option<DateTime<Utc>>,
-    /// Per started hour; fixed when the spot is booked.
+    /// Per started hour, unless there are terms; fixed when the spot is booked.
     pub hourly_rate: Money,
+    /// The terms of the tariff version that was in force when the spot was booked.
+    pub terms: Option<Arc<Terms>>,
     /// The bill or, before it, the quote for a window; zero for a session without a window.
     pub cost: Money,
     /// What became of the bill; `None` before there is one.
@@ -90,24 +95,30 @@ impl Reservation {
         Some(billing::hours(self.arrived_at?, self.left_at?))
     }
 
-    /// The hours that are charged, until `now` for a running session.
+    /// What the stay is billed by.
+    #[must_use]
+    pub fn pricing(&self) -> Pricing {
+        Pricing { hourly_rate: self.hourly_rate, terms: self.terms.clone() }
+    }
+
+    /// The hours that are charged, until `now` for a running session; `None` if a tariff has other units.
     #[must_use]
     pub fn charged_hours(&self, now: DateTime<Utc>) -> Option<i64> {
-        Some(billing::charged_hours(self.arrived_at?, self.left_at.unwrap_or(now)))
+        self.pricing().charged_hours(self.arrived_at?, self.left_at.unwrap_or(now))
     }
 
     /// What a running session would cost if it ended now.
     #[must_use]
     pub fn cost_so_far(&self, now: DateTime<Utc>) -> Option<Money> {
-        let hours = self.charged_hours(now).filter(|_| self.state == State::Active)?;
-        Some(billing::cost(self.hourly_rate, hours))
+        let arrived = self.arrived_at.filter(|_| self.state == State::Active)?;
+        Some(self.pricing().cost(arrived, now))
     }
 
     /// When [`Self::cost_so_far`] changes next.
     #[must_use]
     pub fn cost_changes_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let hours = self.charged_hours(now).filter(|_| self.state == State::Active)?;
-        Some(self.arrived_at? + TimeDelta::try_hours(hours)? + TimeDelta::microseconds(1))
+        let arrived = self.arrived_at.filter(|_| self.state == State::Active)?;
+        self.pricing().cost_changes_after(arrived, now)
     }
 }
 
@@ -138,12 +149,15 @@ pub(super) struct Row {
     house: bool,
     lot_name: String,
     lot_address: String,
+    terms: Option<String>,
 }
 
 impl TryFrom<Row> for Reservation {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
+        let Pricing { hourly_rate, terms } =
+            Pricing::read(Money::from_minor(row.hourly_rate_minor), row.terms.as_deref())?;
         Ok(Self {
             id: row.id,
             user_id: row.user_id,
@@ -158,7 +172,8 @@ impl TryFrom<Row> for Reservation {
             ends_at: row.ends_at,
             arrived_at: row.arrived_at,
             left_at: row.left_at,
-            hourly_rate: Money::from_minor(row.hourly_rate_minor),
+            hourly_rate,
+            terms,
             cost: Money::from_minor(row.cost_minor),
             payment_state: row
                 .payment_state
@@ -181,9 +196,11 @@ impl TryFrom<Row> for Reservation {
 pub(super) const COLUMNS: &str =
     "r.id, r.user_id, r.lot_id, r.spot_id, s.number AS spot_number, r.state, r.created_at, r.starts_at, r.ends_at,
     r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor, r.transaction_id, r.payment_method, r.payment_state, r.paid_at,
-    r.payment_verified_at, r.waive_reason, r.refunded_at, r.refund_reason, r.plate, r.house, l.location_name AS lot_name, l.address AS lot_address";
+    r.payment_verified_at, r.waive_reason, r.refunded_at, r.refund_reason, r.plate, r.house, l.location_name AS lot_name, l.address AS lot_address,
+    t.terms";
 
-pub(super) const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id";
+pub(super) const JOINS: &str = "JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+    LEFT JOIN tariff_versions t ON t.id = r.tariff_version_id";
 
 /// Reads a reservation that this transaction has written.
 pub(super) async fn read(tx: &Transaction, id: i64) -> Result<Reservation> {

@@ -25,7 +25,7 @@ use crate::{
     parking::{
         lots::Moment,
         notifications,
-        rules::{billing, window::Window},
+        rules::{pricing::Pricing, window::Window},
     },
     platform::{
         db::{Transaction, at, retry_on_conflict, sql, violates},
@@ -113,8 +113,8 @@ async fn try_to_reserve(
     }
     let spot = place(change.tx(), &app.config.parking, moment, new.place, new.window).await?;
     let Some(spot) = spot else { return Ok(None) };
-    let hourly_rate = Money::from_minor(spot.price_minor);
-    let quote = billing::quote(hourly_rate, new.window.from, new.window.to);
+    let pricing = Pricing::read(Money::from_minor(spot.price_minor), spot.terms.as_deref())?;
+    let quote = pricing.quote(new.window);
     let car = Car::chosen(change.tx(), user_id, new.vehicle_id).await?;
     let id = insert(change.tx(), moment.now, car, new.window, &spot, quote).await?;
     let Some(id) = id else { return Ok(None) };
@@ -137,8 +137,8 @@ async fn insert(
             tx,
             "INSERT INTO reservations
                 (user_id, lot_id, spot_id, state, starts_at, ends_at, hourly_rate_minor, cost_minor, created_at,
-                 plate)
-             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8, $9)
+                 plate, tariff_version_id)
+             VALUES ($1, $2, $3, 'reserved', $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT DO NOTHING RETURNING id",
             [
                 car.user_id.into(),
@@ -150,6 +150,7 @@ async fn insert(
                 quote.minor().into(),
                 at(now),
                 car.plate.map(|plate| plate.text).into(),
+                spot.tariff_version_id.into(),
             ],
         ))
         .await;

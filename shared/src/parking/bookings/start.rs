@@ -12,6 +12,7 @@ use crate::{
         lots::{
             self, Moment,
             availability::{DISPLACED, HOLDS, count_free_now, free_spots},
+            version_in_force,
         },
         notifications,
     },
@@ -207,8 +208,9 @@ async fn insert(
     let lock = row_lock(tx, "FOR SHARE OF u");
     let text = format!(
         "INSERT INTO reservations
-            (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, created_at, house, plate, plate_key)
-         SELECT u.id, $4, $5, 'active', since.at, since.at, $6, $1, u.house_lot_id IS NOT NULL,
+            (user_id, lot_id, spot_id, state, starts_at, arrived_at, hourly_rate_minor, tariff_version_id, created_at, house,
+             plate, plate_key)
+         SELECT u.id, $4, $5, 'active', since.at, since.at, $6, {version}, $1, u.house_lot_id IS NOT NULL,
             COALESCE($8, {FIRST_VEHICLE}), CASE WHEN CAST($8 AS TEXT) IS NULL THEN {FIRST_KEY} ELSE $9 END
          FROM users u, (
             SELECT COALESCE(MAX(left_at), $1) AS at FROM reservations
@@ -216,7 +218,8 @@ async fn insert(
          WHERE u.id = $3 AND (u.deleted_at IS NULL OR u.house_lot_id = $4)
            AND NOT EXISTS (SELECT 1 FROM reservations r WHERE r.spot_id = $5 AND {HOLDS})
            AND ($7 OR NOT EXISTS (SELECT 1 FROM {DISPLACED} AND w.lot_id = $4)) {lock}
-         ON CONFLICT DO NOTHING RETURNING id"
+         ON CONFLICT DO NOTHING RETURNING id",
+        version = version_in_force("$4"),
     );
     let (plate, key) = car.plate.clone().map(|plate| (plate.text, plate.key)).unzip();
     let values: [Value; 7] = [

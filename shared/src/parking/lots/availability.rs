@@ -127,17 +127,19 @@ pub(crate) fn free_in_window() -> String {
 struct Boundary {
     starts_at: Option<DateTime<Utc>>,
     ends_at: Option<DateTime<Utc>>,
+    valid_from: Option<DateTime<Utc>>,
 }
 
-/// When the next window becomes due or ends: until then, availability changes only by writes.
+/// When the next window becomes due or ends, or a tariff comes into force: until then, availability and prices change only by writes.
 pub async fn next_boundary(app: &App, moment: Moment) -> Result<Option<DateTime<Utc>>> {
     let db = app.db.read();
     let text = "SELECT
         (SELECT MIN(starts_at) FROM reservations WHERE state = 'reserved' AND starts_at >= $2) AS starts_at,
-        (SELECT MIN(ends_at) FROM reservations WHERE state = 'reserved' AND starts_at < $2 AND ends_at > $1) AS ends_at";
+        (SELECT MIN(ends_at) FROM reservations WHERE state = 'reserved' AND starts_at < $2 AND ends_at > $1) AS ends_at,
+        (SELECT MIN(valid_from) FROM tariff_versions WHERE valid_from > $1) AS valid_from";
     let next = Boundary::find_by_statement(sql(db, text, moment.values())).one(db).await?;
     Ok(next.and_then(|next| {
         let due = next.starts_at.map(|start| start - app.config.parking.protection);
-        [due, next.ends_at].into_iter().flatten().min()
+        [due, next.ends_at, next.valid_from].into_iter().flatten().min()
     }))
 }

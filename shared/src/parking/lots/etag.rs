@@ -5,7 +5,10 @@ use super::lot::Lot;
 /// A strong entity tag: it changes whenever the representation of the lot does.
 #[must_use]
 pub fn etag(lot: &Lot) -> String {
-    format!("\"{}-{}-{}\"", lot.id, lot.version, lot.available_slots)
+    // Terms can come into force without a change of the lot.
+    let version = lot.tariff_version_id.filter(|_| lot.terms.is_some());
+    let tariff = version.map(|id| format!("-{id}")).unwrap_or_default();
+    format!("\"{}-{}-{}{tariff}\"", lot.id, lot.version, lot.available_slots)
 }
 
 /// Whether one of the tags in the value of `If-Match` belongs to this version of the lot.
@@ -39,9 +42,11 @@ mod tests {
             number_of_slots: 3,
             available_slots: 2,
             version: 12,
+            tariff_version_id: None,
+            terms: None,
         };
         assert_eq!(etag(&lot), "\"7-12-2\"");
-        assert!(matches(&etag(&lot), 7, 12));
+        assert!(matches("\"7-12-2-3\"", 7, 12), "with terms");
         for tags in [
             "*",
             " * ",

@@ -1,9 +1,13 @@
 //! A lot as drivers see it, and its free spots.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
-use super::availability::{
-    self, Moment, count_free_now, fits, free_in_window, free_now, is_kept, window_values,
+use super::{
+    availability::{self, Moment, count_free_now, fits, free_in_window, free_now, is_kept, window_values},
+    terms::version_in_force,
 };
 use crate::{
     app::App,
@@ -12,9 +16,12 @@ use crate::{
         money::Money,
         page::{Page, Paged},
     },
-    parking::rules::window::Window,
+    parking::rules::{
+        pricing::{Pricing, Terms},
+        window::Window,
+    },
     platform::{
-        db::{Transaction, row_lock, sql},
+        db::{Transaction, at, row_lock, sql},
         entities::lot,
     },
 };
@@ -26,7 +33,7 @@ pub struct Lot {
     pub id: i64,
     /// The name.
     pub location_name: String,
-    /// Per started hour.
+    /// Per started hour, unless the tariff has terms.
     pub price: Money,
     /// The postal address.
     pub address: String,
@@ -38,6 +45,18 @@ pub struct Lot {
     pub available_slots: i64,
     /// Starts at 1 and increases with each change by an administrator.
     pub version: i64,
+    /// The tariff version in force; `None` if the lot never had one.
+    pub tariff_version_id: Option<i64>,
+    /// Its terms; `None` if every started hour costs the price.
+    pub terms: Option<Arc<Terms>>,
+}
+
+impl Lot {
+    /// What stays that begin now are billed by.
+    #[must_use]
+    pub fn pricing(&self) -> Pricing {
+        Pricing { hourly_rate: self.price, terms: self.terms.clone() }
+    }
 }
 
 /// A spot that can be booked.
@@ -59,29 +78,37 @@ struct Row {
     number_of_slots: i64,
     available_slots: i64,
     version: i64,
+    tariff_version_id: Option<i64>,
+    terms: Option<String>,
 }
 
-impl From<Row> for Lot {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for Lot {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let pricing = Pricing::read(Money::from_minor(row.price_minor), row.terms.as_deref())?;
+        Ok(Self {
             id: row.id,
             location_name: row.location_name,
-            price: Money::from_minor(row.price_minor),
+            price: pricing.hourly_rate,
             address: row.address,
             pincode: row.pincode,
             number_of_slots: row.number_of_slots,
             available_slots: row.available_slots.max(0),
             version: row.version,
-        }
+            tariff_version_id: row.tariff_version_id,
+            terms: pricing.terms,
+        })
     }
 }
 
-/// Availability is counted from the reservations, so it cannot drift from them. `available_slots` may be negative.
+/// Availability is counted from the reservations, so it cannot drift from them. `available_slots` may be negative. `$1` is the time.
 pub(crate) fn select(available: &str) -> String {
     format!(
         "SELECT l.id, l.location_name, l.price_minor, l.address, l.pincode, l.number_of_slots, l.version,
-            {available} AS available_slots
-         FROM lots l WHERE l.archived_at IS NULL"
+            {available} AS available_slots, t.id AS tariff_version_id, t.terms
+         FROM lots l LEFT JOIN tariff_versions t ON t.id = {} WHERE l.archived_at IS NULL",
+        version_in_force("l.id")
     )
 }
 
@@ -122,11 +149,15 @@ async fn rows(
     Ok(Row::find_by_statement(sql(db, &text, values)).all(db).await?)
 }
 
+fn read(page: &Page, rows: Vec<Row>) -> Result<Paged<Lot>> {
+    Ok(page.trim(rows.into_iter().map(Lot::try_from).collect::<Result<_>>()?))
+}
+
 /// The open lots, by id.
 pub async fn list(app: &App, page: &Page, when: When) -> Result<Paged<Lot>> {
     let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into()];
     let rows = rows(app, when, "AND l.id > {1} ORDER BY l.id LIMIT {2}", values).await?;
-    Ok(page.trim(rows).map(Lot::from))
+    read(page, rows)
 }
 
 /// The open lots that are assigned to an attendant, by id.
@@ -135,20 +166,20 @@ pub async fn assigned_to(app: &App, user_id: i64, page: &Page) -> Result<Paged<L
         ORDER BY l.id LIMIT {2}";
     let values = [page.after.unwrap_or(0).into(), page.fetch_limit().into(), user_id.into()];
     let rows = rows(app, When::Now(Moment::of(app)), condition, values).await?;
-    Ok(page.trim(rows).map(Lot::from))
+    read(page, rows)
 }
 
 /// One open lot.
 pub async fn find(app: &App, id: i64, when: When) -> Result<Lot> {
     let row = rows(app, when, "AND l.id = {1}", [id.into()]).await?.pop();
-    row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
+    row.ok_or(Error::NotFound("parking lot"))?.try_into()
 }
 
 pub(super) async fn find_in(db: &impl ConnectionTrait, id: i64, moment: Moment) -> Result<Lot> {
     let text = format!("{} AND l.id = $3", select(&free_now()));
     let values = moment.values().into_iter().chain([id.into()]);
     let row = Row::find_by_statement(sql(db, &text, values)).one(db).await?;
-    row.map(Lot::from).ok_or(Error::NotFound("parking lot"))
+    row.ok_or(Error::NotFound("parking lot"))?.try_into()
 }
 
 /// Locks an open lot against other changes. Reservations that refer to it can still be written, which a plain
@@ -160,6 +191,13 @@ pub(crate) async fn lock(tx: &Transaction, id: i64) -> Result<lot::Model> {
     row.ok_or(Error::NotFound("parking lot"))
 }
 
+/// Counts a change of what belongs to a lot as one of the lot, so that entity tags show it.
+pub(crate) async fn touch(tx: &Transaction, lot: &lot::Model, now: DateTime<Utc>) -> Result<()> {
+    let text = "UPDATE lots SET version = version + 1, updated_at = $2 WHERE id = $1";
+    tx.execute_raw(sql(tx, text, [lot.id.into(), at(now)])).await?;
+    Ok(())
+}
+
 /// The lots with the largest share of free spots, without those that are full.
 pub async fn emptiest(app: &App, count: usize) -> Result<Vec<Lot>> {
     let db = app.db.read();
@@ -169,7 +207,7 @@ pub async fn emptiest(app: &App, count: usize) -> Result<Vec<Lot>> {
         select(&free_now())
     );
     let rows = Row::find_by_statement(sql(db, &text, Moment::of(app).values())).all(db).await?;
-    Ok(rows.into_iter().map(Lot::from).collect())
+    rows.into_iter().map(Lot::try_from).collect()
 }
 
 /// A lot and its free spots, by number. While windows are displaced, the spots that are left for them are not listed:

@@ -8,9 +8,9 @@ mod etag;
 mod lot;
 mod search;
 pub mod spots;
+mod terms;
 mod update;
 
-pub(crate) use self::lot::{explain_no_spot, lock, select};
 pub use self::{
     archive::archive,
     availability::{Moment, next_boundary},
@@ -20,4 +20,8 @@ pub use self::{
     lot::{FreeSpot, Lot, When, assigned_to, emptiest, find, free_spots, list},
     search::{Sort, search},
     update::{ChangedLot, LotChange, update},
+};
+pub(crate) use self::{
+    lot::{explain_no_spot, lock, select, touch},
+    terms::version_in_force,
 };

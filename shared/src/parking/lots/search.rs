@@ -44,6 +44,8 @@ mod tests {
             number_of_slots: 10,
             available_slots: free,
             version: 1,
+            tariff_version_id: None,
+            terms: None,
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Moment, capacity, etag,
     lot::{Lot, find_in, lock, validate},
+    terms::set_hourly,
 };
 use crate::{
     app::App,
@@ -81,6 +82,10 @@ pub async fn update(
         }
         .update(change.tx())
         .await?;
+        // Clients send the price with every change of a lot; repeating it must not end a tariff.
+        if let Some(price) = new.price.filter(|price| price.minor() != before.price_minor) {
+            set_hourly(change.tx(), now, id, price).await?;
+        }
         let lot = find_in(change.tx(), id, Moment::of(app)).await?;
         let details = differences(&before, &lot);
         audit::record(change.tx(), now, by, Action::LotChanged, Object::Lot(id), &details).await?;

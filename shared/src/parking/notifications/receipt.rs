@@ -15,9 +15,13 @@ use crate::{
     base::{
         error::{Error, Result},
         money::Money,
+        plural::plural,
     },
     jobs::{Context, Done, Job, NewJob, Queue},
-    parking::rules::{billing, payment::PaymentState},
+    parking::rules::{
+        payment::PaymentState,
+        pricing::{Pricing, bill_lines},
+    },
     platform::db::sql,
 };
 
@@ -60,6 +64,7 @@ struct Stay {
     arrived_at: Option<DateTime<Utc>>,
     left_at: DateTime<Utc>,
     hourly_rate_minor: i64,
+    terms: Option<String>,
     cost_minor: i64,
     transaction_id: Option<String>,
     payment_method: Option<String>,
@@ -75,10 +80,11 @@ struct Stay {
 }
 
 const STAY: &str =
-    "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, r.cost_minor,
+    "SELECT r.user_id, r.starts_at, r.arrived_at, r.left_at, r.hourly_rate_minor, t.terms, r.cost_minor,
         r.transaction_id, r.payment_method, r.payment_state, r.paid_at, l.location_name, l.address, l.pincode, s.number,
         r.plate, u.username, u.email
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+        LEFT JOIN tariff_versions t ON t.id = r.tariff_version_id
         LEFT JOIN users u ON u.id = r.user_id AND u.deleted_at IS NULL
     WHERE r.id = $1 AND r.state = 'completed'";
 
@@ -100,6 +106,18 @@ impl Stay {
     }
 }
 
+/// Pairs of a label and what is charged: the hours, or each line of the bill.
+fn charged(pricing: &Pricing, arrived: DateTime<Utc>, left: DateTime<Utc>) -> Vec<[String; 2]> {
+    let charged = match pricing.charged_hours(arrived, left) {
+        Some(hours) => vec![format!("{} at {} an hour", plural(hours, "hour"), pricing.hourly_rate)],
+        None => {
+            let lines = bill_lines(&pricing.bill(arrived, left)).into_iter();
+            lines.map(|line| format!("{}: {}", line.name, line.amount)).collect()
+        }
+    };
+    charged.into_iter().map(|text| ["Charged".to_owned(), text]).collect()
+}
+
 impl Job for SendReceipt {
     const NAME: &'static str = "send-receipt";
     const QUEUE: Queue = Queue::Mail;
@@ -113,6 +131,7 @@ impl Job for SendReceipt {
         let is_unpaid = stay.is_in(PaymentState::Unpaid);
         let is_waived = stay.is_in(PaymentState::Waived);
         let is_refunded = stay.is_in(PaymentState::Refunded);
+        let pricing = Pricing::read(Money::from_minor(stay.hourly_rate_minor), stay.terms.as_deref())?;
         let letter = Letter {
             key: stay.key(self.reservation_id),
             kind: "receipt",
@@ -126,8 +145,8 @@ impl Job for SendReceipt {
                 vehicle => stay.plate,
                 arrived => local_time(arrived, config.zone),
                 left => local_time(stay.left_at, config.zone),
-                hours => billing::charged_hours(arrived, stay.left_at),
-                rate => Money::from_minor(stay.hourly_rate_minor).to_string(),
+                hours => pricing.charged_hours(arrived, stay.left_at),
+                charged => charged(&pricing, arrived, stay.left_at),
                 total => Money::from_minor(stay.cost_minor).to_string(),
                 is_unpaid,
                 is_waived,

@@ -49,6 +49,21 @@ pub fn months(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {
     periods((0..count).rev().map(first).chain([next]), zone)
 }
 
+/// The month that begins with a day.
+#[must_use]
+pub fn month_of(first: NaiveDate, zone: Tz) -> Period {
+    let next = first.checked_add_months(Months::new(1)).unwrap_or(first);
+    Period { date: first, begins: start_of_day(first, zone), ends: start_of_day(next, zone) }
+}
+
+/// The month before the one of `now`.
+#[must_use]
+pub fn last_month(now: DateTime<Utc>, zone: Tz) -> Period {
+    let today = now.with_timezone(&zone).date_naive();
+    let this = today.with_day(1).unwrap_or(today);
+    month_of(this.checked_sub_months(Months::new(1)).unwrap_or(this), zone)
+}
+
 /// The `count` days that end with the day of `now`, oldest first.
 #[must_use]
 pub fn days(now: DateTime<Utc>, zone: Tz, count: u32) -> Vec<Period> {

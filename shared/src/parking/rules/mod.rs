@@ -2,5 +2,6 @@
 
 pub mod billing;
 pub mod payment;
+pub mod pricing;
 pub mod state;
 pub mod window;

@@ -18,6 +18,7 @@ pub(super) struct Booking {
     pub(super) ends_at: Option<DateTime<Utc>>,
     pub(super) cost_minor: i64,
     pub(super) hourly_rate_minor: i64,
+    pub(super) terms: Option<String>,
     pub(super) location_name: String,
     pub(super) address: String,
     pub(super) pincode: String,
@@ -29,9 +30,10 @@ pub(super) struct Booking {
 }
 
 const SELECT: &str =
-    "SELECT r.user_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor,
+    "SELECT r.user_id, r.spot_id, r.state, r.starts_at, r.ends_at, r.cost_minor, r.hourly_rate_minor, t.terms,
         l.location_name, l.address, l.pincode, s.number, r.plate, u.username, u.email
     FROM reservations r JOIN lots l ON l.id = r.lot_id JOIN spots s ON s.id = r.spot_id
+        LEFT JOIN tariff_versions t ON t.id = r.tariff_version_id
         LEFT JOIN users u ON u.id = r.user_id AND u.deleted_at IS NULL
     WHERE r.id = $1";
 

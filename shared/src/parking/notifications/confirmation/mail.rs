@@ -10,9 +10,12 @@ use super::{booking::Booking, limit};
 use crate::{
     base::{error::Result, money::Money},
     jobs::{Context, Done, Job, Queue},
-    parking::notifications::{
-        delivery::{Letter, deliver},
-        format::local_time,
+    parking::{
+        notifications::{
+            delivery::{Letter, deliver},
+            format::local_time,
+        },
+        rules::pricing::Pricing,
     },
 };
 
@@ -42,6 +45,7 @@ impl Job for SendConfirmation {
             return Ok(Done::skipped("the driver has had enough confirmations in this hour"));
         }
         let given_up = booking.starts_at + config.parking.no_show_after;
+        let pricing = Pricing::read(Money::from_minor(booking.hourly_rate_minor), booking.terms.as_deref())?;
         let letter = Letter {
             key,
             kind: "confirmation",
@@ -57,7 +61,8 @@ impl Job for SendConfirmation {
                 end => booking.ends_at.map(|end| local_time(end, config.zone)),
                 given_up => booking.ends_at.map(|end| local_time(end.min(given_up), config.zone)),
                 quote => Money::from_minor(booking.cost_minor).to_string(),
-                rate => Money::from_minor(booking.hourly_rate_minor).to_string(),
+                rate => pricing.hourly_rate.to_string(),
+                tariff => pricing.terms.map(|terms| terms.in_words()),
             },
             ..Letter::default()
         };

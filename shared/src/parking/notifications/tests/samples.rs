@@ -46,7 +46,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     let letter = |kind, values| Letter { kind, user_id: 17, values, ..Letter::default() };
     let lot = context! { lot => text("Church Street Parking"), address => text("12 Church Street, 560001"), spot => 12 };
     let booking = context! {
-        start => "20 Nov 2026, 18:37 IST", rate => "₹40.00", reservation_id => 4711, vehicle => text("MH 12 AB 1234"),
+        start => "20 Nov 2026, 18:37 IST", rate => "₹40.00", tariff => (), reservation_id => 4711, vehicle => text("MH 12 AB 1234"),
         ..lot.clone()
     };
     let walk_in = context! { end => (), given_up => (), quote => (), ..booking.clone() };
@@ -55,7 +55,7 @@ fn letters(text: &dyn Fn(&str) -> String) -> Vec<(&'static str, Letter)> {
     };
     let receipt = context! {
         arrived => "20 Nov 2026, 18:37 IST", left => "20 Nov 2026, 20:52 IST", hours => 3,
-        rate => "₹40.00", total => "₹120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
+        charged => [["Charged", "3 hours at ₹40.00 an hour"]], total => "₹120.00", payment_method => text("UPI"), transaction_id => text("TXN-20261120-88"),
         reservation_id => 4711, vehicle => text("MH 12 AB 1234"), is_unpaid => false, is_waived => false, is_refunded => false, ..lot
     };
     let bill = context! { is_unpaid => true, payment_method => (), transaction_id => (), ..receipt.clone() };
@@ -119,6 +119,8 @@ fn figures(text: &dyn Fn(&str) -> String) -> Figures {
         number_of_slots: 120,
         available_slots: free,
         version: 1,
+        tariff_version_id: None,
+        terms: None,
     };
     Figures {
         away: TimeDelta::days(9),
