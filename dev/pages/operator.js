@@ -59,7 +59,7 @@ export async function operate(page, admin, password, name) {
   for (const action of ["lot created", "lot changed", "lot deleted", "bill waived"]) {
     await shows(page, action, "the audit log");
   }
-  await shows(page, '"to":1500', "the new price in the audit log");
+  await shows(page, '"from":12.5', "the new price in the audit log");
   await open(page, "/ui/admin/health");
   await page.getByRole("link", { name: "Check now" }).click();
   await shows(page, "every ended session costs", "the rules of the data");

@@ -138,8 +138,6 @@ async fn confirm(State(app): State<App>, visitor: Visitor, form: Form) -> Answer
             let next = Some(local(form.text("next"))).filter(|next| *next != "/ui");
             Ok(see(&format!("{}?done=confirmed", next.unwrap_or_else(|| home(&user)))))
         }
-        Err(error) => {
-            visitor.rejected("confirm.html", error, &form, context! { next => form.text("next") })
-        }
+        Err(error) => visitor.rejected("confirm.html", error, &form, context! { next => form.text("next") }),
     }
 }

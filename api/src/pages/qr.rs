@@ -14,7 +14,9 @@ const BORDER: i32 = 4;
 pub(super) fn drawn(text: &str) -> Result<Value> {
     let code = QrCode::encode_text(text, QrCodeEcc::Medium).map_err(|error| anyhow!("a QR code: {error}"))?;
     let side = code.size() + 2 * BORDER;
-    Ok(context! { view => format!("-{BORDER} -{BORDER} {side} {side}"), border => -BORDER, side, path => path(&code) })
+    Ok(
+        context! { view => format!("-{BORDER} -{BORDER} {side} {side}"), border => -BORDER, side, path => path(&code) },
+    )
 }
 
 /// A bar for each run of dark modules in a row.
@@ -40,7 +42,8 @@ mod tests {
 
     #[test]
     fn the_path_covers_the_dark_modules_and_no_others() {
-        let code = QrCode::encode_text("otpauth://totp/Parkade:x?secret=GEZDGNBV", QrCodeEcc::Medium).unwrap();
+        let code =
+            QrCode::encode_text("otpauth://totp/Parkade:x?secret=GEZDGNBV", QrCodeEcc::Medium).unwrap();
         let mut dark = Vec::new();
         for bar in path(&code).split('M').skip(1) {
             let (at, rest) = bar.split_once('h').unwrap();

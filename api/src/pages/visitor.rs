@@ -13,10 +13,7 @@ use minijinja::{Value, context};
 use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 use uuid::Uuid;
 
-use super::{
-    csrf::Binding,
-    form::Form,
-};
+use super::{csrf::Binding, form::Form};
 use crate::{
     http::{
         body,

@@ -58,7 +58,8 @@ pub(crate) async fn confirm_unsubscribe(
         Subscription::Reports => ("unsubscribe-reports", "unsubscribe-reports-text"),
     };
     // It posts to the address of the link.
-    let question = Question { title, text, button: "unsubscribe-button", action: "", token: "", password: false };
+    let question =
+        Question { title, text, button: "unsubscribe-button", action: "", token: "", password: false };
     question.page(stranger)
 }
 

@@ -75,7 +75,11 @@ pub(crate) fn instant(language: Language, zone: Tz, instant: DateTime<Utc>) -> S
 /// An instant of the day of `now` as `18:30`, any other one in full.
 pub(crate) fn moment(language: Language, zone: Tz, instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let (local, today) = (instant.with_timezone(&zone), now.with_timezone(&zone).date_naive());
-    if local.date_naive() == today { local.format("%H:%M").to_string() } else { self::instant(language, zone, instant) }
+    if local.date_naive() == today {
+        local.format("%H:%M").to_string()
+    } else {
+        self::instant(language, zone, instant)
+    }
 }
 
 /// An instant as `<input type="datetime-local">` has it.
@@ -113,7 +117,10 @@ mod tests {
         assert_eq!(for_input(zone, evening), "2026-11-21T00:15");
         let later = evening + chrono::TimeDelta::hours(23);
         assert_eq!(moment(Language::English, zone, evening, later), "00:15");
-        assert_eq!(moment(Language::English, zone, evening, later + chrono::TimeDelta::hours(1)), "21 Nov 2026, 00:15");
+        assert_eq!(
+            moment(Language::English, zone, evening, later + chrono::TimeDelta::hours(1)),
+            "21 Nov 2026, 00:15"
+        );
         assert_eq!(month(Language::German, evening.date_naive()), "November 2026");
     }
 }

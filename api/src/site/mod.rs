@@ -2,8 +2,8 @@
 //! links in mails open, which have no session.
 
 pub mod assets;
-pub(crate) mod format;
 mod errors;
+pub(crate) mod format;
 mod frame;
 pub mod i18n;
 pub(crate) mod linked;

@@ -116,7 +116,8 @@ mod tests {
 
     /// The texts in quotes before the tests of a file, with 7 in place of their arguments.
     fn quoted(source: &str) -> Vec<String> {
-        let source = source.split("#[cfg(test)]").next().unwrap().replace("'\"'", "").replace("\\\"", "\u{1}");
+        let source =
+            source.split("#[cfg(test)]").next().unwrap().replace("'\"'", "").replace("\\\"", "\u{1}");
         let texts = source.split('"').skip(1).step_by(2);
         let filled = |text: &str| {
             let mut pieces = text.split('{');
@@ -127,7 +128,8 @@ mod tests {
     }
 
     fn is_rule(text: &str) -> bool {
-        ["must ", "may ", "is too "].iter().any(|start| text.starts_with(start)) || text.ends_with("add an offset")
+        ["must ", "may ", "is too "].iter().any(|start| text.starts_with(start))
+            || text.ends_with("add an offset")
     }
 
     #[test]
@@ -148,8 +150,10 @@ mod tests {
         let german = |message: &str| text(Language::German, message).unwrap();
         assert_eq!(german("must have 8 to 256 characters"), "Verwenden Sie 8 bis 256 Zeichen.");
         assert!(german("must be at most 48 hours after from").contains("48 Stunden"));
-        assert!(german("is too easy to guess: this is a name; use several uncommon words, or a password manager")
-            .starts_with("Dieses Passwort"));
+        assert!(
+            german("is too easy to guess: this is a name; use several uncommon words, or a password manager")
+                .starts_with("Dieses Passwort")
+        );
         assert_eq!(text(Language::English, "must have 8 to 256 characters, or so"), None);
         assert_eq!(text(Language::English, ""), None);
     }

@@ -66,7 +66,8 @@ async fn load(app: App, lot_id: i64) -> Result<Entry> {
     let moment = Moment::of(&app);
     let spots = spots::of_lot(&app, lot_id, &Page::default()).await?.items;
     let windows = bookings::expected_at(&app, lot_id, tomorrow(&app)).await?;
-    let windows: Vec<_> = windows.iter().map(|row| (row.id, row.spot_id, row.starts_at, row.ends_at)).collect();
+    let windows: Vec<_> =
+        windows.iter().map(|row| (row.id, row.spot_id, row.starts_at, row.ends_at)).collect();
     let content = Entry::of(format!("{spots:?}{windows:?}").into_bytes());
     let expires_at = lots::next_boundary(&app, moment).await?;
     Ok(Entry { expires_at, ..Entry::of(content.etag.trim_matches('"').as_bytes().to_vec()) })
@@ -156,7 +157,9 @@ impl Changes {
         };
         match checked.await {
             Ok(()) => true,
-            Err(error) => !matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_) | Error::NotFound(_)),
+            Err(error) => {
+                !matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_) | Error::NotFound(_))
+            }
         }
     }
 }

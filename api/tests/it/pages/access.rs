@@ -57,7 +57,9 @@ async fn each_page_is_for_its_callers(t: TestApp) {
         let is_for_staff = matches!(policy.access, Access::Attendant | Access::Admin);
         assert_eq!(is_refused(&driver), is_for_staff, "{name}: {}", driver.text);
         assert_eq!(is_refused(&at_work), policy.access == Access::Admin, "{name}: {}", at_work.text);
-        for (who, page) in [("a driver", &driver), ("an attendant", &at_work), ("an administrator", &operator)] {
+        for (who, page) in
+            [("a driver", &driver), ("an attendant", &at_work), ("an administrator", &operator)]
+        {
             assert!(!goes_to_login(page) && !page.status.is_server_error(), "{name} by {who}: {}", page.text);
         }
         assert!(!is_refused(&operator), "{name}: {}", operator.text);

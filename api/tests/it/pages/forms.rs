@@ -51,7 +51,16 @@ async fn errors_of_fields_are_in_the_language(t: TestApp) {
     let (asha, admin, lot) = (t.driver("Asha").await, t.admin().await, t.lot(1).await);
     let reserve = format!("/ui/lots/{lot}/reserve");
     let forms: [(&str, &[(&str, &str)]); 7] = [
-        ("/ui/register", &[("username", ""), ("email", "x"), ("password", "x"), ("phone_number", "x"), ("vehicle_number", "-")]),
+        (
+            "/ui/register",
+            &[
+                ("username", ""),
+                ("email", "x"),
+                ("password", "x"),
+                ("phone_number", "x"),
+                ("vehicle_number", "-"),
+            ],
+        ),
         ("/ui/register", &[("username", "a{b"), ("email", "ü@x.example"), ("password", "password1")]),
         (&reserve, &[("from", "soon"), ("to", "1066-01-01T00:00")]),
         (&reserve, &[("from", "2020-01-02T00:00"), ("to", "2020-01-01T00:00")]),
@@ -70,7 +79,10 @@ async fn errors_of_fields_are_in_the_language(t: TestApp) {
             let page = browser.submit("/ui/lots", path, fields).await.expect(400);
             let errors = field_errors(&page.text);
             assert!(!errors.is_empty(), "{path}: {}", page.text);
-            assert!(errors.iter().all(|error| error.contains(&format!("lang=\"{language}\""))), "{path}: {errors:?}");
+            assert!(
+                errors.iter().all(|error| error.contains(&format!("lang=\"{language}\""))),
+                "{path}: {errors:?}"
+            );
         }
     }
 }

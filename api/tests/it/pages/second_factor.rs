@@ -49,7 +49,12 @@ async fn a_bill_is_waived_after_a_fresh_code(t: TestApp) {
 
 /// The text between two others.
 fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
-    page.split_once(before).unwrap_or_else(|| panic!("{before} is not in {page}")).1.split(after).next().unwrap()
+    page.split_once(before)
+        .unwrap_or_else(|| panic!("{before} is not in {page}"))
+        .1
+        .split(after)
+        .next()
+        .unwrap()
 }
 
 fn codes(page: &str) -> Vec<String> {
@@ -113,7 +118,8 @@ async fn confirmations_lead_to_pages_of_ours_only(t: TestApp) {
     for next in ["https://evil.example", "//evil.example", "/ui//evil.example", ""] {
         clock.advance(TimeDelta::seconds(30));
         let code = asha.code(&t);
-        let confirmed = browser.submit("/ui/confirm", "/ui/confirm", &[("code", &code), ("next", next)]).await;
+        let confirmed =
+            browser.submit("/ui/confirm", "/ui/confirm", &[("code", &code), ("next", next)]).await;
         assert_eq!(confirmed.leads_to(), "/ui/parking?done=confirmed", "{next}");
     }
 }

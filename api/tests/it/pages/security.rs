@@ -190,9 +190,15 @@ async fn hostile_texts_are_texts_on_every_page(t: TestApp) {
     let t = t.at(clock.clone()).await;
     let drivers = stays(&t, &clock).await;
     let (mut operator, mut seen) = (Browser::of(&t, &t.admin().await), Vec::new());
-    for path in
-        ["/ui/work", "/ui/lots", "/ui/admin", "/ui/admin/lots", "/ui/admin/users", "/ui/admin/reports", "/ui/admin/audit"]
-    {
+    for path in [
+        "/ui/work",
+        "/ui/lots",
+        "/ui/admin",
+        "/ui/admin/lots",
+        "/ui/admin/users",
+        "/ui/admin/reports",
+        "/ui/admin/audit",
+    ] {
         seen.push(operator.get(path).await.expect(200).text);
     }
     let all = operator.get("/ui/admin/reports").await.text;

@@ -47,7 +47,13 @@ fn quoted() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut sources: Vec<String> = SOURCES.iter().map(|(_, source)| (*source).to_owned()).collect();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages");
-    for folder in [folder.clone(), folder.join("admin"), folder.join("work"), folder.join("../site"), folder.join("../routes")] {
+    for folder in [
+        folder.clone(),
+        folder.join("admin"),
+        folder.join("work"),
+        folder.join("../site"),
+        folder.join("../routes"),
+    ] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {

@@ -107,7 +107,8 @@ pub(in crate::parking) async fn remove_recovery_codes(db: &impl ConnectionTrait,
 
 /// Locks the factor of a user against other changes of it; returns whether it is on.
 pub(in crate::parking) async fn lock(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {
-    let text = "UPDATE second_factors SET last_step = last_step WHERE user_id = $1 AND confirmed_at IS NOT NULL";
+    let text =
+        "UPDATE second_factors SET last_step = last_step WHERE user_id = $1 AND confirmed_at IS NOT NULL";
     Ok(db.execute_raw(sql(db, text, [user_id.into()])).await?.rows_affected() == 1)
 }
 
