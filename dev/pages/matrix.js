@@ -91,7 +91,7 @@ async function visit(page, paths, folder, names = paths) {
 async function translated(page, paths) {
   await page.setViewportSize({ width: 320, height: 900 });
   await page.emulateMedia({ colorScheme: "light" });
-  const cookie = { name: "parkade_language", url: page.url() };
+  const cookie = { name: "parkade_language", domain: new URL(page.url()).hostname, path: "/" };
   for (const language of LANGUAGES) {
     await page.context().addCookies([{ ...cookie, value: language }]);
     for (const path of paths) {
@@ -159,11 +159,22 @@ async function enrol(page, password, folder) {
   await press(page, "Confirm and turn on");
   await examine(page, "/ui/second-factor-codes", folder);
   await visit(page, ["/ui/second-factor"], folder, ["/ui/second-factor-on"]);
+  await open(page, "/ui/second-factor");
   await press(page, "Turn off");
   await page.getByRole("link", { name: "Confirm this with a code" }).click();
   await page.getByLabel("Code", { exact: true }).fill(code(secret, 30));
   await press(page, "Confirm");
   await press(page, "Turn off");
+}
+
+/** A small picture of a page, as the README shows it. */
+async function picture(page, path, file) {
+  const state = { storageState: await page.context().storageState(), baseURL: new URL(page.url()).origin };
+  const context = await page.context().browser().newContext({ ...state, viewport: { width: 1280, height: 868 }, deviceScaleFactor: 0.65625 });
+  const other = await context.newPage();
+  await other.goto(path);
+  await other.screenshot({ path: file });
+  await context.close();
 }
 
 /** A car that comes, leaves and is paid for. */
@@ -177,6 +188,7 @@ async function attend(page, folder) {
   await page.getByLabel("Licence plate").fill("DL 3C 4321");
   await press(page, "Departure");
   const stay = new URL(page.url()).pathname;
+  await picture(page, "/ui/work/lots/1", `${folder}/readme-work.png`);
   await visit(page, ["/ui/work", "/ui/work/lots/1", stay], folder, ["/ui/work", "/ui/work-lot", "/ui/work-stay"]);
   await open(page, stay);
   await page.getByLabel("Cash").check();
