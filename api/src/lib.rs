@@ -4,6 +4,7 @@ pub mod http;
 pub mod openapi;
 pub mod pages;
 pub mod routes;
+pub mod site;
 pub mod state;
 
 pub use axum::Router;

@@ -1,6 +1,9 @@
 // What people do with the pages, from the registration to the job that failed. Runs with and without JavaScript.
 
-import { check, logIn, open, press, shows, watched } from "./browser.js";
+import { attend } from "./attendant.js";
+import { check, open, press, shows, watched } from "./browser.js";
+import { code, mailedLink } from "./factor.js";
+import { operate } from "./operator.js";
 
 const PASSWORD = "Correct-horse-1";
 const NEW_PASSWORD = "Another-horse-2";
@@ -150,66 +153,75 @@ async function logOutAndIn(page, name) {
   await page.waitForURL("**/ui/figures");
   await shows(page, "Stays by month", "the page from before the login");
   await open(page, "/ui/admin", 403);
-  await shows(page, "You may not see this page", "operations for a driver");
+  await shows(page, "You cannot view this page", "operations for a driver");
 }
 
-async function forgotten(page) {
+async function secondFactor(page, name) {
+  await open(page, "/ui/profile");
+  await page.getByRole("link", { name: "Turn it on" }).click();
+  await page.getByLabel("Current password").fill(NEW_PASSWORD);
+  await press(page, "Turn it on");
+  check(await page.getByRole("img", { name: "QR code" }).isVisible(), "there is no QR code");
+  const secret = await page.locator("p code").innerText();
+  await page.getByLabel("Code", { exact: true }).fill("000000");
+  await press(page, "Confirm and turn on");
+  await shows(page, "The code is wrong", "a wrong code");
+  await page.getByLabel("Code", { exact: true }).fill(code(secret));
+  await press(page, "Confirm and turn on");
+  await shows(page, "Recovery codes", "a second factor");
+  const recovery = await page.locator("ol code").allInnerTexts();
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download" }).click()]);
+  check(recovery.length === 10 && file.suggestedFilename() === "parkade-recovery-codes.txt", "the recovery codes are incomplete");
+  await open(page, "/ui/second-factor");
+  await press(page, "New recovery codes");
+  await page.getByRole("link", { name: "Confirm this with a code" }).click();
+  await page.getByLabel("Code", { exact: true }).fill(code(secret, 30));
+  await press(page, "Confirm");
+  await press(page, "New recovery codes");
+  const renewed = await page.locator("ol code").allInnerTexts();
+  check(renewed.length === 10 && !renewed.includes(recovery[0]), "there are no new recovery codes");
+  await press(page, "Log out");
+  await logInWith(page, name, NEW_PASSWORD);
+  await page.getByLabel("Password").fill(NEW_PASSWORD);
+  await page.getByLabel("Code", { exact: true }).fill(renewed[0]);
+  await press(page, "Log in");
+  await shows(page, "My parking", "a login with a code");
+  // The login has confirmed the session.
+  await open(page, "/ui/second-factor");
+  await shows(page, "9 recovery codes are left", "a used recovery code");
+  await press(page, "Turn off");
+  await shows(page, "The second factor is off", "a second factor");
+}
+
+async function logInWith(page, name, password) {
+  await open(page, "/ui/login");
+  await page.getByLabel("Email address").fill(`${name}@example.com`);
+  await page.getByLabel("Password").fill(password);
+  await press(page, "Log in");
+}
+
+/** By the link in the mail. */
+async function forgotten(page, name, mails) {
   await page.context().clearCookies();
   await open(page, "/ui/forgot-password");
-  await page.getByLabel("Email address").fill("nobody@example.com");
+  await page.getByLabel("Email address").fill(`${name}@example.com`);
   await press(page, "Send the link");
   await shows(page, "If this address has an account", "a forgotten password");
-}
-
-async function operate(page, admin, name) {
-  await logIn(page, admin, PASSWORD);
-  await shows(page, "Revenue today", "today");
-  await page.getByRole("link", { name: "Lots", exact: true }).click();
-  await page.getByRole("link", { name: "New lot" }).click();
-  await page.getByLabel("Name", { exact: true }).fill(`Lot ${name}`);
-  await page.getByLabel("Address").fill("2, Side Street");
-  await page.getByLabel("Postal code").fill("400002");
-  await page.getByLabel("Price per hour").fill("nothing");
-  await page.getByLabel("Number of spots").fill("3");
-  await press(page, "Save");
-  await shows(page, "There is a problem", "a price that is no number");
-  await page.getByLabel("Price per hour").fill("12.50");
-  await press(page, "Save");
-  await shows(page, "The lot is open", "a new lot");
-  await page.getByRole("link", { name: `Lot ${name}` }).click();
-  await page.getByLabel("Number of spots").fill("2");
-  await press(page, "Save");
-  await shows(page, "The lot is changed", "a changed lot");
-  await page.getByRole("link", { name: `Lot ${name}` }).click();
-  await page.getByLabel("Yes, close it for good").check();
-  await press(page, "Close lot");
-  await shows(page, "The lot is closed", "a closed lot");
-  await open(page, "/ui/admin/unpaid");
-  await page.getByText("Waive").first().click();
-  await page.getByLabel("Reason").first().fill("A broken barrier");
-  await press(page, "Waive the bill");
-  await shows(page, "The bill is waived", "waiving");
-  await open(page, "/ui/admin/jobs");
-  await press(page, "Pause mail");
-  await shows(page, "Paused.", "a queue");
-  await press(page, "Resume mail");
-  await shows(page, "Resumed.", "a queue");
-  await press(page, "Run now file-cleanup");
-  await shows(page, "It runs now", "a schedule");
-  await open(page, "/ui/admin/users");
-  await page.getByLabel("Complete name or email address").fill(`${name}@example.com`);
-  await press(page, "Search");
-  await shows(page, `${name}@example.com`, "a user");
-  await open(page, "/ui/admin/audit");
-  await shows(page, "bill waived", "the audit log");
-  await open(page, "/ui/admin/health");
-  await page.getByRole("link", { name: "Check now" }).click();
-  await shows(page, "every ended session costs", "the rules of the data");
+  await open(page, await mailedLink(mails, `${name}@example.com`, "/api/auth/reset-password\\?token="));
+  await page.getByLabel("New password").fill("password1");
+  await press(page, "Set password");
+  await shows(page, "too easy to guess", "a weak password");
+  await page.getByLabel("New password").fill(PASSWORD);
+  await press(page, "Set password");
+  await shows(page, "Your password is set", "a new password");
+  await page.getByRole("main").getByRole("link", { name: "Log in" }).click();
+  await logInWith(page, name, PASSWORD);
+  await shows(page, "You are not parked", "a login with the new password");
   await press(page, "Log out");
 }
 
 /** What a driver does. Returns the page and the driver's name, for the operator. */
-async function drive(browser, base, script) {
+async function drive(browser, base, mails, script) {
   // Its end becomes a plate, which no two drivers may share.
   const name = `Flow${script ? "With" : "Without"}${String(Date.now()).slice(-6)}${script ? 1 : 2}`;
   const page = await watched(browser, base, { javaScriptEnabled: script });
@@ -226,16 +238,21 @@ async function drive(browser, base, script) {
   await findAndBook(page);
   await leave(page);
   await logOutAndIn(page, name);
-  await forgotten(page);
+  await secondFactor(page, name);
+  await forgotten(page, name, mails);
   console.log(`  a driver ${script ? "with" : "without"} JavaScript: done`);
   return [page, name];
 }
 
 /** Drivers at the same time; operators one after the other, because they pause the same queue. */
-export async function flows(browser, base, admin) {
-  const drivers = await Promise.all([true, false].map((script) => drive(browser, base, script)));
+export async function flows(browser, base, { admin, attendant, password, mails }) {
+  const attendants = (async () => {
+    for (const script of [true, false]) await attend(browser, base, attendant, password, script);
+  })();
+  const drivers = await Promise.all([true, false].map((script) => drive(browser, base, mails, script)));
+  await attendants;
   for (const [page, name] of drivers) {
-    await operate(page, admin, name);
+    await operate(page, admin, password, name);
     await page.context().close();
   }
   console.log("  an operator with and without JavaScript: done");

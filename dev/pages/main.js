@@ -1,18 +1,18 @@
-// node main.js flows BASE CHROMIUM ADMIN
-// node main.js matrix BASE CHROMIUM ADMIN DRIVER PASSWORD FOLDER
+// node main.js flows BASE CHROMIUM PASSWORD ADMIN ATTENDANT MAILS
+// node main.js matrix BASE CHROMIUM PASSWORD ADMIN DRIVER FOLDER
 
 import { launch, problems } from "./browser.js";
 import { flows } from "./flows.js";
 import { matrix } from "./matrix.js";
 
-const [what, base, executable, admin, driver, password, folder] = process.argv.slice(2);
+const [what, base, executable, password, admin, user, folder] = process.argv.slice(2);
 const browser = await launch(executable);
 const begun = Date.now();
 try {
   if (what === "flows") {
-    await flows(browser, base, admin);
+    await flows(browser, base, { admin, attendant: user, password, mails: folder });
   } else {
-    await matrix(browser, base, { admin, driver, password }, folder);
+    await matrix(browser, base, { admin, driver: user, password }, folder);
   }
 } catch (error) {
   problems.push(String(error));

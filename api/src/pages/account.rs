@@ -126,15 +126,18 @@ async fn forgot_password(State(app): State<App>, visitor: Visitor, form: Form) -
     }
 }
 
-async fn show_confirmation(visitor: Visitor) -> Answer<Response> {
-    visitor.page("confirm.html", context! {})
+async fn show_confirmation(visitor: Visitor, Query(Next { next }): Query<Next>) -> Answer<Response> {
+    visitor.page("confirm.html", context! { next })
 }
 
 /// Confirms the session with a code, so that what was refused can be done.
 async fn confirm(State(app): State<App>, visitor: Visitor, form: Form) -> Answer<Response> {
     let user = visitor.user()?;
     match second_factor::verify(&app, &user, form.text("code")).await {
-        Ok(()) => Ok(see(&format!("{}?done=confirmed", home(&user)))),
-        Err(error) => visitor.rejected("confirm.html", error, &form, context! {}),
+        Ok(()) => {
+            let next = Some(local(form.text("next"))).filter(|next| *next != "/ui");
+            Ok(see(&format!("{}?done=confirmed", next.unwrap_or_else(|| home(&user)))))
+        }
+        Err(error) => visitor.rejected("confirm.html", error, &form, context! { next => form.text("next") }),
     }
 }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use minijinja::{Value, context};
 use shared::base::money::Money;
 
-use super::{format, i18n::Language};
+use crate::site::{format, i18n::Language};
 
 /// A bar.
 pub(super) struct Bar {

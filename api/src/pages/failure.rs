@@ -10,12 +10,11 @@ use axum::{
 use minijinja::context;
 use shared::app::App;
 
-use super::{
-    i18n::Language,
-    site,
-    visitor::{frame, may_return, protect},
+use super::visitor::may_return;
+use crate::{
+    http::{cookies::Cookie, page, problem::Problem, request_id::REQUEST_ID},
+    site::{self, frame, i18n::Language, protect},
 };
-use crate::http::{cookies::Cookie, page, problem::Problem, request_id::REQUEST_ID};
 
 /// Gives the error of a page its own page. Whoever has no session goes to the login.
 pub(super) async fn complete(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -43,9 +42,9 @@ fn page_of(language: Language, mut response: Response) -> Response {
     let retry_after = problem.retry_after();
     let (status, code, detail) = problem.parts();
     let request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let site = context! { csrf => "", here => "/ui", done => (), path => "", logged_in => false, admin => false, ..frame(language) };
+    let site = context! { csrf => "", here => "/ui", done => (), path => "", logged_in => false, admin => false, staff => false, ..frame(language) };
     let values = context! {
-        site, errors => (), status => status.as_u16(), request_id, retry_after, fallback => detail,
+        site, errors => (), back => "", code, status => status.as_u16(), request_id, retry_after, fallback => detail,
         detail => language.find(&format!("error-{}", code.replace('_', "-"))),
     };
     let html = site::render(language, "error.html", values).unwrap_or_else(|error| {

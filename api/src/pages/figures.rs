@@ -9,12 +9,11 @@ use shared::{
 
 use super::{
     chart::{Bar, chart},
-    format,
-    i18n::Language,
     visitor::Visitor,
 };
 use crate::{
     http::{answers::ratio, problem::Answer},
+    site::{format, i18n::Language},
     state::ApiState,
 };
 

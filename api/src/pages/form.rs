@@ -1,13 +1,12 @@
-//! What a person typed into a form, and what was wrong with it.
+//! What a person typed into a form.
 
 use std::{collections::BTreeMap, convert::Infallible};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use minijinja::{Value, context};
-use shared::{Error, base::error::FieldError};
+use minijinja::Value;
+use shared::Error;
 
-use super::i18n::Language;
-use crate::http::{body, problem::Problem};
+use crate::http::body;
 
 /// The fields of a form by name. Blanks around values are removed, except around passwords.
 #[derive(Debug, Clone, Default)]
@@ -59,53 +58,6 @@ impl<S: Sync> FromRequestParts<S> for Form {
     }
 }
 
-/// A message about a form, in the language of the visitor where the catalogue has one.
-fn message(language: Language, code: &str, detail: &str) -> Value {
-    let key = format!("error-{}", code.replace('_', "-"));
-    let href = (code == "second_factor_required").then_some("/ui/confirm");
-    match language.find(&key) {
-        Some(text) => context! { text, href, lang => language.tag() },
-        None => context! { text => sentence(detail), lang => Language::English.tag() },
-    }
-}
-
-fn field_message(language: Language, error: &FieldError) -> (String, Value) {
-    let name = error.pointer.trim_start_matches('/').to_owned();
-    let label = language.find(&format!("field-{}", name.replace('_', "-")));
-    let text = match &label {
-        Some(label) => format!("{label}: {}", error.message),
-        None => sentence(&error.to_string()),
-    };
-    (
-        name.clone(),
-        context! { name, text, short => sentence(&error.message), lang => Language::English.tag() },
-    )
-}
-
-/// Messages of the API begin in lower case and have no full stop.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
-}
-
-/// The errors of a form: those of its fields, by name, and those of the form as a whole.
-pub(super) fn errors(language: Language, error: &Error) -> Value {
-    match error {
-        Error::Invalid(fields) => {
-            let fields: Vec<(String, Value)> =
-                fields.iter().map(|field| field_message(language, field)).collect();
-            let list: Vec<Value> = fields.iter().map(|(_, error)| error.clone()).collect();
-            context! { list, fields => fields.into_iter().collect::<BTreeMap<_, _>>() }
-        }
-        other => {
-            let (_, code, detail) = Problem::from(other.duplicate()).parts();
-            let list = vec![message(language, code, &detail)];
-            context! { list, fields => BTreeMap::<String, Value>::new() }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +72,5 @@ mod tests {
         assert_eq!(shown.get_attr("email").unwrap().as_str(), Some(" a@b.example "));
         assert!(shown.get_attr("password").unwrap().is_undefined());
         assert!(shown.get_attr("csrf").unwrap().is_undefined());
-    }
-
-    #[test]
-    fn messages_become_sentences() {
-        assert_eq!(sentence("email is missing"), "Email is missing.");
-        assert_eq!(sentence(""), ".");
     }
 }

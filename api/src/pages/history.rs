@@ -30,9 +30,7 @@ async fn show(
     let page = Page { limit: ROWS, after: after.parse::<TimeCursor>().ok() };
     let list = stays::history(&app, user.user_id, &page).await?;
     let next = list.next(Stay::moment).map(|moment| moment.to_string());
-    let view = |stay: &Stay| {
-        context! { plate => stay.reservation.plate.as_deref(), ..views::reservation(&visitor, &stay.reservation, now) }
-    };
-    let rows: Vec<Value> = list.items.iter().map(view).collect();
+    let rows: Vec<Value> =
+        list.items.iter().map(|stay| views::reservation(&visitor, &stay.reservation, now)).collect();
     visitor.page("history.html", context! { rows, next, first => !after.is_empty() })
 }

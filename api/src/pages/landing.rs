@@ -15,12 +15,12 @@ use shared::{
 
 use super::{
     form::Form,
-    i18n::Language,
     views,
     visitor::{Visitor, home, local, see},
 };
 use crate::{
     http::{cookies::Cookie, problem::Answer},
+    site::i18n::Language,
     state::ApiState,
 };
 

@@ -22,7 +22,7 @@ use shared::{
 };
 
 use super::{
-    form::{self, Form},
+    form::Form,
     views,
     visitor::{Visitor, see},
 };
@@ -31,6 +31,7 @@ use crate::{
         params::{Path, Query},
         problem::Answer,
     },
+    site,
     state::ApiState,
 };
 
@@ -106,7 +107,7 @@ fn when(app: &App, window: Option<Window>) -> When {
 async fn find(State(app): State<App>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Answer<Response> {
     let (window, errors) = match wanted.window(&app) {
         Ok(window) => (window, Value::from(())),
-        Err(error) => (None, form::errors(visitor.language(), &error)),
+        Err(error) => (None, site::errors(visitor.language(), &error)),
     };
     let all = lots::list(&app, &Page::default(), when(&app, window)).await?.items;
     let found = lots::search(all, &wanted.q, wanted.sort());
@@ -146,7 +147,7 @@ async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Answer<Response> {
     let values = lot_page(&app, &visitor, id, &wanted).await?;
-    let errors = wanted.window(&app).err().map(|error| form::errors(visitor.language(), &error));
+    let errors = wanted.window(&app).err().map(|error| site::errors(visitor.language(), &error));
     visitor.page("lot.html", context! { errors, ..values })
 }
 

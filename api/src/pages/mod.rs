@@ -3,30 +3,28 @@
 
 mod account;
 mod admin;
-pub mod assets;
 mod chart;
 mod csrf;
 mod exports;
 mod failure;
 mod figures;
 mod form;
-mod format;
 mod history;
-pub mod i18n;
 mod landing;
 mod lots;
 mod parking;
 mod profile;
-mod site;
-pub mod sources;
+mod qr;
+mod second_factor;
 mod views;
 mod visitor;
+mod work;
 
 use axum::{Router, middleware, routing::get};
 use shared::app::App;
 use tower::ServiceBuilder;
 
-use crate::state::ApiState;
+use crate::{site::assets, state::ApiState};
 
 /// All pages, and the files that they load.
 pub(crate) fn routes(app: &App) -> Router<ApiState> {
@@ -39,6 +37,8 @@ pub(crate) fn routes(app: &App) -> Router<ApiState> {
         .merge(figures::routes())
         .merge(exports::routes())
         .merge(profile::routes())
+        .merge(second_factor::routes())
+        .merge(work::routes())
         .merge(admin::routes())
         .route_layer(middleware::from_fn_with_state(app.clone(), visitor::enter))
         .route("/ui/static/{file}", get(assets::serve))

@@ -86,7 +86,7 @@ async fn arrive(
     after(&app, &visitor, &form, id, done, "/ui/parking?done=arrived".into()).await
 }
 
-fn payment(form: &Form) -> Payment {
+pub(super) fn payment(form: &Form) -> Payment {
     Payment { transaction_id: form.optional("transaction_id"), method: form.optional("payment_method") }
 }
 

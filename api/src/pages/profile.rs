@@ -13,6 +13,7 @@ use shared::{
     parking::{
         accounts::{self, Changes, session},
         notifications::Subscription,
+        second_factor,
     },
     platform::idempotency::Idempotency,
 };
@@ -57,8 +58,9 @@ async fn values(app: &App, visitor: &Visitor) -> Result<Value> {
     let known = context! {
         username => &user.username, email => &user.email, phone_number => user.phone_number.as_deref().unwrap_or_default(),
     };
+    let factor = second_factor::status(app.db.read(), identity.user_id).await?;
     Ok(context! {
-        verified => user.email_verified, pending => user.pending_email.as_deref(), reminders => !user.reminders_off, reports => !user.reports_off,
+        has_factor => factor.is_on, verified => user.email_verified, pending => user.pending_email.as_deref(), reminders => !user.reminders_off, reports => !user.reports_off,
         vehicles, sessions, known,
     })
 }

@@ -49,6 +49,6 @@ pub(super) fn reservation(visitor: &Visitor, row: &Reservation, now: DateTime<Ut
         payment => row.payment_state.map(PaymentState::as_str), method => row.payment.method.as_deref(),
         transaction => row.payment.transaction_id.as_deref(), paid_at => row.paid_at.map(shown),
         verified => row.payment_verified_at.is_some(), waived => row.waive_reason.as_deref(),
-        plate => (),
+        plate => row.plate.as_deref(),
     }
 }

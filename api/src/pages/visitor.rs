@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -13,25 +13,15 @@ use minijinja::{Value, context};
 use shared::{Error, Result, app::App, base::identity::Identity, parking::accounts::session};
 use uuid::Uuid;
 
-use super::{
-    assets,
-    csrf::Binding,
-    form::{self, Form},
-    format,
-    i18n::Language,
-    site,
+use super::{csrf::Binding, form::Form};
+use crate::{
+    http::{
+        body,
+        cookies::Cookie,
+        problem::{Answer, Problem},
+    },
+    site::{self, format, frame, i18n::Language, protect},
 };
-use crate::http::{
-    body,
-    cookies::Cookie,
-    problem::{Answer, Problem},
-};
-
-/// Pages load only what is compiled in.
-pub(super) const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; \
-     form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-);
 
 /// The visitor of a page. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,19 +61,6 @@ pub(super) async fn enter(State(app): State<App>, request: Request, next: Next) 
     }
     protect(headers);
     response
-}
-
-/// The headers of a page.
-pub(super) fn protect(headers: &mut HeaderMap) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    for (name, value) in [
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    headers.insert(header::VARY, HeaderValue::from_static("cookie, accept-language"));
 }
 
 impl Visitor {
@@ -139,6 +116,12 @@ impl Visitor {
         format::instant(self.0.language, self.0.app.config.zone, instant)
     }
 
+    /// An instant of today as a time, any other one in full.
+    pub(super) fn moment(&self, instant: DateTime<Utc>) -> String {
+        let (zone, now) = (self.0.app.config.zone, self.0.app.clock.now());
+        format::moment(self.0.language, zone, instant, now)
+    }
+
     /// An instant as a field for a time has it.
     pub(super) fn for_input(&self, instant: DateTime<Utc>) -> String {
         format::for_input(self.0.app.config.zone, instant)
@@ -163,7 +146,7 @@ impl Visitor {
         ) {
             return Err(error.into());
         }
-        let errors = form::errors(self.0.language, &error);
+        let errors = site::errors(self.0.language, &error);
         let (status, ..) = Problem::from(error).parts();
         let typed = context! { values => form.values() };
         let values = context! { errors, ..context! { ..values, ..typed } };
@@ -171,7 +154,7 @@ impl Visitor {
     }
 
     fn page_with(&self, status: StatusCode, template: &str, values: Value) -> Answer<Response> {
-        let blank = context! { errors => (), values => context! {}, prefix => "", section => "" };
+        let blank = context! { errors => (), values => context! {}, prefix => "", section => "", back => "" };
         let values = context! { site => self.shared()?, ..context! { ..values, ..blank } };
         let html = site::render(self.0.language, template, values)?;
         Ok((status, Html(html)).into_response())
@@ -185,19 +168,9 @@ impl Visitor {
         Ok(context! {
             csrf => binding.token(app)?, here, done, path => uri.path(),
             logged_in => identity.is_some(), admin => identity.is_some_and(|identity| identity.is_admin),
+            staff => identity.is_some_and(|identity| identity.is_admin || identity.is_attendant),
             ..frame(*language),
         })
-    }
-}
-
-/// What every page shows, also one about an error.
-pub(super) fn frame(language: Language) -> Value {
-    let files = assets::all();
-    let languages: Vec<Value> =
-        Language::ALL.iter().map(|one| context! { tag => one.tag(), name => one.name() }).collect();
-    context! {
-        lang => language.tag(), languages, css => files.css.url(), js => files.js.url(), icon => files.icon.url(),
-        manifest => files.manifest.url(),
     }
 }
 
@@ -227,7 +200,11 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 
 /// The page on which a logged-in user starts.
 pub(super) const fn home(identity: &Identity) -> &'static str {
-    if identity.is_admin { "/ui/admin" } else { "/ui/parking" }
+    match identity {
+        Identity { is_admin: true, .. } => "/ui/admin",
+        Identity { is_attendant: true, .. } => "/ui/work",
+        _ => "/ui/parking",
+    }
 }
 
 /// Sends the browser on after a form.

@@ -8,7 +8,6 @@ use axum::{
 };
 use serde::Deserialize;
 use shared::{
-    Error,
     app::App,
     parking::{accounts, tokens::Kind},
 };
@@ -16,13 +15,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{
-        answers::Message,
-        body,
-        form::JsonOrForm,
-        page::page,
-        params::Query,
-        problem::{Answer, Problem},
+    http::{answers::Message, body, form::JsonOrForm, params::Query, problem::Answer},
+    site::{
+        Stranger,
+        linked::{self, Question},
     },
     state::ApiState,
 };
@@ -76,11 +72,20 @@ pub(crate) async fn forgot_password(
     (status = 200, description = "A page with a form", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
-pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<ResetLink>) -> Response {
+pub(crate) async fn show_reset_form(
+    State(app): State<App>,
+    stranger: Stranger,
+    Query(link): Query<ResetLink>,
+) -> Answer<Response> {
     match accounts::by_token(&app, &[Kind::PasswordReset], &link.token).await {
-        Ok(_) => form(&link.token, "Setting it logs you out everywhere."),
-        Err(error) => failed(&link.token, error),
+        Ok(_) => question(&link.token).page(stranger),
+        Err(error) => linked::failed(stranger, error),
     }
+}
+
+const fn question(token: &str) -> Question<'_> {
+    let (title, text, button) = ("reset-title", "reset-text", "reset-button");
+    Question { title, text, button, action: "reset-password", token, password: true }
 }
 
 /// Set a new password with the token of a mail. All sessions of the user end.
@@ -94,6 +99,7 @@ pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<R
 ))]
 pub(crate) async fn reset_password(
     State(app): State<App>,
+    stranger: Stranger,
     body: JsonOrForm<ResetPassword>,
 ) -> Answer<Response> {
     match body {
@@ -101,50 +107,9 @@ pub(crate) async fn reset_password(
             accounts::reset_password(&app, &body.token, &body.password).await?;
             Ok(Json(Message { msg: "password set; log in with it" }).into_response())
         }
-        JsonOrForm::Form(body) => {
-            Ok(match accounts::reset_password(&app, &body.token, &body.password).await {
-                Ok(()) => page(
-                    "Your password is set",
-                    "<p>You are logged out everywhere. <a href=\"/ui/login\">Log in</a> with the new password.</p>",
-                ),
-                Err(error) => failed(&body.token, error),
-            })
-        }
+        JsonOrForm::Form(body) => match accounts::reset_password(&app, &body.token, &body.password).await {
+            Ok(()) => linked::done(stranger, "reset-done-title", "reset-done-text", true),
+            Err(error) => question(&body.token).rejected(stranger, error),
+        },
     }
-}
-
-/// The form. It posts to this path without the query, so that the token is in one log entry less.
-fn form(token: &str, text: &str) -> Response {
-    let (token, text) = (escaped(token), escaped(text));
-    page(
-        "Set a new password",
-        &format!(
-            "<p>{text}</p><form method=\"post\" action=\"reset-password\"><input type=\"hidden\" name=\"token\" value=\"{token}\">\
-             <p><label>New password<br><input type=\"password\" name=\"password\" autocomplete=\"new-password\" required \
-             minlength=\"8\" maxlength=\"256\"></label></p><button>Set password</button></form>"
-        ),
-    )
-}
-
-/// A page where people can do something about the error.
-fn failed(token: &str, error: Error) -> Response {
-    match error {
-        Error::Invalid(_) => (StatusCode::BAD_REQUEST, form(token, &format!("{error}."))).into_response(),
-        error => link_failed(error),
-    }
-}
-
-/// A page about a link that no longer works.
-pub(crate) fn link_failed(error: Error) -> Response {
-    match error {
-        Error::Gone(why) => {
-            (StatusCode::GONE, page("This link no longer works", &format!("<p>{}.</p>", escaped(&why))))
-                .into_response()
-        }
-        error => Problem::from(error).into_response(),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -3,15 +3,20 @@
 use axum::{
     Json,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use minijinja::context;
 use serde::Serialize;
 use shared::{app::App, base::plural::plural};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{http::page, state::ApiState};
+use crate::{
+    http::{page, problem::Answer},
+    site::Stranger,
+    state::ApiState,
+};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(privacy_notice))
@@ -39,7 +44,11 @@ pub(crate) struct Topic {
 #[utoipa::path(get, path = "/privacy", tag = "accounts", responses(
     (status = 200, description = "The privacy notice of this installation; browsers get it as a page", body = PrivacyNotice),
 ))]
-pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn privacy_notice(
+    State(app): State<App>,
+    stranger: Stranger,
+    headers: HeaderMap,
+) -> Answer<Response> {
     let config = &app.config;
     let hours = plural(config.export_lifetime.as_secs() / 3600, "hour");
     let days = plural(config.schedules.retention.num_days(), "day");
@@ -84,12 +93,12 @@ pub(crate) async fn privacy_notice(State(app): State<App>, headers: HeaderMap) -
     ];
     let notice = notice.into_iter().map(|(topic, text)| Topic { topic, text }).collect();
     let notice = PrivacyNotice { msg: "how your data is used", notice };
-    if page::is_wanted(&headers) { notice.page() } else { Json(notice).into_response() }
-}
-
-impl PrivacyNotice {
-    fn page(&self) -> Response {
-        let topic = |topic: &Topic| format!("<h2>{}</h2><p>{}</p>", topic.topic, topic.text);
-        page::page("How your data is used", &self.notice.iter().map(topic).collect::<String>())
+    if !page::is_wanted(&headers) {
+        return Ok(Json(notice).into_response());
     }
+    let topics = notice.notice.iter().map(|topic| context! { topic => topic.topic, text => &topic.text });
+    let values = context! { notice => topics.collect::<Vec<_>>() };
+    let mut page = stranger.page(StatusCode::OK, "privacy.html", values)?;
+    page.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    Ok(page)
 }

@@ -7,7 +7,11 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{page::page, params::Query, problem::Answer},
+    http::{params::Query, problem::Answer},
+    site::{
+        Stranger,
+        linked::{self, Question},
+    },
     state::ApiState,
 };
 
@@ -44,20 +48,19 @@ impl UnsubscribeLink {
 ))]
 pub(crate) async fn confirm_unsubscribe(
     State(app): State<App>,
+    stranger: Stranger,
     Query(link): Query<UnsubscribeLink>,
 ) -> Answer<Response> {
     let subscription = link.subscription()?;
     subscription.verify(&app.keys, link.user_id, &link.signature)?;
     let (title, text) = match subscription {
-        Subscription::Reminders => {
-            ("No more reminders?", "We will no longer write when you have not parked for a while.")
-        }
-        Subscription::Reports => {
-            ("No more monthly reports?", "We will no longer send a summary of your parking each month.")
-        }
+        Subscription::Reminders => ("unsubscribe-reminders", "unsubscribe-reminders-text"),
+        Subscription::Reports => ("unsubscribe-reports", "unsubscribe-reports-text"),
     };
-    let form = r#"<form method="post"><button>Yes, unsubscribe</button></form>"#;
-    Ok(page(title, &format!("<p>{text}</p>{form}")))
+    // It posts to the address of the link.
+    let question =
+        Question { title, text, button: "unsubscribe-button", action: "", token: "", password: false };
+    question.page(stranger)
 }
 
 /// Unsubscribe from a kind of emails, from the page or with one click in an email program.
@@ -69,11 +72,9 @@ pub(crate) async fn confirm_unsubscribe(
 ))]
 pub(crate) async fn unsubscribe(
     State(app): State<App>,
+    stranger: Stranger,
     Query(link): Query<UnsubscribeLink>,
 ) -> Answer<Response> {
     link.subscription()?.end(&app, link.user_id, &link.signature).await?;
-    Ok(page(
-        "You are unsubscribed",
-        "<p>You will still get emails about your bookings, receipts and exports.</p>",
-    ))
+    linked::done(stranger, "unsubscribe-done-title", "unsubscribe-done-text", false)
 }

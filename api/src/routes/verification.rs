@@ -14,10 +14,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{
-        answers::Message, auth::CurrentUser, form::JsonOrForm, page::page, params::Query, problem::Answer,
+    http::{answers::Message, auth::CurrentUser, form::JsonOrForm, params::Query, problem::Answer},
+    site::{
+        Stranger,
+        linked::{self, Question},
     },
-    routes::passwords::link_failed,
     state::ApiState,
 };
 
@@ -43,19 +44,17 @@ pub(crate) struct MailedToken {
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
-pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query<MailedToken>) -> Response {
+pub(crate) async fn show_verification(
+    State(app): State<App>,
+    stranger: Stranger,
+    Query(link): Query<MailedToken>,
+) -> Answer<Response> {
     if let Err(error) = accounts::by_token(&app, &Kind::VERIFICATIONS, &link.token).await {
-        return link_failed(error);
+        return linked::failed(stranger, error);
     }
-    // A valid token consists of digits and letters.
-    let token = link.token;
-    page(
-        "Is this your address?",
-        &format!(
-            "<p>You opened the link in our mail, so it seems to be.</p><form method=\"post\" action=\"verify-email\">\
-             <input type=\"hidden\" name=\"token\" value=\"{token}\"><button>Yes, it is mine</button></form>"
-        ),
-    )
+    let (title, text, button) = ("verify-title", "verify-text", "verify-button");
+    let (action, token) = ("verify-email", &*link.token);
+    Question { title, text, button, action, token, password: false }.page(stranger)
 }
 
 /// Verify the mail address to which the token was sent.
@@ -68,16 +67,20 @@ pub(crate) async fn show_verification(State(app): State<App>, Query(link): Query
     (status = 410, description = "The token is not valid, has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 415, description = "The body is neither `application/json` nor a form"),
 ))]
-pub(crate) async fn verify_email(State(app): State<App>, body: JsonOrForm<MailedToken>) -> Answer<Response> {
+pub(crate) async fn verify_email(
+    State(app): State<App>,
+    stranger: Stranger,
+    body: JsonOrForm<MailedToken>,
+) -> Answer<Response> {
     match body {
         JsonOrForm::Json(body) => {
             accounts::verify_email(&app, &body.token).await?;
             Ok(Json(Message { msg: "your mail address is verified" }).into_response())
         }
-        JsonOrForm::Form(body) => Ok(match accounts::verify_email(&app, &body.token).await {
-            Ok(()) => page("Your address is verified", "<p>Thank you. You can close this page.</p>"),
-            Err(error) => link_failed(error),
-        }),
+        JsonOrForm::Form(body) => match accounts::verify_email(&app, &body.token).await {
+            Ok(()) => linked::done(stranger, "verify-done-title", "verify-done-text", false),
+            Err(error) => linked::failed(stranger, error),
+        },
     }
 }
 
@@ -99,20 +102,17 @@ pub(crate) async fn resend_verification(
     (status = 200, description = "A page with a button", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
     (status = 410, description = "The link has expired or was used", body = String, content_type = "text/html", example = json!("<!doctype html>…")),
 ))]
-pub(crate) async fn show_undo(State(app): State<App>, Query(link): Query<MailedToken>) -> Response {
+pub(crate) async fn show_undo(
+    State(app): State<App>,
+    stranger: Stranger,
+    Query(link): Query<MailedToken>,
+) -> Answer<Response> {
     if let Err(error) = accounts::by_token(&app, &[Kind::EmailUndo], &link.token).await {
-        return link_failed(error);
+        return linked::failed(stranger, error);
     }
-    // A valid token consists of digits and letters.
-    let token = link.token;
-    page(
-        "Get this address back?",
-        &format!(
-            "<p>Your account will have the address to which we wrote this mail. Everybody is logged out, and you get another mail \
-             with a link that sets a new password.</p><form method=\"post\" action=\"undo-email-change\">\
-             <input type=\"hidden\" name=\"token\" value=\"{token}\"><button>Yes, restore it</button></form>"
-        ),
-    )
+    let (title, text, button) = ("undo-title", "undo-text", "undo-button");
+    let (action, token) = ("undo-email-change", &*link.token);
+    Question { title, text, button, action, token, password: false }.page(stranger)
 }
 
 /// Restore the mail address before a change with the token of a mail. All sessions of the user end.
@@ -126,6 +126,7 @@ pub(crate) async fn show_undo(State(app): State<App>, Query(link): Query<MailedT
 ))]
 pub(crate) async fn undo_email_change(
     State(app): State<App>,
+    stranger: Stranger,
     body: JsonOrForm<MailedToken>,
 ) -> Answer<Response> {
     match body {
@@ -133,12 +134,9 @@ pub(crate) async fn undo_email_change(
             accounts::undo_email_change(&app, &body.token).await?;
             Ok(Json(Message { msg: "your mail address is restored; set a new password" }).into_response())
         }
-        JsonOrForm::Form(body) => Ok(match accounts::undo_email_change(&app, &body.token).await {
-            Ok(()) => page(
-                "Your address is restored",
-                "<p>Everybody is logged out. Set a new password with the link that we have just mailed to you.</p>",
-            ),
-            Err(error) => link_failed(error),
-        }),
+        JsonOrForm::Form(body) => match accounts::undo_email_change(&app, &body.token).await {
+            Ok(()) => linked::done(stranger, "undo-done-title", "undo-done-text", false),
+            Err(error) => linked::failed(stranger, error),
+        },
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Makes an attendant of these lots, as an administrator does.
-async fn attendant(t: &TestApp, admin: &Driver, name: &str, lots: &[i64]) -> Driver {
+pub(crate) async fn attendant(t: &TestApp, admin: &Driver, name: &str, lots: &[i64]) -> Driver {
     let driver = t.driver(name).await;
     let path = format!("/users/{}", driver.id);
     t.put(&path, Some(admin), json!({ "role": "attendant" })).await.expect(200);

@@ -58,12 +58,13 @@ pub(crate) fn is_page(answer: &Answer, status: u16, says: &str) {
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     assert!(answer.text.contains(says), "{}", answer.text);
     for (name, part) in [
-        ("content-security-policy", "default-src 'none'"),
+        ("content-security-policy", "default-src 'none'; script-src 'self'; style-src 'self'; "),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
     ] {
         assert!(answer.headers[name].to_str().unwrap().contains(part), "{name}");
     }
+    assert!(!answer.text.contains("<style") && !answer.text.contains(" style="), "{}", answer.text);
 }
 
 async fn log_in(t: &TestApp, who: &Driver, password: &str) -> u16 {

@@ -17,6 +17,7 @@ mod instructions;
 mod jobs;
 mod kinds;
 mod load;
+mod pages;
 mod peer;
 mod stays;
 mod stream;

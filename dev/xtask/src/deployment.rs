@@ -16,6 +16,8 @@ pub(crate) const PASSWORD: &str = "Correct-horse-1";
 const FIRST_ADMIN: &str = "first@example.com";
 pub(crate) const ADMIN: &str = "admin@example.com";
 pub(crate) const DRIVER: &str = "driver@example.com";
+/// An attendant at the first lot.
+pub(crate) const ATTENDANT: &str = "attendant@example.com";
 /// The users of simulated data, as in the demo.
 pub(crate) const SEEDED_ADMIN: &str = "admin@parkade.test";
 pub(crate) const SEEDED_DRIVER: &str = "driver@parkade.test";
@@ -36,7 +38,7 @@ pub(crate) struct Deployment {
     api: Process,
     _worker: Process,
     _redis: Redis,
-    _postgres: Option<Postgres>,
+    postgres: Option<Postgres>,
 }
 
 impl Deployment {
@@ -87,7 +89,7 @@ impl Deployment {
             api,
             _worker: worker,
             _redis: redis,
-            _postgres: postgres,
+            postgres,
         };
         deployment.ready().await?;
         deployment.fill().await?;
@@ -126,7 +128,7 @@ impl Deployment {
     /// Creates a user of each role and some lots.
     async fn fill(&self) -> Result<()> {
         let (admin, _) = self.log_in(FIRST_ADMIN).await?;
-        for (role, email) in [("admin", ADMIN), ("user", DRIVER)] {
+        for (role, email) in [("admin", ADMIN), ("user", DRIVER), ("attendant", ATTENDANT)] {
             let user = json!({ "username": email.split('@').next(), "email": email, "password": PASSWORD, "role": role });
             self.post("/users", Some(&admin), &user).await?;
         }
@@ -134,6 +136,10 @@ impl Deployment {
             let lot = json!({ "location_name": name, "price": 25.5, "address": "1, Main Street", "pincode": "400001", "number_of_slots": 50 });
             self.post("/parking-lots", Some(&admin), &lot).await?;
         }
+        let (_, attendant) = self.log_in(ATTENDANT).await?;
+        let path = format!("{}/api/users/{attendant}/lots", self.base);
+        let lots = self.http.put(path).bearer_auth(&admin).json(&json!({ "lot_ids": [1] }));
+        lots.send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -144,6 +150,36 @@ impl Deployment {
     /// The log of the API.
     pub(crate) fn log(&self) -> String {
         self.api.log()
+    }
+
+    /// Makes it look as if the first mails to some users had been refused.
+    pub(crate) async fn fail_jobs(&self, count: u32) -> Result<()> {
+        let done = "SELECT COUNT(*) FROM jobs WHERE kind = 'send-welcome' AND state = 'succeeded'";
+        for _ in 0..100 {
+            if self.query(done).await?.parse::<u32>()? >= count {
+                let text = format!(
+                    "UPDATE jobs SET state = 'failed', error = 'the mail server refused it: 550 no such mailbox' WHERE id IN
+                     (SELECT id FROM jobs WHERE kind = 'send-welcome' AND state = 'succeeded' ORDER BY id LIMIT {count})"
+                );
+                return self.query(&text).await.map(drop);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("no users are welcomed:\n{}", self.log())
+    }
+
+    /// The first value that a statement returns.
+    async fn query(&self, text: &str) -> Result<String> {
+        if let Some(postgres) = &self.postgres {
+            return postgres.query("parkade", text).await;
+        }
+        let program = "import sqlite3, sys\nwith sqlite3.connect('parkade.db', timeout=10) as db: print(*(db.execute(sys.argv[1]).fetchone() or ()))";
+        let mut python = tokio::process::Command::new("python3");
+        let output = python.args(["-c", program, text]).current_dir(self.folder.path()).output().await?;
+        if !output.status.success() {
+            bail!("python3: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     pub(crate) fn check_integrity(&self) -> Result<std::process::ExitStatus> {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cargo,
-    deployment::{ADMIN, DRIVER, Database, Deployment, PASSWORD, SEEDED_ADMIN, SEEDED_DRIVER},
+    deployment::{ADMIN, ATTENDANT, DRIVER, Database, Deployment, PASSWORD, SEEDED_ADMIN, SEEDED_DRIVER},
     install::{self, Server},
     node,
 };
@@ -49,7 +49,9 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     for database in [Database::Sqlite, Database::Postgres] {
         println!("==> every flow of the pages on {database:?}");
         let deployment = Deployment::start(database).await?;
-        driver.node(&["flows", &deployment.base], &[ADMIN])?;
+        let mails = deployment.folder().join("data/mails").display().to_string();
+        deployment.fail_jobs(2).await?;
+        driver.node(&["flows", &deployment.base], &[PASSWORD, ADMIN, ATTENDANT, &mails])?;
         if database == Database::Sqlite {
             println!("==> every page");
             driver.look_at(&deployment.base, ADMIN, DRIVER, PASSWORD, &out)?;
@@ -85,7 +87,7 @@ impl Driver {
     fn look_at(&self, url: &str, admin: &str, driver: &str, password: &str, out: &PathBuf) -> Result<()> {
         fs::create_dir_all(out)?;
         let out = out.canonicalize()?.display().to_string();
-        self.node(&["matrix", url], &[admin, driver, password, &out])
+        self.node(&["matrix", url], &[password, admin, driver, &out])
     }
 
     fn node(&self, what: &[&str], arguments: &[&str]) -> Result<()> {

@@ -7,6 +7,7 @@ nav-history = History
 nav-figures = Figures
 nav-profile = Profile
 nav-admin = Operations
+nav-work = At the barrier
 nav-login = Log in
 nav-logout = Log out
 nav-register = Sign up
@@ -74,7 +75,7 @@ error-page-wait = { $seconds ->
    *[other] Try again in { $seconds } seconds.
 }
 error-not-found = The page or the thing you are looking for does not exist, or is not yours.
-error-forbidden = This page is for administrators.
+error-forbidden = You do not have access to this page.
 error-expired-form = This form has expired. Open the page again and repeat what you did.
 error-rate-limited = You have tried this too often.
 error-unavailable = The service is not available now. Try again in a moment.
@@ -104,7 +105,30 @@ error-job-lives = Another job like this is already waiting or running.
 error-job-not-dead = The job has not failed.
 error-second-factor-required = Confirm this with a code of your second factor.
 error-wrong-code = The code is wrong or was used before.
-error-second-factor-missing = Administrators need a second factor here. Turn yours on through the API first.
+error-second-factor-missing = Administrators need a second factor here. Turn yours on first.
+error-driver-parked = The driver of this car is parked already. End that stay first.
+error-plate-parked = A car with this plate is parked already. End that stay first.
+error-driver-deleted = The account of this driver has just been deleted. Try again.
+error-second-factor-on = The second factor is on already.
+error-second-factor-off = The second factor is off. Turn it on from the beginning.
+error-email-taken = This email address has an account already.
+error-username-taken = This name is taken.
+error-phone-taken = This phone number belongs to another account.
+error-spot-reserved = The spot is reserved by somebody else at that time.
+error-overlapping-reservations = You have another reservation at that time.
+error-too-many-reservations = You have too many reservations. Cancel one first.
+error-too-many-no-shows = You have missed too many reservations lately. You can still park without one.
+error-too-far-ahead = You cannot reserve that far ahead.
+error-export-ended = The export has ended already.
+error-export-not-ready = The file is not ready yet.
+error-export-failed = The file could not be made. Create it again.
+error-export-cancelled = The export was cancelled.
+error-job-ended = The job has ended already.
+error-gone = This link or file no longer works.
+error-refunded = The payment went back to the driver.
+error-spot-overstayed = Another car is still on your spot. Ask the attendant, or choose another time.
+error-spot-retiring = This spot is being taken out of service.
+error-needs-window = This stay has no reserved end that could be changed.
 
 # Fields
 field-username = Name
@@ -321,6 +345,112 @@ session-begun = Since { $time }
 session-unknown = Unknown program
 session-end = Log out there
 
+# At the barrier
+work-title = Lots where you work
+work-none = No lot yet
+work-none-text = An administrator assigns the lots where you work.
+work-plate-hint = Cars that are parked or expected here are suggested.
+work-arrival = Arrival
+work-departure = Departure
+work-spots = Spots
+work-windows = Expected today
+work-windows-none = Nobody is expected any more today.
+work-unpaid = Unpaid
+work-unpaid-none = Everything is paid.
+work-unpaid-more = There are more unpaid stays.
+work-print = Print the receipt
+work-payment = Take a payment
+work-payment-hint = From the card terminal, or the payment app.
+work-payment-button = Payment received
+spot-available = Free
+spot-occupied = Occupied
+spot-reserved = Reserved
+
+# Second factor
+factor-title = Second factor
+factor-text = Logins then need a code of an authenticator app on your phone, as well as your password.
+factor-begin = Turn it on
+factor-scan = Scan this picture with an authenticator app, then enter the code that the app shows.
+factor-qr = QR code for an authenticator app
+factor-secret = Or type this secret into the app:
+factor-confirm = Confirm and turn on
+factor-on = On
+factor-off-now = Logins need only your password.
+factor-manage = Manage
+factor-left = { $count ->
+    [one] { $count } recovery code is left.
+   *[other] { $count } recovery codes are left.
+}
+factor-renew = New recovery codes
+factor-renew-sure = The codes that you have now will no longer work. Continue?
+factor-off = Turn off
+factor-off-sure = Turn the second factor off?
+codes-title = Recovery codes
+codes-text = Each of these codes logs you in once if you lose your phone. They are shown only now: keep them in a safe place.
+codes-download = Download
+codes-print = Print
+codes-kept = I have kept them
+
+# What is wrong with a field
+rule-empty = Fill this in.
+rule-ticked = Tick this to confirm.
+rule-whole = Enter a whole number.
+rule-between = Enter a whole number from { $least } to { $most }.
+rule-amount = Enter a number from 0 to { $most }.
+rule-decimals = Use at most { $most } decimal places.
+rule-length = Use { $least } to { $most } characters.
+rule-most = Use at most { $most } characters.
+rule-control = Leave out line breaks and invisible characters.
+rule-letters = Use at least one letter or digit.
+rule-name = Leave out { $sign }. Letters, digits, spaces and . , ' - _ & ( ) " are possible.
+rule-name-web = Leave out web addresses, and put a space after a full stop.
+rule-name-digits = Use at most { $most } digits.
+rule-name-marks = Use at most { $most } marks on a letter.
+rule-mail = Enter an address such as ann@example.com.
+rule-mail-length = Enter an address of at most { $most } characters.
+rule-mail-ascii = Use only unaccented Latin letters, digits and signs before the @.
+rule-mail-domain = Check the part after the @.
+rule-phone = Leave out { $sign }. Enter one number, of digits, spaces and - . ( ) /
+rule-phone-country = Begin with the calling code of a country after the +.
+rule-phone-digits = Enter { $least } to { $most } digits after the country code +{ $country }.
+rule-guess = This password is too easy to guess. Use several uncommon words, or a password manager.
+rule-time = Enter a date and a time.
+rule-year = Enter a year from 1970 to 9998.
+rule-clocks = The clocks change in that hour. Choose another time.
+rule-past = Choose a time that is not in the past.
+rule-ahead = Choose a time within the next { $most } days.
+rule-after = Choose an end that is later than the start.
+rule-window = Choose an end that is at most { $most } hours after the start.
+rule-paid = Choose how it was paid, or enter the transaction id.
+rule-reason = Give a reason, in at most { $most } characters.
+rule-parked = No car with this plate is parked here.
+
+# Pages that links in mails open
+reset-title = Set a new password
+reset-text = Setting it logs you out everywhere.
+reset-button = Set password
+reset-done-title = Your password is set
+reset-done-text = You are logged out everywhere. Log in with the new password.
+verify-title = Is this your address?
+verify-text = You opened the link in our mail, so it seems to be.
+verify-button = Yes, it is mine
+verify-done-title = Your address is verified
+verify-done-text = Thank you. You can close this page.
+undo-title = Get this address back?
+undo-text = Your account will have the address to which we wrote this mail. Everybody is logged out, and you get another mail with a link that sets a new password.
+undo-button = Yes, restore it
+undo-done-title = Your address is restored
+undo-done-text = Everybody is logged out. Set a new password with the link that we have just mailed to you.
+unsubscribe-reminders = No more reminders?
+unsubscribe-reminders-text = We will no longer write when you have not parked for a while.
+unsubscribe-reports = No more monthly reports?
+unsubscribe-reports-text = We will no longer send a summary of your parking each month.
+unsubscribe-button = Yes, unsubscribe
+unsubscribe-done-title = You are unsubscribed
+unsubscribe-done-text = You will still get emails about your bookings, receipts and exports.
+link-gone-title = This link no longer works
+link-gone-text = It has expired or was used already.
+
 # What was done
 done-logout = You are logged out.
 done-booked = Your stay has started. Have a good time!
@@ -346,6 +476,10 @@ done-paused = Paused.
 done-resumed = Resumed.
 done-started = It runs now.
 done-confirmed = Confirmed. Repeat what you wanted to do.
+done-let-in = The stay has started.
+done-let-out = The stay has ended.
+done-taken = The payment is recorded.
+done-factor-off = The second factor is off.
 
 # Operations
 admin-today = Today

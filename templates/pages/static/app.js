@@ -25,6 +25,29 @@ if (followed) {
   };
 }
 
+// Shows a part of the page again when the server says that it has changed.
+const live = document.querySelector("[data-live]");
+if (live) {
+  const events = new EventSource(live.dataset.live);
+  events.onmessage = async (event) => {
+    if (event.data === live.dataset.version) return;
+    const answer = await fetch(location.href);
+    if (!answer.ok || answer.redirected) return location.reload();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById(live.id);
+    const focused = live.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    live.dataset.version = fresh.dataset.version;
+    live.replaceChildren(...fresh.childNodes);
+    if (focused) live.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  };
+}
+
+// Buttons that print exist only where there is a script.
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
 // The end of a time follows its start, which most people change first.
 const from = document.querySelector("input[type=datetime-local][name=from]");
 const to = document.querySelector("input[type=datetime-local][name=to]");

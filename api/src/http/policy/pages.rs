@@ -3,7 +3,7 @@
 use shared::platform::rate_limit::Action;
 
 use super::{
-    Access::{Admin, Anonymous, Public, User},
+    Access::{Admin, Anonymous, Attendant, Public, User},
     Gate, Policy, get, post,
 };
 
@@ -41,6 +41,11 @@ pub const PAGES: &[Policy] = &[
     get("/ui/exports/{id}/file", User).page(),
     post("/ui/exports/{id}/cancel", User).page(),
     get("/ui/profile", User).page(),
+    get("/ui/second-factor", User).page(),
+    post("/ui/second-factor", User).gated(Gate::Passwords).page(),
+    post("/ui/second-factor/confirm", User).page(),
+    post("/ui/second-factor/codes", User).page(),
+    post("/ui/second-factor/off", User).page(),
     post("/ui/profile/name", User).page(),
     post("/ui/profile/contact", User).gated(Gate::Passwords).page(),
     post("/ui/profile/password", User).gated(Gate::Passwords).page(),
@@ -48,6 +53,15 @@ pub const PAGES: &[Policy] = &[
     post("/ui/profile/vehicles", User).page(),
     post("/ui/profile/vehicles/{id}/remove", User).page(),
     post("/ui/profile/sessions/{id}/end", User).page(),
+    get("/ui/work", Attendant).page(),
+    get("/ui/work/lots/{id}", Attendant).page(),
+    get("/ui/work/lots/{id}/events", Attendant).page(),
+    post("/ui/work/lots/{id}/arrive", Attendant).page(),
+    post("/ui/work/lots/{id}/leave", Attendant).page(),
+    get("/ui/work/stays/{id}", Attendant).page(),
+    post("/ui/work/stays/{id}/arrive", Attendant).page(),
+    post("/ui/work/stays/{id}/leave", Attendant).page(),
+    post("/ui/work/stays/{id}/pay", Attendant).page(),
     get("/ui/admin", Admin).page(),
     get("/ui/admin/lots", Admin).page(),
     post("/ui/admin/lots", Admin).page(),

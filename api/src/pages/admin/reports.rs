@@ -10,12 +10,11 @@ use shared::{
 use super::{
     super::{
         chart::{Bar, chart},
-        i18n::Language,
         visitor::Visitor,
     },
     today,
 };
-use crate::{http::problem::Answer, state::ApiState};
+use crate::{http::problem::Answer, site::i18n::Language, state::ApiState};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/ui/admin/reports", get(show))

@@ -12,11 +12,13 @@ use shared::{
 
 use super::super::{
     chart::{Bar, chart},
-    format,
-    i18n::Language,
     visitor::Visitor,
 };
-use crate::{http::problem::Answer, state::ApiState};
+use crate::{
+    http::problem::Answer,
+    site::{format, i18n::Language},
+    state::ApiState,
+};
 
 pub(super) fn routes() -> Router<ApiState> {
     Router::new().route("/ui/admin", get(show))

@@ -39,7 +39,7 @@ async fn page(app: &App, visitor: &Visitor, after: &str) -> Result<Value> {
     let rows: Vec<Value> = (list.items.iter())
         .map(|row| context! { user_id => row.user_id, ..views::reservation(visitor, row, now) })
         .collect();
-    Ok(context! { rows, next, first => !after.is_empty() })
+    Ok(context! { rows, next, first => !after.is_empty(), back => "/ui/admin/unpaid" })
 }
 
 async fn list(

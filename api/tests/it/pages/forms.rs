@@ -2,7 +2,7 @@
 
 use testkit::TestApp;
 
-use super::browser::Browser;
+use super::{browser::Browser, security::is_protected};
 
 #[testkit::both_databases]
 async fn errors_are_summed_up_and_what_was_typed_stays(t: TestApp) {
@@ -39,6 +39,69 @@ async fn mistakes_are_answered_in_the_language_of_the_visitor(t: TestApp) {
     browser.get("/ui/nowhere").await.expect(404).has("ऐसा कोई पृष्ठ नहीं है");
     browser.submit("/ui/login", "/ui/language", &[("lang", "xx"), ("next", "/ui/login")]).await.leads_to();
     browser.get("/ui/login").await.has("<html lang=\"hi\">");
+}
+
+/// What is wrong with the fields of the page.
+fn field_errors(page: &str) -> Vec<&str> {
+    page.split("<p class=\"error\"").skip(1).map(|rest| rest.split("</p>").next().unwrap()).collect()
+}
+
+#[testkit::both_databases]
+async fn errors_of_fields_are_in_the_language(t: TestApp) {
+    let (asha, admin, lot) = (t.driver("Asha").await, t.admin().await, t.lot(1).await);
+    let reserve = format!("/ui/lots/{lot}/reserve");
+    let forms: [(&str, &[(&str, &str)]); 7] = [
+        (
+            "/ui/register",
+            &[
+                ("username", ""),
+                ("email", "x"),
+                ("password", "x"),
+                ("phone_number", "x"),
+                ("vehicle_number", "-"),
+            ],
+        ),
+        ("/ui/register", &[("username", "a{b"), ("email", "ü@x.example"), ("password", "password1")]),
+        (&reserve, &[("from", "soon"), ("to", "1066-01-01T00:00")]),
+        (&reserve, &[("from", "2020-01-02T00:00"), ("to", "2020-01-01T00:00")]),
+        ("/ui/profile/vehicles", &[("plate", "-")]),
+        ("/ui/profile/name", &[("username", "http://x.example")]),
+        ("/ui/admin/lots", &[("location_name", ""), ("price", "x"), ("number_of_slots", "x")]),
+    ];
+    for (path, fields) in forms {
+        let mut browser = match path {
+            "/ui/register" => Browser::new(&t),
+            "/ui/admin/lots" => Browser::of(&t, &admin),
+            _ => Browser::of(&t, &asha),
+        };
+        for language in ["hi", "de"] {
+            browser.cookies.insert("parkade_language".into(), language.into());
+            let page = browser.submit("/ui/lots", path, fields).await.expect(400);
+            let errors = field_errors(&page.text);
+            assert!(!errors.is_empty(), "{path}: {}", page.text);
+            assert!(
+                errors.iter().all(|error| error.contains(&format!("lang=\"{language}\""))),
+                "{path}: {errors:?}"
+            );
+        }
+    }
+}
+
+#[testkit::both_databases]
+async fn linked_pages_are_in_the_language_of_the_visitor(t: TestApp) {
+    for (path, status, german) in [
+        ("/api/auth/reset-password?token=x", 410, "Dieser Link gilt nicht mehr"),
+        ("/api/auth/verify-email?token=x", 410, "Dieser Link gilt nicht mehr"),
+        ("/api/auth/undo-email-change?token=x", 410, "Dieser Link gilt nicht mehr"),
+        ("/api/privacy", 200, "<html lang=\"de\">"),
+    ] {
+        let mut browser = Browser::new(&t);
+        browser.cookies.insert("parkade_language".into(), "de".into());
+        let page = browser.get(path).await.expect(status);
+        page.has(german);
+        page.has("<link rel=\"stylesheet\"");
+        is_protected(path, &page);
+    }
 }
 
 #[testkit::both_databases]

@@ -7,3 +7,4 @@ mod forms;
 mod second_factor;
 mod security;
 mod texts;
+mod work;

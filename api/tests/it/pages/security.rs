@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{http::policy::PAGES, pages::assets};
+use api::{http::policy::PAGES, site::assets};
 use reqwest::Method;
 use serde_json::json;
 use shared::base::clock::Clock;
@@ -114,7 +114,7 @@ async fn logins_lead_to_pages_of_ours_only(t: TestApp) {
 
 /// The headers of every page.
 #[track_caller]
-fn is_protected(path: &str, page: &Page) {
+pub(super) fn is_protected(path: &str, page: &Page) {
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(
         policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
@@ -190,9 +190,15 @@ async fn hostile_texts_are_texts_on_every_page(t: TestApp) {
     let t = t.at(clock.clone()).await;
     let drivers = stays(&t, &clock).await;
     let (mut operator, mut seen) = (Browser::of(&t, &t.admin().await), Vec::new());
-    for path in
-        ["/ui/lots", "/ui/admin", "/ui/admin/lots", "/ui/admin/users", "/ui/admin/reports", "/ui/admin/audit"]
-    {
+    for path in [
+        "/ui/work",
+        "/ui/lots",
+        "/ui/admin",
+        "/ui/admin/lots",
+        "/ui/admin/users",
+        "/ui/admin/reports",
+        "/ui/admin/audit",
+    ] {
         seen.push(operator.get(path).await.expect(200).text);
     }
     let all = operator.get("/ui/admin/reports").await.text;
@@ -204,10 +210,15 @@ async fn hostile_texts_are_texts_on_every_page(t: TestApp) {
             seen.push(page.text);
         }
         assert!(all.contains(&escaped(text)), "{text}");
+        let fields = [("plate", text), ("payment_method", text), ("reason", text)];
+        for path in ["/ui/work/lots/1/arrive", "/ui/work/lots/1/leave", "/ui/work/stays/1/pay"] {
+            seen.push(operator.submit("/ui/work", path, &fields).await.text);
+        }
         let query = reqwest::Url::parse_with_params("http://x", [("q", text)]).unwrap();
         seen.push(operator.get(&format!("/ui/lots?{}", query.query().unwrap())).await.expect(200).text);
     }
     for page in seen {
+        assert!(!page.contains("request_id"), "a problem body instead of a page: {page}");
         for raw in ["<script>alert", "<img src=x", "</td></tr>\"", "\"onclick=", "{{ 7", "{% raw"] {
             let is_template = raw.starts_with('{');
             assert!(is_template || !page.contains(raw), "{raw} in {page}");

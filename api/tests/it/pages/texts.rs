@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use api::pages::{i18n::Language, sources::SOURCES};
+use api::site::{i18n::Language, sources::SOURCES};
 
 /// Keys that are put together from a beginning and a value.
-const FAMILIES: [&str; 15] = [
+const FAMILIES: [&str; 17] = [
     "admin-",
     "delivery-",
     "done-",
@@ -15,8 +15,10 @@ const FAMILIES: [&str; 15] = [
     "method-",
     "month-",
     "payment-",
+    "rule-",
     "service-",
     "sort-",
+    "spot-",
     "stage-",
     "state-",
     "warning-",
@@ -45,7 +47,13 @@ fn quoted() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut sources: Vec<String> = SOURCES.iter().map(|(_, source)| (*source).to_owned()).collect();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages");
-    for folder in [folder.clone(), folder.join("admin")] {
+    for folder in [
+        folder.clone(),
+        folder.join("admin"),
+        folder.join("work"),
+        folder.join("../site"),
+        folder.join("../routes"),
+    ] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -85,6 +93,51 @@ fn every_text_of_the_templates_is_in_the_catalogue() {
             assert!(is_family || known.contains(key), "{key} in {name}");
         }
     }
+}
+
+/// Refusals that no page can cause: of routes without a page, and of the command line.
+const ELSEWHERE: [&str; 11] = [
+    "already_refunded",
+    "already_verified",
+    "last_admin",
+    "no_code",
+    "no_phone_number",
+    "no_sms",
+    "not_an_attendant",
+    "not_paid",
+    "password_changed",
+    "phone_changed",
+    "too_many_tries",
+];
+
+/// The codes of refusals in a folder.
+fn codes(folder: &std::path::Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            codes(&path, found);
+            continue;
+        }
+        let source = std::fs::read_to_string(path).unwrap();
+        for start in ["conflict(", "code: ", "_key\", "] {
+            let rests = source.split(start).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            let codes = rests.filter_map(|rest| rest.split('"').next());
+            let codes = codes.filter(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            found.extend(codes.map(ToOwned::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_refusal_on_a_page_has_a_text() {
+    let (mut found, known) = (BTreeSet::new(), keys(Language::English.source()));
+    let shared = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src");
+    codes(&shared.join("parking"), &mut found);
+    codes(&shared.join("jobs"), &mut found);
+    for code in found.iter().filter(|code| !ELSEWHERE.contains(&code.as_str())) {
+        assert!(known.contains(&format!("error-{}", code.replace('_', "-"))), "no text for {code}");
+    }
+    assert!(ELSEWHERE.iter().all(|code| found.contains(*code)) && found.len() > 40);
 }
 
 #[test]

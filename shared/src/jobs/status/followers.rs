@@ -83,14 +83,8 @@ impl Followers {
     /// # Errors
     /// [`Error::RateLimited`] beyond the user's limit, [`Error::Unavailable`] beyond that of the process.
     pub fn follow(&self, id: Uuid, user_id: i64) -> Result<Following> {
+        let place = self.enter(user_id)?;
         let mut known = self.known();
-        if known.users.values().sum::<usize>() >= self.bounds.max_total {
-            return Err(Error::Unavailable(anyhow::anyhow!("too many event streams in this process")));
-        }
-        if known.users.get(&user_id).is_some_and(|count| *count >= self.bounds.max_per_user) {
-            return Err(Error::RateLimited { retry_after: Duration::from_secs(10) });
-        }
-        *known.users.entry(user_id).or_default() += 1;
         let followed = known
             .jobs
             .entry(id)
@@ -100,7 +94,23 @@ impl Followers {
             let followers = self.clone();
             self.app.tasks.spawn(async move { followers.listen().await });
         }
-        Ok(Following { followers: self.clone(), id, user_id, latest })
+        Ok(Following { place, id, latest })
+    }
+
+    /// Takes a place for a stream of anything, until it is dropped.
+    ///
+    /// # Errors
+    /// As [`Followers::follow`].
+    pub fn enter(&self, user_id: i64) -> Result<Place> {
+        let mut known = self.known();
+        if known.users.values().sum::<usize>() >= self.bounds.max_total {
+            return Err(Error::Unavailable(anyhow::anyhow!("too many event streams in this process")));
+        }
+        if known.users.get(&user_id).is_some_and(|count| *count >= self.bounds.max_per_user) {
+            return Err(Error::RateLimited { retry_after: Duration::from_secs(10) });
+        }
+        *known.users.entry(user_id).or_default() += 1;
+        Ok(Place { followers: self.clone(), user_id })
     }
 
     /// Closes all streams and rejects new ones.
@@ -174,12 +184,30 @@ impl Followers {
     }
 }
 
+/// One of the streams that a user may have at once.
+#[derive(Debug)]
+pub struct Place {
+    followers: Followers,
+    user_id: i64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut known = self.followers.known();
+        if let Some(count) = known.users.get_mut(&self.user_id) {
+            *count -= 1;
+            if *count == 0 {
+                known.users.remove(&self.user_id);
+            }
+        }
+    }
+}
+
 /// One stream of the statuses of a job, until it is dropped.
 #[derive(Debug)]
 pub struct Following {
-    followers: Followers,
+    place: Place,
     id: Uuid,
-    user_id: i64,
     latest: watch::Receiver<Option<Arc<Status>>>,
 }
 
@@ -199,13 +227,7 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        let mut known = self.followers.known();
-        if let Some(count) = known.users.get_mut(&self.user_id) {
-            *count -= 1;
-            if *count == 0 {
-                known.users.remove(&self.user_id);
-            }
-        }
+        let mut known = self.place.followers.known();
         // The receiver of this stream is still counted.
         if known.jobs.get(&self.id).is_some_and(|followed| followed.latest.receiver_count() == 1) {
             known.jobs.remove(&self.id);

@@ -44,10 +44,27 @@ pub async fn begin_second_factor(
         return Err(Error::conflict("second_factor_on", IS_ON));
     }
     let secret = second_factor::insert(app.db.write(), &app.keys, app.clock.now(), user.id).await?;
-    let secret = base32(&secret)?;
-    let account = percent_encoding::utf8_percent_encode(&user.email, percent_encoding::NON_ALPHANUMERIC);
-    let url = format!("otpauth://totp/Parkade:{account}?secret={secret}&issuer=Parkade");
-    Ok(Enrolment { secret, url })
+    Ok(Enrolment::of(&user.email, base32(&secret)?))
+}
+
+/// What an authenticator app needs for a secret that the user has been given.
+///
+/// # Errors
+/// [`Error::Invalid`] for a text that cannot be a secret.
+pub async fn enrolment(app: &App, who: &Identity, secret: &str) -> Result<Enrolment> {
+    let is_base32 = |c: char| c.is_ascii_uppercase() || ('2'..='7').contains(&c);
+    if !(1..=64).contains(&secret.len()) || !secret.chars().all(is_base32) {
+        return Err(Error::invalid("/secret", "must be the secret that was shown"));
+    }
+    Ok(Enrolment::of(&by_id(app, who.user_id).await?.email, secret.to_owned()))
+}
+
+impl Enrolment {
+    fn of(email: &str, secret: String) -> Self {
+        let account = percent_encoding::utf8_percent_encode(email, percent_encoding::NON_ALPHANUMERIC);
+        let url = format!("otpauth://totp/Parkade:{account}?secret={secret}&issuer=Parkade");
+        Self { secret, url }
+    }
 }
 
 /// Turns the second factor on with its first code, and returns the recovery codes. They are shown once.
@@ -63,13 +80,38 @@ pub async fn confirm_second_factor(app: &App, who: &Identity, code: &str) -> Res
     if !second_factor::set_confirmed(change.tx(), now, who.user_id).await? {
         return Err(Error::conflict("second_factor_on", IS_ON));
     }
-    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
-    for code in &codes {
-        second_factor::add_recovery_code(change.tx(), &app.keys, who.user_id, &normalized(code)).await?;
-    }
+    let codes = new_codes(&mut change, app, who.user_id).await?;
     record(&mut change, app, &who.into(), Action::SecondFactorOn, who.user_id).await?;
     change.commit().await?;
     Ok(codes)
+}
+
+async fn new_codes(change: &mut Change, app: &App, user_id: i64) -> Result<Vec<String>> {
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
+    for code in &codes {
+        second_factor::add_recovery_code(change.tx(), &app.keys, user_id, &normalized(code)).await?;
+    }
+    Ok(codes)
+}
+
+/// Replaces the user's recovery codes, and returns the new ones. They are shown once.
+///
+/// # Errors
+/// As [`require_fresh`]; [`Error::Conflict`] if the second factor is off.
+pub async fn renew_recovery_codes(app: &App, who: &Identity) -> Result<Vec<String>> {
+    require_fresh(app, who).await?;
+    let mut change = Change::begin(app).await?;
+    if !second_factor::lock(change.tx(), who.user_id).await? {
+        return Err(is_off());
+    }
+    second_factor::remove_recovery_codes(change.tx(), who.user_id).await?;
+    let codes = new_codes(&mut change, app, who.user_id).await?;
+    change.commit().await?;
+    Ok(codes)
+}
+
+fn is_off() -> Error {
+    Error::conflict("second_factor_off", "this account has no second factor")
 }
 
 /// Turns the user's own second factor off.
@@ -81,7 +123,7 @@ pub async fn remove_second_factor(app: &App, who: &Identity) -> Result<()> {
     if turn_off(app, &who.into(), who.user_id).await? {
         return Ok(());
     }
-    Err(Error::conflict("second_factor_off", "this account has no second factor"))
+    Err(is_off())
 }
 
 /// Turns off the second factor of a user who has lost their device.

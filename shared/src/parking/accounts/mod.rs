@@ -35,7 +35,8 @@ pub use self::{
     create::create,
     delete::{delete, delete_as},
     enrol::{
-        Enrolment, begin_second_factor, confirm_second_factor, remove_second_factor, remove_second_factor_of,
+        Enrolment, begin_second_factor, confirm_second_factor, enrolment, remove_second_factor,
+        remove_second_factor_of, renew_recovery_codes,
     },
     find::{Filter, by_email, by_id, list},
     known::KNOWN_FOR,

@@ -1,6 +1,7 @@
 //! Reading reservations.
 
-use sea_orm::FromQueryResult;
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::reservation::{AT_LOT, COLUMNS, JOINS, Reservation, Row, values_at_lot};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         page::{Page, Paged},
     },
     parking::rules::payment::PaymentState,
-    platform::db::sql,
+    platform::db::{at, sql},
 };
 
 /// One reservation of the caller, one at a lot of an attendant, or any for an administrator.
@@ -109,6 +110,32 @@ pub async fn unpaid_at(app: &App, lot_id: i64, page: &Page) -> Result<Paged<Rese
     );
     let values = [lot_id.into(), page.after.unwrap_or(i64::MIN).into(), page.fetch_limit().into()];
     parse(page, Row::find_by_statement(sql(db, &text, values)).all(db).await?)
+}
+
+/// The most rows of [`expected_at`] and [`plates_at`].
+const MOST: i64 = 500;
+
+/// The windows at a lot that begin before an instant and whose driver has not arrived, by their beginning.
+pub async fn expected_at(app: &App, lot_id: i64, before: DateTime<Utc>) -> Result<Vec<Reservation>> {
+    let db = app.db.read();
+    let text = format!(
+        "SELECT {COLUMNS} FROM reservations r {JOINS}
+         WHERE r.lot_id = $1 AND r.state = 'reserved' AND r.starts_at < $2 ORDER BY r.starts_at, r.id LIMIT {MOST}"
+    );
+    let rows = Row::find_by_statement(sql(db, &text, [lot_id.into(), at(before)])).all(db).await?;
+    rows.into_iter().map(Reservation::try_from).collect()
+}
+
+/// The plates of the cars that are parked at a lot, or whose window begins before an instant.
+pub async fn plates_at(app: &App, lot_id: i64, before: DateTime<Utc>) -> Result<Vec<String>> {
+    let db = app.db.read();
+    let text = format!(
+        "SELECT DISTINCT plate FROM reservations
+         WHERE lot_id = $1 AND state IN ('reserved', 'active') AND starts_at < $2 AND plate IS NOT NULL
+         ORDER BY plate LIMIT {MOST}"
+    );
+    let rows = db.query_all_raw(sql(db, &text, [lot_id.into(), at(before)])).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "plate")).collect::<Result<_, _>>()?)
 }
 
 fn parse(page: &Page, rows: Vec<Row>) -> Result<Paged<Reservation>> {

@@ -40,7 +40,7 @@ pub use self::{
     cancel::cancel,
     duty::check_on_duty,
     expiry::expire_no_shows,
-    list::{Shown, find, list, of_user, unpaid_at},
+    list::{Shown, expected_at, find, list, of_user, plates_at, unpaid_at},
     occupy::occupy_spot,
     payment::{MAX_REASON, pay, verify_payment, waive},
     place::Place,

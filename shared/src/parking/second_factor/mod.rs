@@ -8,7 +8,7 @@ mod store;
 pub(in crate::parking) use self::{
     accept::{accept, check_login},
     code::{RECOVERY_CODES, base32, normalized, recovery_code},
-    store::{add_recovery_code, insert, remove, set_confirmed},
+    store::{add_recovery_code, insert, lock, remove, remove_recovery_codes, set_confirmed},
 };
 pub use self::{
     step_up::{require_fresh, verify},

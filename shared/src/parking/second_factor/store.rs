@@ -94,10 +94,22 @@ pub(in crate::parking) async fn set_confirmed(
 
 /// Removes the factor and the recovery codes; returns whether there was a factor.
 pub(in crate::parking) async fn remove(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {
-    let codes = "DELETE FROM recovery_codes WHERE user_id = $1";
-    db.execute_raw(sql(db, codes, [user_id.into()])).await?;
+    remove_recovery_codes(db, user_id).await?;
     let factor = "DELETE FROM second_factors WHERE user_id = $1";
     Ok(db.execute_raw(sql(db, factor, [user_id.into()])).await?.rows_affected() == 1)
+}
+
+pub(in crate::parking) async fn remove_recovery_codes(db: &impl ConnectionTrait, user_id: i64) -> Result<()> {
+    let text = "DELETE FROM recovery_codes WHERE user_id = $1";
+    db.execute_raw(sql(db, text, [user_id.into()])).await.map(drop)?;
+    Ok(())
+}
+
+/// Locks the factor of a user against other changes of it; returns whether it is on.
+pub(in crate::parking) async fn lock(db: &impl ConnectionTrait, user_id: i64) -> Result<bool> {
+    let text =
+        "UPDATE second_factors SET last_step = last_step WHERE user_id = $1 AND confirmed_at IS NOT NULL";
+    Ok(db.execute_raw(sql(db, text, [user_id.into()])).await?.rows_affected() == 1)
 }
 
 pub(in crate::parking) async fn add_recovery_code(

@@ -8,7 +8,7 @@ use shared::base::{currency::Currency, money::Money};
 use super::i18n::Language;
 
 /// An amount: `₹1,23,456.00`, in German `123.456,00 ₹`.
-pub(super) fn money(language: Language, amount: Money) -> String {
+pub(crate) fn money(language: Language, amount: Money) -> String {
     let shown = amount.to_string();
     if language != Language::German {
         return shown;
@@ -22,7 +22,7 @@ pub(super) fn money(language: Language, amount: Money) -> String {
 }
 
 /// A count: `12,345`, in German `12.345`.
-pub(super) fn number(language: Language, number: i64) -> String {
+pub(crate) fn number(language: Language, number: i64) -> String {
     let separator = if language == Language::German { '.' } else { ',' };
     let sign = if number < 0 { "−" } else { "" };
     format!("{sign}{}", grouped(&number.unsigned_abs().to_string(), separator))
@@ -41,13 +41,13 @@ fn grouped(digits: &str, separator: char) -> String {
 }
 
 /// A number of hours with one decimal place.
-pub(super) fn decimal(language: Language, number: f64) -> String {
+pub(crate) fn decimal(language: Language, number: f64) -> String {
     let text = format!("{number:.1}");
     if language == Language::German { text.replace('.', ",") } else { text }
 }
 
 /// A day: `20 Nov 2026`.
-pub(super) fn day(language: Language, date: NaiveDate) -> String {
+pub(crate) fn day(language: Language, date: NaiveDate) -> String {
     let mut arguments = FluentArgs::new();
     arguments.set("day", date.day());
     arguments.set("month", language.text(&format!("month-short-{}", date.month()), None));
@@ -56,24 +56,34 @@ pub(super) fn day(language: Language, date: NaiveDate) -> String {
 }
 
 /// A month: `November 2026`.
-pub(super) fn month(language: Language, date: NaiveDate) -> String {
+pub(crate) fn month(language: Language, date: NaiveDate) -> String {
     let name = language.text(&format!("month-{}", date.month()), None);
     format!("{name} {}", date.year())
 }
 
 /// A month below a chart: `Nov`.
-pub(super) fn short_month(language: Language, date: NaiveDate) -> String {
+pub(crate) fn short_month(language: Language, date: NaiveDate) -> String {
     language.text(&format!("month-short-{}", date.month()), None)
 }
 
 /// An instant in the zone of the installation: `20 Nov 2026, 18:30`.
-pub(super) fn instant(language: Language, zone: Tz, instant: DateTime<Utc>) -> String {
+pub(crate) fn instant(language: Language, zone: Tz, instant: DateTime<Utc>) -> String {
     let local = instant.with_timezone(&zone);
     format!("{}, {:02}:{:02}", day(language, local.date_naive()), local.hour(), local.minute())
 }
 
+/// An instant of the day of `now` as `18:30`, any other one in full.
+pub(crate) fn moment(language: Language, zone: Tz, instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let (local, today) = (instant.with_timezone(&zone), now.with_timezone(&zone).date_naive());
+    if local.date_naive() == today {
+        local.format("%H:%M").to_string()
+    } else {
+        self::instant(language, zone, instant)
+    }
+}
+
 /// An instant as `<input type="datetime-local">` has it.
-pub(super) fn for_input(zone: Tz, instant: DateTime<Utc>) -> String {
+pub(crate) fn for_input(zone: Tz, instant: DateTime<Utc>) -> String {
     instant.with_timezone(&zone).format("%Y-%m-%dT%H:%M").to_string()
 }
 
@@ -105,6 +115,12 @@ mod tests {
         assert_eq!(instant(Language::English, zone, evening), "21 Nov 2026, 00:15");
         assert_eq!(instant(Language::German, zone, evening), "21. Nov. 2026, 00:15");
         assert_eq!(for_input(zone, evening), "2026-11-21T00:15");
+        let later = evening + chrono::TimeDelta::hours(23);
+        assert_eq!(moment(Language::English, zone, evening, later), "00:15");
+        assert_eq!(
+            moment(Language::English, zone, evening, later + chrono::TimeDelta::hours(1)),
+            "21 Nov 2026, 00:15"
+        );
         assert_eq!(month(Language::German, evening.date_naive()), "November 2026");
     }
 }

@@ -35,7 +35,7 @@ impl Language {
     }
 
     /// Its own name for itself.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::English => "English",
             Self::Hindi => "हिन्दी",
@@ -54,12 +54,12 @@ impl Language {
     }
 
     /// The language with this tag.
-    pub(super) fn tagged(tag: &str) -> Option<Self> {
+    pub(crate) fn tagged(tag: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|language| language.tag() == tag)
     }
 
     /// The one that the visitor has chosen, or the first that their browser accepts.
-    pub(super) fn of(headers: &HeaderMap, config: &Config) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, config: &Config) -> Self {
         let chosen = Cookie::Language.read(headers, config).and_then(Self::tagged);
         let accepted = || headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok().and_then(Self::accepted);
         chosen.or_else(accepted).unwrap_or(Self::English)
@@ -102,7 +102,7 @@ impl Language {
     }
 
     /// The text of a key without arguments, if there is one.
-    pub(super) fn find(self, key: &str) -> Option<String> {
+    pub(crate) fn find(self, key: &str) -> Option<String> {
         self.catalogue().has_message(key).then(|| self.text(key, None))
     }
 

@@ -17,7 +17,7 @@ static ENVIRONMENTS: LazyLock<[Environment<'static>; 3]> = LazyLock::new(|| Lang
 ///
 /// # Errors
 /// [`shared::Error::Internal`] for a missing value.
-pub(super) fn render(language: Language, name: &str, values: Value) -> Result<String> {
+pub(crate) fn render(language: Language, name: &str, values: Value) -> Result<String> {
     let template = ENVIRONMENTS[language as usize].get_template(name);
     let rendered = template.and_then(|template| template.render(values));
     Ok(rendered.with_context(|| format!("page {name}"))?)

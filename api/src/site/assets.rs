@@ -86,7 +86,7 @@ fn compressed(plain: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// One of the files.
-pub(super) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Answer<Response> {
+pub(crate) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Answer<Response> {
     let Assets { css, js, icon, manifest } = all();
     let asset = [css, js, icon, manifest].into_iter().find(|asset| asset.name == file);
     let asset = asset.ok_or_else(|| Problem::from(StatusCode::NOT_FOUND))?;
