@@ -34,6 +34,7 @@ mod m25_attendants;
 mod m26_accounts;
 mod m27_second_factors;
 mod m28_mail_outages;
+mod m29_audit_chain;
 mod migration;
 mod report;
 
@@ -45,7 +46,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 28] = [
+const MIGRATIONS: [Migration; 29] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -74,6 +75,7 @@ const MIGRATIONS: [Migration; 28] = [
     m26_accounts::MIGRATION,
     m27_second_factors::MIGRATION,
     m28_mail_outages::MIGRATION,
+    m29_audit_chain::MIGRATION,
 ];
 
 /// Applies and undoes the migrations.

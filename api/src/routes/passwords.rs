@@ -19,6 +19,7 @@ use crate::{
     http::{
         answers::Message,
         body,
+        client::Client,
         form::JsonOrForm,
         page::page,
         params::Query,
@@ -94,22 +95,24 @@ pub(crate) async fn show_reset_form(State(app): State<App>, Query(link): Query<R
 ))]
 pub(crate) async fn reset_password(
     State(app): State<App>,
+    Client(client): Client,
     body: JsonOrForm<ResetPassword>,
 ) -> Answer<Response> {
+    let reset = async |body: &ResetPassword| {
+        accounts::reset_password(&app, &body.token, &body.password, client.address).await
+    };
     match body {
         JsonOrForm::Json(body) => {
-            accounts::reset_password(&app, &body.token, &body.password).await?;
+            reset(&body).await?;
             Ok(Json(Message { msg: "password set; log in with it" }).into_response())
         }
-        JsonOrForm::Form(body) => {
-            Ok(match accounts::reset_password(&app, &body.token, &body.password).await {
-                Ok(()) => page(
-                    "Your password is set",
-                    "<p>You are logged out everywhere. <a href=\"/ui/login\">Log in</a> with the new password.</p>",
-                ),
-                Err(error) => failed(&body.token, error),
-            })
-        }
+        JsonOrForm::Form(body) => Ok(match reset(&body).await {
+            Ok(()) => page(
+                "Your password is set",
+                "<p>You are logged out everywhere. <a href=\"/ui/login\">Log in</a> with the new password.</p>",
+            ),
+            Err(error) => failed(&body.token, error),
+        }),
     }
 }
 

@@ -8,6 +8,7 @@ mod address_change;
 mod admin;
 mod attendants;
 mod audit;
+mod audit_chain;
 mod authorisation;
 mod backup;
 mod bills;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Every table of the product.
-pub const TABLES: [&str; 26] = [
+pub const TABLES: [&str; 27] = [
     "installation",
     "rounded_amounts",
     "secrets",
@@ -30,6 +30,7 @@ pub const TABLES: [&str; 26] = [
     "exports",
     "user_activity",
     "audit",
+    "audit_chain",
     "email_deliveries",
     "mail_outages",
     "alerts",

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::job::WriteExport;
@@ -12,7 +13,11 @@ use crate::{
         identity::Identity,
     },
     jobs::{Change, NewJob},
-    parking::{activity, second_factor},
+    parking::{
+        activity,
+        audit::{self, Action, Object},
+        second_factor,
+    },
     platform::{
         entities::export::{self, Format},
         idempotency::Idempotency,
@@ -83,5 +88,10 @@ pub async fn request(
     .insert(change.tx())
     .await?;
     activity::record(change.tx(), now, who.user_id, activity::Kind::Export, Some(id.to_string())).await?;
+    if request.everyone {
+        let details = json!({ "export": id, "anonymise": request.anonymise });
+        let (tx, action, object) = (change.tx(), Action::AllExported, Object::Installation);
+        audit::record(tx, now, &who.into(), action, object, &details).await?;
+    }
     change.commit_with_answer(&idempotency, id).await
 }
