@@ -5,7 +5,7 @@ use std::path::Path;
 use bench::{report::Report, testbed::ENGINES};
 use clap::Subcommand;
 
-use crate::{api, booking, cache, events, export, instructions, jobs, peer};
+use crate::{api, audit, booking, cache, events, export, instructions, jobs, peer, timing};
 
 #[derive(Subcommand)]
 pub enum Benchmark {
@@ -23,6 +23,10 @@ pub enum Benchmark {
     Events(events::Options),
     /// Instructions of the API for a request, counted by valgrind.
     Instructions(instructions::Options),
+    /// How fast the audit table is linked and verified.
+    Audit(audit::Options),
+    /// Whether response times tell which mail addresses have an account.
+    Timing(timing::Options),
     /// Parkade beside a plain system in Python with the same rows, on PostgreSQL.
     Peer(peer::Options),
 }
@@ -51,6 +55,8 @@ pub async fn measure(benchmark: &Benchmark, report: &mut Report) -> anyhow::Resu
             Benchmark::Cache(options) => cache::measure(engine, options, report).await?,
             Benchmark::Events(options) => events::measure(engine, options, report).await?,
             Benchmark::Instructions(options) => instructions::measure(engine, options, report).await?,
+            Benchmark::Audit(options) => audit::measure(engine, options, report).await?,
+            Benchmark::Timing(options) => timing::measure(engine, options, report).await?,
             // It has no database to choose.
             Benchmark::Peer(_) => {}
         }

@@ -6,6 +6,7 @@
 
 mod all;
 mod api;
+mod audit;
 mod backlog;
 mod baseline;
 mod benchmark;
@@ -20,6 +21,7 @@ mod load;
 mod peer;
 mod stays;
 mod stream;
+mod timing;
 mod traffic;
 mod worker;
 
