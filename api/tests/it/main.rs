@@ -51,6 +51,7 @@ mod old_client;
 mod once;
 mod openapi;
 mod overload;
+mod own_data;
 mod pages;
 mod password_reset;
 mod payments;
