@@ -261,7 +261,7 @@ pub(crate) struct DeleteUser {
 /// Sessions end, reservations are cancelled, and a running parking session is billed as if it ended now. Past bookings and bills
 /// stay under an anonymous name. Administrators cannot be deleted.
 #[utoipa::path(delete, path = "/users/{id}", tag = "users", request_body = Option<DeleteUser>,
-    params(("id" = String, Path, description = "User id, or `me`", pattern = "^([0-9]{1,18}|me)$", example = "7")), responses(
+    params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), responses(
     (status = 200, description = "The user is deleted", body = Message),
     (status = 400, description = "The body is malformed"),
     (status = 403, description = "The password is missing or wrong, you are not an administrator, or the user is one"),

@@ -55,7 +55,7 @@ async fn an_archive_has_all_data_of_its_owner_only(t: TestApp) {
     let (header, row) = csv.split_once('\n').unwrap();
     assert!(header.starts_with("id,lot_id,spot_id,state,plate,starts_at"), "{header}");
     assert!(row.starts_with(&format!("{mine},{lot},")) && !row.starts_with(&his.to_string()), "{row}");
-    let mut names: Vec<_> = zip.file_names().map(str::to_owned).collect();
+    let mut names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
     names.sort_unstable();
     let expected = [
         "README.txt",
