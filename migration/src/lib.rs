@@ -34,6 +34,7 @@ mod m25_attendants;
 mod m26_accounts;
 mod m27_second_factors;
 mod m28_mail_outages;
+mod m29_audit_chain;
 mod m30_tariffs;
 mod migration;
 mod report;
@@ -46,7 +47,7 @@ pub use self::{
 };
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 29] = [
+const MIGRATIONS: [Migration; 30] = [
     m01_users::MIGRATION,
     m02_sessions::MIGRATION,
     m03_lots::MIGRATION,
@@ -75,6 +76,7 @@ const MIGRATIONS: [Migration; 29] = [
     m26_accounts::MIGRATION,
     m27_second_factors::MIGRATION,
     m28_mail_outages::MIGRATION,
+    m29_audit_chain::MIGRATION,
     m30_tariffs::MIGRATION,
 ];
 

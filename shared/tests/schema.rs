@@ -286,7 +286,7 @@ async fn describe(db: &Db) -> Vec<String> {
 }
 
 /// The names of released migrations, as recorded in existing databases.
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 30] = [
     "m01_users",
     "m02_sessions",
     "m03_lots",
@@ -315,6 +315,7 @@ const NAMES: [&str; 29] = [
     "m26_accounts",
     "m27_second_factors",
     "m28_mail_outages",
+    "m29_audit_chain",
     "m30_tariffs",
 ];
 

@@ -14,7 +14,7 @@ use shared::{
     },
     operations::schedules,
     parking::notifications::outage,
-    platform::{config::Config, idempotency::Idempotency},
+    platform::{audit::Actor, config::Config, idempotency::Idempotency},
 };
 use uuid::Uuid;
 
@@ -129,24 +129,30 @@ impl Command {
             }
             Self::Show { id } => vec![section("job", control::find_details(app, id).await?)?],
             Self::Requeue(which) => {
-                vec![section("requeued", control::requeue(app, None, &which.into()).await?)?]
+                vec![section("requeued", control::requeue(app, &Actor::COMMAND_LINE, &which.into()).await?)?]
             }
             Self::Cancel { id } => {
-                control::cancel_as_operator(app, None, id).await?;
+                control::cancel_as_operator(app, &Actor::COMMAND_LINE, id).await?;
                 vec![section("cancelled", id)?]
             }
-            Self::Purge(which) => vec![section("purged", control::purge(app, None, &which.into()).await?)?],
+            Self::Purge(which) => {
+                vec![section("purged", control::purge(app, &Actor::COMMAND_LINE, &which.into()).await?)?]
+            }
             Self::Pause { name } => {
                 match named(app, &name)? {
-                    Named::Queue(queue) => control::pause_queue(app, None, queue).await?,
-                    Named::Schedule(schedule) => control::pause_schedule(app, None, &schedule).await?,
+                    Named::Queue(queue) => control::pause_queue(app, &Actor::COMMAND_LINE, queue).await?,
+                    Named::Schedule(schedule) => {
+                        control::pause_schedule(app, &Actor::COMMAND_LINE, &schedule).await?
+                    }
                 }
                 vec![section("paused", name)?]
             }
             Self::Resume { name } => {
                 match named(app, &name)? {
-                    Named::Queue(queue) => control::resume_queue(app, None, queue).await?,
-                    Named::Schedule(schedule) => control::resume_schedule(app, None, &schedule).await?,
+                    Named::Queue(queue) => control::resume_queue(app, &Actor::COMMAND_LINE, queue).await?,
+                    Named::Schedule(schedule) => {
+                        control::resume_schedule(app, &Actor::COMMAND_LINE, &schedule).await?
+                    }
                 }
                 vec![section("resumed", name)?]
             }
@@ -161,7 +167,10 @@ impl Command {
                 let Named::Schedule(schedule) = named(app, &name)? else {
                     bail!("{name} is a queue, not a schedule")
                 };
-                vec![section("job", control::run_now(app, None, &schedule, Idempotency::none()).await?)?]
+                vec![section(
+                    "job",
+                    control::run_now(app, &Actor::COMMAND_LINE, &schedule, Idempotency::none()).await?,
+                )?]
             }
         })
     }

@@ -1,6 +1,7 @@
 //! The worker: takes jobs from the queues, runs them, and feeds the queues from the ledger.
 
 pub mod alerts;
+mod audit_linker;
 mod batches;
 pub mod cli;
 pub mod consume;

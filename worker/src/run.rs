@@ -10,7 +10,7 @@ use shared::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{alerts, consumers, upkeep, worker::Worker};
+use crate::{alerts, audit_linker, consumers, upkeep, worker::Worker};
 
 /// How long running jobs may continue after a stop was requested. Then they go back into the queue.
 const GRACE_PERIOD: Duration = Duration::from_secs(18);
@@ -39,6 +39,8 @@ impl Worker {
     fn start_periodic_work(&self, stop: &CancellationToken) {
         let (app, stopped) = (self.app.clone(), stop.clone());
         self.tasks.spawn(async move { upkeep::run(&app, &stopped).await });
+        let (app, stopped) = (self.app.clone(), stop.clone());
+        self.tasks.spawn(async move { audit_linker::run(&app, &stopped).await });
         let (worker, stopped) = (self.clone(), stop.clone());
         self.tasks.spawn(async move { alerts::run(&worker, &stopped).await });
         let (app, stopped) = (self.app.clone(), stop.clone());

@@ -1,6 +1,7 @@
 //! The commands of `parkade-api`.
 
 mod admin;
+mod audit;
 mod backup;
 mod cache;
 mod config;
@@ -48,6 +49,9 @@ enum Command {
     /// Check or describe the settings.
     #[command(subcommand)]
     Config(config::Command),
+    /// Verify the audit table.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check the integrity of the data; fails if a rule is violated.
     Integrity,
     /// Manage what is stored in Redis.
@@ -92,6 +96,7 @@ impl Cli {
             Command::Migrate(migrate) => migrate.run(config).await,
             Command::Admin(admin) => admin.run(config).await,
             Command::Config(config::Command::Check) => config::check(&config).await,
+            Command::Audit(audit) => audit.run(config).await,
             Command::Integrity => integrity::run(config).await,
             Command::Cache(cache) => cache.run(config).await,
             Command::Reset(reset) => reset.run(config).await,

@@ -69,8 +69,10 @@ async fn list(State(app): State<App>, visitor: Visitor) -> Answer<Response> {
 
 async fn request(State(app): State<App>, visitor: Visitor, form: Form) -> Answer<Response> {
     let user = visitor.user()?;
-    let format =
-        Format::ALL.into_iter().find(|format| format.as_str() == form.text("format")).unwrap_or_default();
+    let format = Format::OF_RESERVATIONS
+        .into_iter()
+        .find(|format| format.as_str() == form.text("format"))
+        .unwrap_or_default();
     let wanted = exports::Request { format, bom: format == Format::Csv, ..exports::Request::default() };
     match exports::request(&app, &user, wanted, Idempotency::none()).await {
         Ok(id) => Ok(see(&format!("/ui/exports/{id}"))),

@@ -36,6 +36,7 @@ use crate::{
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(request_export))
+        .routes(routes!(request_own_data))
         .routes(routes!(export_status))
         .routes(routes!(export_history))
         .routes(routes!(all_exports))
@@ -84,7 +85,7 @@ impl RequestExport {
         };
         let format = match self.format.as_deref() {
             None => Format::default(),
-            Some(name) => Format::ALL
+            Some(name) => Format::OF_RESERVATIONS
                 .into_iter()
                 .find(|format| format.as_str() == name)
                 .ok_or_else(|| Error::invalid("/format", "must be csv or xlsx"))?,
@@ -111,7 +112,7 @@ pub(crate) struct ExportView {
     status: &'static str,
     current: i64,
     total: i64,
-    /// `csv` or `xlsx`.
+    /// `csv` or `xlsx`, or `zip` for a copy of all that is stored about a user.
     #[schema(example = "csv")]
     format: &'static str,
     file_name: Option<String>,
@@ -224,6 +225,25 @@ pub(crate) async fn export_status(
 ) -> Answer<Json<OneExport>> {
     let export = exports::find(&app, &user, id).await?;
     Ok(Json(OneExport { msg: "export", export: ExportView::new(export, app.clock.now()) }))
+}
+
+/// Request a copy of all that is stored about you.
+///
+/// The file is a ZIP archive with JSON and CSV: account, vehicles, reservations, payments, logins, messages, and security events. It
+/// is an export like those of reservations: the same operations show, download and cancel it.
+#[utoipa::path(post, path = "/users/me/export", tag = "exports", params(IdempotencyKey), responses(
+    (status = 202, description = "The task is accepted; `Location` says where to poll it", body = Accepted, headers(("Location"), ("Retry-After"))),
+))]
+pub(crate) async fn request_own_data(
+    State(app): State<App>,
+    CurrentUser(user): CurrentUser,
+    once: Once<OptionalJson<IgnoredAny>>,
+) -> Answer<Response> {
+    let requested = |id: &Uuid| accepted(*id, "export requested");
+    once.answer(&app, user.user_id, requested, async |_, keep| {
+        exports::request_own_data(&app, &user, keep).await
+    })
+    .await
 }
 
 /// List your exports.

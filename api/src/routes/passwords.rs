@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    http::{answers::Message, body, form::JsonOrForm, params::Query, problem::Answer},
+    http::{answers::Message, body, client::Client, form::JsonOrForm, params::Query, problem::Answer},
     site::{
         Stranger,
         linked::{self, Question},
@@ -100,14 +100,18 @@ const fn question(token: &str) -> Question<'_> {
 pub(crate) async fn reset_password(
     State(app): State<App>,
     stranger: Stranger,
+    Client(client): Client,
     body: JsonOrForm<ResetPassword>,
 ) -> Answer<Response> {
+    let reset = async |body: &ResetPassword| {
+        accounts::reset_password(&app, &body.token, &body.password, client.address).await
+    };
     match body {
         JsonOrForm::Json(body) => {
-            accounts::reset_password(&app, &body.token, &body.password).await?;
+            reset(&body).await?;
             Ok(Json(Message { msg: "password set; log in with it" }).into_response())
         }
-        JsonOrForm::Form(body) => match accounts::reset_password(&app, &body.token, &body.password).await {
+        JsonOrForm::Form(body) => match reset(&body).await {
             Ok(()) => linked::done(stranger, "reset-done-title", "reset-done-text", true),
             Err(error) => question(&body.token).rejected(stranger, error),
         },

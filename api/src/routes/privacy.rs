@@ -56,7 +56,7 @@ pub(crate) async fn privacy_notice(
         (
             "What is kept",
             "Your name and email address, a hash of your password, your licence plates and phone number if you entered \
-             them; your bookings and payments; when you logged in, booked, left or exported, and which emails you were \
+             them; your bookings and payments; when you logged in, from which network address, booked, left or exported, and which emails you were \
              sent."
                 .to_owned(),
         ),
@@ -75,18 +75,18 @@ pub(crate) async fn privacy_notice(
             format!(
                 "As long as you have an account; the plate of a car that parked without one, for 90 days after it left, or \
                  until its bill is settled. Export files are kept for {hours} and records of background work \
-                 for {days}. Call statistics, which are anonymous, are kept longer."
+                 for {days}. Who logged in or changed something, and from which network address, is kept for 400 days. Call statistics, which are anonymous, are kept longer."
             ),
         ),
         (
             "How to get your data",
-            "GET /api/users/{id}, /api/users/{id}/vehicles, /api/user/activity and /api/user-reports; your bookings as a CSV file by \
-             POST /api/export/csv/request."
+            "POST /api/users/me/export makes an archive with all of it; your bookings alone as a CSV file by POST \
+             /api/export/csv/request."
                 .to_owned(),
         ),
         (
             "How to have it erased",
-            "Ask an administrator to delete your account. Your name, email address, licence plates, phone number and \
+            "DELETE /api/users/me with your password, or ask an administrator. Your name, email address, licence plates, phone number and \
              sessions are erased at once. Bookings and bills stay for the accounts, under an anonymous name."
                 .to_owned(),
         ),

@@ -16,7 +16,8 @@ use crate::{
     http::{
         answers::Message,
         auth::{Admin, CurrentUser},
-        body, cached,
+        body::{self, OptionalJson},
+        cached,
         etag::IfNoneMatch,
         fields::{nullable_text_or_integer, optional_text_or_integer, present},
         idempotency::{IdempotencyKey, Once, located},
@@ -247,22 +248,38 @@ pub(crate) async fn update_user(
     Ok(Json(OneUser { msg: "user changed", user: user.into() }))
 }
 
-/// Delete a driver and erase their personal data.
+/// Proves that it is you who deletes your account.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct DeleteUser {
+    /// Your password; administrators who delete somebody else need none.
+    #[schema(max_length = 256)]
+    current_password: Option<String>,
+}
+
+/// Delete a driver, or your own account (`me`), and erase the personal data.
 ///
 /// Sessions end, reservations are cancelled, and a running parking session is billed as if it ended now. Past bookings and bills
 /// stay under an anonymous name. Administrators cannot be deleted.
-#[utoipa::path(delete, path = "/users/{id}", tag = "users",
-    params(("id" = i64, Path, description = "User id")), responses(
+#[utoipa::path(delete, path = "/users/{id}", tag = "users", request_body = Option<DeleteUser>,
+    params(("id" = String, Path, description = "User id, or `me`", pattern = "^(me|[0-9]{1,18})$")), responses(
     (status = 200, description = "The user is deleted", body = Message),
-    (status = 403, description = "You are not an administrator, or the user is one"),
+    (status = 400, description = "The body is malformed"),
+    (status = 403, description = "The password is missing or wrong, you are not an administrator, or the user is one"),
     (status = 404, description = "No such user"),
 ))]
 pub(crate) async fn delete_user(
     State(app): State<App>,
-    Admin(admin): Admin,
-    Path(id): Path<i64>,
+    CurrentUser(user): CurrentUser,
+    Path(path): Path<UserPath>,
+    OptionalJson(body): OptionalJson<DeleteUser>,
 ) -> Answer<Json<Message>> {
-    accounts::delete_as(&app, &admin, id).await?;
+    match path {
+        UserPath::Id(id) if user.is_admin => accounts::delete_as(&app, &user, id).await?,
+        UserPath::Id(id) if id != user.user_id => {
+            return Err(Error::Forbidden("only an administrator may delete somebody else").into());
+        }
+        _ => accounts::delete_own(&app, &user, body.current_password).await?,
+    }
     Ok(Json(Message { msg: "user deleted" }))
 }
 

@@ -7,8 +7,20 @@ use testkit::{Driver, PASSWORD, TestApp};
 
 use crate::support::{change, has};
 
+/// The rows without logins.
 async fn rows(t: &TestApp, admin: &Driver) -> Vec<Value> {
-    t.get("/admin/audit", Some(admin)).await.expect(200).body["rows"].as_array().unwrap().clone()
+    let mut rows = list(t, admin, "").await;
+    rows.retain(|row| row["action"] != "logged_in");
+    rows
+}
+
+async fn list(t: &TestApp, admin: &Driver, query: &str) -> Vec<Value> {
+    let answer = t.get(&format!("/admin/audit{query}"), Some(admin)).await.expect(200);
+    answer.body["rows"].as_array().unwrap().clone()
+}
+
+fn actions(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["action"].as_str().unwrap()).collect()
 }
 
 #[testkit::both_databases]
@@ -115,7 +127,7 @@ async fn the_audit_list_is_paged(t: TestApp) {
     for _ in 0..4 {
         t.lot(1).await;
     }
-    let all = rows(&t, &admin).await;
+    let all = list(&t, &admin, "").await;
     let (mut path, mut seen) = ("/admin/audit?limit=2".to_owned(), Vec::new());
     loop {
         let answer = t.get(&path, Some(&admin)).await.expect(200);
@@ -124,6 +136,77 @@ async fn the_audit_list_is_paged(t: TestApp) {
         let link = link.to_str().unwrap();
         path = link[link.find("/api").unwrap() + 4..link.find('>').unwrap()].to_owned();
     }
-    assert_eq!((seen.len(), &seen), (5, &all));
+    assert_eq!((seen.len(), &seen), (6, &all));
     t.get("/admin/audit", Some(&t.driver("Asha").await)).await.problem(403, "forbidden");
+}
+
+#[testkit::both_databases]
+async fn logins_refusals_and_passwords_are_audited(t: TestApp) {
+    let asha = t.driver("Asha").await;
+    for email in [&*asha.email, "nobody@example.com"] {
+        let body = json!({ "email": email, "password": "Wrong-horse-7" });
+        t.post("/auth/login", None, body).await.problem(401, "invalid_credentials");
+    }
+    let asha = t.log_in(&asha.email).await;
+    let body = json!({ "password": "Another-horse-7", "current_password": PASSWORD });
+    t.put(&format!("/users/{}", asha.id), Some(&asha), body).await.expect(200);
+    let admin = t.admin().await;
+    let found = list(&t, &admin, "?object_kind=user").await;
+    let about = |action: &str, actor: Value, id: Value, details: Value| {
+        json!({ "action": action, "actor_id": actor, "object_kind": "user", "object_id": id, "details": details,
+            "origin": "127.0.0.1" })
+    };
+    let because = json!({ "because": "password" });
+    has(&found[0], &about("logged_in", json!(admin.id), json!(admin.id), json!({ "second_factor": false })));
+    has(&found[2], &about("password_changed", json!(asha.id), json!(asha.id), json!({})));
+    has(&found[3], &about("logged_in", json!(asha.id), json!(asha.id), json!({})));
+    has(&found[4], &about("login_refused", Value::Null, Value::Null, because.clone()));
+    has(&found[5], &about("login_refused", Value::Null, json!(asha.id), because));
+}
+
+#[testkit::both_databases]
+async fn exports_of_all_and_job_control_are_audited(t: TestApp) {
+    let admin = t.admin().await;
+    t.post("/export/csv/request", Some(&admin), json!({ "scope": "all" })).await.expect(202);
+    t.post("/export/csv/request", Some(&admin), json!({})).await.expect(202);
+    for path in [
+        "/admin/queues/mail/pause",
+        "/admin/queues/mail/resume",
+        "/admin/queues/mail/resume",
+        "/admin/schedules/file-cleanup/pause",
+        "/admin/schedules/file-cleanup/resume",
+        "/admin/jobs/requeue",
+    ] {
+        t.send(t.request(Method::POST, path, Some(&admin))).await.expect(200);
+    }
+    let found = list(&t, &admin, &format!("?actor_id={}", admin.id)).await;
+    let expected =
+        ["schedule_resumed", "schedule_paused", "queue_resumed", "queue_paused", "all_exported", "logged_in"];
+    assert_eq!(actions(&found), expected, "orders without an effect are not listed");
+    has(&found[3], &json!({ "object_kind": "jobs", "origin": "127.0.0.1", "details": { "queue": "mail" } }));
+}
+
+#[testkit::both_databases]
+async fn the_audit_list_is_filtered(t: TestApp) {
+    let (admin, asha) = (t.admin().await, t.driver("Asha").await);
+    let lot = t.lot(1).await;
+    for role in ["attendant", "user"] {
+        t.put(&format!("/users/{}", asha.id), Some(&admin), json!({ "role": role })).await.expect(200);
+    }
+    let (id, by) = (asha.id, admin.id);
+    let changes = vec!["role_changed"; 2];
+    for (query, expected) in [
+        (format!("?object_kind=user&object_id={id}"), changes.clone()),
+        (format!("?actor_id={by}&action=role_changed"), changes.clone()),
+        (format!("?object_kind=lot&object_id={lot}"), vec!["lot_created"]),
+        (format!("?actor_id={id}"), vec![]),
+        ("?action=role_changed&limit=1".to_owned(), vec!["role_changed"]),
+        ("?from=2000-01-01&action=role_changed".to_owned(), changes),
+        ("?to=2000-01-01".to_owned(), vec![]),
+    ] {
+        assert_eq!(actions(&list(&t, &admin, &query).await), expected, "{query}");
+    }
+    for query in ["?from=yesterday", "?actor_id=x"] {
+        t.get(&format!("/admin/audit{query}"), Some(&admin)).await.problem(400, "invalid");
+    }
 }

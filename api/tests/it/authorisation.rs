@@ -231,7 +231,8 @@ const ROWS: &[Row] = &[
         r#"{"code":"123456"}"#,
         any_user(409),
     ),
-    ("DELETE /users/{id}", "/users/{owner}", "", admin(200)),
+    ("DELETE /users/{id}", "/users/{owner}", r#"{"current_password":"{password}"}"#, owner(200, 403)),
+    ("POST /users/me/export", "/users/me/export", "", any_user(202)),
     ("DELETE /users/{id}/second-factor", "/users/{owner}/second-factor", "", admin(404)),
     ("DELETE /users/{id}/sessions", "/users/{owner}/sessions", "", admin(200)),
     ("GET /users/{id}/reservations", "/users/{owner}/reservations", "", owner(200, 403)),
@@ -310,6 +311,7 @@ impl Scene<'_> {
             "{vehicle}",
             "{attendant}",
             "{lot_of_car}",
+            "{password}",
         ] {
             if text.contains(thing) {
                 text = text.replace(thing, &self.make(thing).await);
@@ -343,6 +345,11 @@ impl Scene<'_> {
                 let text = "UPDATE users SET email_verified = FALSE WHERE id = $1";
                 change(t, text, [user.id.into()]).await.unwrap();
                 welcome_token(t, user.id).await.unwrap()
+            }
+            "{password}" => {
+                let text = "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE id = $2) WHERE id = $1";
+                change(t, text, [self.owner.id.into(), self.admin.id.into()]).await.unwrap();
+                PASSWORD.to_owned()
             }
             "{parked}" => t.book(&self.owner, t.lot(1).await).await.to_string(),
             "{unpaid}" => unpaid(t, &self.owner, t.lot(1).await).await.to_string(),

@@ -171,6 +171,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "POST /tasks/{task}",
     "POST /unsubscribe",
     "PUT /users/{id}/lots",
+    "POST /users/me/export",
     "POST /users/me/phone/verification",
 ];
 

@@ -158,6 +158,7 @@ async fn run_story(t: TestApp, add_forbidden: bool) -> (Story, Vec<String>) {
         .await;
     s.step("POST /export/csv/request", 0, asha, json!({ "lot_id": lot })).await;
     s.step("POST /tasks/{task}", 0, asha, json!({})).await;
+    s.step("DELETE /users/{id}", ravi.id, asha, json!({ "current_password": "wrong" })).await;
 
     for clear in ["POST /admin/clear-cache", "POST /admin/cache/clear"] {
         s.step(clear, 0, asha, json!({})).await;

@@ -26,7 +26,7 @@ pub struct Options {
 }
 
 /// Each benchmark with its arguments, for some fifteen minutes on two cores.
-const MODEST: [&str; 8] = [
+const MODEST: [&str; 10] = [
     "api --seconds 2 --span month --heavy 20000",
     "booking --seconds 5",
     "jobs --starts 300 --jobs 10000 --backlog 100000",
@@ -34,10 +34,12 @@ const MODEST: [&str; 8] = [
     "events --followers 400 --reconnects 50 --cancels 60",
     "cache --seconds 1 --rounds 4 --watch 8 --pairs 4",
     "pages --span month",
+    "audit --entries 100000",
+    "timing --calls 500",
     "peer --seconds 4",
 ];
 
-const SMOKE: [&str; 8] = [
+const SMOKE: [&str; 10] = [
     "api --seconds 1 --span day --spots 20 --heavy 1000",
     "booking --seconds 1",
     "jobs --starts 20 --jobs 400 --backlog 12000",
@@ -45,6 +47,8 @@ const SMOKE: [&str; 8] = [
     "events --followers 20 --reconnects 5 --cancels 20",
     "cache --seconds 1 --rounds 1 --span day --people 20 --watch 2 --pairs 2",
     "pages --smoke",
+    "audit --entries 2000",
+    "timing --calls 10",
     "peer --seconds 1 --rounds 1 --reservations 20000 --exported 5000",
 ];
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use bench::{report::Report, testbed::ENGINES};
 use clap::Subcommand;
 
-use crate::{api, booking, cache, events, export, instructions, jobs, pages, peer};
+use crate::{api, audit, booking, cache, events, export, instructions, jobs, pages, peer, timing};
 
 #[derive(Subcommand)]
 pub enum Benchmark {
@@ -25,6 +25,10 @@ pub enum Benchmark {
     Instructions(instructions::Options),
     /// Response times of the pages for operators, over a year of data.
     Pages(pages::Options),
+    /// How fast the audit table is linked and verified.
+    Audit(audit::Options),
+    /// Whether response times tell which mail addresses have an account.
+    Timing(timing::Options),
     /// Parkade beside a plain system in Python with the same rows, on PostgreSQL.
     Peer(peer::Options),
 }
@@ -54,6 +58,8 @@ pub async fn measure(benchmark: &Benchmark, report: &mut Report) -> anyhow::Resu
             Benchmark::Events(options) => events::measure(engine, options, report).await?,
             Benchmark::Instructions(options) => instructions::measure(engine, options, report).await?,
             Benchmark::Pages(options) => pages::measure(engine, options, report).await?,
+            Benchmark::Audit(options) => audit::measure(engine, options, report).await?,
+            Benchmark::Timing(options) => timing::measure(engine, options, report).await?,
             // It has no database to choose.
             Benchmark::Peer(_) => {}
         }

@@ -6,6 +6,7 @@
 
 mod all;
 mod api;
+mod audit;
 mod backlog;
 mod baseline;
 mod benchmark;
@@ -21,6 +22,7 @@ mod pages;
 mod peer;
 mod stays;
 mod stream;
+mod timing;
 mod traffic;
 mod worker;
 

@@ -1,5 +1,5 @@
 //! The daily job that removes expired data: export files, finished jobs, sessions, tokens, codes, idempotency keys, ticks, mails,
-//! plates of cars without accounts, and accounts that were never verified.
+//! plates of cars without accounts, accounts that were never verified, and old entries of the audit table.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     base::{error::Result, time::rfc3339},
     jobs::{Context, Done, Job, Queue},
     parking::{
-        accounts, exports,
+        accounts, audit, exports,
         notifications::{self, Notice},
     },
     platform::{
@@ -57,6 +57,9 @@ const CODES: &str =
 /// How long the plate of a car without an account is kept after it left, for questions about its bill.
 const PLATES_OF_GUESTS_KEPT: TimeDelta = TimeDelta::days(90);
 
+/// How long the audit table is kept: a year and a month to look at it.
+const AUDIT_KEPT: TimeDelta = TimeDelta::days(400);
+
 const PLATES_OF_GUESTS: &str = "UPDATE reservations SET plate = NULL, plate_key = NULL WHERE id IN (
     SELECT id FROM reservations WHERE house AND plate IS NOT NULL AND left_at < $1 AND payment_state <> 'unpaid' LIMIT 500)";
 
@@ -96,6 +99,7 @@ impl Job for CleanUp {
             counts.push((what, delete(app, text, now - age).await?));
         }
         counts.push(("unverified accounts", accounts::remove_unverified(app).await?));
+        counts.push(("audit entries", audit::prune(app, now - AUDIT_KEPT).await?));
         counts.push(("kept answers", idempotency::delete_expired(&app.db, now).await?));
         let notice = Notice {
             key: format!("clean-up:{}", rfc3339(self.due)),

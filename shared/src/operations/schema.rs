@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Every table of the product.
-pub const TABLES: [&str; 28] = [
+pub const TABLES: [&str; 29] = [
     "installation",
     "rounded_amounts",
     "secrets",
@@ -32,6 +32,7 @@ pub const TABLES: [&str; 28] = [
     "exports",
     "user_activity",
     "audit",
+    "audit_chain",
     "email_deliveries",
     "mail_outages",
     "alerts",

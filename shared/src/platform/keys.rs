@@ -105,6 +105,16 @@ impl Keys {
         }
     }
 
+    /// All keys of the settings for a purpose: those of `APP_SECRET`, then those of `JWT_SECRET_KEY`. The first one signs. None
+    /// of them can be derived from the database.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`], never in practice.
+    pub fn all_of_access(&self, purpose: Purpose) -> Result<Vec<Key>> {
+        let tokens = self.tokens.iter().map(|key| &key.secret);
+        self.settings.iter().chain(tokens).map(|secret| Key::derive(secret, purpose)).collect()
+    }
+
     /// A key for what must outlive changes of `JWT_SECRET_KEY`, such as links in mails that people keep.
     ///
     /// # Errors

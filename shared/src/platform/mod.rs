@@ -1,5 +1,6 @@
 //! Machinery that knows nothing about parking.
 
+pub mod audit;
 pub mod cache;
 pub mod clock_check;
 pub mod config;

@@ -213,7 +213,8 @@ impl<'a> Pair<'a> {
 
     async fn cancel(&mut self) -> &'static str {
         let id = self.any_id();
-        let row = ledger::cancel(&self.t.app.db, self.now, id).await.unwrap();
+        ledger::cancel(self.t.app.db.write(), self.now, id).await.unwrap();
+        let row = ledger::find(&self.t.app.db, id).await.unwrap();
         let state = self.machine.cancel(self.now, id.as_u128());
         assert_eq!(row.map(|row| row.state), state, "the result of the cancellation");
         "cancel"

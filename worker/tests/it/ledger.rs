@@ -57,7 +57,8 @@ impl<'a> Ledger<'a> {
     }
 
     async fn cancel(&self, id: Uuid) -> JobState {
-        ledger::cancel(&self.t.app.db, self.now, id).await.unwrap().unwrap().state
+        ledger::cancel(self.t.app.db.write(), self.now, id).await.unwrap();
+        ledger::find(&self.t.app.db, id).await.unwrap().unwrap().state
     }
 
     async fn due(&self) -> Vec<Uuid> {
@@ -360,7 +361,7 @@ async fn job_cancelled_while_failing_is_not_retried(t: TestApp) {
     let job = insert(&t, &NewJob::of(&Probe::<MAIL>::new(&[Act::Succeed])).unwrap()).await;
     let now = t.app.clock.now();
     let claim = ledger::claim(&t.app.db, now, LEASE, "w", job.id).await.unwrap().unwrap();
-    ledger::cancel(&t.app.db, now, job.id).await.unwrap();
+    ledger::cancel(t.app.db.write(), now, job.id).await.unwrap();
     let again = retry(now + TimeDelta::hours(1), "a passing reason");
     assert!(ledger::close(t.app.db.write(), now, &claim, &again).await.unwrap());
     let row = row(&t, job.id).await;

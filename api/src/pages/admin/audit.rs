@@ -2,7 +2,11 @@
 
 use axum::{Router, extract::State, response::Response, routing::get};
 use minijinja::{Value, context};
-use shared::{app::App, base::page::Page, parking::audit};
+use shared::{
+    app::App,
+    base::page::Page,
+    parking::audit::{self, Filter},
+};
 
 use super::super::{
     views::{After, ROWS},
@@ -22,7 +26,8 @@ async fn list(
     visitor: Visitor,
     Query(After { after }): Query<After>,
 ) -> Answer<Response> {
-    let list = audit::list(&app, &Page { limit: ROWS, after: after.parse().ok() }).await?;
+    let list =
+        audit::list(&app, &Filter::default(), &Page { limit: ROWS, after: after.parse().ok() }).await?;
     let next = list.next(|row| row.id);
     let rows: Vec<Value> = (list.items.iter())
         .map(|row| {

@@ -105,7 +105,7 @@ async fn after<T>(app: &App, visitor: &Visitor, done: Result<T>, key: &str) -> A
 }
 
 async fn requeue(State(app): State<App>, visitor: Visitor, Path(id): Path<Uuid>) -> Answer<Response> {
-    let done = control::requeue(&app, Some(visitor.user()?.user_id), &Dead::One(id)).await;
+    let done = control::requeue(&app, &(&visitor.user()?).into(), &Dead::One(id)).await;
     after(&app, &visitor, done, "requeued").await
 }
 
@@ -114,7 +114,7 @@ fn find(name: &str) -> Result<Queue> {
 }
 
 async fn pause_queue(State(app): State<App>, visitor: Visitor, Path(name): Path<String>) -> Answer<Response> {
-    let done = control::pause_queue(&app, Some(visitor.user()?.user_id), find(&name)?).await;
+    let done = control::pause_queue(&app, &(&visitor.user()?).into(), find(&name)?).await;
     after(&app, &visitor, done, "paused").await
 }
 
@@ -123,7 +123,7 @@ async fn resume_queue(
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer<Response> {
-    let done = control::resume_queue(&app, Some(visitor.user()?.user_id), find(&name)?).await;
+    let done = control::resume_queue(&app, &(&visitor.user()?).into(), find(&name)?).await;
     after(&app, &visitor, done, "resumed").await
 }
 
@@ -133,8 +133,8 @@ async fn run_schedule(
     Path(name): Path<String>,
 ) -> Answer<Response> {
     let schedule = schedules::named(&app.config, &name)?;
-    let by = Some(visitor.user()?.user_id);
-    let done = control::run_now(&app, by, &schedule, Idempotency::none()).await;
+    let by = (&visitor.user()?).into();
+    let done = control::run_now(&app, &by, &schedule, Idempotency::none()).await;
     after(&app, &visitor, done, "started").await
 }
 
@@ -144,7 +144,7 @@ async fn pause_schedule(
     Path(name): Path<String>,
 ) -> Answer<Response> {
     let schedule = schedules::named(&app.config, &name)?;
-    let done = control::pause_schedule(&app, Some(visitor.user()?.user_id), &schedule).await;
+    let done = control::pause_schedule(&app, &(&visitor.user()?).into(), &schedule).await;
     after(&app, &visitor, done, "paused").await
 }
 
@@ -154,6 +154,6 @@ async fn resume_schedule(
     Path(name): Path<String>,
 ) -> Answer<Response> {
     let schedule = schedules::named(&app.config, &name)?;
-    let done = control::resume_schedule(&app, Some(visitor.user()?.user_id), &schedule).await;
+    let done = control::resume_schedule(&app, &(&visitor.user()?).into(), &schedule).await;
     after(&app, &visitor, done, "resumed").await
 }

@@ -249,7 +249,7 @@ pub(crate) async fn purge_job(
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::purge(&app, Some(admin.user_id), &Dead::One(id)).await?;
+    control::purge(&app, &(&admin).into(), &Dead::One(id)).await?;
     Ok(Json(Message { msg: "job purged" }))
 }
 
@@ -264,7 +264,7 @@ pub(crate) async fn requeue_job(
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::requeue(&app, Some(admin.user_id), &Dead::One(id)).await?;
+    control::requeue(&app, &(&admin).into(), &Dead::One(id)).await?;
     Ok(Json(Message { msg: "job requeued" }))
 }
 
@@ -279,7 +279,7 @@ pub(crate) async fn cancel_job(
     Admin(admin): Admin,
     Path(id): Path<Uuid>,
 ) -> Answer<Json<Message>> {
-    control::cancel_as_operator(&app, Some(admin.user_id), id).await?;
+    control::cancel_as_operator(&app, &(&admin).into(), id).await?;
     Ok(Json(Message { msg: "job cancelled" }))
 }
 
@@ -293,7 +293,7 @@ pub(crate) async fn requeue_jobs(
     Admin(admin): Admin,
     OptionalJson(filter): OptionalJson<DeadJobFilter>,
 ) -> Answer<Json<ChangedJobs>> {
-    let jobs = control::requeue(&app, Some(admin.user_id), &filter.checked()?).await?;
+    let jobs = control::requeue(&app, &(&admin).into(), &filter.checked()?).await?;
     Ok(Json(ChangedJobs { msg: "jobs requeued", jobs }))
 }
 
@@ -307,6 +307,6 @@ pub(crate) async fn purge_jobs(
     Admin(admin): Admin,
     OptionalJson(filter): OptionalJson<DeadJobFilter>,
 ) -> Answer<Json<ChangedJobs>> {
-    let jobs = control::purge(&app, Some(admin.user_id), &filter.checked()?).await?;
+    let jobs = control::purge(&app, &(&admin).into(), &filter.checked()?).await?;
     Ok(Json(ChangedJobs { msg: "jobs purged", jobs }))
 }

@@ -32,7 +32,7 @@ pub(crate) async fn pause_queue(
     Admin(admin): Admin,
     Path(name): Path<String>,
 ) -> Answer<Json<Message>> {
-    control::pause_queue(&app, Some(admin.user_id), find(&name)?).await?;
+    control::pause_queue(&app, &(&admin).into(), find(&name)?).await?;
     Ok(Json(Message { msg: "queue paused" }))
 }
 
@@ -47,6 +47,6 @@ pub(crate) async fn resume_queue(
     Admin(admin): Admin,
     Path(name): Path<String>,
 ) -> Answer<Json<Message>> {
-    control::resume_queue(&app, Some(admin.user_id), find(&name)?).await?;
+    control::resume_queue(&app, &(&admin).into(), find(&name)?).await?;
     Ok(Json(Message { msg: "queue resumed" }))
 }

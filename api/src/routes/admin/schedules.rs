@@ -47,7 +47,7 @@ pub(crate) async fn run<E>(app: &App, admin: &Identity, name: &str, once: Once<E
     let schedule = schedules::named(&app.config, name)?;
     let answer = |id: &Uuid| accepted(*id, "the schedule runs now");
     once.answer(app, admin.user_id, answer, async |_, keep| {
-        control::run_now(app, Some(admin.user_id), &schedule, keep).await
+        control::run_now(app, &admin.into(), &schedule, keep).await
     })
     .await
 }
@@ -63,7 +63,7 @@ pub(crate) async fn pause_schedule(
     Admin(admin): Admin,
     Path(name): Path<String>,
 ) -> Answer<Json<Message>> {
-    control::pause_schedule(&app, Some(admin.user_id), &schedules::named(&app.config, &name)?).await?;
+    control::pause_schedule(&app, &(&admin).into(), &schedules::named(&app.config, &name)?).await?;
     Ok(Json(Message { msg: "schedule paused" }))
 }
 
@@ -78,6 +78,6 @@ pub(crate) async fn resume_schedule(
     Admin(admin): Admin,
     Path(name): Path<String>,
 ) -> Answer<Json<Message>> {
-    control::resume_schedule(&app, Some(admin.user_id), &schedules::named(&app.config, &name)?).await?;
+    control::resume_schedule(&app, &(&admin).into(), &schedules::named(&app.config, &name)?).await?;
     Ok(Json(Message { msg: "schedule resumed" }))
 }

@@ -165,7 +165,8 @@ async fn cancel_waiting(cluster: &Cluster) -> Result<Vec<String>> {
     for _ in 0..100 {
         let job = NewJob::of(&Work { millis: 0 })?;
         let enqueued = ledger::insert(app.db.write(), app.clock.now(), &job).await?;
-        let row = ledger::cancel(&app.db, app.clock.now(), enqueued.id).await?.context("the job is gone")?;
+        ledger::cancel(app.db.write(), app.clock.now(), enqueued.id).await?;
+        let row = ledger::find(&app.db, enqueued.id).await?.context("the job is gone")?;
         jobs::queue::announce(&app.redis, &[enqueued]).await;
         if row.state == JobState::Cancelled {
             cancelled.push(job.id);

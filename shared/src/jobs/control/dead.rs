@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::operator::Operator;
 use crate::{
     app::App,
     base::{
@@ -14,11 +14,13 @@ use crate::{
         time::wire,
     },
     jobs::{
+        change::Change,
         ledger::{self, Enqueued},
         state::JobState,
         status, transport,
     },
     platform::{
+        audit::{self, Action, Actor, Object},
         db::{at, sql, violates},
         queue::Queue,
     },
@@ -85,15 +87,15 @@ const MAY_RUN_AGAIN: &str = "(d.unique_key IS NULL OR (
 ///
 /// # Errors
 /// For one job: [`Error::NotFound`]; [`Error::Conflict`] if it is not dead or a job with its key is queued or running.
-pub async fn requeue(app: &App, operator: Operator, which: &Dead) -> Result<u64> {
+pub async fn requeue(app: &App, by: &Actor, which: &Dead) -> Result<u64> {
     let text = format!(
         "UPDATE jobs SET state = 'queued', attempt = 0, crashes = 0, run_at = $1, cancel_requested = FALSE, progress_current = 0,
             progress_total = 0, result = NULL, error = NULL, started_at = NULL, finished_at = NULL
          WHERE state = 'failed' AND id IN ({}) RETURNING id, queue, state",
         batch(&format!("AND {MAY_RUN_AGAIN}"))
     );
-    let jobs = change(app, which, &text).await?;
-    tracing::info!(by.id = operator, ?which, jobs, "dead jobs requeued");
+    let jobs = change(app, by, Action::JobsRequeued, which, &text).await?;
+    tracing::info!(by.id = by.user_id, ?which, jobs, "dead jobs requeued");
     Ok(jobs)
 }
 
@@ -101,13 +103,13 @@ pub async fn requeue(app: &App, operator: Operator, which: &Dead) -> Result<u64>
 ///
 /// # Errors
 /// For one job: [`Error::NotFound`]; [`Error::Conflict`] if it is not dead.
-pub async fn purge(app: &App, operator: Operator, which: &Dead) -> Result<u64> {
+pub async fn purge(app: &App, by: &Actor, which: &Dead) -> Result<u64> {
     let text = format!(
         "DELETE FROM jobs WHERE state = 'failed' AND id IN ({}) RETURNING id, queue, state",
         batch("")
     );
-    let jobs = change(app, which, &text).await?;
-    tracing::info!(by.id = operator, ?which, jobs, "dead jobs purged");
+    let jobs = change(app, by, Action::JobsPurged, which, &text).await?;
+    tracing::info!(by.id = by.user_id, ?which, jobs, "dead jobs purged");
     Ok(jobs)
 }
 
@@ -120,10 +122,10 @@ fn batch(condition: &str) -> String {
 }
 
 /// Runs the statement until it finds no more jobs.
-async fn change(app: &App, which: &Dead, text: &str) -> Result<u64> {
+async fn change(app: &App, by: &Actor, action: Action, which: &Dead, text: &str) -> Result<u64> {
     let (now, mut changed) = (app.clock.now(), 0);
     loop {
-        let jobs = change_batch(app, which, text, now).await?;
+        let jobs = change_batch(app, (by, action), which, text, now).await?;
         changed += jobs.len() as u64;
         let is_last = jobs.len() < BATCH as usize;
         publish_soon(app, jobs);
@@ -137,20 +139,32 @@ async fn change(app: &App, which: &Dead, text: &str) -> Result<u64> {
     }
 }
 
-async fn change_batch(app: &App, which: &Dead, text: &str, now: DateTime<Utc>) -> Result<Vec<Enqueued>> {
+async fn change_batch(
+    app: &App,
+    (by, action): (&Actor, Action),
+    which: &Dead,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<Enqueued>> {
     let (id, kind) = match which {
         Dead::One(id) => (Some(*id), None),
         Dead::All(kind) => (None, kind.clone()),
     };
-    let db = app.db.write();
     let is_duplicate = |error: &DbErr| violates(error, "jobs_one_live_a_key", "jobs.unique_key");
     let mut tries = 1;
-    let rows = loop {
-        match db.query_all_raw(sql(db, text, [at(now), id.into(), kind.clone().into()])).await {
+    let (change, rows) = loop {
+        let change = Change::begin(app).await?;
+        let values = [at(now), id.into(), kind.clone().into()];
+        match change.tx().query_all_raw(sql(change.tx(), text, values)).await {
             Err(error) if tries < MAX_TRIES && is_duplicate(&error) => tries += 1,
-            rows => break rows?,
+            rows => break (change, rows?),
         }
     };
+    if !rows.is_empty() {
+        let details = json!({ "job": id, "kind": kind, "count": rows.len() });
+        audit::record(change.tx(), now, by, action, Object::Jobs, &details).await?;
+    }
+    change.commit().await?;
     let job = |row: &QueryResult| {
         let queue = Queue::named(&row.try_get::<String>("", "queue")?).unwrap_or(Queue::Maintenance);
         let due = row.try_get::<JobState>("", "state")? == JobState::Queued;

@@ -3,7 +3,6 @@
 mod cancel;
 mod dead;
 mod jobs;
-mod operator;
 mod queues;
 mod repair;
 mod schedules;
@@ -11,7 +10,6 @@ mod schedules;
 pub use cancel::{cancel, cancel_as_operator};
 pub use dead::{Dead, DeadJob, list_dead, purge, requeue};
 pub use jobs::{JobDetails, RetryingJob, RunningJob, find_details, list_retrying, list_running};
-pub use operator::Operator;
 pub use queues::{Backlog, QueueRow, list_backlogs, list_queues, pause_queue, resume_queue};
 pub use repair::{Repaired, repair_times};
 pub use schedules::{ScheduleRow, list_schedules, pause_schedule, resume_schedule, run_now};

@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
+use serde_json::json;
 
-use super::operator::Operator;
 use crate::{
     app::App,
     base::{error::Result, time::wire},
+    jobs::change::Change,
     platform::{
+        audit::{self, Action, Actor, Object},
         db::{Db, at, sql},
         queue::Queue,
     },
@@ -96,19 +98,33 @@ pub async fn list_queues(app: &App) -> Result<Vec<QueueRow>> {
 }
 
 /// Stops all workers from taking jobs of a queue. Running jobs continue.
-pub async fn pause_queue(app: &App, operator: Operator, queue: Queue) -> Result<()> {
-    let db = app.db.write();
+pub async fn pause_queue(app: &App, by: &Actor, queue: Queue) -> Result<()> {
+    let (change, now) = (Change::begin(app).await?, app.clock.now());
     let text =
         "INSERT INTO paused_queues (queue, paused_by, paused_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    db.execute_raw(sql(db, text, [queue.name().into(), operator.into(), at(app.clock.now())])).await?;
-    tracing::info!(by.id = operator, queue = queue.name(), "queue paused");
+    let values = [queue.name().into(), by.user_id.into(), at(now)];
+    let paused = change.tx().execute_raw(sql(change.tx(), text, values)).await?;
+    if paused.rows_affected() > 0 {
+        record(&change, now, by, Action::QueuePaused, queue).await?;
+    }
+    change.commit().await?;
+    tracing::info!(by.id = by.user_id, queue = queue.name(), "queue paused");
     Ok(())
 }
 
 /// Lets workers take jobs of a queue again, within a second or two.
-pub async fn resume_queue(app: &App, operator: Operator, queue: Queue) -> Result<()> {
-    let db = app.db.write();
-    db.execute_raw(sql(db, "DELETE FROM paused_queues WHERE queue = $1", [queue.name().into()])).await?;
-    tracing::info!(by.id = operator, queue = queue.name(), "queue resumed");
+pub async fn resume_queue(app: &App, by: &Actor, queue: Queue) -> Result<()> {
+    let (change, now) = (Change::begin(app).await?, app.clock.now());
+    let text = "DELETE FROM paused_queues WHERE queue = $1";
+    let resumed = change.tx().execute_raw(sql(change.tx(), text, [queue.name().into()])).await?;
+    if resumed.rows_affected() > 0 {
+        record(&change, now, by, Action::QueueResumed, queue).await?;
+    }
+    change.commit().await?;
+    tracing::info!(by.id = by.user_id, queue = queue.name(), "queue resumed");
     Ok(())
+}
+
+async fn record(change: &Change, now: DateTime<Utc>, by: &Actor, action: Action, queue: Queue) -> Result<()> {
+    audit::record(change.tx(), now, by, action, Object::Jobs, &json!({ "queue": queue.name() })).await
 }

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::operator::Operator;
 use crate::{
     app::App,
     base::{error::Result, time::wire},
@@ -15,6 +15,7 @@ use crate::{
         state::JobState,
     },
     platform::{
+        audit::{self, Action, Actor, Object},
         db::{at, sql},
         idempotency::Idempotency,
     },
@@ -80,13 +81,13 @@ pub async fn list_schedules(app: &App, schedules: &[Schedule]) -> Result<Vec<Sch
 /// Enqueues the job of a schedule as if a tick were due now. If one is queued or running already, returns that one.
 pub async fn run_now(
     app: &App,
-    operator: Operator,
+    by: &Actor,
     schedule: &Schedule,
     idempotency: Idempotency<Uuid>,
 ) -> Result<Uuid> {
     let now = app.clock.now();
     let mut job = (schedule.job)(now)?.unique("by hand");
-    if let Some(user_id) = operator {
+    if let Some(user_id) = by.user_id {
         job = job.owner(user_id);
     }
     let mut change = Change::begin(app).await?;
@@ -98,31 +99,53 @@ pub async fn run_now(
             let text = "UPDATE schedules SET last_job_id = $2, last_run_at = $3 WHERE name = $1";
             let values = [schedule.name.into(), id.into(), at(now)];
             change.tx().execute_raw(sql(change.tx(), text, values)).await?;
+            record(&change, now, by, Action::ScheduleRun, schedule).await?;
             id
         }
     };
     change.commit_with_answer(&idempotency, id).await?;
-    tracing::info!(by.id = operator, schedule = schedule.name, job.id = %id, "schedule run by hand");
+    tracing::info!(by.id = by.user_id, schedule = schedule.name, job.id = %id, "schedule run by hand");
     Ok(id)
 }
 
 /// Pauses a schedule: its ticks pass without a job.
-pub async fn pause_schedule(app: &App, operator: Operator, schedule: &Schedule) -> Result<()> {
-    let (db, now) = (app.db.write(), app.clock.now());
-    schedule::ensure_row(db, now, schedule).await?;
+pub async fn pause_schedule(app: &App, by: &Actor, schedule: &Schedule) -> Result<()> {
+    let (change, now) = (Change::begin(app).await?, app.clock.now());
+    schedule::ensure_row(change.tx(), now, schedule).await?;
     let text = "UPDATE schedules SET paused_at = $2, paused_by = $3 WHERE name = $1 AND paused_at IS NULL";
-    db.execute_raw(sql(db, text, [schedule.name.into(), at(now), operator.into()])).await?;
-    tracing::info!(by.id = operator, schedule = schedule.name, "schedule paused");
+    let values = [schedule.name.into(), at(now), by.user_id.into()];
+    let paused = change.tx().execute_raw(sql(change.tx(), text, values)).await?;
+    if paused.rows_affected() > 0 {
+        record(&change, now, by, Action::SchedulePaused, schedule).await?;
+    }
+    change.commit().await?;
+    tracing::info!(by.id = by.user_id, schedule = schedule.name, "schedule paused");
     Ok(())
 }
 
 /// Resumes a schedule from its next tick on. The ticks in between are not caught up.
-pub async fn resume_schedule(app: &App, operator: Operator, schedule: &Schedule) -> Result<()> {
-    let db = app.db.write();
+pub async fn resume_schedule(app: &App, by: &Actor, schedule: &Schedule) -> Result<()> {
+    let (change, now) = (Change::begin(app).await?, app.clock.now());
     let text = "UPDATE schedules SET paused_at = NULL, paused_by = NULL,
             settled_until = CASE WHEN settled_until < $2 THEN $2 ELSE settled_until END
         WHERE name = $1 AND paused_at IS NOT NULL";
-    db.execute_raw(sql(db, text, [schedule.name.into(), at(app.clock.now())])).await?;
-    tracing::info!(by.id = operator, schedule = schedule.name, "schedule resumed");
+    let values = [schedule.name.into(), at(now)];
+    let resumed = change.tx().execute_raw(sql(change.tx(), text, values)).await?;
+    if resumed.rows_affected() > 0 {
+        record(&change, now, by, Action::ScheduleResumed, schedule).await?;
+    }
+    change.commit().await?;
+    tracing::info!(by.id = by.user_id, schedule = schedule.name, "schedule resumed");
     Ok(())
+}
+
+async fn record(
+    change: &Change,
+    now: DateTime<Utc>,
+    by: &Actor,
+    action: Action,
+    schedule: &Schedule,
+) -> Result<()> {
+    let details = json!({ "schedule": schedule.name });
+    audit::record(change.tx(), now, by, action, Object::Jobs, &details).await
 }

@@ -4,10 +4,9 @@ use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::row;
 use crate::{
     base::error::Result,
-    platform::db::{Db, at, sql},
+    platform::db::{at, sql},
 };
 
 const CANCEL: &str = "UPDATE jobs SET
@@ -16,11 +15,10 @@ const CANCEL: &str = "UPDATE jobs SET
         state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END
     WHERE state IN ('queued', 'running')";
 
-/// Cancels a job and returns its row afterwards.
-pub async fn cancel(db: &Db, now: DateTime<Utc>, id: Uuid) -> Result<Option<row::Model>> {
+/// Cancels a job. `false` if there is none that waits or runs.
+pub async fn cancel(db: &impl ConnectionTrait, now: DateTime<Utc>, id: Uuid) -> Result<bool> {
     let text = format!("{CANCEL} AND id = $2");
-    db.write().execute_raw(sql(db.write(), &text, [at(now), id.into()])).await?;
-    row::find(db, id).await
+    Ok(db.execute_raw(sql(db, &text, [at(now), id.into()])).await?.rows_affected() > 0)
 }
 
 /// Cancels all jobs of one kind that a user has requested, in the caller's transaction.

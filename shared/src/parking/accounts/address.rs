@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
 };
+use serde_json::json;
 
 use super::{
     conflict::{conflict, email_taken},
@@ -16,14 +17,14 @@ use crate::{
     base::error::{Error, Result},
     jobs::Change,
     parking::{
+        audit::{self, Action, Actor, Object, Origin},
         notifications,
         tokens::{self, Kind, New},
     },
     platform::{
         cache::Group,
         db::{Transaction, retry_on_conflict},
-        entities,
-        rate_limit::Action,
+        entities, rate_limit,
     },
 };
 
@@ -35,7 +36,7 @@ const UNDO_FOR: TimeDelta = TimeDelta::hours(72);
 /// # Errors
 /// [`Error::RateLimited`].
 pub(super) async fn count_mail(app: &App, user_id: i64) -> Result<()> {
-    app.limits.check(Action::PasswordReset, &format!("verification:{user_id}")).await
+    app.limits.check(rate_limit::Action::PasswordReset, &format!("verification:{user_id}")).await
 }
 
 /// Holds a new address of a locked user until it is verified, and mails the link.
@@ -88,6 +89,9 @@ pub(super) async fn replace(app: &App, change: &mut Change, user: User, address:
         let new = New { job, kind, user_id: id, address: Some(&old), expires_at };
         tokens::issue(&app.keys, change.tx(), now, new).await?;
     }
+    // Whoever has the link from the mail.
+    let by = Actor { user_id: None, origin: Origin::Request(None) };
+    audit::record(change.tx(), now, &by, Action::AddressChanged, Object::User(id), &json!({})).await?;
     change.invalidates([Group::Users, Group::User(id)]);
     Ok(())
 }
@@ -108,6 +112,9 @@ pub async fn undo_email_change(app: &App, token: &str) -> Result<()> {
         tokens::revoke_all(change.tx(), now, id).await?;
         session::end_all(&mut change, now, id).await?;
         change.enqueue(&notifications::password_reset(Some(id), now)?).await?;
+        let by = Actor { user_id: None, origin: Origin::Request(None) };
+        let details = json!({ "undone": true });
+        audit::record(change.tx(), now, &by, Action::AddressChanged, Object::User(id), &details).await?;
         change.invalidates([Group::Users, Group::User(id)]);
         change.commit().await
     })

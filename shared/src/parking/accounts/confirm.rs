@@ -17,7 +17,7 @@ pub(super) async fn confirm(user: &User, current_password: Option<String>) -> Re
     let Some(password) = current_password else {
         return Err(Error::Unconfirmed {
             code: "current_password_required",
-            message: "send your current_password to change your password, mail address or phone number",
+            message: "send your current_password to change your password, mail address or phone number, or to delete your account",
         });
     };
     if password::verify(Priority::Other, password, Some(user.password_hash.clone())).await? == Match::No {

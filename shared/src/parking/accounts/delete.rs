@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, Value};
 use serde_json::json;
 
-use super::{account::Role, session, user};
+use super::{account::Role, confirm::confirm, find::by_id, guard::Attempt, session, user};
 use crate::{
     app::App,
     base::{
@@ -39,6 +39,20 @@ pub async fn delete(app: &App, by: &Actor, id: i64) -> Result<()> {
 pub async fn delete_as(app: &App, who: &Identity, id: i64) -> Result<()> {
     second_factor::require_fresh(app, who).await?;
     delete(app, &who.into(), id).await
+}
+
+/// As [`delete`], of the caller's own account.
+///
+/// # Errors
+/// As [`delete`]; [`Error::Unconfirmed`] without the current password, or if the user has a second factor and has not sent a code
+/// lately; [`Error::RateLimited`] for too many wrong passwords.
+pub async fn delete_own(app: &App, who: &Identity, current_password: Option<String>) -> Result<()> {
+    let user = by_id(app, who.user_id).await?;
+    let attempt = Attempt::begin(app, &user.email, who.address).await?;
+    confirm(&user, current_password).await?;
+    attempt.succeeded().await;
+    second_factor::require_fresh(app, who).await?;
+    delete(app, &who.into(), who.user_id).await
 }
 
 /// A query and its values.

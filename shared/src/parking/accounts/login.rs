@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
 use super::{
     find::with_mail,
@@ -18,7 +19,11 @@ use crate::{
         identity::Identity,
     },
     jobs::Change,
-    parking::{activity, second_factor},
+    parking::{
+        activity,
+        audit::{self, Action, Actor, Object, Origin},
+        second_factor,
+    },
     platform::{
         counters::Event,
         db::{at, sql},
@@ -51,12 +56,24 @@ pub async fn log_in(
     // Twice, because another login may replace the hash meanwhile.
     let mut confirmed_at = None;
     for _ in 0..2 {
-        let (user, found) = find_user(app, email, &password).await?.ok_or_else(rejected)?;
+        let (user, found) = match find_user(app, email, &password).await? {
+            Ok(found) => found,
+            Err(object) => return Err(refused(app, &client, object, "password").await?),
+        };
         if let Some(attempt) = attempt.take() {
             attempt.succeeded().await;
         }
-        if confirmed_at.is_none() && second_factor::check_login(app, user.id, code).await? {
-            confirmed_at = Some(app.clock.now());
+        if confirmed_at.is_none() {
+            match second_factor::check_login(app, user.id, code).await {
+                Ok(is_confirmed) => confirmed_at = is_confirmed.then(|| app.clock.now()),
+                Err(error) => {
+                    // Without a code it is only asked for.
+                    if code.is_some() {
+                        record_refusal(app, &client, Object::User(user.id), "second_factor").await?;
+                    }
+                    return Err(error);
+                }
+            }
         }
         let hash = match found {
             Match::AsTyped => password::hash(Priority::Login, password.clone()).await?,
@@ -67,12 +84,17 @@ pub async fn log_in(
             return Ok(LoggedIn { user, token });
         }
     }
-    Err(rejected())
+    Err(Error::WrongCredentials)
 }
 
-/// The user with this address and password.
-async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(User, Match)>> {
+/// The user with this address and password, or whose password was not found.
+async fn find_user(
+    app: &App,
+    email: &str,
+    password: &str,
+) -> Result<std::result::Result<(User, Match), Object>> {
     let users = with_mail(app, email).await?;
+    let object = users.first().map_or(Object::UnknownUser, |user| Object::User(user.id));
     if users.is_empty() {
         // An unknown address takes as long as a wrong password.
         password::verify(Priority::Login, password.to_owned(), None).await?;
@@ -81,10 +103,10 @@ async fn find_user(app: &App, email: &str, password: &str) -> Result<Option<(Use
         let found =
             password::verify(Priority::Login, password.to_owned(), Some(user.password_hash.clone())).await?;
         if found != Match::No {
-            return Ok(Some((user, found)));
+            return Ok(Ok((user, found)));
         }
     }
-    Ok(None)
+    Ok(Err(object))
 }
 
 /// Opens a session and stores the hash. `None` if the password has changed meanwhile, or the user was deleted.
@@ -114,14 +136,25 @@ async fn open_session(
     let token = session::open_confirmed(app, change.tx(), user.id, agent, confirmed_at).await?;
     known::remember(app, change.tx(), user.id, client.address).await?;
     activity::record(change.tx(), now, user.id, activity::Kind::Login, None).await?;
+    let by = Actor { user_id: Some(user.id), origin: Origin::Request(client.address) };
+    let details = json!({ "second_factor": confirmed_at.is_some() });
+    audit::record(change.tx(), now, &by, Action::LoggedIn, Object::User(user.id), &details).await?;
     change.counts(Event::Login);
     change.commit().await?;
     Ok(Some(token))
 }
 
-fn rejected() -> Error {
+/// Records a refusal, for an unknown address as for a known one, and returns the same error for both.
+async fn refused(app: &App, client: &Client, object: Object, why: &str) -> Result<Error> {
     metrics::record_event(metrics::LOGIN_REFUSED);
-    Error::WrongCredentials
+    record_refusal(app, client, object, why).await?;
+    Ok(Error::WrongCredentials)
+}
+
+async fn record_refusal(app: &App, client: &Client, object: Object, why: &str) -> Result<()> {
+    let by = Actor { user_id: None, origin: Origin::Request(client.address) };
+    let (action, details) = (Action::LoginRefused, json!({ "because": why }));
+    audit::record(app.db.write(), app.clock.now(), &by, action, object, &details).await
 }
 
 /// Ends the caller's session.

@@ -33,7 +33,7 @@ pub use self::{
     admin::{create_admin, ensure_admin},
     attendants::{assign_lots, assigned_lots},
     create::create,
-    delete::{delete, delete_as},
+    delete::{delete, delete_as, delete_own},
     enrol::{
         Enrolment, begin_second_factor, confirm_second_factor, enrolment, remove_second_factor,
         remove_second_factor_of, renew_recovery_codes,

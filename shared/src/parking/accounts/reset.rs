@@ -1,6 +1,9 @@
 //! A new password for a user who has forgotten theirs, by a token that is mailed to them.
 
+use std::net::IpAddr;
+
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 
 use super::{
     account::Validator,
@@ -14,13 +17,14 @@ use crate::{
     base::error::Result,
     jobs::Change,
     parking::{
+        audit::{self, Action, Actor, Object, Origin},
         notifications,
         tokens::{self, Kind},
     },
     platform::{
         cache::Group,
         db::{retry_on_conflict, sql},
-        rate_limit::Action,
+        rate_limit,
     },
 };
 
@@ -30,7 +34,9 @@ use crate::{
 /// # Errors
 /// [`Error::RateLimited`](crate::Error::RateLimited), whether or not the address has an account.
 pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
-    app.limits.check(Action::PasswordReset, &format!("account:{}", digest(&mail_key(email)))).await?;
+    app.limits
+        .check(rate_limit::Action::PasswordReset, &format!("account:{}", digest(&mail_key(email))))
+        .await?;
     let user_id = by_email(app, email).await?.map(|user| user.id);
     let mut change = Change::begin(app).await?;
     change.enqueue(&notifications::password_reset(user_id, app.clock.now())?).await?;
@@ -42,7 +48,7 @@ pub async fn forgot_password(app: &App, email: &str) -> Result<()> {
 /// # Errors
 /// As [`by_token`]; [`Error::Invalid`](crate::Error::Invalid) for a password that is too easy to guess, which leaves the
 /// token valid.
-pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()> {
+pub async fn reset_password(app: &App, token: &str, password: &str, address: Option<IpAddr>) -> Result<()> {
     let user = by_token(app, &[Kind::PasswordReset], token).await?;
     let mut validator = Validator::new(app.config.phone_country);
     let password = validator.password(password);
@@ -59,6 +65,9 @@ pub async fn reset_password(app: &App, token: &str, password: &str) -> Result<()
         tx.execute_raw(sql(tx, text, [user.id.into(), hash.clone().into()])).await?;
         session::end_all(&mut change, now, user.id).await?;
         change.enqueue(&notifications::password_changed(user.id, now)?).await?;
+        let by = Actor { user_id: None, origin: Origin::Request(address) };
+        let object = Object::User(user.id);
+        audit::record(change.tx(), now, &by, Action::PasswordReset, object, &json!({})).await?;
         change.invalidates([Group::Users, Group::User(user.id)]);
         change.commit().await
     })

@@ -150,6 +150,10 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         }
         if has_new_password {
             change.enqueue(&notifications::password_changed(id, now)?).await?;
+            record(&change, app, who, Action::PasswordChanged, id).await?;
+        }
+        if user.email != before.email {
+            record(&change, app, who, Action::AddressChanged, id).await?;
         }
         if has_new_password || user.email != before.email {
             tokens::revoke_all(change.tx(), now, id).await?;
@@ -167,6 +171,10 @@ pub async fn update(app: &App, who: &Identity, id: i64, mut changes: Changes) ->
         Ok(user)
     })
     .await
+}
+
+async fn record(change: &Change, app: &App, who: &Identity, action: Action, id: i64) -> Result<()> {
+    audit::record(change.tx(), app.clock.now(), &who.into(), action, Object::User(id), &json!({})).await
 }
 
 struct ValidChanges {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::platform::entities::export::Format;
+use crate::{base::error::Error, platform::entities::export::Format};
 
 /// The path of the finished file of an export.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn path(folder: &Path, id: Uuid, format: Format) -> PathBuf {
 /// The name of an export file. Files with any other name are not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
-    /// `ID.csv` or `ID.xlsx`
+    /// `ID.csv`, `ID.xlsx` or `ID.zip`
     Finished {
         /// The export.
         id: Uuid,
@@ -186,5 +186,15 @@ impl Drop for PartFile {
         {
             tracing::warn!(%error, file = %self.part.display(), "cannot remove an unfinished export file");
         }
+    }
+}
+
+/// What to report about a file that cannot be written.
+pub(super) fn write_error(error: io::Error) -> Error {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        // Retrying within minutes would not help; an alert tells administrators about nearly full disks.
+        Error::Permanent("storage full".into())
+    } else {
+        anyhow::Error::new(error).context("writing the export file").into()
     }
 }

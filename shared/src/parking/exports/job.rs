@@ -1,6 +1,6 @@
 //! The job that writes an export: rows from the database into a file, and a mail once it is ready.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     download::download_url,
-    file::{Facts, PartFile},
+    file::{Facts, PartFile, write_error},
+    own_data,
     record::Layout,
     write::{Output, Writer, Written},
 };
@@ -26,7 +27,7 @@ use crate::{
     },
     platform::{
         db::{at, sql},
-        entities::export,
+        entities::export::{self, Format},
     },
 };
 
@@ -53,7 +54,10 @@ impl Job for WriteExport {
             .one(app.db.read())
             .await?
             .ok_or_else(|| Error::Permanent("the export no longer exists".into()))?;
-        let Written { file, facts, rows } = write_file(context, &export).await?;
+        let Written { file, facts, rows } = match export.format {
+            Format::Zip => own_data::write(context, &export).await?,
+            Format::Csv | Format::Xlsx => write_file(context, &export).await?,
+        };
         record(context, &facts, rows, app.clock.now() + app.config.export_lifetime).await?;
         let mail = notifications::export_ready(context.id, export.user_id)?;
         let result = json!({
@@ -118,15 +122,6 @@ async fn read(context: &Context, filter: &Filter, batches: mpsc::Sender<Vec<u8>>
     }
     let _ = batches.send(batch).await;
     Ok(())
-}
-
-fn write_error(error: io::Error) -> Error {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        // Retrying within minutes would not help; an alert tells administrators about nearly full disks.
-        Error::Permanent("storage full".into())
-    } else {
-        anyhow::Error::new(error).context("writing the export file").into()
-    }
 }
 
 /// Stores the facts about the file before it is moved to its final name, unless another run has taken over the job.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::job::WriteExport;
@@ -12,7 +13,11 @@ use crate::{
         identity::Identity,
     },
     jobs::{Change, NewJob},
-    parking::{activity, second_factor},
+    parking::{
+        activity,
+        audit::{self, Action, Object},
+        second_factor,
+    },
     platform::{
         entities::export::{self, Format},
         idempotency::Idempotency,
@@ -62,13 +67,8 @@ pub async fn request(
         return Err(Error::invalid("/bom", "only a CSV file can have a byte order mark"));
     }
     let now = app.clock.now();
-    let job = NewJob::of(&WriteExport {})?.owner(who.user_id);
-    let local = now.with_timezone(&app.config.zone).format("%Y%m%d_%H%M%S");
     let mut change = Change::begin(app).await?;
-    let id = change.enqueue(&job).await?;
-    export::ActiveModel {
-        id: Set(id),
-        user_id: Set(who.user_id),
+    let row = export::ActiveModel {
         everyone: Set(request.everyone),
         from_at: Set(request.from),
         until_at: Set(request.until),
@@ -76,12 +76,55 @@ pub async fn request(
         anonymise: Set(request.anonymise),
         format: Set(request.format),
         bom: Set(request.bom),
-        file_name: Set(Some(format!("parking_history_{local}.{}", request.format.as_str()))),
-        created_at: Set(now),
         ..Default::default()
+    };
+    let id = insert(app, &mut change, now, who, ("parking_history", request.format), row).await?;
+    if request.everyone {
+        let details = json!({ "export": id, "anonymise": request.anonymise });
+        let (tx, action, object) = (change.tx(), Action::AllExported, Object::Installation);
+        audit::record(tx, now, &who.into(), action, object, &details).await?;
     }
-    .insert(change.tx())
-    .await?;
-    activity::record(change.tx(), now, who.user_id, activity::Kind::Export, Some(id.to_string())).await?;
     change.commit_with_answer(&idempotency, id).await
+}
+
+/// Requests a copy of all that is stored about the caller, and returns the id of the export.
+///
+/// # Errors
+/// Those of the database.
+pub async fn request_own_data(app: &App, who: &Identity, idempotency: Idempotency<Uuid>) -> Result<Uuid> {
+    let (mut change, now) = (Change::begin(app).await?, app.clock.now());
+    let row = export::ActiveModel {
+        everyone: Set(false),
+        anonymise: Set(false),
+        format: Set(Format::Zip),
+        bom: Set(false),
+        ..Default::default()
+    };
+    let id = insert(app, &mut change, now, who, ("my_data", Format::Zip), row).await?;
+    let (object, details) = (Object::User(who.user_id), json!({ "export": id }));
+    audit::record(change.tx(), now, &who.into(), Action::OwnDataExported, object, &details).await?;
+    change.commit_with_answer(&idempotency, id).await
+}
+
+/// Writes the row of an export, its job and the activity.
+async fn insert(
+    app: &App,
+    change: &mut Change,
+    now: DateTime<Utc>,
+    who: &Identity,
+    (name, format): (&str, Format),
+    row: export::ActiveModel,
+) -> Result<Uuid> {
+    let id = change.enqueue(&NewJob::of(&WriteExport {})?.owner(who.user_id)).await?;
+    let local = now.with_timezone(&app.config.zone).format("%Y%m%d_%H%M%S");
+    let row = export::ActiveModel {
+        id: Set(id),
+        user_id: Set(who.user_id),
+        file_name: Set(Some(format!("{name}_{local}.{}", format.as_str()))),
+        created_at: Set(now),
+        ..row
+    };
+    row.insert(change.tx()).await?;
+    activity::record(change.tx(), now, who.user_id, activity::Kind::Export, Some(id.to_string())).await?;
+    Ok(id)
 }

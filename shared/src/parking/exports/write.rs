@@ -73,6 +73,7 @@ impl Output {
                 let book = XlsxFile::create(&config.upload_folder, layout, config.zone, export.created_at)?;
                 Self::Xlsx(Box::new(book), file)
             }
+            Format::Zip => return Err(io::Error::other("an archive has more than reservations")),
         })
     }
 

@@ -64,9 +64,12 @@ impl Job for SendExportReady {
             return Ok(dropped("the export has expired"));
         }
         let stored_name = format!("{}.{}", self.export_id, export.format.as_str());
-        // Mails are copied and forwarded, so what other people parked is only behind the link.
-        let attachment =
-            if export.everyone { None } else { small_file(&config.upload_folder.join(&stored_name)).await };
+        // Mails are copied and forwarded, so what other people parked and all about one person is only behind the link.
+        let attachment = if export.everyone || export.format == Format::Zip {
+            None
+        } else {
+            small_file(&config.upload_folder.join(&stored_name)).await
+        };
         let file_name = export.file_name.unwrap_or(stored_name);
         let letter = Letter {
             key: format!("export-ready:{}", self.export_id),

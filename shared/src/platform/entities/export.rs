@@ -11,11 +11,17 @@ pub enum Format {
     Csv,
     #[sea_orm(string_value = "xlsx")]
     Xlsx,
+    /// A user's own data, not only reservations.
+    #[sea_orm(string_value = "zip")]
+    Zip,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 2] = [Self::Csv, Self::Xlsx];
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Xlsx, Self::Zip];
+
+    /// The formats of exports of reservations.
+    pub const OF_RESERVATIONS: [Self; 2] = [Self::Csv, Self::Xlsx];
 
     /// The name in requests, which is also the extension of file names.
     #[must_use]
@@ -23,6 +29,7 @@ impl Format {
         match self {
             Self::Csv => "csv",
             Self::Xlsx => "xlsx",
+            Self::Zip => "zip",
         }
     }
 
@@ -32,6 +39,7 @@ impl Format {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Zip => "application/zip",
         }
     }
 }

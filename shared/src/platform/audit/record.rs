@@ -13,6 +13,16 @@ use crate::{
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// A user logged in.
+    LoggedIn,
+    /// A login was refused.
+    LoginRefused,
+    /// A user set a new password with a link from a mail.
+    PasswordReset,
+    /// A user, or an administrator for them, set a new password.
+    PasswordChanged,
+    /// A user got another mail address.
+    AddressChanged,
     /// An account of an administrator was created.
     AdministratorCreated,
     /// A user got another role.
@@ -45,6 +55,26 @@ pub enum Action {
     BillWaived,
     /// A payment was refunded.
     PaymentRefunded,
+    /// The reservations of all users were exported.
+    AllExported,
+    /// A user requested a copy of their own data.
+    OwnDataExported,
+    /// Dead jobs were queued again.
+    JobsRequeued,
+    /// Dead jobs were removed.
+    JobsPurged,
+    /// A job was cancelled by an operator.
+    JobCancelled,
+    /// A queue was paused.
+    QueuePaused,
+    /// A queue was resumed.
+    QueueResumed,
+    /// A schedule was run by hand.
+    ScheduleRun,
+    /// A schedule was paused.
+    SchedulePaused,
+    /// A schedule was resumed.
+    ScheduleResumed,
     /// All data was deleted.
     Reset,
 }
@@ -54,6 +84,11 @@ impl Action {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::LoggedIn => "logged_in",
+            Self::LoginRefused => "login_refused",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::AddressChanged => "address_changed",
             Self::AdministratorCreated => "administrator_created",
             Self::RoleChanged => "role_changed",
             Self::LotsAssigned => "lots_assigned",
@@ -70,6 +105,16 @@ impl Action {
             Self::PaymentVerified => "payment_verified",
             Self::BillWaived => "bill_waived",
             Self::PaymentRefunded => "payment_refunded",
+            Self::AllExported => "all_exported",
+            Self::OwnDataExported => "own_data_exported",
+            Self::JobsRequeued => "jobs_requeued",
+            Self::JobsPurged => "jobs_purged",
+            Self::JobCancelled => "job_cancelled",
+            Self::QueuePaused => "queue_paused",
+            Self::QueueResumed => "queue_resumed",
+            Self::ScheduleRun => "schedule_run",
+            Self::SchedulePaused => "schedule_paused",
+            Self::ScheduleResumed => "schedule_resumed",
             Self::Reset => "reset",
         }
     }
@@ -80,10 +125,14 @@ impl Action {
 pub enum Object {
     /// The user with this id.
     User(i64),
+    /// A user who does not exist.
+    UnknownUser,
     /// The lot with this id.
     Lot(i64),
     /// The reservation with this id.
     Reservation(i64),
+    /// Background jobs, named in the details.
+    Jobs,
     /// Everything.
     Installation,
 }
@@ -92,8 +141,10 @@ impl Object {
     const fn parts(self) -> (&'static str, Option<i64>) {
         match self {
             Self::User(id) => ("user", Some(id)),
+            Self::UnknownUser => ("user", None),
             Self::Lot(id) => ("lot", Some(id)),
             Self::Reservation(id) => ("reservation", Some(id)),
+            Self::Jobs => ("jobs", None),
             Self::Installation => ("installation", None),
         }
     }
