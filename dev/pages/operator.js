@@ -56,7 +56,7 @@ export async function operate(page, admin, password, name) {
   await press(page, "Search");
   await shows(page, `${name}@example.com`, "a user");
   await open(page, "/ui/admin/audit");
-  for (const action of ["lot created", "lot changed", "lot deleted", "bill waived"]) {
+  for (const action of ["lot created", "lot changed", "lot deleted", "bill waived", "jobs requeued"]) {
     await shows(page, action, "the audit log");
   }
   await shows(page, '"from":12.5', "the new price in the audit log");

@@ -33,6 +33,11 @@ impl Form {
         Some(self.text(name).to_owned()).filter(|text| !text.is_empty())
     }
 
+    /// The number in a field that offers some; `None` without it.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.text(name).parse().ok()
+    }
+
     /// Whether a box is ticked.
     pub(super) fn is_ticked(&self, name: &str) -> bool {
         self.0.contains_key(name)

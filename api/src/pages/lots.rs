@@ -14,6 +14,7 @@ use shared::{
     app::App,
     base::{page::Page, time},
     parking::{
+        accounts,
         bookings::{self, NewReservation, Place},
         lots::{self, Lot, Moment, Sort, When},
         rules::window::Window,
@@ -159,12 +160,18 @@ async fn lot_page(app: &App, visitor: &Visitor, id: i64, wanted: &Wanted) -> Res
         None => None,
     };
     let hour = next_hour(app.clock.now());
+    let vehicles = match visitor.identity() {
+        Some(user) => accounts::list_vehicles(app, user.user_id).await?,
+        None => Vec::new(),
+    };
+    let vehicles: Vec<Value> =
+        vehicles.iter().map(|vehicle| context! { id => vehicle.id, plate => &vehicle.plate }).collect();
     let suggested = |text: &str, hours: i64| match text {
         "" => visitor.for_input(hour + TimeDelta::hours(hours)),
         text => text.to_owned(),
     };
     Ok(context! {
-        lot => views::lot(&now), window => in_window,
+        lot => views::lot(&now), window => in_window, vehicles,
         values => context! { from => suggested(&wanted.from, 1), to => suggested(&wanted.to, 3) },
     })
 }
@@ -177,7 +184,7 @@ fn next_hour(now: DateTime<Utc>) -> DateTime<Utc> {
 
 async fn book(State(app): State<App>, visitor: Visitor, Path(id): Path<i64>, form: Form) -> Answer<Response> {
     let user = visitor.user()?;
-    match bookings::book_spot(&app, user.user_id, id, None, Idempotency::none()).await {
+    match bookings::book_spot(&app, user.user_id, id, form.number("vehicle"), Idempotency::none()).await {
         Ok(_) => Ok(see("/ui/parking?done=booked")),
         Err(error) => rejected(&app, &visitor, id, error, &form).await,
     }
@@ -195,7 +202,7 @@ async fn reserve(
     }
     let reserved = async {
         let window = read_window(&app, form.text("from"), form.text("to"), ["/from", "/to"])?;
-        let new = NewReservation { place: Place::Lot(id), window, user_id: None, vehicle_id: None };
+        let new = NewReservation { place: Place::Lot(id), window, user_id: None, vehicle_id: form.number("vehicle") };
         bookings::reserve(&app, &user, new, Idempotency::none()).await
     };
     match reserved.await {

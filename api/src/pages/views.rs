@@ -25,7 +25,7 @@ pub(super) struct After {
 pub(super) fn lot(lot: &Lot) -> Value {
     context! {
         id => lot.id, name => &lot.location_name, address => &lot.address, pincode => &lot.pincode,
-        price => lot.price.minor(), free => lot.available_slots, spots => lot.number_of_slots,
+        price => lot.price.minor(), tariff => lot.terms.as_ref().map(|terms| terms.in_words()), free => lot.available_slots, spots => lot.number_of_slots,
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn reservation(visitor: &Visitor, row: &Reservation, now: DateTime<Ut
         ends => row.ends_at.map(shown), arrived => row.arrived_at.map(shown), left => row.left_at.map(shown),
         ends_input => visitor.for_input(row.ends_at.unwrap_or(now)),
         may_extend => row.ends_at.is_some() && matches!(row.state, State::Reserved | State::Active),
-        rate => row.hourly_rate.minor(), hours => row.charged_hours(now),
+        rate => row.hourly_rate.minor(), tariff => row.terms.as_ref().map(|terms| terms.in_words()), hours => row.charged_hours(now),
         so_far => row.cost_so_far(now).map(|cost| cost.minor()),
         quote => Some(row.cost.minor()).filter(|_| row.state == State::Reserved), bill,
         payment => row.payment_state.map(PaymentState::as_str), method => row.payment.method.as_deref(),
