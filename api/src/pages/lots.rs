@@ -202,7 +202,12 @@ async fn reserve(
     }
     let reserved = async {
         let window = read_window(&app, form.text("from"), form.text("to"), ["/from", "/to"])?;
-        let new = NewReservation { place: Place::Lot(id), window, user_id: None, vehicle_id: form.number("vehicle") };
+        let new = NewReservation {
+            place: Place::Lot(id),
+            window,
+            user_id: None,
+            vehicle_id: form.number("vehicle"),
+        };
         bookings::reserve(&app, &user, new, Idempotency::none()).await
     };
     match reserved.await {

@@ -1,8 +1,9 @@
 //! From the registration to the receipt, and what operators do, without scripts.
 
 use chrono::TimeDelta;
+use serde_json::json;
 use shared::base::clock::Clock;
-use testkit::{PASSWORD, TestApp};
+use testkit::{PASSWORD, TestApp, number};
 
 use super::browser::Browser;
 use crate::support::noon;
@@ -181,4 +182,28 @@ async fn a_profile_is_changed(t: TestApp) {
     page.has("asha@example.org counts once you open the link that we mailed to it.");
     t.log_in(&asha.email).await;
     browser.get("/ui/profile").await.has("Log out there");
+}
+
+#[testkit::both_databases]
+async fn pages_show_tariffs_and_ask_which_vehicle_parks(t: TestApp) {
+    let (admin, asha, lot) = (t.admin().await, t.driver("Asha").await, t.lot(2).await);
+    let tariff = json!({ "tariff": crate::tariffs::by_the_quarter() });
+    t.post(&format!("/admin/lots/{lot}/tariffs"), Some(&admin), tariff).await.expect(201);
+    let (page, mut browser) = (format!("/ui/lots/{lot}"), Browser::of(&t, &asha));
+    browser.get("/ui/lots").await.has("by tariff");
+    let shown = browser.get(&page).await.expect(200);
+    shown.has("Quarter: ₹10.00 for every 15 minutes started");
+    assert!(!shown.text.contains("name=\"vehicle\""), "there is nothing to choose");
+    for plate in ["MH 12 AB 1234", "KA 05 C 77"] {
+        t.post(&format!("/users/{}/vehicles", asha.id), Some(&asha), json!({ "plate": plate }))
+            .await
+            .expect(201);
+    }
+    let second = number(&t, "SELECT MAX(id) AS n FROM vehicles").await.to_string();
+    browser.get(&page).await.has(&format!("<option value=\"{second}\">KA 05 C 77</option>"));
+    browser.submit(&page, &format!("{page}/book"), &[("vehicle", &second)]).await.leads_to();
+    let stay = browser.get("/ui/reservations/1").await.expect(200);
+    stay.has("KA 05 C 77");
+    stay.has("Quarter: ₹10.00 for every 15 minutes started");
+    browser.get("/ui/parking").await.expect(200);
 }
