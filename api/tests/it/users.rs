@@ -75,7 +75,9 @@ async fn user_administration_is_admin_only(t: TestApp) {
     let before = content(&t).await;
     t.get("/users", Some(&asha)).await.problem(403, "forbidden");
     t.post("/users", Some(&asha), form("Mallory", "mallory@example.com")).await.problem(403, "forbidden");
-    for id in [asha.id, ravi.id, admin.id, 999_999] {
+    // One's own account needs the password.
+    t.delete(&format!("/users/{}", asha.id), Some(&asha)).await.problem(403, "current_password_required");
+    for id in [ravi.id, admin.id, 999_999] {
         t.delete(&format!("/users/{id}"), Some(&asha)).await.problem(403, "forbidden");
     }
     t.post("/users", None, form("Mallory", "mallory@example.com")).await.problem(401, "unauthenticated");
