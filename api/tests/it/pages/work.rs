@@ -25,7 +25,7 @@ async fn an_attendant_lets_a_car_in_and_out_for_cash(t: TestApp) {
     let refused = browser.submit(&page, &arrive, &[("plate", "--")]).await.expect(400);
     refused.has("Use at least one letter or digit.");
     let arrived = browser.submit(&page, &arrive, &[("plate", "MH 12 AB 1234")]).await;
-    let shown = browser.get(&arrived.leads_to().to_owned()).await.expect(200);
+    let shown = browser.get(arrived.leads_to()).await.expect(200);
     for text in ["The stay has started.", "<option value=\"MH 12 AB 1234\">", "spot occupied", "17:30"] {
         shown.has(text);
     }
