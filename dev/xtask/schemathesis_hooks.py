@@ -35,6 +35,9 @@ def keep_login(case):
     ends_sessions = case.method == "DELETE" and case.operation.path == "/api/users/{id}/sessions"
     if ends_sessions and str((case.path_parameters or {}).get("id")) == CALLER:
         case.path_parameters = {"id": NO_USER}
+    deletes_user = case.method == "DELETE" and case.operation.path == "/api/users/{id}"
+    if deletes_user and str((case.path_parameters or {}).get("id")) in (CALLER, "me"):
+        case.path_parameters = {"id": NO_USER}
     changes_user = case.method == "PUT" and case.operation.path == "/api/users/{id}"
     if changes_user and str((case.path_parameters or {}).get("id")) in (CALLER, "me") and isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name not in ("password", "role")}

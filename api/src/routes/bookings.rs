@@ -25,7 +25,7 @@ use crate::{
         auth::CurrentUser,
         body, cached,
         etag::IfNoneMatch,
-        fields::{integer, optional_integer, optional_text_or_integer},
+        fields::{integer, optional_integer_or_text, optional_text_or_integer},
         idempotency::{IdempotencyKey, Once, located, reply},
         paging::{PageQuery, Paging},
         params::{Path, Query},
@@ -51,7 +51,7 @@ pub(crate) struct BookSpot {
     #[serde(deserialize_with = "integer")]
     lot_id: i64,
     /// Which of your vehicles parks; by default the first one.
-    #[serde(default, deserialize_with = "optional_integer")]
+    #[serde(default, deserialize_with = "optional_integer_or_text")]
     #[schema(schema_with = optional_id)]
     vehicle_id: Option<i64>,
 }

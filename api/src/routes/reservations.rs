@@ -60,7 +60,7 @@ pub(crate) struct Reserve {
     #[schema(schema_with = optional_id)]
     user_id: Option<i64>,
     /// Which of the user's vehicles will park; by default the first one.
-    #[serde(default, deserialize_with = "optional_integer")]
+    #[serde(default, deserialize_with = "optional_integer_or_text")]
     #[schema(schema_with = optional_id)]
     vehicle_id: Option<i64>,
 }
