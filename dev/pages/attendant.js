@@ -13,6 +13,22 @@ async function letIn(page, other, plate) {
   check(seen && Date.now() - begun < 1_000, `another browser shows the arrival after ${Date.now() - begun} ms`);
 }
 
+/** The page of a refused form follows the lot, and does not send the form again. */
+async function refuse(page, other, plate) {
+  const lot = new URL(other.url()).pathname;
+  await letIn(page, other, plate);
+  await page.getByLabel("Licence plate").fill(plate);
+  await press(page, "Arrival");
+  await shows(page, "A car with this plate is parked already", "an arrival of a parked car");
+  await other.getByLabel("Licence plate").fill(plate);
+  await press(other, "Departure");
+  await shows(other, "The stay has ended", "a departure elsewhere");
+  const gone = page.locator("#live").getByRole("link", { name: plate }).waitFor({ state: "detached", timeout: 3_000 });
+  check(await gone.then(() => true, () => false), "the page of a refused form does not follow the lot");
+  await open(other, lot);
+  check(await other.locator("#live").getByRole("link", { name: plate }).count() === 0, "a refused arrival was sent again");
+}
+
 export async function attend(browser, base, attendant, password, script) {
   const page = await watched(browser, base, { javaScriptEnabled: script, viewport: { width: 320, height: 700 } });
   const other = await watched(browser, base);
@@ -22,6 +38,7 @@ export async function attend(browser, base, attendant, password, script) {
   await page.getByRole("link", { name: "Main Street" }).click();
   await logIn(other, attendant, password);
   await open(other, new URL(page.url()).pathname);
+  if (script) await refuse(page, other, `KA ${plate.slice(3)}`);
   await letIn(page, other, plate);
   await page.getByLabel("Licence plate").fill(plate);
   await press(page, "Arrival");

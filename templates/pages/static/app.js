@@ -29,10 +29,12 @@ if (followed) {
 const live = document.querySelector("[data-live]");
 if (live) {
   const events = new EventSource(live.dataset.live);
+  // Not the address of this page: it may be that of a refused form, which loading it again would send again.
+  const address = live.dataset.live.replace(/\/events$/, "");
   events.onmessage = async (event) => {
     if (event.data === live.dataset.version) return;
-    const answer = await fetch(location.href);
-    if (!answer.ok || answer.redirected) return location.reload();
+    const answer = await fetch(address);
+    if (!answer.ok || answer.redirected) return location.assign(address);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById(live.id);
     const focused = live.contains(document.activeElement) && document.activeElement.getAttribute("href");
