@@ -37,8 +37,9 @@ async fn read_only_postgres_is_unavailable_until_it_recovers() {
     let (lot, asha, worker) = (t.lot(1).await, t.driver("Asha").await, t.work());
     assert_eq!(book(&t, &asha, lot).await, 201);
 
+    // Sessions notice new settings one by one.
     set_read_only(&server, "on").await;
-    assert_eq!(book(&t, &asha, lot).await, 503);
+    testkit::eventually("bookings are refused", async || book(&t, &asha, lot).await == 503).await;
     testkit::eventually("readiness notices", || async {
         t.get("/health/ready", None).await.status == 503 && book(&t, &asha, lot).await == 503
     })
@@ -48,7 +49,7 @@ async fn read_only_postgres_is_unavailable_until_it_recovers() {
     set_read_only(&server, "off").await;
     testkit::eventually("readiness recovers", || async { t.get("/health/ready", None).await.status == 200 })
         .await;
-    assert_eq!(book(&t, &asha, lot).await, 201);
+    testkit::eventually("bookings are accepted", async || book(&t, &asha, lot).await == 201).await;
     let asked = t.post("/export/csv/request", Some(&asha), json!({})).await.expect(202).body;
     let task = format!("/tasks/{}", asked["task_id"].as_str().unwrap());
     testkit::eventually("the worker runs jobs again", || async {
